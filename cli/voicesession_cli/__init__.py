@@ -1,0 +1,1 @@
+"""The `voicesession` command: a headless person for a VoiceSession."""

@@ -1,0 +1,1 @@
+"""The operator: reconciles VoiceSessions and VoiceAgents against Kubernetes and LiveKit."""

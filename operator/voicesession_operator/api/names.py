@@ -1,0 +1,22 @@
+"""Every name the project puts into a cluster, in one place."""
+
+from typing import Final
+
+GROUP: Final = "voicesession.dev"
+VERSION: Final = "v1alpha1"
+SESSIONS: Final = "voicesessions"
+AGENTS: Final = "voiceagents"
+
+MANAGED_BY_LABEL: Final = "app.kubernetes.io/managed-by"
+MANAGED_BY: Final = "voicesession-operator"
+SESSION_UID_LABEL: Final = "voicesession.dev/session-uid"
+AGENT_LABEL: Final = "voicesession.dev/agent"
+SESSION_ANNOTATION: Final = "voicesession.dev/session"
+ORDINAL_ANNOTATION: Final = "voicesession.dev/ordinal"
+LEADER_LABEL: Final = "voicesession.dev/leader"
+
+ROLE_ATTRIBUTE: Final = "voicesession.role"
+"""Participant attribute, written by whoever mints the token, that outranks every guess about who is a human."""
+
+CONTROL_PORT: Final = 8080
+AGENT_CONTAINER: Final = "agent"

@@ -1,0 +1,156 @@
+"""VoiceSession as values: parsed once at the border, immutable after."""
+
+from dataclasses import dataclass, field, fields
+from typing import Any, TypeVar
+
+from voicesession_operator.api.conditions import Condition
+from voicesession_operator.api.times import from_rfc3339, to_rfc3339
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class OnLastHumanLeft:
+    action: str = "Teardown"
+    grace_seconds: float = 3
+    reconnect_grace_seconds: float = 30
+
+
+@dataclass(frozen=True)
+class Limits:
+    start_seconds: float = 60
+    join_seconds: float = 300
+    max_duration_seconds: float = 3600
+    max_replacements: int = 3
+
+
+@dataclass(frozen=True)
+class Status:
+    """`status` of a VoiceSession. Times are Unix seconds, None while they have not happened."""
+
+    observed_generation: int = 0
+    conditions: tuple[Condition, ...] = ()
+    phase: str = "Pending"
+    room_name: str = ""
+    room_sid: str = ""
+    room_url: str = ""
+    agent_pod: str = ""
+    agent_identity: str = ""
+    agent_epoch: int = 0
+    humans: int = 0
+    resets: int = 0
+    replacements: int = 0
+    started_at: float | None = None
+    ready_at: float | None = None
+    first_human_at: float | None = None
+    last_human_left_at: float | None = None
+    last_human_left_reason: str = ""
+    finished_at: float | None = None
+    end_reason: str = ""
+
+    @classmethod
+    def parse(cls, raw: dict[str, Any]) -> "Status":
+        room, agent = raw.get("room", {}), raw.get("agent", {})
+        return cls(
+            observed_generation=raw.get("observedGeneration", 0),
+            conditions=tuple(Condition.parse(c) for c in raw.get("conditions", ())),
+            phase=raw.get("phase", "Pending"),
+            room_name=room.get("name", ""),
+            room_sid=room.get("sid", ""),
+            room_url=room.get("url", ""),
+            agent_pod=agent.get("pod", ""),
+            agent_identity=agent.get("identity", ""),
+            agent_epoch=agent.get("epoch", 0),
+            humans=raw.get("humans", 0),
+            resets=raw.get("resets", 0),
+            replacements=raw.get("replacements", 0),
+            started_at=from_rfc3339(raw.get("startedAt")),
+            ready_at=from_rfc3339(raw.get("readyAt")),
+            first_human_at=from_rfc3339(raw.get("firstHumanAt")),
+            last_human_left_at=from_rfc3339(raw.get("lastHumanLeftAt")),
+            last_human_left_reason=raw.get("lastHumanLeftReason", ""),
+            finished_at=from_rfc3339(raw.get("finishedAt")),
+            end_reason=raw.get("endReason", ""),
+        )
+
+    def render(self) -> dict[str, Any]:
+        """The status as the API server stores it: times that have not happened are null, so that a merge patch clears them."""
+        times = {
+            "startedAt": self.started_at,
+            "readyAt": self.ready_at,
+            "firstHumanAt": self.first_human_at,
+            "lastHumanLeftAt": self.last_human_left_at,
+            "finishedAt": self.finished_at,
+        }
+        return {
+            "observedGeneration": self.observed_generation,
+            "conditions": [c.render() for c in self.conditions],
+            "phase": self.phase,
+            "room": {"name": self.room_name, "sid": self.room_sid, "url": self.room_url},
+            "agent": {"pod": self.agent_pod, "identity": self.agent_identity, "epoch": self.agent_epoch},
+            "humans": self.humans,
+            "resets": self.resets,
+            "replacements": self.replacements,
+            "lastHumanLeftReason": self.last_human_left_reason or None,
+            "endReason": self.end_reason or None,
+            **{name: None if at is None else to_rfc3339(at) for name, at in times.items()},
+        }
+
+
+@dataclass(frozen=True)
+class VoiceSession:
+    namespace: str
+    name: str
+    uid: str
+    generation: int
+    created_at: float
+    agent_ref: str
+    deleting: bool = False
+    user: str = ""
+    end: bool = False
+    max_participants: int = 0
+    room_metadata: str = ""
+    on_last_human_left: OnLastHumanLeft = OnLastHumanLeft()
+    limits: Limits = Limits()
+    ttl_seconds_after_finished: float | None = 600
+    status: Status = field(default_factory=Status)
+
+    @classmethod
+    def parse(cls, raw: dict[str, Any], agent_spec: dict[str, Any] | None = None) -> "VoiceSession":
+        """From the API server's JSON; what the session leaves open is taken from its VoiceAgent's spec, then the defaults."""
+        meta, spec, outer = raw["metadata"], raw["spec"], agent_spec or {}
+        room = spec.get("room", {})
+        return cls(
+            namespace=meta["namespace"],
+            name=meta["name"],
+            uid=meta["uid"],
+            generation=meta.get("generation", 1),
+            created_at=from_rfc3339(meta["creationTimestamp"]) or 0.0,
+            deleting="deletionTimestamp" in meta,
+            agent_ref=spec["agentRef"]["name"],
+            user=spec.get("user", ""),
+            end=spec.get("end", False),
+            max_participants=room.get("maxParticipants", 0),
+            room_metadata=room.get("metadata", ""),
+            on_last_human_left=_layered(OnLastHumanLeft, spec.get("onLastHumanLeft"), outer.get("onLastHumanLeft")),
+            limits=_layered(Limits, spec.get("limits"), outer.get("limits")),
+            ttl_seconds_after_finished=spec.get("ttlSecondsAfterFinished", 600),
+            status=Status.parse(raw.get("status") or {}),
+        )
+
+
+def _layered(cls: type[T], *layers: dict[str, Any] | None) -> T:
+    """Build a dataclass whose fields are the camelCase keys of the first layer that has them."""
+    given: dict[str, Any] = {}
+    for f in fields(cls):  # type: ignore[arg-type]
+        key = _camel(f.name)
+        for layer in layers:
+            if layer and key in layer:
+                given[f.name] = layer[key]
+                break
+    return cls(**given)
+
+
+def _camel(name: str) -> str:
+    head, *rest = name.split("_")
+    return head + "".join(word.capitalize() for word in rest)

@@ -1,0 +1,73 @@
+"""What plan() may ask for. Every action is idempotent: carrying it out twice changes nothing."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from voicesession_operator.api.session import Status
+
+
+@dataclass(frozen=True)
+class CreateRoom:
+    name: str
+    metadata: str
+    max_participants: int
+
+
+@dataclass(frozen=True)
+class DeleteRoom:
+    name: str
+
+
+@dataclass(frozen=True)
+class CreatePod:
+    manifest: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class DeletePod:
+    name: str
+    uid: str
+    grace_seconds: int
+
+
+@dataclass(frozen=True)
+class Tell:
+    """Send the wanted state to the pod's control port (`PUT /v1/state`); the executor adds token and memory address."""
+
+    pod_ip: str
+    pod_uid: str
+    session_uid: str
+    epoch: int
+    room_name: str
+    identity: str
+    display_name: str
+    memory_agent_id: str
+    ttl_seconds: int
+    """How long the room token must let the agent join."""
+
+
+@dataclass(frozen=True)
+class DeleteSession:
+    uid: str
+
+
+Action = CreateRoom | DeleteRoom | CreatePod | DeletePod | Tell | DeleteSession
+
+
+@dataclass(frozen=True)
+class Event:
+    """One Kubernetes event on the session, recorded only after the status write succeeded."""
+
+    type: str
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True)
+class Plan:
+    """`status` is what the session's status must become; `requeue_after` is seconds until time alone changes the plan."""
+
+    status: Status
+    actions: tuple[Action, ...] = ()
+    events: tuple[Event, ...] = ()
+    requeue_after: float | None = None

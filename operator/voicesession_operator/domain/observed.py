@@ -1,0 +1,129 @@
+"""What the operator has seen of one session's world, as plain values. All times are Unix seconds (UTC)."""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from voicesession_operator.api.agent import VoiceAgent
+
+
+class Kind(StrEnum):
+    """LiveKit's participant kinds by name (numbers differ between its APIs and are never compared)."""
+
+    STANDARD = "STANDARD"
+    INGRESS = "INGRESS"
+    EGRESS = "EGRESS"
+    SIP = "SIP"
+    AGENT = "AGENT"
+    CONNECTOR = "CONNECTOR"
+    BRIDGE = "BRIDGE"
+    UNKNOWN = "UNKNOWN"
+
+
+@dataclass(frozen=True)
+class Participant:
+    """One participant as ListParticipants tells it."""
+
+    identity: str
+    sid: str
+    kind: Kind
+    active: bool
+    hidden: bool = False
+    recorder: bool = False
+    agent: bool = False
+    attributes: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Room:
+    """The LiveKit room and who is in it."""
+
+    sid: str
+    participants: tuple[Participant, ...] = ()
+
+
+@dataclass(frozen=True)
+class Unknown:
+    """The outside could not be asked; `reason` is CamelCase for a condition, `message` is stable between retries."""
+
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True)
+class Pod:
+    """One agent pod that the session controls (owner reference by UID)."""
+
+    name: str
+    uid: str
+    ordinal: int
+    phase: str
+    ip: str = ""
+    deleting: bool = False
+    trouble: str = ""
+    """Why it cannot start, in Kubernetes' own words (e.g. `CreateContainerConfigError: secret "x" not found`)."""
+
+    @property
+    def live(self) -> bool:
+        """Whether it is, or may yet become, the agent: neither ended nor on its way out."""
+        return not self.deleting and self.phase in ("Pending", "Running")
+
+
+@dataclass(frozen=True)
+class PodState:
+    """What the agent pod's control port answered (`GET /v1/state`)."""
+
+    state: str
+    """Preparing, Unbound, Bound or Ended."""
+    session_uid: str = ""
+    epoch: int = 0
+    participant_sid: str = ""
+    """The job's own participant SID in the room; empty while no job is in it."""
+    memory_agent_id: str = ""
+    memory_trouble: str = ""
+    job_restarts: int = 0
+    left_identity: str = ""
+    left_reason: str = ""
+    left_at: float = 0.0
+    trouble: str = ""
+    """Why it cannot serve (bad entrypoint, unknown provider, model that cannot be loaded); empty when it can."""
+
+
+class LeaveReason(StrEnum):
+    """How the last human went: decides which of the two graces applies."""
+
+    LEFT = "Left"
+    CONNECTION_LOST = "ConnectionLost"
+    UNKNOWN = "Unknown"
+
+
+@dataclass(frozen=True)
+class Leave:
+    """A departure that a webhook or the agent told of. A hint: used only once ListParticipants agrees."""
+
+    identity: str
+    reason: LeaveReason
+    at: float
+
+
+@dataclass(frozen=True)
+class Failure:
+    """An action of this pass that did not work."""
+
+    action: str
+    reason: str
+    message: str
+    terminal: bool
+
+
+@dataclass(frozen=True)
+class Observed:
+    """Everything plan() may look at besides the session itself and the time."""
+
+    agent: VoiceAgent | None
+    pods: tuple[Pod, ...] = ()
+    room: Room | Unknown | None = None
+    """None: asked, and it does not exist."""
+    pod_state: PodState | None = None
+    """None: no pod to ask, or it does not answer (yet)."""
+    leave: Leave | None = None
+    failures: tuple[Failure, ...] = ()

@@ -1,0 +1,1 @@
+"""The HTTP side: LiveKit webhooks, health and metrics."""
