@@ -1,0 +1,132 @@
+{{- define "voicesession.fullname" -}}
+{{- if .Values.fullnameOverride -}}
+{{- .Values.fullnameOverride | trunc 40 | trimSuffix "-" -}}
+{{- else -}}
+{{- $name := default .Chart.Name .Values.nameOverride -}}
+{{- if contains $name .Release.Name -}}
+{{- .Release.Name | trunc 40 | trimSuffix "-" -}}
+{{- else -}}
+{{- printf "%s-%s" .Release.Name $name | trunc 40 | trimSuffix "-" -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{/* The labels that select a component's pods; they never change, so that an upgrade touches only what changed. */}}
+{{- define "voicesession.selector" -}}
+app.kubernetes.io/name: {{ default .root.Chart.Name .root.Values.nameOverride }}
+app.kubernetes.io/instance: {{ .root.Release.Name }}
+app.kubernetes.io/component: {{ .component }}
+{{- end -}}
+
+{{- define "voicesession.labels" -}}
+{{ include "voicesession.selector" . }}
+app.kubernetes.io/version: {{ .root.Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .root.Release.Service }}
+helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version }}
+{{- end -}}
+
+{{- define "voicesession.image" -}}
+{{ .image.repository }}:{{ .image.tag | default .root.Chart.AppVersion }}
+{{- end -}}
+
+{{- define "voicesession.podSecurityContext" -}}
+runAsNonRoot: true
+runAsUser: {{ . }}
+runAsGroup: {{ . }}
+fsGroup: {{ . }}
+seccompProfile: {type: RuntimeDefault}
+{{- end -}}
+
+{{- define "voicesession.containerSecurityContext" -}}
+allowPrivilegeEscalation: false
+readOnlyRootFilesystem: true
+capabilities: {drop: [ALL]}
+{{- end -}}
+
+{{/* What every pod spec may take from values: where it runs and what it may pull. */}}
+{{- define "voicesession.scheduling" -}}
+{{- with .root.Values.imagePullSecrets }}
+imagePullSecrets: {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .values.nodeSelector }}
+nodeSelector: {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .values.tolerations }}
+tolerations: {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end -}}
+
+{{- define "voicesession.livekit.secretName" -}}
+{{- if .Values.livekit.external.enabled -}}
+{{ .Values.livekit.external.existingSecret }}
+{{- else -}}
+{{ include "voicesession.fullname" . }}-livekit
+{{- end -}}
+{{- end -}}
+
+{{- define "voicesession.livekit.url" -}}
+{{- if .Values.livekit.external.enabled -}}
+{{ .Values.livekit.external.url }}
+{{- else -}}
+ws://{{ include "voicesession.fullname" . }}-livekit.{{ .Release.Namespace }}.svc:7880
+{{- end -}}
+{{- end -}}
+
+{{- define "voicesession.webhookURL" -}}
+http://{{ include "voicesession.fullname" . }}-operator-webhook.{{ .Release.Namespace }}.svc:8080/livekit/webhook
+{{- end -}}
+
+{{/* Letta's address, empty where there is no Letta. */}}
+{{- define "voicesession.letta.url" -}}
+{{- if not .Values.letta.enabled -}}
+{{- else if .Values.letta.external.enabled -}}
+{{ .Values.letta.external.url }}
+{{- else -}}
+http://{{ include "voicesession.fullname" . }}-letta.{{ .Release.Namespace }}.svc:8283
+{{- end -}}
+{{- end -}}
+
+{{/* The Secret with Letta's password, empty where there is none. */}}
+{{- define "voicesession.letta.secretName" -}}
+{{- if not .Values.letta.enabled -}}
+{{- else if .Values.letta.external.enabled -}}
+{{ .Values.letta.external.existingSecret }}
+{{- else -}}
+{{ include "voicesession.fullname" . }}-letta
+{{- end -}}
+{{- end -}}
+
+{{- define "voicesession.letta.model" -}}
+{{- .Values.letta.model | default (ternary "openai-proxy/scripted-1" "openai/gpt-4.1-mini" .Values.demo.scriptedLLM.enabled) -}}
+{{- end -}}
+
+{{- define "voicesession.letta.openaiBaseURL" -}}
+{{- if .Values.letta.openai.baseURL -}}
+{{ .Values.letta.openai.baseURL }}
+{{- else if .Values.demo.scriptedLLM.enabled -}}
+http://{{ include "voicesession.fullname" . }}-scripted-llm.{{ .Release.Namespace }}.svc:8000/v1
+{{- end -}}
+{{- end -}}
+
+{{/* Non-empty where the chart runs Letta, and Postgres, itself. */}}
+{{- define "voicesession.letta.bundled" -}}
+{{- if and .Values.letta.enabled (not .Values.letta.external.enabled) -}}true{{- end -}}
+{{- end -}}
+
+{{- define "voicesession.postgres.bundled" -}}
+{{- if and (include "voicesession.letta.bundled" .) (not .Values.postgres.external.enabled) -}}true{{- end -}}
+{{- end -}}
+
+{{- define "voicesession.postgres.secretName" -}}
+{{- if .Values.postgres.external.enabled -}}
+{{ .Values.postgres.external.existingSecret }}
+{{- else -}}
+{{ include "voicesession.fullname" . }}-postgres
+{{- end -}}
+{{- end -}}
+
+{{/* A key of a Secret as it is in the cluster, base64; empty where it is not there yet. */}}
+{{- define "voicesession.kept" -}}
+{{- $secret := lookup "v1" "Secret" .root.Release.Namespace .name | default dict -}}
+{{- get ($secret.data | default dict) .key -}}
+{{- end -}}

@@ -1,0 +1,21 @@
+{{/* What the operator may do where sessions live: a test compares this with the calls it makes. */}}
+{{- define "voicesession.operator.rules" -}}
+- apiGroups: [voicesession.dev]
+  resources: [voicesessions]
+  verbs: [get, list, watch, delete]
+- apiGroups: [voicesession.dev]
+  resources: [voicesessions/status]
+  verbs: [patch]
+- apiGroups: [voicesession.dev]
+  resources: [voiceagents]
+  verbs: [get, list, watch]
+- apiGroups: [voicesession.dev]
+  resources: [voiceagents/status]
+  verbs: [patch]
+- apiGroups: [""]
+  resources: [pods]
+  verbs: [get, list, watch, create, delete]
+- apiGroups: [""]
+  resources: [events]
+  verbs: [create]
+{{- end -}}

@@ -1,0 +1,117 @@
+"""The CRDs read like documentation, bound everything and know every field that the operator reads and writes."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from voicesession_operator.api import names
+from voicesession_operator.api.conditions import Condition
+from voicesession_operator.api.session import Status
+
+from tests.chart.rendering import Object, crd
+
+PLURALS = (names.AGENTS, names.SESSIONS)
+
+
+def _schema(plural: str) -> Object:
+    (version,) = crd(plural)["spec"]["versions"]
+    found: Object = version["schema"]["openAPIV3Schema"]
+    return found
+
+
+def _nodes(schema: Object, path: str = "") -> Iterator[tuple[str, Object]]:
+    """Every field's schema with its path, at every depth."""
+    yield path, schema
+    for name, child in schema.get("properties", {}).items():
+        yield from _nodes(child, f"{path}.{name}")
+    for key in ("items", "additionalProperties"):
+        if isinstance(schema.get(key), dict):
+            yield from _nodes(schema[key], f"{path}[]")
+
+
+@pytest.mark.parametrize(
+    ("plural", "short", "columns"),
+    [
+        (names.AGENTS, "va", ["Display", "Letta", "Ready", "Age"]),
+        (names.SESSIONS, "vs", ["Agent", "Phase", "Humans", "Resets", "Room", "Pod", "Age"]),
+    ],
+)
+def test_names_and_columns(plural: str, short: str, columns: list[str]) -> None:
+    spec = crd(plural)["spec"]
+    (version,) = spec["versions"]
+    assert crd(plural)["metadata"]["name"] == f"{plural}.{names.GROUP}"
+    assert (spec["scope"], spec["names"]["shortNames"], spec["names"]["categories"]) == (
+        "Namespaced",
+        [short],
+        ["voice"],
+    )
+    assert (version["name"], version["subresources"]) == (names.VERSION, {"status": {}})
+    shown = [c["name"] for c in version["additionalPrinterColumns"] if not c.get("priority")]
+    assert shown == columns
+
+
+@pytest.mark.parametrize("plural", PLURALS)
+def test_every_column_shows_a_field_of_the_schema(plural: str) -> None:
+    (version,) = crd(plural)["spec"]["versions"]
+    known = {path.replace("[]", "") for path, _ in _nodes(_schema(plural))} | {".metadata.creationTimestamp"}
+    for column in version["additionalPrinterColumns"]:
+        path = column["jsonPath"].split("[?")[0]
+        assert path in known, column["name"]
+
+
+@pytest.mark.parametrize("plural", PLURALS)
+def test_everything_is_bounded_and_described(plural: str) -> None:
+    for path, node in _nodes(_schema(plural)):
+        if path == ".metadata":
+            continue
+        assert node.get("description") or path.endswith("[]"), f"{path} has no description"
+        match node.get("type"):
+            case "string":
+                assert "maxLength" in node, path
+            case "integer":
+                assert "minimum" in node or path.endswith("tolerationSeconds"), path
+            case "array":
+                assert "maxItems" in node, path
+                assert "x-kubernetes-list-type" in node, path
+            case "object":
+                free = "additionalProperties" in node or "x-kubernetes-preserve-unknown-fields" in node
+                assert not free or "maxProperties" in node, path
+            case None:
+                assert node.get("x-kubernetes-int-or-string"), path
+
+
+@pytest.mark.parametrize("plural", PLURALS)
+def test_every_rule_says_what_is_wrong(plural: str) -> None:
+    rules = [(path, r) for path, node in _nodes(_schema(plural)) for r in node.get("x-kubernetes-validations", [])]
+    assert rules
+    for path, rule in rules:
+        assert rule["message"], path
+        assert rule["reason"].startswith("FieldValue"), path
+
+
+@pytest.mark.parametrize("plural", PLURALS)
+def test_inherited_settings_have_no_defaults_of_their_own(plural: str) -> None:
+    with_default = {path for path, node in _nodes(_schema(plural)) if "default" in node}
+    assert with_default == ({".spec.ttlSecondsAfterFinished"} if plural == names.SESSIONS else set())
+
+
+def test_a_session_and_its_agent_bound_the_same_fields_alike() -> None:
+    session, agent = (_schema(p)["properties"]["spec"]["properties"] for p in (names.SESSIONS, names.AGENTS))
+    for field in ("onLastHumanLeft", "limits"):
+        assert session[field]["properties"] == agent[field]["properties"]
+
+
+def test_the_status_that_the_operator_writes_is_the_status_of_the_schema() -> None:
+    rendered = Status(conditions=(Condition("Ready", "True", "AgentJoined"),)).render()
+    status = _schema(names.SESSIONS)["properties"]["status"]
+    assert _fields(rendered) == {
+        path for path, _ in _nodes(status) if path and path != ".conditions[].observedGeneration"
+    }
+
+
+def _fields(value: Any, path: str = "") -> set[str]:
+    if isinstance(value, dict):
+        return {p for key, child in value.items() for p in {f"{path}.{key}"} | _fields(child, f"{path}.{key}")}
+    if isinstance(value, list):
+        return {p for child in value for p in {f"{path}[]"} | _fields(child, f"{path}[]")}
+    return set()

@@ -1,0 +1,70 @@
+"""helm and kubeconform find nothing to say about the chart and the examples."""
+
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hack.cluster import names
+from tests.chart import schemas
+from tests.chart.rendering import VARIANTS, ChartError, template
+
+EXAMPLES = sorted((names.ROOT / "examples").rglob("*.yaml"))
+
+
+def test_helm_lint_is_strictly_clean(helm: str) -> None:
+    done = subprocess.run([helm, "lint", "--strict", str(names.CHART)], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.cluster
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_every_variant_conforms_to_the_api(kubeconform: str, schema_folder: Path, variant: str) -> None:
+    _conforms(kubeconform, schema_folder, template(VARIANTS[variant], "--include-crds"))
+
+
+@pytest.mark.cluster
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.name)
+def test_every_example_conforms_to_our_api(kubeconform: str, schema_folder: Path, example: Path) -> None:
+    _conforms(kubeconform, schema_folder, example.read_text())
+
+
+@pytest.mark.cluster
+def test_kubeconform_would_notice_a_typing_error(kubeconform: str, schema_folder: Path) -> None:
+    broken = template({}).replace("imagePullPolicy:", "imagePullPolice:", 1)
+    with pytest.raises(AssertionError, match="imagePullPolice"):
+        _conforms(kubeconform, schema_folder, broken)
+
+
+@pytest.mark.parametrize(
+    ("values", "complaint"),
+    [
+        ({"operator.replica": 3}, "additional properties 'replica' not allowed"),
+        ({"operator.replicas": 0}, "minimum"),
+        ({"livekit.external.enabled": True}, "livekit/external/url"),
+        ({"livekit.external.enabled": True, "livekit.external.url": "wss://x"}, "livekit/external/existingSecret"),
+        ({"letta.external.enabled": True}, "letta/external/url"),
+        ({"postgres.external.enabled": True}, "postgres/external/existingSecret"),
+        ({"livekit.service.type": "LoadBalancer"}, "livekit/service/type"),
+        ({"livekit.nodePorts.udp": 7882}, "livekit/nodePorts/udp"),
+        ({"livekit.publicURL": "example.com"}, "livekit/publicURL"),
+        ({"operator.watchNamespaces": ["Bad_Name"]}, "watchNamespaces"),
+    ],
+)
+def test_wrong_values_are_refused_with_their_place(values: dict[str, Any], complaint: str) -> None:
+    with pytest.raises(ChartError, match=complaint):
+        template(values)
+
+
+def _conforms(kubeconform: str, folder: Path, manifests: str) -> None:
+    location = f"{folder}/{schemas.LOCATION}"
+    done = subprocess.run(
+        [kubeconform, "-strict", "-summary", "-schema-location", location, "-"],
+        input=manifests,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr

@@ -1,0 +1,125 @@
+"""Every pod meets the restricted Pod Security Standard, and nothing has more rights than it uses."""
+
+import pytest
+
+from tests.chart.rendering import (
+    EVERYTHING,
+    FULLNAME,
+    NAMESPACE,
+    NAMESPACED,
+    VARIANTS,
+    Object,
+    containers,
+    one,
+    pod_templates,
+    render,
+)
+
+RESTRICTED_VOLUMES = {"configMap", "emptyDir", "secret", "projected", "downwardAPI", "persistentVolumeClaim"}
+
+OPERATOR_RULES = {
+    ("voicesession.dev", "voicesessions"): {"get", "list", "watch", "delete"},
+    ("voicesession.dev", "voicesessions/status"): {"patch"},
+    ("voicesession.dev", "voiceagents"): {"get", "list", "watch"},
+    ("voicesession.dev", "voiceagents/status"): {"patch"},
+    ("", "pods"): {"get", "list", "watch", "create", "delete"},
+    ("", "events"): {"create"},
+}
+"""What the operator does with the API: the watches of kopf, the calls of the resync, the executor and the recorder."""
+LEADER_RULES = {("coordination.k8s.io", "leases"): {"get", "create", "update"}, ("", "pods"): {"list", "patch"}}
+"""The Lease, and the mark on the leader's own pod."""
+UNINSTALL_RULES = {("voicesession.dev", "voicesessions"): {"list", "delete"}}
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_every_pod_is_restricted(variant: str) -> None:
+    for name, pod in pod_templates(render(VARIANTS[variant])):
+        spec = pod["spec"]
+        context = spec["securityContext"]
+        assert context["runAsNonRoot"] is True, name
+        assert context["runAsUser"] > 0, name
+        assert context["seccompProfile"] == {"type": "RuntimeDefault"}, name
+        assert not {"hostNetwork", "hostPID", "hostIPC"} & spec.keys(), name
+        assert all(set(volume) - {"name"} <= RESTRICTED_VOLUMES for volume in spec.get("volumes", [])), name
+        for container in containers(pod):
+            _restricted(f"{name}/{container['name']}", container)
+
+
+def _restricted(name: str, container: Object) -> None:
+    context = container["securityContext"]
+    assert context["allowPrivilegeEscalation"] is False, name
+    assert context["readOnlyRootFilesystem"] is True, name
+    assert context["capabilities"] == {"drop": ["ALL"]}, name
+    assert not any("hostPort" in port for port in container.get("ports", [])), name
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_only_who_calls_kubernetes_has_a_token(variant: str) -> None:
+    for name, pod in pod_templates(render(VARIANTS[variant])):
+        has_token = pod["spec"]["automountServiceAccountToken"]
+        assert has_token == (name in (f"{FULLNAME}-operator", f"{FULLNAME}-uninstall")), name
+        assert ("serviceAccountName" in pod["spec"]) == has_token, name
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_every_pod_is_modest_and_hears_nothing_of_other_services(variant: str) -> None:
+    for name, pod in pod_templates(render(VARIANTS[variant])):
+        assert pod["spec"]["enableServiceLinks"] is False, name
+        for container in containers(pod):
+            assert container["imagePullPolicy"] == "IfNotPresent", name
+            assert container["resources"]["requests"].keys() == {"cpu", "memory"}, name
+            assert "memory" in container["resources"]["limits"], name
+
+
+def test_all_requests_together_fit_on_two_cores() -> None:
+    total = 0
+    objects = render(EVERYTHING)
+    for found in objects:
+        if found["kind"] in ("Deployment", "StatefulSet"):
+            (container,) = found["spec"]["template"]["spec"]["containers"]
+            total += found["spec"]["replicas"] * int(container["resources"]["requests"]["cpu"].removesuffix("m"))
+    assert total <= 500
+
+
+def test_the_operator_may_do_what_it_does_and_no_more() -> None:
+    objects = render()
+    cluster = one(objects, "ClusterRole", f"{NAMESPACE}-{FULLNAME}-operator")
+    assert _rules(cluster) == OPERATOR_RULES
+    assert _rules(one(objects, "Role", f"{FULLNAME}-operator-leader")) == LEADER_RULES
+    assert _rules(one(objects, "ClusterRole", f"{NAMESPACE}-{FULLNAME}-uninstall")) == UNINSTALL_RULES
+    assert {o["metadata"]["name"] for o in objects if o["kind"] in ("Role", "ClusterRole")} == {
+        f"{NAMESPACE}-{FULLNAME}-operator",
+        f"{FULLNAME}-operator-leader",
+        f"{NAMESPACE}-{FULLNAME}-uninstall",
+    }
+
+
+def test_watched_namespaces_replace_the_cluster_wide_rights() -> None:
+    objects = render(NAMESPACED)
+    assert not [o for o in objects if o["kind"].startswith("ClusterRole")]
+    for name, expected in (("operator", OPERATOR_RULES), ("uninstall", UNINSTALL_RULES)):
+        roles = [o for o in objects if o["kind"] == "Role" and o["metadata"]["name"] == f"{FULLNAME}-{name}"]
+        assert {role["metadata"]["namespace"] for role in roles} == {"north", "south"}
+        assert all(_rules(role) == expected for role in roles)
+
+
+@pytest.mark.parametrize("variant", ["defaults", "namespaced"])
+def test_every_binding_leads_from_a_role_to_an_account_of_the_chart(variant: str) -> None:
+    objects = render(VARIANTS[variant])
+    roles = {(o["kind"], o["metadata"].get("namespace"), o["metadata"]["name"]) for o in objects}
+    accounts = {o["metadata"]["name"] for o in objects if o["kind"] == "ServiceAccount"}
+    bindings = [o for o in objects if o["kind"].endswith("RoleBinding")]
+    assert bindings
+    for binding in bindings:
+        role = binding["roleRef"]
+        assert (role["kind"], binding["metadata"].get("namespace"), role["name"]) in roles
+        assert [s["name"] in accounts and s["namespace"] == NAMESPACE for s in binding["subjects"]] == [True]
+
+
+def _rules(role: Object) -> dict[tuple[str, str], set[str]]:
+    return {
+        (group, resource): set(rule["verbs"])
+        for rule in role["rules"]
+        for group in rule["apiGroups"]
+        for resource in rule["resources"]
+    }
