@@ -42,9 +42,9 @@ class VoiceAgent:
             spec=spec,
             display_name=spec.get("displayName") or meta["name"],
             letta=_letta(spec.get("memory", {}).get("letta")),
-            letta_agent_id=status.get("letta", {}).get("agentID", ""),
+            letta_agent_id=(status.get("letta") or {}).get("agentID") or "",
             observed_generation=status.get("observedGeneration", 0),
-            conditions=tuple(Condition.parse(c) for c in status.get("conditions", ())),
+            conditions=tuple(Condition.parse(c) for c in status.get("conditions") or ()),
         )
 
 

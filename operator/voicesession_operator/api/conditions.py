@@ -21,16 +21,16 @@ class Condition:
         return cls(
             raw["type"],
             raw["status"],
-            raw.get("reason", ""),
-            raw.get("message", ""),
+            raw.get("reason") or "",
+            raw.get("message") or "",
             from_rfc3339(raw.get("lastTransitionTime")) or 0.0,
         )
 
     def render(self) -> dict[str, Any]:
         return {
-            "type": self.type,
+            "type": str(self.type),
             "status": self.status,
-            "reason": self.reason,
+            "reason": str(self.reason),
             "message": self.message,
             "lastTransitionTime": to_rfc3339(self.since),
         }

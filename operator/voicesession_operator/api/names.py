@@ -6,9 +6,12 @@ GROUP: Final = "voicesession.dev"
 VERSION: Final = "v1alpha1"
 SESSIONS: Final = "voicesessions"
 AGENTS: Final = "voiceagents"
+SESSION_KIND: Final = "VoiceSession"
 
 MANAGED_BY_LABEL: Final = "app.kubernetes.io/managed-by"
 MANAGED_BY: Final = "voicesession-operator"
+COMPONENT_LABEL: Final = "app.kubernetes.io/component"
+AGENT_POD_COMPONENT: Final = "agent-pod"
 SESSION_UID_LABEL: Final = "voicesession.dev/session-uid"
 AGENT_LABEL: Final = "voicesession.dev/agent"
 SESSION_ANNOTATION: Final = "voicesession.dev/session"
@@ -20,3 +23,6 @@ ROLE_ATTRIBUTE: Final = "voicesession.role"
 
 CONTROL_PORT: Final = 8080
 AGENT_CONTAINER: Final = "agent"
+
+PUBLISHES_FOR_ATTRIBUTE: Final = "lk.publish_on_behalf"
+"""LiveKit's own participant attribute of those who publish for somebody else, such as avatar workers."""

@@ -50,10 +50,10 @@ class Status:
 
     @classmethod
     def parse(cls, raw: dict[str, Any]) -> "Status":
-        room, agent = raw.get("room", {}), raw.get("agent", {})
+        room, agent = raw.get("room") or {}, raw.get("agent") or {}
         return cls(
             observed_generation=raw.get("observedGeneration", 0),
-            conditions=tuple(Condition.parse(c) for c in raw.get("conditions", ())),
+            conditions=tuple(Condition.parse(c) for c in raw.get("conditions") or ()),
             phase=raw.get("phase", "Pending"),
             room_name=room.get("name", ""),
             room_sid=room.get("sid", ""),
@@ -68,13 +68,13 @@ class Status:
             ready_at=from_rfc3339(raw.get("readyAt")),
             first_human_at=from_rfc3339(raw.get("firstHumanAt")),
             last_human_left_at=from_rfc3339(raw.get("lastHumanLeftAt")),
-            last_human_left_reason=raw.get("lastHumanLeftReason", ""),
+            last_human_left_reason=raw.get("lastHumanLeftReason") or "",
             finished_at=from_rfc3339(raw.get("finishedAt")),
-            end_reason=raw.get("endReason", ""),
+            end_reason=raw.get("endReason") or "",
         )
 
     def render(self) -> dict[str, Any]:
-        """The status as the API server stores it: times that have not happened are null, so that a merge patch clears them."""
+        """The status as the API server stores it; what has not happened is null, so that a merge patch clears it."""
         times = {
             "startedAt": self.started_at,
             "readyAt": self.ready_at,
@@ -85,14 +85,14 @@ class Status:
         return {
             "observedGeneration": self.observed_generation,
             "conditions": [c.render() for c in self.conditions],
-            "phase": self.phase,
+            "phase": str(self.phase),
             "room": {"name": self.room_name, "sid": self.room_sid, "url": self.room_url},
             "agent": {"pod": self.agent_pod, "identity": self.agent_identity, "epoch": self.agent_epoch},
             "humans": self.humans,
             "resets": self.resets,
             "replacements": self.replacements,
-            "lastHumanLeftReason": self.last_human_left_reason or None,
-            "endReason": self.end_reason or None,
+            "lastHumanLeftReason": str(self.last_human_left_reason) or None,
+            "endReason": str(self.end_reason) or None,
             **{name: None if at is None else to_rfc3339(at) for name, at in times.items()},
         }
 
@@ -117,7 +117,7 @@ class VoiceSession:
 
     @classmethod
     def parse(cls, raw: dict[str, Any], agent_spec: dict[str, Any] | None = None) -> "VoiceSession":
-        """From the API server's JSON; what the session leaves open is taken from its VoiceAgent's spec, then the defaults."""
+        """From the API server's JSON; what the session leaves open comes from its VoiceAgent, then the defaults."""
         meta, spec, outer = raw["metadata"], raw["spec"], agent_spec or {}
         room = spec.get("room", {})
         return cls(

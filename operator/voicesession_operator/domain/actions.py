@@ -65,7 +65,7 @@ class Event:
 
 @dataclass(frozen=True)
 class Plan:
-    """`status` is what the session's status must become; `requeue_after` is seconds until time alone changes the plan."""
+    """`status` is what the session's must become; `requeue_after` is seconds until time alone changes the plan."""
 
     status: Status
     actions: tuple[Action, ...] = ()

@@ -1,0 +1,58 @@
+"""Every condition type, condition reason and end reason, in one place."""
+
+from enum import StrEnum
+
+
+class ConditionType(StrEnum):
+    """What `status.conditions[].type` can be."""
+
+    ROOM_READY = "RoomReady"
+    AGENT_JOINED = "AgentJoined"
+    MEMORY_READY = "MemoryReady"
+    """Only there once memory was in trouble: a session needs none to speak."""
+    READY = "Ready"
+    FINISHED = "Finished"
+
+
+class Reason(StrEnum):
+    """Condition and event reasons that plan() itself gives; others come with what was observed."""
+
+    ROOM_CREATED = "RoomCreated"
+    ROOM_CREATING = "RoomCreating"
+    ROOM_RECREATED = "RoomRecreated"
+    STARTING = "Starting"
+    JOINED = "Joined"
+    POD_LOST = "PodLost"
+    POD_TROUBLE = "PodTrouble"
+    AGENT_TROUBLE = "AgentTrouble"
+    AGENT_NOT_FOUND = "AgentNotFound"
+    AGENT_REPLACED = "AgentReplaced"
+    MEMORY_AVAILABLE = "MemoryAvailable"
+    MEMORY_UNAVAILABLE = "MemoryUnavailable"
+    MEMORY_INVALID = "MemoryInvalid"
+    MEMORY_NOT_CONFIGURED = "MemoryNotConfigured"
+    READY = "Ready"
+    VALID = "Valid"
+    FINISHED = "Finished"
+
+
+class EndReason(StrEnum):
+    """What `status.endReason` can be."""
+
+    LAST_HUMAN_LEFT = "LastHumanLeft"
+    NOBODY_CAME = "NobodyCame"
+    MAX_DURATION = "MaxDuration"
+    REQUESTED = "Requested"
+    START_DEADLINE = "StartDeadline"
+    AGENT_LOST = "AgentLost"
+
+
+class Phase(StrEnum):
+    """`status.phase`: derived from the rest of the status, for people only."""
+
+    PENDING = "Pending"
+    STARTING = "Starting"
+    READY = "Ready"
+    ACTIVE = "Active"
+    GRACE = "Grace"
+    FINISHED = "Finished"

@@ -1,0 +1,111 @@
+"""What a VoiceAgent's status must say: whether it is usable, and which Letta agent holds its memory."""
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+from voicesession_operator.api.agent import VoiceAgent
+from voicesession_operator.api.conditions import Condition, find, put
+from voicesession_operator.api.reasons import ConditionType, Reason
+from voicesession_operator.domain.actions import Event
+
+RETRY_SECONDS: Final = 5.0
+"""Until a memory that could not be reached is asked again."""
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """The Letta agent exists, found or just created."""
+
+    agent_id: str
+
+
+@dataclass(frozen=True)
+class Unavailable:
+    """Letta could not be asked; `message` is stable between retries."""
+
+    message: str
+
+
+@dataclass(frozen=True)
+class Invalid:
+    """Letta answered, and what the VoiceAgent asks for cannot be had."""
+
+    message: str
+
+
+@dataclass(frozen=True)
+class NotConfigured:
+    """This installation has no Letta."""
+
+
+Memory = Resolved | Unavailable | Invalid | NotConfigured
+
+
+@dataclass(frozen=True)
+class AgentPlan:
+    """`status` is a merge patch of the whole status; write it, and record `events`, only when `changed`."""
+
+    status: dict[str, Any]
+    changed: bool
+    events: tuple[Event, ...] = ()
+    requeue_after: float | None = None
+
+
+def plan_agent(agent: VoiceAgent, memory: Memory, now: float) -> AgentPlan:
+    """Pure and total; `memory` is ignored for a VoiceAgent that has none. `now` is Unix seconds."""
+    condition = _condition(agent, memory)
+    conditions = put(agent.conditions, condition, now)
+    letta_agent_id = _letta_agent_id(agent, memory)
+    changed = (conditions, letta_agent_id, agent.generation) != (
+        agent.conditions,
+        agent.letta_agent_id,
+        agent.observed_generation,
+    )
+    waits = agent.letta is not None and isinstance(memory, Unavailable)
+    return AgentPlan(
+        status={
+            "observedGeneration": agent.generation,
+            "conditions": [c.render() for c in conditions],
+            "letta": {"agentID": letta_agent_id} if letta_agent_id else None,
+        },
+        changed=changed,
+        events=_events(agent, condition),
+        requeue_after=RETRY_SECONDS if waits else None,
+    )
+
+
+def _condition(agent: VoiceAgent, memory: Memory) -> Condition:
+    ready = ConditionType.READY
+    if agent.letta is None:
+        return Condition(ready, "True", Reason.VALID, "The agent can be used; it has no memory")
+    match memory:
+        case Resolved(agent_id):
+            return Condition(ready, "True", Reason.VALID, f"The agent can be used; its memory is {agent_id}")
+        case Unavailable(message):
+            return Condition(ready, "False", Reason.MEMORY_UNAVAILABLE, message)
+        case Invalid(message):
+            return Condition(ready, "False", Reason.MEMORY_INVALID, message)
+        case NotConfigured():
+            return Condition(
+                ready, "False", Reason.MEMORY_NOT_CONFIGURED, "spec.memory.letta is set, but no Letta is configured"
+            )
+
+
+def _letta_agent_id(agent: VoiceAgent, memory: Memory) -> str:
+    """While Letta cannot be asked the last known agent stays: running sessions go on using it."""
+    if agent.letta is None:
+        return ""
+    match memory:
+        case Resolved(agent_id):
+            return agent_id
+        case Unavailable():
+            return agent.letta.agent_id or agent.letta_agent_id
+        case _:
+            return ""
+
+
+def _events(agent: VoiceAgent, condition: Condition) -> tuple[Event, ...]:
+    before = find(agent.conditions, condition.type)
+    if condition.status == "True" or (before is not None and before.reason == condition.reason):
+        return ()
+    return (Event("Warning", str(condition.reason), condition.message),)

@@ -1,0 +1,58 @@
+"""Kubernetes events: one for each change between the stored status and the new one, hence none for a retry."""
+
+from typing import Final
+
+from voicesession_operator.api.conditions import Condition, find
+from voicesession_operator.api.reasons import ConditionType, EndReason, Reason
+from voicesession_operator.api.session import Status
+from voicesession_operator.domain.actions import Event
+
+WATCHED: Final = (ConditionType.ROOM_READY, ConditionType.AGENT_JOINED, ConditionType.MEMORY_READY)
+ORDINARY: Final = frozenset({Reason.ROOM_CREATING, Reason.STARTING, Reason.POD_LOST, Reason.FINISHED})
+"""Reasons for which a condition is not True and yet nothing is wrong, or another event says it better."""
+PLANNED_ENDS: Final = frozenset(
+    {EndReason.LAST_HUMAN_LEFT, EndReason.NOBODY_CAME, EndReason.MAX_DURATION, EndReason.REQUESTED}
+)
+
+
+def events_between(old: Status, new: Status) -> tuple[Event, ...]:
+    """What people should be told about this change of status."""
+    return (*_troubles(old, new), *_losses(old, new), *_milestones(old, new))
+
+
+def _troubles(old: Status, new: Status) -> tuple[Event, ...]:
+    changed = [(find(old.conditions, kind), find(new.conditions, kind)) for kind in WATCHED]
+    return tuple(
+        Event("Warning", str(after.reason), after.message)
+        for before, after in changed
+        if after is not None and _is_new_trouble(before, after)
+    )
+
+
+def _is_new_trouble(before: Condition | None, after: Condition) -> bool:
+    if after.status == "True" or after.reason in ORDINARY:
+        return False
+    if after.type == ConditionType.AGENT_JOINED and after.status == "Unknown":
+        return False  # RoomReady says the same
+    return before is None or before.reason != after.reason
+
+
+def _losses(old: Status, new: Status) -> tuple[Event, ...]:
+    events = []
+    if old.room_sid and new.room_sid != old.room_sid:
+        events.append(Event("Warning", str(Reason.ROOM_RECREATED), f"Room {new.room_name} was lost and made again"))
+    if new.replacements > old.replacements:
+        message = f"The agent was lost; pod {new.agent_pod} is replacement {new.replacements}"
+        events.append(Event("Warning", str(Reason.AGENT_REPLACED), message))
+    return tuple(events)
+
+
+def _milestones(old: Status, new: Status) -> tuple[Event, ...]:
+    events = []
+    if old.ready_at is None and new.ready_at is not None:
+        events.append(Event("Normal", str(Reason.READY), f"{new.agent_identity} is in room {new.room_name}"))
+    finished = find(new.conditions, ConditionType.FINISHED)
+    if old.finished_at is None and new.finished_at is not None and finished is not None:
+        kind = "Normal" if new.end_reason in PLANNED_ENDS else "Warning"
+        events.append(Event(kind, str(Reason.FINISHED), f"{finished.reason}: {finished.message}"))
+    return tuple(events)

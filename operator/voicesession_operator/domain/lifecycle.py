@@ -1,0 +1,69 @@
+"""The line of a session's life: begun, ready, finished, gone. It is only ever walked forward."""
+
+from dataclasses import replace
+from typing import Final
+
+from voicesession_operator.api.conditions import Condition, find, is_true, put
+from voicesession_operator.api.reasons import ConditionType, Phase, Reason
+from voicesession_operator.api.session import Status, VoiceSession
+from voicesession_operator.domain.naming import agent_identity, room_name
+from voicesession_operator.domain.policy import Policy
+from voicesession_operator.domain.verdict import Verdict
+
+REQUIRED: Final = (ConditionType.ROOM_READY, ConditionType.AGENT_JOINED)
+"""Ready is exactly these two."""
+
+
+def begin(session: VoiceSession, now: float, policy: Policy) -> Status:
+    """What is known of a session before anything has been observed."""
+    status = session.status
+    return replace(
+        status,
+        observed_generation=session.generation,
+        started_at=now if status.started_at is None else status.started_at,
+        room_name=room_name(session.uid),
+        room_url=policy.public_url,
+        agent_identity=agent_identity(session.agent_ref),
+    )
+
+
+def note_ready(status: Status, now: float) -> Status:
+    """Set Ready from the conditions it consists of, and remember the first time."""
+    parts = [found for kind in REQUIRED if (found := find(status.conditions, kind))]
+    missing = next((part for part in parts if part.status != "True"), None)
+    if missing is None:
+        ready = Condition(ConditionType.READY, "True", Reason.READY, "The agent is in the room")
+    else:
+        ready = replace(missing, type=ConditionType.READY)
+    first = now if missing is None and status.ready_at is None else status.ready_at
+    return replace(status, ready_at=first, conditions=put(status.conditions, ready, now))
+
+
+def finish(status: Status, verdict: Verdict, now: float) -> Status:
+    """The last status of a session. It is stored before anything is torn down, so that a crash cannot forget it."""
+    since = status.ready_at if status.ready_at is not None else status.started_at
+    lasted = now - (now if since is None else since)
+    message = f"{verdict.message}. Humans in the room: {status.humans}; it lasted {lasted:.0f} s"
+    conditions = put(status.conditions, Condition(ConditionType.FINISHED, "True", str(verdict.reason), message), now)
+    for kind in (*REQUIRED, ConditionType.READY):
+        over = Condition(kind, "False", Reason.FINISHED, "The session is finished")
+        conditions = put(conditions, over, now)
+    return replace(
+        status,
+        conditions=conditions,
+        humans=0,
+        finished_at=now,
+        end_reason=str(verdict.reason),
+        phase=str(Phase.FINISHED),
+    )
+
+
+def phase(status: Status) -> Phase:
+    """A word for people; no decision reads it."""
+    if status.finished_at is not None:
+        return Phase.FINISHED
+    if status.last_human_left_at is not None:
+        return Phase.GRACE
+    if not is_true(status.conditions, ConditionType.READY):
+        return Phase.STARTING if status.agent_pod or status.ready_at is not None else Phase.PENDING
+    return Phase.ACTIVE if status.humans else Phase.READY

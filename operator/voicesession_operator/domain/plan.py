@@ -1,0 +1,99 @@
+"""The one decision: from a session, what was observed of its world, and the time, to what must become of it."""
+
+from dataclasses import replace
+from typing import Final
+
+from voicesession_operator.api.session import Status, VoiceSession
+from voicesession_operator.domain.actions import Plan
+from voicesession_operator.domain.attendance import agent_stayed_away, last_human_left, nobody_came
+from voicesession_operator.domain.binding import ask_again_after, want_tell
+from voicesession_operator.domain.children import Children, sort_pods
+from voicesession_operator.domain.events import events_between
+from voicesession_operator.domain.failures import retry_after, without_failed
+from voicesession_operator.domain.joined import note_agent
+from voicesession_operator.domain.lifecycle import begin, finish, note_ready, phase
+from voicesession_operator.domain.limits import max_duration, requested, start
+from voicesession_operator.domain.memory import note_memory
+from voicesession_operator.domain.observed import Observed, Unknown
+from voicesession_operator.domain.policy import Policy
+from voicesession_operator.domain.presence import note_humans
+from voicesession_operator.domain.replacement import agent_lost, replacement_due, want_pods
+from voicesession_operator.domain.room import note_room, want_room
+from voicesession_operator.domain.teardown import farewell, plan_deleting, plan_finished
+from voicesession_operator.domain.verdict import Deadline
+
+__all__ = ["farewell", "plan"]
+
+SOONEST_SECONDS: Final = 0.05
+"""A timer that fires a little early must not turn into a busy loop."""
+UNKNOWN_SECONDS: Final = 2.0
+"""A LiveKit that could not be asked is asked again this soon."""
+
+
+def plan(session: VoiceSession, observed: Observed, now: float, policy: Policy) -> Plan:
+    """Pure and total: `now` is Unix seconds, the result holds for this moment only and is safe to carry out twice."""
+    if session.deleting:
+        return plan_deleting(session, observed, policy)
+    if session.status.finished_at is not None:
+        return plan_finished(session, observed, now, policy)
+    children = sort_pods(session.status, observed.pods)
+    status = _note(session, observed, children, now, policy)
+    deadlines = _deadlines(session, status, children)
+    due = next((deadline for deadline in deadlines if now >= deadline.at), None)
+    if due is not None:
+        ended = finish(status, due.verdict, now)
+        return Plan(ended, events=events_between(session.status, ended), requeue_after=0.0)
+    actions = (
+        *want_room(session, status, observed, policy),
+        *want_pods(session, observed, children, now, policy),
+        *want_tell(session, status, observed, children),
+    )
+    return Plan(
+        status,
+        without_failed(actions, observed),
+        events_between(session.status, status),
+        _requeue_after(session, status, observed, children, deadlines, now, policy),
+    )
+
+
+def _note(session: VoiceSession, observed: Observed, children: Children, now: float, policy: Policy) -> Status:
+    status = begin(session, now, policy)
+    status = note_room(status, observed, now)
+    status = note_agent(session, status, observed, children, now)
+    status = note_ready(status, now)
+    status = note_memory(status, observed, now)
+    status = note_humans(status, observed, now)
+    return replace(status, phase=str(phase(status)))
+
+
+def _deadlines(session: VoiceSession, status: Status, children: Children) -> tuple[Deadline, ...]:
+    """In order of rank: of several that are due, the first one is the reason."""
+    return (
+        *requested(session),
+        *max_duration(session, status),
+        *agent_lost(session, children),
+        *start(session, status),
+        *agent_stayed_away(session, status),
+        *last_human_left(session, status),
+        *nobody_came(session, status),
+    )
+
+
+def _requeue_after(
+    session: VoiceSession,
+    status: Status,
+    observed: Observed,
+    children: Children,
+    deadlines: tuple[Deadline, ...],
+    now: float,
+    policy: Policy,
+) -> float:
+    waits = [policy.poll_seconds, *(deadline.at - now for deadline in deadlines)]
+    if children.current is None and observed.agent is not None:
+        due = replacement_due(session.status, children, now)
+        waits += [due - now] if due > now else []
+    if isinstance(observed.room, Unknown):
+        waits.append(UNKNOWN_SECONDS)
+    asked = (retry_after(observed, policy.poll_seconds), ask_again_after(session, status, observed, children, now))
+    waits += [wait for wait in asked if wait is not None]
+    return max(min(waits), SOONEST_SECONDS)

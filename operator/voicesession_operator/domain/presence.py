@@ -1,0 +1,69 @@
+"""Who is there, and how the last one went. Nothing is concluded from a room that could not be asked about."""
+
+from dataclasses import replace
+from typing import Final
+
+from voicesession_operator.api.session import Status
+from voicesession_operator.domain.observed import Leave, LeaveReason, Observed, PodState, Room, Unknown
+from voicesession_operator.domain.people import humans
+
+DELIBERATE: Final = frozenset({"CLIENT_INITIATED", "USER_REJECTED", "PARTICIPANT_REMOVED"})
+"""LiveKit disconnect reasons after which nobody is expected back; all others may be a lost connection."""
+UNTOLD: Final = frozenset({"", "UNKNOWN", "UNKNOWN_REASON"})
+FRESH_SECONDS: Final = 15.0
+"""How old a hint may be to explain a room that is empty now.
+
+LiveKit takes 20 s to notice a dead client, so a hint from before somebody's last stay is always older than this.
+"""
+STAMP_SECONDS: Final = 1.0
+"""LiveKit stamps webhooks with whole seconds, rounded down: a grace must not become shorter by that."""
+SKEW_SECONDS: Final = 5.0
+"""How far the clocks of LiveKit, the agent pod and the operator may be apart."""
+
+
+def note_humans(status: Status, observed: Observed, now: float) -> Status:
+    """Count the people; remember when the first came and when and how the last went."""
+    if isinstance(observed.room, Unknown):
+        return status
+    count = len(humans(observed.room)) if isinstance(observed.room, Room) else 0
+    if count > 0:
+        first = now if status.first_human_at is None else status.first_human_at
+        return replace(status, humans=count, first_human_at=first, last_human_left_at=None, last_human_left_reason="")
+    if status.first_human_at is None:
+        return replace(status, humans=0)
+    return _note_last_left(replace(status, humans=0), observed, now)
+
+
+def _note_last_left(status: Status, observed: Observed, now: float) -> Status:
+    left_at = status.last_human_left_at
+    if left_at is not None and status.last_human_left_reason != LeaveReason.UNKNOWN:
+        return status
+    noticed = now if left_at is None else left_at
+    hint = _best_hint(status, observed, noticed)
+    if hint is None:
+        return replace(status, last_human_left_at=noticed, last_human_left_reason=str(LeaveReason.UNKNOWN))
+    at = min(noticed, hint.at + STAMP_SECONDS)
+    return replace(status, last_human_left_at=at, last_human_left_reason=str(hint.reason))
+
+
+def _best_hint(status: Status, observed: Observed, noticed: float) -> Leave | None:
+    """The latest departure that somebody told of and that fits the moment the room was first seen empty."""
+    earliest = max((status.first_human_at or 0.0) - SKEW_SECONDS, noticed - FRESH_SECONDS)
+    hints = [hint for hint in (observed.leave, _from_pod(observed.pod_state)) if hint is not None]
+    fitting = [
+        hint for hint in hints if hint.reason != LeaveReason.UNKNOWN and earliest <= hint.at <= noticed + SKEW_SECONDS
+    ]
+    return max(fitting, key=lambda hint: hint.at, default=None)
+
+
+def _from_pod(state: PodState | None) -> Leave | None:
+    if state is None or not state.left_identity:
+        return None
+    return Leave(state.left_identity, leave_reason(state.left_reason), state.left_at)
+
+
+def leave_reason(disconnect_reason: str) -> LeaveReason:
+    """A LiveKit DisconnectReason name (`CLIENT_INITIATED`, …) as how the person went."""
+    if disconnect_reason in UNTOLD:
+        return LeaveReason.UNKNOWN
+    return LeaveReason.LEFT if disconnect_reason in DELIBERATE else LeaveReason.CONNECTION_LOST

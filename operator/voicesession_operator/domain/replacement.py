@@ -1,0 +1,54 @@
+"""One agent pod per session: the first one, and those that take over when it is lost."""
+
+from math import inf
+from typing import Final
+
+from voicesession_operator.api.conditions import find
+from voicesession_operator.api.reasons import ConditionType, EndReason
+from voicesession_operator.api.session import Status, VoiceSession
+from voicesession_operator.domain.actions import CreatePod, DeletePod
+from voicesession_operator.domain.children import Children, delete_pods
+from voicesession_operator.domain.observed import Observed
+from voicesession_operator.domain.pod import build_pod
+from voicesession_operator.domain.policy import Policy
+from voicesession_operator.domain.verdict import Deadline, Verdict
+
+STEADY_SECONDS: Final = 10.0
+"""An agent that was in the room this long did not die of starting: its replacement need not wait."""
+LONGEST_DOUBLING: Final = 6
+"""Backoff stops growing at 2^6 = 64 s."""
+
+
+def agent_lost(session: VoiceSession, children: Children) -> tuple[Deadline, ...]:
+    """The pod is gone and every replacement is used up."""
+    allowed = session.limits.max_replacements
+    if children.current is not None or children.newest_ordinal < max(allowed, 0):
+        return ()
+    message = f"The agent's pod ended and maxReplacements ({allowed}) is used up"
+    return (Deadline(-inf, Verdict(EndReason.AGENT_LOST, message)),)
+
+
+def replacement_due(status: Status, children: Children, now: float) -> float:
+    """When the next pod may be made (Unix seconds): the first two at once, then 2, 4, 8 … s after the agent was lost.
+
+    `status` is the stored one: it still says how long the agent that has just been lost was in the room.
+    """
+    joined = find(status.conditions, ConditionType.AGENT_JOINED)
+    if children.newest_ordinal < 1 or joined is None:
+        return now
+    if joined.status == "True" and now - joined.since >= STEADY_SECONDS:
+        return now
+    return joined.since + 2.0 ** min(children.newest_ordinal, LONGEST_DOUBLING)
+
+
+def want_pods(
+    session: VoiceSession, observed: Observed, children: Children, now: float, policy: Policy
+) -> tuple[CreatePod | DeletePod, ...]:
+    """Exactly one live pod: create the missing one when its time has come, delete all others."""
+    deletions = delete_pods(children.surplus)
+    if children.current is not None or observed.agent is None:
+        return deletions
+    if now < replacement_due(session.status, children, now):
+        return deletions
+    manifest = build_pod(session, observed.agent, children.newest_ordinal + 1, policy)
+    return (CreatePod(manifest), *deletions)

@@ -1,0 +1,37 @@
+"""The room: it is there, or it is made; what cannot be asked about is left alone."""
+
+from dataclasses import replace
+
+from voicesession_operator.api.conditions import Condition, put
+from voicesession_operator.api.reasons import ConditionType, Reason
+from voicesession_operator.api.session import Status, VoiceSession
+from voicesession_operator.domain.actions import CreateRoom
+from voicesession_operator.domain.failures import failure_of
+from voicesession_operator.domain.naming import room_metadata
+from voicesession_operator.domain.observed import Observed, Room, Unknown
+from voicesession_operator.domain.policy import Policy
+
+
+def note_room(status: Status, observed: Observed, now: float) -> Status:
+    """Take the room's SID and set RoomReady."""
+    sid = observed.room.sid if isinstance(observed.room, Room) else status.room_sid
+    return replace(status, room_sid=sid, conditions=put(status.conditions, _condition(observed), now))
+
+
+def want_room(session: VoiceSession, status: Status, observed: Observed, policy: Policy) -> tuple[CreateRoom, ...]:
+    """Create the room when LiveKit says that it does not exist, also when it was lost mid-call."""
+    if observed.room is not None:
+        return ()
+    metadata = room_metadata(session, policy.installation_id)
+    return (CreateRoom(status.room_name, metadata, session.max_participants),)
+
+
+def _condition(observed: Observed) -> Condition:
+    if isinstance(observed.room, Room):
+        return Condition(ConditionType.ROOM_READY, "True", Reason.ROOM_CREATED, "The room exists")
+    if isinstance(observed.room, Unknown):
+        return Condition(ConditionType.ROOM_READY, "Unknown", observed.room.reason, observed.room.message)
+    failure = failure_of(observed, CreateRoom)
+    if failure:
+        return Condition(ConditionType.ROOM_READY, "False", failure.reason, failure.message)
+    return Condition(ConditionType.ROOM_READY, "False", Reason.ROOM_CREATING, "The room is being created")

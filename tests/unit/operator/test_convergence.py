@@ -1,0 +1,174 @@
+"""Properties of plan() carried out again and again in a simulated world that misbehaves."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from itertools import pairwise
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from voicesession_operator.api.conditions import is_true
+from voicesession_operator.api.session import Status
+from voicesession_operator.domain.observed import LeaveReason
+
+from tests.builders import agent, session
+from tests.unit.operator.world import World
+
+
+def mend_livekit(world: World, up: bool) -> None:
+    world.livekit_up = up
+
+
+def set_agent(world: World, there: bool) -> None:
+    world.agent = agent() if there else None
+
+
+def pass_time(world: World, seconds: float) -> None:
+    world.now += seconds
+
+
+def delete_pods(world: World) -> None:
+    world.pods = {name: replace(pod, deleting=True) for name, pod in world.pods.items()}
+
+
+def ask_for_the_end(world: World) -> None:
+    world.session = replace(world.session, end=True)
+
+
+def forget_hints(world: World) -> None:
+    world.leave = None
+
+
+HAPPENINGS: dict[str, Callable[[World], None]] = {
+    "nothing": lambda world: None,
+    "start pods": World.start_pods,
+    "pods fail": lambda world: world.end_pods("Failed"),
+    "pods finish": lambda world: world.end_pods("Succeeded"),
+    "pods vanish": lambda world: world.end_pods(None),
+    "pods are deleted": delete_pods,
+    "room lost": World.lose_room,
+    "livekit down": lambda world: mend_livekit(world, False),
+    "livekit up": lambda world: mend_livekit(world, True),
+    "agent deleted": lambda world: set_agent(world, False),
+    "agent created": lambda world: set_agent(world, True),
+    "alice comes": lambda world: world.enter("alice"),
+    "bob comes": lambda world: world.enter("bob"),
+    "someone leaves": lambda world: world.exit(LeaveReason.LEFT),
+    "someone is cut off": lambda world: world.exit(LeaveReason.CONNECTION_LOST),
+    "a second passes": lambda world: pass_time(world, 1),
+    "half a minute passes": lambda world: pass_time(world, 30),
+    "end": ask_for_the_end,
+    "hints are forgotten": forget_hints,
+    "operator dies after one action": lambda world: world.begin_pass(actions=1),
+    "operator dies before its write": lambda world: world.begin_pass(actions=99),
+}
+
+
+def happen(world: World, what: str) -> None:
+    HAPPENINGS[what](world)
+    if not what.startswith("operator dies"):
+        world.reconcile()
+
+
+def settle(world: World, passes: int = 200) -> None:
+    """Mend everything, then do nothing but wait as long as each plan says."""
+    world.livekit_up, world.agent = True, agent()
+    for _ in range(passes):
+        world.start_pods()
+        found = world.reconcile()
+        if world.gone or found.requeue_after is None:
+            return
+        world.now += found.requeue_after
+
+
+LIVES = st.lists(st.sampled_from(tuple(HAPPENINGS)), max_size=40)
+MANY = settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+
+
+@MANY
+@given(LIVES)
+def test_never_two_live_pods(life: list[str]) -> None:
+    world = World()
+    for what in life:
+        happen(world, what)
+    assert world.most_live <= 1
+
+
+@MANY
+@given(LIVES)
+def test_every_pass_comes_to_rest(life: list[str]) -> None:
+    world = World()
+    for what in life:
+        happen(world, what)
+        first = world.reconcile()
+        writes, events = world.writes, len(world.events)
+        second = world.reconcile()
+        asked = {type(action).__name__ for action in first.actions}
+        assert asked <= {"DeleteRoom", "DeleteSession"}, "only a LiveKit that is down keeps a pass busy"
+        if first.requeue_after != 0.0:
+            assert second.status == first.status
+            assert (world.writes, len(world.events)) == (writes, events)
+
+
+@MANY
+@given(LIVES)
+def test_status_never_goes_back(life: list[str]) -> None:
+    world = World()
+    for what in life:
+        happen(world, what)
+    for before, after in pairwise(world.history):
+        assert after.replacements >= before.replacements
+        assert after.agent_epoch >= before.agent_epoch
+        for once in ("started_at", "ready_at", "first_human_at", "finished_at"):
+            assert getattr(before, once) in (None, getattr(after, once)), once
+        if before.finished_at is not None:
+            assert after == before
+
+
+@MANY
+@given(LIVES)
+def test_everything_is_cleaned_up_in_the_end(life: list[str]) -> None:
+    world = World(session=session().limits(max_duration_seconds=120, join_seconds=60).ttl(30).build())
+    for what in life:
+        happen(world, what)
+    settle(world)
+    assert world.gone
+    assert (world.room_sid, world.pods) == ("", {})
+    assert is_true(world.session.status.conditions, "Finished")
+
+
+@MANY
+@given(LIVES)
+def test_replacements_stay_within_their_limit(life: list[str]) -> None:
+    world = World()
+    for what in life:
+        happen(world, what)
+    assert world.session.status.replacements <= world.session.limits.max_replacements
+
+
+def ordinary_life() -> World:
+    world = World()
+    steps = ("nothing", "start pods", "alice comes", "a second passes", "someone leaves")
+    for what in steps:
+        happen(world, what)
+    settle(world)
+    return world
+
+
+def test_an_ordinary_life_costs_five_writes_and_two_events() -> None:
+    world = ordinary_life()
+    assert world.gone
+    assert world.writes == 5
+    assert [event.reason for event in world.events] == ["Ready", "Finished"]
+    assert world.session.status.end_reason == "LastHumanLeft"
+
+
+@pytest.mark.parametrize("lost", ["pods fail", "pods vanish", "pods are deleted"])
+def test_a_call_survives_its_pod(lost: str) -> None:
+    world = World()
+    for what in ("nothing", "start pods", "alice comes", "half a minute passes", lost, "start pods"):
+        happen(world, what)
+    status: Status = world.session.status
+    assert is_true(status.conditions, "Ready")
+    assert (status.replacements, status.humans, world.rooms_made) == (1, 1, 1)
+    assert [event.reason for event in world.events] == ["Ready", "AgentReplaced"]
