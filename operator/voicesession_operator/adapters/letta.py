@@ -1,0 +1,109 @@
+"""Letta: finds the agent that holds a VoiceAgent's memory, or makes it from the VoiceAgent's blocks."""
+
+import re
+from typing import TYPE_CHECKING, Any, Final
+
+from voicesession_operator.api.agent import LettaMemory, VoiceAgent
+from voicesession_operator.domain.agent_plan import Invalid, Memory, NotConfigured, Resolved, Unavailable
+
+if TYPE_CHECKING:
+    from letta_client import APIStatusError, AsyncLetta
+
+CONNECT_SECONDS: Final = 0.5
+TOTAL_SECONDS: Final = 5.0
+"""Creating an agent takes Letta 0.2 to 1 s; all else 10 to 100 ms."""
+_UNAUTHORIZED: Final = (401, 403)
+_PASSING: Final = (408, 409, 429)
+_NOT_FOUND: Final = 404
+_SERVER_ERROR: Final = 500
+_NOT_IN_A_NAME: Final = re.compile(r"[^\w '-]")
+"""What Letta 0.16 refuses in an agent's name."""
+
+
+class LettaDirectory:
+    """`url` empty: this installation has no Letta. The client library is loaded with the first question."""
+
+    def __init__(self, url: str, api_key: str, model: str, embedding: str, installation_id: str) -> None:
+        self._url = url
+        self._api_key = api_key
+        self._model = model
+        self._embedding = embedding
+        self._installation_id = installation_id
+        self._client: AsyncLetta | None = None
+
+    async def close(self) -> None:
+        if self._client is not None:
+            await self._client.close()
+
+    async def resolve(self, agent: VoiceAgent) -> Memory:
+        """The Letta agent by the given ID, else by name or by our own tag, else a new one. Never raises."""
+        if agent.letta is None or not self._url:
+            return NotConfigured()
+        from letta_client import APIConnectionError, APIStatusError  # noqa: PLC0415 - most installations start without
+
+        try:
+            return await self._resolve(agent, agent.letta)
+        except APIStatusError as error:
+            return _refusal(error)
+        except APIConnectionError:
+            return Unavailable("Letta does not answer")
+
+    async def _resolve(self, agent: VoiceAgent, memory: LettaMemory) -> Memory:
+        letta = self._connection()
+        if memory.agent_id:
+            return await self._existing(letta, memory.agent_id)
+        tag = f"voicesession:{self._installation_id}:{agent.namespace}/{agent.name}"
+        criteria: dict[str, Any] = {"name": memory.agent} if memory.agent else {"tags": [tag]}
+        found = await letta.agents.list(limit=1, **criteria)
+        if found.items:
+            return Resolved(found.items[0].id)
+        if not self._model:
+            return Invalid("no such Letta agent exists, and none can be created because LETTA_MODEL is not set")
+        return await self._create(letta, agent, memory, tag)
+
+    async def _existing(self, letta: "AsyncLetta", agent_id: str) -> Memory:
+        from letta_client import NotFoundError  # noqa: PLC0415
+
+        try:
+            return Resolved((await letta.agents.retrieve(agent_id)).id)
+        except NotFoundError:
+            return Invalid(f'Letta has no agent with the ID "{agent_id}"')
+
+    async def _create(self, letta: "AsyncLetta", agent: VoiceAgent, memory: LettaMemory, tag: str) -> Memory:
+        settings: dict[str, Any] = {"embedding": self._embedding} if self._embedding else {}
+        created = await letta.agents.create(
+            name=_NOT_IN_A_NAME.sub("-", memory.agent or f"{agent.namespace}-{agent.name}"),
+            model=self._model,
+            memory_blocks=[_block(block) for block in memory.blocks],
+            tags=[tag],
+            **settings,
+        )
+        return Resolved(created.id)
+
+    def _connection(self) -> "AsyncLetta":
+        if self._client is None:
+            import httpx  # noqa: PLC0415 - comes with the client library
+            from letta_client import AsyncLetta  # noqa: PLC0415
+
+            self._client = AsyncLetta(
+                base_url=self._url,
+                api_key=self._api_key or "unused",  # a server without a password takes any
+                timeout=httpx.Timeout(TOTAL_SECONDS, connect=CONNECT_SECONDS),
+                max_retries=0,
+            )
+        return self._client
+
+
+def _block(raw: dict[str, Any]) -> Any:
+    return {name: raw[name] for name in ("label", "description", "value", "limit") if name in raw} | {
+        "value": raw.get("value", "")
+    }
+
+
+def _refusal(error: "APIStatusError") -> Memory:
+    status = error.status_code
+    if status in _UNAUTHORIZED:
+        return Unavailable("Letta refuses the operator's API key")
+    if status >= _SERVER_ERROR or status in _PASSING:
+        return Unavailable(f"Letta answers {status}")
+    return Invalid(f"Letta refuses the agent: it answers {status}")

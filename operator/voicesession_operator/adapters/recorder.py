@@ -1,0 +1,69 @@
+"""Kubernetes events on our own objects: best effort, never a reason to fail."""
+
+import logging
+import uuid
+from collections.abc import Callable
+from typing import Final, Protocol
+
+from voicesession_operator.adapters.errors import OutsideError
+from voicesession_operator.adapters.kube import EVENTS, Object, Resource
+from voicesession_operator.api import names
+from voicesession_operator.api.times import to_rfc3339
+from voicesession_operator.domain.actions import Event
+from voicesession_operator.telemetry import metrics
+
+log = logging.getLogger(__name__)
+
+NAME_CHARACTERS: Final = 200
+"""Leaves room for the suffix in an object name of 253 characters."""
+MESSAGE_CHARACTERS: Final = 1024
+"""Longest message the API server takes."""
+
+
+class EventSink(Protocol):
+    """The part of the Kubernetes API that recording needs."""
+
+    async def create(self, resource: Resource, namespace: str, body: Object) -> Object: ...
+
+
+class Recorder:
+    """Writes core/v1 events; one that cannot be written is counted and forgotten."""
+
+    def __init__(self, kube: EventSink, instance: str, clock: Callable[[], float]) -> None:
+        self._kube = kube
+        self._instance = instance
+        self._clock = clock
+
+    async def record(self, kind: str, about: Object, event: Event) -> None:
+        """`about` is the raw object, of `kind` VoiceSession or VoiceAgent."""
+        try:
+            await self._kube.create(EVENTS, about["metadata"]["namespace"], self._body(kind, about, event))
+        except OutsideError as error:
+            metrics.EVENTS_LOST.inc()
+            log.warning("an event was not recorded", extra={"event": event.reason, "reason": error.reason})
+
+    def _body(self, kind: str, about: Object, event: Event) -> Object:
+        meta = about["metadata"]
+        now = to_rfc3339(round(self._clock()))[:19] + "Z"
+        return {
+            "apiVersion": "v1",
+            "kind": "Event",
+            "metadata": {"name": f"{meta['name'][:NAME_CHARACTERS].rstrip('-.')}.{uuid.uuid4().hex[:16]}"},
+            "involvedObject": {
+                "apiVersion": f"{names.GROUP}/{names.VERSION}",
+                "kind": kind,
+                "namespace": meta["namespace"],
+                "name": meta["name"],
+                "uid": meta["uid"],
+                "resourceVersion": meta.get("resourceVersion", ""),
+            },
+            "type": event.type,
+            "reason": event.reason,
+            "message": event.message[:MESSAGE_CHARACTERS],
+            "source": {"component": names.MANAGED_BY},
+            "reportingComponent": names.MANAGED_BY,
+            "reportingInstance": self._instance,
+            "firstTimestamp": now,
+            "lastTimestamp": now,
+            "count": 1,
+        }

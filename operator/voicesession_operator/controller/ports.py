@@ -1,0 +1,47 @@
+"""What the controller needs of the outside, so that its tests can stand in for it."""
+
+from typing import Any, Protocol
+
+from voicesession_operator.adapters.kube import Resource
+from voicesession_operator.adapters.livekit import OwnedRoom
+from voicesession_operator.domain.actions import Event
+from voicesession_operator.domain.observed import PodState, Room, Unknown
+
+Object = dict[str, Any]
+
+
+class Kube(Protocol):
+    """The Kubernetes API; see adapters.kube for what each method raises."""
+
+    async def list(self, resource: Resource, namespace: str = "", selector: str = "") -> tuple[list[Object], str]: ...
+    async def get(self, resource: Resource, namespace: str, name: str) -> Object: ...
+    async def create(self, resource: Resource, namespace: str, body: Object) -> Object: ...
+    async def patch_status(
+        self, resource: Resource, namespace: str, name: str, version: str, status: Object
+    ) -> Object: ...
+    async def delete(
+        self, resource: Resource, namespace: str, name: str, uid: str, grace_seconds: int | None = None
+    ) -> Object: ...
+
+
+class Rooms(Protocol):
+    """LiveKit; see adapters.livekit."""
+
+    async def observe(self, name: str) -> Room | Unknown | None: ...
+    async def create_room(self, name: str, metadata: str, max_participants: int) -> None: ...
+    async def delete_room(self, name: str) -> None: ...
+    async def list_our_rooms(self, installation_id: str) -> list[OwnedRoom]: ...
+    def agent_token(self, room: str, identity: str, display_name: str, ttl_seconds: int) -> str: ...
+
+
+class Control(Protocol):
+    """The agent pods' control ports; see adapters.agent_pod."""
+
+    async def state(self, ip: str, pod_uid: str) -> PodState | None: ...
+    async def tell(self, ip: str, pod_uid: str, wanted: Object) -> None: ...
+
+
+class Recorder(Protocol):
+    """Kubernetes events; see adapters.recorder."""
+
+    async def record(self, kind: str, about: Object, event: Event) -> None: ...

@@ -1,0 +1,142 @@
+"""A queue of keys: each key waits once and is worked on by one worker at a time; failures back off per key.
+
+Adding a key that is being worked on makes it run once more afterwards, so no change is ever missed.
+"""
+
+import asyncio
+import logging
+import random
+from collections import deque
+from collections.abc import Awaitable, Callable, Hashable
+from typing import Final, Generic, TypeVar
+
+from voicesession_operator.adapters.errors import OutsideError
+from voicesession_operator.telemetry import metrics
+
+log = logging.getLogger(__name__)
+
+K = TypeVar("K", bound=Hashable)
+
+BACKOFF_FIRST_SECONDS: Final = 0.1
+BACKOFF_LONGEST_SECONDS: Final = 30.0
+STUCK_SECONDS: Final = 120.0
+"""Every call to the outside has a timeout of 10 s or less, so a key that takes this long never ends."""
+
+
+class WorkQueue(Generic[K]):
+    """`handle(key)` does the work and returns the seconds until it wants to see the key again, or None."""
+
+    def __init__(self, name: str, handle: Callable[[K], Awaitable[float | None]], workers: int) -> None:
+        self._name = name
+        self._handle = handle
+        self._workers = workers
+        self._waiting: deque[K] = deque()
+        self._dirty: set[K] = set()
+        self._running: dict[K, float] = {}
+        self._timers: dict[K, asyncio.TimerHandle] = {}
+        self._failures: dict[K, int] = {}
+        self._wake = asyncio.Semaphore(0)
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._open = True
+
+    def add(self, key: K) -> None:
+        """Have the key worked on as soon as a worker is free."""
+        if not self._open or key in self._dirty:
+            return
+        self._dirty.add(key)
+        if key not in self._running:
+            self._push(key)
+
+    def add_after(self, key: K, seconds: float) -> None:
+        """The same, later; of several such wishes the earliest wins."""
+        if not self._open:
+            return
+        loop = asyncio.get_running_loop()
+        due = loop.time() + max(seconds, 0.0)
+        timer = self._timers.get(key)
+        if timer is not None:
+            if timer.when() <= due:
+                return
+            timer.cancel()
+        self._timers[key] = loop.call_at(due, self._fire, key)
+
+    async def run(self) -> None:
+        """Work until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            for _ in range(self._workers):
+                group.create_task(self._work())
+
+    async def drain(self, seconds: float) -> bool:
+        """Take in nothing more and wait for the keys being worked on; False if they were not done in time."""
+        self._open = False
+        for timer in self._timers.values():
+            timer.cancel()
+        self._timers.clear()
+        self._waiting.clear()
+        try:
+            async with asyncio.timeout(seconds):
+                await self._idle.wait()
+        except TimeoutError:
+            return False
+        return True
+
+    def healthy(self) -> bool:
+        """False once a key has been worked on for longer than any reconcile can take."""
+        now = asyncio.get_running_loop().time()
+        return all(now - started < STUCK_SECONDS for started in self._running.values())
+
+    def _push(self, key: K) -> None:
+        self._waiting.append(key)
+        metrics.QUEUE_DEPTH.labels(self._name).set(len(self._waiting))
+        self._wake.release()
+
+    def _fire(self, key: K) -> None:
+        self._timers.pop(key, None)
+        self.add(key)
+
+    async def _work(self) -> None:
+        while True:
+            await self._wake.acquire()
+            if self._waiting:
+                await self._process(self._waiting.popleft())
+
+    async def _process(self, key: K) -> None:
+        metrics.QUEUE_DEPTH.labels(self._name).set(len(self._waiting))
+        self._dirty.discard(key)
+        self._cancel_timer(key)
+        self._running[key] = asyncio.get_running_loop().time()
+        self._idle.clear()
+        try:
+            again = await self._attempt(key)
+        finally:
+            del self._running[key]
+            if not self._running:
+                self._idle.set()
+        if key in self._dirty and self._open:
+            self._push(key)
+        elif again is not None:
+            self.add_after(key, again)
+
+    async def _attempt(self, key: K) -> float | None:
+        try:
+            again = await self._handle(key)
+        except OutsideError as error:
+            log.warning("will be tried again", extra={"queue": self._name, "key": str(key), "reason": error.reason})
+            return self._backoff(key)
+        except Exception:
+            log.exception("an unforeseen error, will be tried again", extra={"queue": self._name, "key": str(key)})
+            return self._backoff(key)
+        self._failures.pop(key, None)
+        return again
+
+    def _backoff(self, key: K) -> float:
+        failures = self._failures.get(key, 0)
+        self._failures[key] = failures + 1
+        longest = min(BACKOFF_FIRST_SECONDS * 2.0 ** min(failures, 10), BACKOFF_LONGEST_SECONDS)
+        return longest * random.uniform(0.8, 1.2)  # noqa: S311 - spreads load, guards nothing
+
+    def _cancel_timer(self, key: K) -> None:
+        timer = self._timers.pop(key, None)
+        if timer is not None:
+            timer.cancel()
