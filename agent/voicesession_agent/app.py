@@ -1,0 +1,28 @@
+"""Entry into the agent pod. Seconds count here: the fork server begins importing for the jobs first, then the control
+port answers, and only then does this process import livekit-agents for itself."""
+
+import asyncio
+import json
+import os
+import sys
+
+from voicesession_agent import jobs
+from voicesession_agent.settings import Settings, SettingsError
+
+
+def main() -> None:
+    """Run until SIGTERM (exit 0), or until jobs keep dying or the settings are useless (exit 1)."""
+    try:
+        settings = Settings.load()
+    except SettingsError as error:
+        sys.exit(json.dumps({"level": "error", "message": str(error)}))
+    settings.export()
+    modules = jobs.preload_modules(settings.agent)
+    if not settings.trouble:
+        jobs.start_forkserver(modules)
+
+    from voicesession_agent.pod import Pod  # noqa: PLC0415 - imports aiohttp while the fork server works
+
+    code = asyncio.run(Pod(settings, jobs.LiveKitJobs(modules)).run())
+    sys.stdout.flush()
+    os._exit(code)  # threads of livekit-agents that wait for dead processes must not hold the pod

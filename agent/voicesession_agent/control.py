@@ -1,0 +1,83 @@
+"""The control port: it tells a state, and is told one (HTTP, see docs/architecture.md)."""
+
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+from aiohttp import web
+
+from voicesession_agent.auth import RefusedError, Verifier
+from voicesession_agent.state import OtherSessionError, PodState
+from voicesession_agent.telemetry import Metrics
+from voicesession_agent.wanted import MalformedError, Wanted, parse
+
+MAX_BODY_BYTES: Final = 64 << 10
+log = logging.getLogger(__name__)
+
+
+class ControlPort:
+    """GET /healthz /readyz /metrics for anyone; GET and PUT /v1/state for the operator's signature only."""
+
+    def __init__(
+        self,
+        state: PodState,
+        verifier: Verifier,
+        metrics: Metrics,
+        tell: Callable[[Wanted], Awaitable[None]],
+    ) -> None:
+        self._state = state
+        self._verifier = verifier
+        self._metrics = metrics
+        self._tell = tell
+
+    def app(self) -> web.Application:
+        app = web.Application(client_max_size=MAX_BODY_BYTES)
+        app.add_routes(
+            [
+                web.get("/healthz", self._healthz),
+                web.get("/readyz", self._readyz),
+                web.get("/metrics", self._scrape),
+                web.get("/v1/state", self._get),
+                web.put("/v1/state", self._put),
+            ]
+        )
+        return app
+
+    async def _healthz(self, _: web.Request) -> web.Response:
+        return web.Response(text="ok\n")
+
+    async def _readyz(self, _: web.Request) -> web.Response:
+        ready = self._state.ready
+        return web.Response(status=200 if ready else 503, text="ready\n" if ready else "not ready\n")
+
+    async def _scrape(self, _: web.Request) -> web.Response:
+        return web.Response(body=self._metrics.render(), headers={"Content-Type": "text/plain; version=0.0.4"})
+
+    async def _get(self, request: web.Request) -> web.Response:
+        return await self._checked(request) or web.json_response(self._state.render())
+
+    async def _put(self, request: web.Request) -> web.Response:
+        refusal = await self._checked(request)
+        if refusal is not None:
+            return refusal
+        try:
+            await self._tell(parse(await request.read()))
+        except MalformedError as error:
+            return _reason(400, str(error))
+        except OtherSessionError:
+            return _reason(409, "bound to another session")
+        return web.json_response(self._state.render())
+
+    async def _checked(self, request: web.Request) -> web.Response | None:
+        """The answer to a request that is not the operator's, or None."""
+        try:
+            self._verifier.check(request.headers.get("Authorization"), request.method, await request.read())
+        except RefusedError as refused:
+            self._metrics.refused.labels(refused.reason.value).inc()
+            log.warning("control request refused", extra={"event": "refused", "reason": refused.reason.value})
+            return _reason(401, refused.reason.value)
+        return None
+
+
+def _reason(status: int, reason: str) -> web.Response:
+    return web.json_response({"reason": reason}, status=status)

@@ -1,0 +1,117 @@
+"""Composition root of the agent pod: wires state, control port, jobs and memory, and owns the order of their end."""
+
+import asyncio
+import importlib
+import logging
+import signal
+import time
+from contextlib import suppress
+from typing import Final
+
+import aiohttp
+from aiohttp import web
+
+from voicesession_agent.auth import Verifier
+from voicesession_agent.backchannel import Backchannel
+from voicesession_agent.capture import Lost
+from voicesession_agent.control import ControlPort
+from voicesession_agent.jobs import JobServer
+from voicesession_agent.memory import LettaMemory
+from voicesession_agent.recollection import Recollection
+from voicesession_agent.settings import Settings
+from voicesession_agent.state import JobPhase, MemoryPhase, PodState
+from voicesession_agent.supervisor import GaveUpError, Supervisor
+from voicesession_agent.telemetry import Metrics, configure_logging, process_started_at
+
+FLUSH_SECONDS: Final = 0.5
+"""Kubernetes grants 20 s, but a person may be waiting for the next agent."""
+log = logging.getLogger(__name__)
+
+
+class Pod:
+    """`run` serves until SIGTERM, or until the jobs cannot be kept alive."""
+
+    def __init__(self, settings: Settings, jobs: JobServer) -> None:
+        self._settings = settings
+        self._jobs = jobs
+        self._metrics = Metrics()
+        self._state = PodState(settings.pod_uid, process_started_at(), prepare_trouble=settings.trouble)
+        self._stop = asyncio.Event()
+
+    async def run(self) -> int:
+        """Answer the process's exit code."""
+        configure_logging(self._settings.log_level)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, self._stop.set)
+        async with aiohttp.ClientSession() as http:
+            recollection = Recollection(lambda address: LettaMemory(address, http), self._lost)
+            supervisor = Supervisor(self._state, self._jobs, self._metrics, recollection.told, time.time)
+            self._watch(recollection)
+            sites = await self._serve(supervisor, recollection)
+            code = await self._work(supervisor, recollection)
+            await supervisor.close()
+            await recollection.flush(FLUSH_SECONDS)
+            for site in sites:
+                await site.cleanup()
+        log.info("stopped", extra={"event": "stopped", "exitcode": code})
+        return code
+
+    async def _serve(self, supervisor: Supervisor, recollection: Recollection) -> list[web.AppRunner]:
+        verifier = Verifier(self._settings.public_key, self._settings.pod_uid)
+        control = await _started(ControlPort(self._state, verifier, self._metrics, supervisor.tell).app())
+        await web.TCPSite(control, port=self._settings.control_port).start()
+        jobs = await _started(Backchannel(supervisor, recollection).app())
+        await web.UnixSite(jobs, self._settings.job_socket).start()
+        log.info("listening", extra={"event": "listening", "port": self._settings.control_port, "at": time.time()})
+        # the first signed request must not pay for this import, and neither may the start of listening
+        await asyncio.to_thread(importlib.import_module, "voicesession_agent.signature")
+        return [control, jobs]
+
+    async def _work(self, supervisor: Supervisor, recollection: Recollection) -> int:
+        """Run everything until one part ends; only the stop signal is a good end."""
+        parts = [asyncio.create_task(supervisor.run()), asyncio.create_task(recollection.run())]
+        if not self._settings.trouble:
+            parts.append(asyncio.create_task(self._jobs.run()))
+        stop = asyncio.create_task(self._stop.wait())
+        await asyncio.wait((stop, *parts), return_when=asyncio.FIRST_COMPLETED)
+        code = 0 if stop.done() else 1
+        for part in parts:
+            if part.done() and code:
+                _explain(part)
+        await _cancelled([stop, *parts[:2]])
+        return code
+
+    def _watch(self, recollection: Recollection) -> None:
+        ok = (MemoryPhase.NONE, MemoryPhase.OK)
+        self._metrics.watch(
+            backlog=lambda: len(recollection.turns),
+            memory_ok=lambda: recollection.status.phase in ok,
+            humans=lambda: len(self._state.humans),
+            joined=lambda: self._state.job is JobPhase.JOINED,
+        )
+        self._state.memory_status = lambda: recollection.status
+
+    def _lost(self, why: Lost) -> None:
+        self._metrics.turns_lost.labels(why.value).inc()
+        log.warning("a turn was lost", extra={"event": "turn_lost", "reason": why.value})
+
+
+async def _started(app: web.Application) -> web.AppRunner:
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=FLUSH_SECONDS)
+    await runner.setup()
+    return runner
+
+
+async def _cancelled(tasks: list[asyncio.Task[object]]) -> None:
+    for task in tasks:
+        task.cancel()
+    with suppress(asyncio.CancelledError):
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _explain(part: asyncio.Task[None]) -> None:
+    error = part.exception()
+    if isinstance(error, GaveUpError):
+        log.error("jobs keep dying; the pod must be replaced", extra={"event": "gave_up"})
+    else:
+        log.error("a part of the supervisor ended", exc_info=error, extra={"event": "part_ended"})

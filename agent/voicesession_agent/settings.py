@@ -1,0 +1,180 @@
+"""What the operator gave this pod, read once; the only reader (and writer) of the environment."""
+
+import base64
+import binascii
+import json
+import os
+from collections.abc import Mapping, MutableMapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+KEY_BYTES: Final = 32
+"""Length of a raw Ed25519 public key (RFC 8032)."""
+JOB_SOCKET: Final = "VOICESESSION_JOB_SOCKET"
+DEFAULT_INSTRUCTIONS: Final = "You are a friendly voice assistant. Answer in one or two short spoken sentences."
+TURN_DETECTIONS: Final = ("vad", "v1-mini")
+
+
+class SettingsError(ValueError):
+    """The environment lacks what the control port needs, so nobody could ever talk to this pod."""
+
+
+@dataclass(frozen=True)
+class Provider:
+    """One of stt, llm, tts: `name` is a provider, `options` its constructor's further keyword arguments."""
+
+    name: str = ""
+    model: str = ""
+    base_url: str = ""
+    voice: str = ""
+    language: str = ""
+    api_key: str = field(default="", repr=False)
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class AgentSpec:
+    """The VoiceAgent as its process needs it.
+
+    `turn_detection` comes from `stt.options.turnDetection`: `vad` (silence ends a turn) or `v1-mini` (the end-of-turn
+    model of livekit-local-inference, 250 MB more).
+    """
+
+    name: str = ""
+    display_name: str = ""
+    instructions: str = DEFAULT_INSTRUCTIONS
+    greeting: str = ""
+    entrypoint: str = ""
+    stt: Provider = Provider(name="moonshine")
+    llm: Provider = Provider()
+    tts: Provider = Provider(name="pico")
+    turn_detection: str = "vad"
+
+
+@dataclass(frozen=True)
+class Settings:
+    pod_uid: str
+    public_key: bytes
+    control_port: int = 8080
+    livekit_url: str = ""
+    agent: AgentSpec = AgentSpec()
+    trouble: str = ""
+    """Why `agent` cannot be served; the pod then stays up to tell it."""
+    job_socket: str = "/tmp/voicesession-job.sock"  # noqa: S108 - the pod's own emptyDir, shared with nobody
+    log_level: str = "INFO"
+
+    @classmethod
+    def from_env(cls, env: Mapping[str, str]) -> "Settings":
+        """Raise SettingsError when the pod's UID, port or control key is missing or malformed."""
+        agent, trouble = _agent(env)
+        return cls(
+            pod_uid=_required(env, "VOICESESSION_POD_UID"),
+            public_key=_public_key(_required(env, "VOICESESSION_CONTROL_PUBLIC_KEY")),
+            control_port=_port(env.get("VOICESESSION_CONTROL_PORT", "8080")),
+            livekit_url=env.get("LIVEKIT_URL", ""),
+            agent=agent,
+            trouble=trouble,
+            job_socket=env.get(JOB_SOCKET, cls.job_socket),
+            log_level=env.get("LOG_LEVEL", "INFO").upper(),
+        )
+
+    @classmethod
+    def load(cls) -> "Settings":
+        return cls.from_env(os.environ)
+
+    def export(self, env: MutableMapping[str, str] = os.environ) -> None:
+        """Give jobs what they inherit; livekit-agents wants a key and a secret, but with a ready token uses neither."""
+        env[JOB_SOCKET] = self.job_socket
+        env.setdefault("LIVEKIT_URL", self.livekit_url)
+        env.setdefault("LIVEKIT_API_KEY", "unused")
+        env.setdefault("LIVEKIT_API_SECRET", "unused" * 6)
+        if not self.agent.entrypoint:
+            end_of_turn = self.agent.turn_detection == "v1-mini"
+            env.setdefault("LIVEKIT_AGENTS_PRELOAD_LOCAL_INFERENCE", "1" if end_of_turn else "0")
+
+
+def _required(env: Mapping[str, str], name: str) -> str:
+    if not env.get(name):
+        raise SettingsError(f"{name} is not set")
+    return env[name]
+
+
+def _public_key(text: str) -> bytes:
+    try:
+        key = base64.b64decode(text, validate=True)
+    except binascii.Error as error:
+        raise SettingsError("VOICESESSION_CONTROL_PUBLIC_KEY is not base64") from error
+    if len(key) != KEY_BYTES:
+        raise SettingsError(f"VOICESESSION_CONTROL_PUBLIC_KEY has {len(key)} bytes, not {KEY_BYTES}")
+    return key
+
+
+def _port(text: str) -> int:
+    if not text.isdecimal() or not 0 <= int(text) <= 65535:  # noqa: PLR2004 - the range of TCP ports
+        raise SettingsError("VOICESESSION_CONTROL_PORT is not a port number")
+    return int(text)
+
+
+def _agent(env: Mapping[str, str]) -> tuple[AgentSpec, str]:
+    try:
+        spec = json.loads(env.get("VOICESESSION_AGENT", ""))
+    except json.JSONDecodeError:
+        return AgentSpec(), "VOICESESSION_AGENT is not JSON"
+    try:
+        return _parse(spec, env), ""
+    except (AttributeError, TypeError, ValueError) as error:
+        return AgentSpec(), f"VOICESESSION_AGENT: {error}"
+
+
+def _parse(spec: dict[str, Any], env: Mapping[str, str]) -> AgentSpec:
+    if not isinstance(spec, dict):
+        raise TypeError("not an object")
+    entrypoint = _text(spec, "entrypoint", "")
+    stt, turn_detection = _turn_detection(_provider(spec, "stt", "moonshine", env))
+    llm = _provider(spec, "llm", "", env)
+    if not entrypoint and not llm.name:
+        raise ValueError("llm.provider is missing")
+    return AgentSpec(
+        name=_text(spec, "name", ""),
+        display_name=_text(spec, "displayName", _text(spec, "name", "")),
+        instructions=_text(spec, "instructions", DEFAULT_INSTRUCTIONS),
+        greeting=_text(spec, "greeting", ""),
+        entrypoint=entrypoint,
+        stt=stt,
+        llm=llm,
+        tts=_provider(spec, "tts", "pico", env),
+        turn_detection=turn_detection,
+    )
+
+
+def _provider(spec: dict[str, Any], role: str, default: str, env: Mapping[str, str]) -> Provider:
+    raw = spec.get(role) or {}
+    if not isinstance(raw, dict) or not isinstance(raw.get("options") or {}, dict):
+        raise TypeError(f"{role} is not an object")
+    return Provider(
+        name=_text(raw, "provider", default),
+        model=_text(raw, "model", ""),
+        base_url=_text(raw, "baseURL", ""),
+        voice=_text(raw, "voice", ""),
+        language=_text(raw, "language", ""),
+        api_key=env.get(f"VOICESESSION_{role.upper()}_API_KEY", ""),
+        options=dict(raw.get("options") or {}),
+    )
+
+
+def _turn_detection(stt: Provider) -> tuple[Provider, str]:
+    options = dict(stt.options)
+    chosen = options.pop("turnDetection", TURN_DETECTIONS[0])
+    if chosen not in TURN_DETECTIONS:
+        raise ValueError(f"stt.options.turnDetection must be one of {', '.join(TURN_DETECTIONS)}")
+    values = {name: getattr(stt, name) for name in stt.__dataclass_fields__} | {"options": options}
+    return Provider(**values), chosen
+
+
+def _text(raw: Mapping[str, Any], name: str, default: str) -> str:
+    value = raw.get(name)
+    if value is None or value == "":
+        return default
+    if not isinstance(value, str):
+        raise TypeError(f"{name} is not a string")
+    return value

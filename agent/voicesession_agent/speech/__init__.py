@@ -1,0 +1,1 @@
+"""Speech engines: factories for providers by name, and the embedded offline ones."""

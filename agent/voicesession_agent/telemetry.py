@@ -1,0 +1,100 @@
+"""JSON log lines and Prometheus metrics of the agent pod; neither ever carries what was said, a token or a secret."""
+
+import json
+import logging
+import os
+import re
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from typing import Any, Final
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
+
+LOGGED_FIELDS: Final = frozenset(
+    (
+        *("event", "session", "room", "epoch", "launch", "sid", "at", "lived", "delay", "reason", "exitcode"),
+        *("port", "limit", "job_id", "pid", "elapsed_time"),
+    )
+)
+"""The only record attributes that reach a log line: a library's own extras may hold what people said."""
+_JWT: Final = re.compile(r"eyJ[\w-]+\.[\w-]+\.[\w-]*")
+
+
+class JsonFormatter(logging.Formatter):
+    """One JSON object per record: static message, allowed fields, and an error as its frames, type and text."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        line: dict[str, Any] = {
+            "time": round(record.created, 3),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": _clean(record.getMessage()),
+        }
+        line.update({k: v for k, v in vars(record).items() if k in LOGGED_FIELDS})
+        if record.exc_info or record.exc_text:
+            line["error"] = _clean(record.exc_text or "".join(traceback.format_exception(*(record.exc_info or ()))))
+        return json.dumps(line, default=str)
+
+
+def _clean(text: str) -> str:
+    return _JWT.sub("<jwt>", text)
+
+
+def configure_logging(level: str) -> None:
+    """Send every logger's records to standard output as JSON lines; libraries from WARNING on."""
+    handler = logging.StreamHandler(sys.stdout)
+    handler.setFormatter(JsonFormatter())
+    logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
+    known = logging.getLevelNamesMapping()
+    logging.getLogger("voicesession_agent").setLevel(known.get(level, logging.INFO))
+
+
+class Metrics:
+    """Every metric of this process; label values are members of enums, so their number is bounded."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self.refused = Counter(
+            "voicesession_control_refused", "Control requests refused.", ["reason"], registry=self.registry
+        )
+        self.launches = Counter("voicesession_agent_job_launches", "Jobs started.", registry=self.registry)
+        self.turns_lost = Counter(
+            "voicesession_agent_turns_lost", "Turns that never reached memory.", ["reason"], registry=self.registry
+        )
+        self._backlog = Gauge("voicesession_agent_capture_backlog", "Turns waiting for memory.", registry=self.registry)
+        self._memory_ok = Gauge(
+            "voicesession_agent_memory_ok", "1 while memory can be read (or none is wanted).", registry=self.registry
+        )
+        self._humans = Gauge("voicesession_agent_humans", "Humans the job sees.", registry=self.registry)
+        self._joined = Gauge("voicesession_agent_job_joined", "1 while the job is in its room.", registry=self.registry)
+
+    def watch(
+        self,
+        *,
+        backlog: Callable[[], float],
+        memory_ok: Callable[[], float],
+        humans: Callable[[], float],
+        joined: Callable[[], float],
+    ) -> None:
+        """Read these at every scrape."""
+        self._backlog.set_function(backlog)
+        self._memory_ok.set_function(memory_ok)
+        self._humans.set_function(humans)
+        self._joined.set_function(joined)
+
+    def render(self) -> bytes:
+        return generate_latest(self.registry)
+
+
+def process_started_at() -> float:
+    """Unix seconds at which this process was started by the kernel (Linux), so that imports are counted."""
+    try:
+        with open("/proc/self/stat", encoding="ascii") as stat:
+            ticks = int(stat.read().rpartition(")")[2].split()[19])
+        with open("/proc/uptime", encoding="ascii") as uptime:
+            up = float(uptime.read().split()[0])
+    except (OSError, ValueError, IndexError):
+        return time.time()
+    return time.time() - up + ticks / os.sysconf("SC_CLK_TCK")

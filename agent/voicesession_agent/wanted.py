@@ -1,0 +1,81 @@
+"""The state the operator wants this pod to be in: the body of `PUT /v1/state`, parsed at the border."""
+
+import json
+from dataclasses import dataclass, field
+from typing import Any
+
+
+class MalformedError(ValueError):
+    """The body is not a wanted state; the message names the field, never its value."""
+
+
+@dataclass(frozen=True)
+class MemoryAddress:
+    """Where the agent's memory is kept and what to show at its door (`api_key` may be empty)."""
+
+    base_url: str
+    agent_id: str
+    api_key: str = field(default="", repr=False)
+
+
+@dataclass(frozen=True)
+class Wanted:
+    session_uid: str
+    epoch: int
+    room_name: str
+    room_url: str
+    token: str = field(repr=False)
+    identity: str = ""
+    memory: MemoryAddress | None = None
+    capture: bool = False
+    end: bool = False
+
+
+def parse(body: bytes) -> Wanted:
+    """Raise MalformedError when a field is missing or of the wrong type."""
+    try:
+        raw = json.loads(body)
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise MalformedError("the body is not JSON") from error
+    if not isinstance(raw, dict):
+        raise MalformedError("the body is not an object")
+    room = _field(raw, "room", dict)
+    memory = raw.get("memory")
+    return Wanted(
+        session_uid=_text(raw, "sessionUID"),
+        epoch=_epoch(raw),
+        room_name=_text(room, "name"),
+        room_url=_text(room, "url", required=False),
+        token=_text(raw, "token"),
+        identity=_text(raw, "identity", required=False),
+        memory=None if memory is None else _memory(_field(raw, "memory", dict)),
+        capture=_field(raw, "capture", bool, default=False),
+        end=_field(raw, "end", bool, default=False),
+    )
+
+
+def _memory(raw: dict[str, Any]) -> MemoryAddress:
+    return MemoryAddress(_text(raw, "baseURL"), _text(raw, "agentID"), _text(raw, "apiKey", required=False))
+
+
+def _epoch(raw: dict[str, Any]) -> int:
+    epoch: int = _field(raw, "epoch", int, default=0)
+    if isinstance(epoch, bool) or epoch < 0:
+        raise MalformedError("epoch must be a number of 0 or more")
+    return epoch
+
+
+def _text(raw: dict[str, Any], name: str, *, required: bool = True) -> str:
+    value: str = _field(raw, name, str, default=None if required else "")
+    if required and not value:
+        raise MalformedError(f"{name} is empty")
+    return value
+
+
+def _field(raw: dict[str, Any], name: str, kind: type, default: Any = None) -> Any:
+    value = raw.get(name)
+    if value is None:
+        value = default
+    if not isinstance(value, kind):
+        raise MalformedError(f"{name} must be of type {kind.__name__}")
+    return value

@@ -1,0 +1,145 @@
+"""The rules of the scripted model: pure, from the messages of one request to one reply."""
+
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+Message = dict[str, Any]
+
+FACT: Final = re.compile(r"\bmy ([a-z ]{2,40}?) (?:is|are) ([a-z0-9' -]{1,60})", re.IGNORECASE)
+REMEMBER: Final = re.compile(r"\bremember(?:ed)?\b", re.IGNORECASE)
+"""Speech recognition hears the one for the other at times."""
+WHAT_IS_MY: Final = re.compile(r"what(?:'s| is| are) my ([a-z ]+)", re.IGNORECASE)
+ABOUT: Final = re.compile(r"what do you know about (.+?)[?.!]*$", re.IGNORECASE)
+LONG_STORY: Final = " ".join(f"This is sentence number {n} of a long story." for n in range(1, 13))
+FIXED: Final = (
+    (re.compile(r"can you hear me", re.IGNORECASE), "Yes, I can hear you."),
+    (re.compile(r"long story", re.IGNORECASE), LONG_STORY),
+)
+FAILED: Final = re.compile(r'"status":\s*"(?:Failed|error)"|unexpected keyword|Error')
+BLOCK_VALUE: Final = re.compile(r"<value>(.*?)</value>", re.DOTALL)
+SENTENCE: Final = re.compile(r"[^.!?\n]+[.!?]?")
+EVENTS: Final = ("heartbeat", "login", "system_alert")
+FILLER: Final = frozenset({"this", "that", "the", "your", "our", "my", "about"})
+
+
+@dataclass(frozen=True)
+class Say:
+    text: str
+
+
+@dataclass(frozen=True)
+class Call:
+    name: str
+    arguments: dict[str, Any]
+
+
+Reply = Say | Call
+
+
+def decide(messages: Sequence[Message], tools: Sequence[dict[str, Any]]) -> Reply:
+    """The reply to a conversation, given the tools that may be called."""
+    offered = {tool.get("function", tool).get("name", ""): tool.get("function", tool) for tool in tools}
+    reply = _decide(messages, offered)
+    if isinstance(reply, Say) and "send_message" in offered:
+        return Call("send_message", _known(offered["send_message"], {"message": reply.text}))
+    return reply
+
+
+def _decide(messages: Sequence[Message], tools: dict[str, dict[str, Any]]) -> Reply:
+    users = [m for m in messages if m.get("role") == "user" and not _is_event(m)]
+    heard = normal(_unwrapped(text_of(users[-1]))) if users else ""
+    if messages[-1].get("role") == "tool" or _is_event(messages[-1]):
+        return Say(_after_tool(messages, heard))
+    if REMEMBER.search(heard) and (fact := FACT.search(heard)):
+        return _remember(fact, tools)
+    if asked := WHAT_IS_MY.search(heard):
+        return Say(_recall(asked[1].strip().lower(), messages))
+    if about := ABOUT.search(heard):
+        return Say(_known_about(about[1], messages))
+    fixed = next((answer for asked, answer in FIXED if asked.search(heard)), "")
+    return Say(fixed or f"You said: {heard}")
+
+
+def _remember(fact: re.Match[str], tools: dict[str, dict[str, Any]]) -> Reply:
+    """Write into memory where a tool can, else only promise it: the conversation itself keeps it."""
+    key, value = _pair(fact)
+    sentence = f"The user's {key} is {value}."
+    if "memory_insert" in tools:
+        given = {"label": "human", "new_string": sentence, "new_str": sentence, "insert_line": -1}
+        return Call("memory_insert", _known(tools["memory_insert"], given))
+    if "core_memory_append" in tools:
+        given = {"label": "human", "content": sentence}
+        return Call("core_memory_append", _known(tools["core_memory_append"], given))
+    return Say(f"Okay, I will remember that your {key} is {value}.")
+
+
+def _after_tool(messages: Sequence[Message], heard: str) -> str:
+    results = [text_of(m) for m in messages if m.get("role") == "tool"]
+    if results and FAILED.search(results[-1]):
+        return "I could not save that to memory."
+    fact = FACT.search(heard)
+    if fact is None:
+        return "Done."
+    return "Okay, I will remember that your {} is {}.".format(*_pair(fact))
+
+
+def _recall(key: str, messages: Sequence[Message]) -> str:
+    everything = "\n".join(normal(text_of(m)) for m in messages)
+    found = re.findall(rf"(?:my|user's|your) {re.escape(key)} (?:is|are) ([a-z0-9' -]+)", everything, re.IGNORECASE)
+    return f"Your {key} is {found[-1].strip()}." if found else f"I do not know your {key} yet."
+
+
+def _known_about(topic: str, messages: Sequence[Message]) -> str:
+    """A sentence of a memory block that has one of the topic's words; what was instructed is not what is known."""
+    system = "\n".join(text_of(m) for m in messages if m.get("role") in ("system", "developer"))
+    words = {w for w in re.findall(r"[a-z]+", topic.lower()) if w not in FILLER}
+    for value in BLOCK_VALUE.findall(system):
+        for sentence in SENTENCE.findall(value):
+            if words & set(re.findall(r"[a-z]+", sentence.lower())):
+                return f"I know this: {sentence.strip()}"
+    return f"I have nothing about {topic} in memory."
+
+
+def _pair(fact: re.Match[str]) -> tuple[str, str]:
+    return fact[1].lower(), fact[2].strip(" .").lower()
+
+
+def _known(tool: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
+    """Only the arguments that the tool's schema names: an unknown one makes the call fail."""
+    properties = (tool.get("parameters") or {}).get("properties", {})
+    extra = {"thinking": "scripted", "inner_thoughts": "scripted", "request_heartbeat": True}
+    return {name: value for name, value in (given | extra).items() if name in properties}
+
+
+def text_of(message: Message) -> str:
+    content = message.get("content")
+    if isinstance(content, list):
+        return " ".join(str(part.get("text", "")) for part in content if isinstance(part, dict))
+    return content if isinstance(content, str) else ""
+
+
+def normal(text: str) -> str:
+    """American spelling and single spaces: the speech recognizer mixes spellings."""
+    text = re.sub(r"colour", "color", re.sub(r"favourite", "favorite", text, flags=re.I), flags=re.I)
+    return re.sub(r"\s+", " ", text).strip()
+
+
+def _unwrapped(text: str) -> str:
+    """Letta wraps what users say as JSON `{"type": "user_message", "message": ...}`."""
+    wrapped = _object(text)
+    return str(wrapped.get("message", text)) if wrapped else text
+
+
+def _is_event(message: Message) -> bool:
+    return _object(text_of(message)).get("type") in EVENTS
+
+
+def _object(text: str) -> dict[str, Any]:
+    try:
+        value = json.loads(text)
+    except json.JSONDecodeError:
+        return {}
+    return value if isinstance(value, dict) else {}

@@ -1,0 +1,121 @@
+"""The operator's client against the agent's control port, over real HTTP."""
+
+import json
+import time
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from aiohttp import web
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from voicesession_agent.auth import Verifier
+from voicesession_agent.control import ControlPort as AgentSide
+from voicesession_agent.state import HumanLeft, JobPhase, MemoryPhase, MemoryStatus, Phase, PodState
+from voicesession_agent.telemetry import Metrics
+from voicesession_agent.wanted import MemoryAddress, Wanted
+from voicesession_operator.adapters import agent_pod
+from voicesession_operator.adapters.agent_pod import ControlPort, public_key_of, to_pod_state
+from voicesession_operator.adapters.errors import OutsideError
+from voicesession_operator.domain import observed
+
+KEY = Ed25519PrivateKey.generate()
+WANTED: dict[str, Any] = {
+    "sessionUID": "u1",
+    "epoch": 0,
+    "room": {"name": "vs-1", "url": "ws://livekit:7880"},
+    "token": "room-token",
+    "identity": "agent-agent-66",
+    "memory": {"baseURL": "http://letta:8283", "agentID": "agent-1", "apiKey": "key"},
+    "capture": True,
+    "end": False,
+}
+
+
+class Pod:
+    """The agent's side with its state and what it was told."""
+
+    def __init__(self) -> None:
+        self.state = PodState("pod-1", process_started=1.0)
+        self.told: list[Wanted] = []
+
+    async def tell(self, wanted: Wanted) -> None:
+        self.state.tell(wanted, time.time())
+        self.told.append(wanted)
+
+
+@pytest.fixture
+async def pod(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Pod]:
+    made = Pod()
+    app = AgentSide(made.state, Verifier(public_key_of(KEY), "pod-1"), Metrics(), made.tell).app()
+    runner = web.AppRunner(app)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    monkeypatch.setattr(agent_pod, "CONTROL_PORT", runner.addresses[0][1])
+    yield made
+    await runner.cleanup()
+
+
+@pytest.fixture
+async def operator() -> AsyncIterator[ControlPort]:
+    client = ControlPort(KEY, time.time)
+    yield client
+    await client.close()
+
+
+async def test_asked_and_told(pod: Pod, operator: ControlPort) -> None:
+    before = await operator.state("127.0.0.1", "pod-1")
+    assert before is not None
+    assert (before.state, before.session_uid) == (Phase.PREPARING, "")
+    await operator.tell("127.0.0.1", "pod-1", WANTED)
+    assert pod.told[0].memory == MemoryAddress("http://letta:8283", "agent-1", "key")
+    assert (pod.told[0].token, pod.told[0].room_url, pod.told[0].capture) == ("room-token", "ws://livekit:7880", True)
+    after = await operator.state("127.0.0.1", "pod-1")
+    assert after is not None
+    assert after.session_uid == "u1"
+
+
+async def test_another_operators_key_is_refused(pod: Pod) -> None:
+    stranger = ControlPort(Ed25519PrivateKey.generate(), time.time)
+    assert await stranger.state("127.0.0.1", "pod-1") is None
+    with pytest.raises(OutsideError, match="signature"):
+        await stranger.tell("127.0.0.1", "pod-1", WANTED)
+    await stranger.close()
+    assert pod.told == []
+
+
+async def test_a_successor_at_the_same_address_is_not_mistaken(pod: Pod, operator: ControlPort) -> None:
+    assert await operator.state("127.0.0.1", "pod-0") is None
+    with pytest.raises(OutsideError, match="audience"):
+        await operator.tell("127.0.0.1", "pod-0", WANTED)
+
+
+async def test_a_pod_of_another_session_refuses(pod: Pod, operator: ControlPort) -> None:
+    await operator.tell("127.0.0.1", "pod-1", WANTED)
+    with pytest.raises(OutsideError, match="bound to another session"):
+        await operator.tell("127.0.0.1", "pod-1", WANTED | {"sessionUID": "u2"})
+
+
+def test_every_field_of_the_state_arrives() -> None:
+    state = PodState("pod-1", process_started=1.0)
+    state.prepared(2.0)
+    state.tell(Wanted("u1", 4, "vs-1", "ws://x", "t"), 3.0)
+    state.job_starts()
+    state.job_starts()
+    state.job_joined("PA_1", 4.0)
+    state.human_left(HumanLeft("alice", "CLIENT_INITIATED", 5.0))
+    state.job_trouble = "in trouble"
+    state.memory_status = lambda: MemoryStatus("agent-1", MemoryPhase.UNAVAILABLE, "Letta does not answer")
+    assert to_pod_state(json.loads(json.dumps(state.render()))) == observed.PodState(
+        state=Phase.BOUND,
+        session_uid="u1",
+        epoch=4,
+        participant_sid="PA_1",
+        memory_agent_id="agent-1",
+        memory_trouble="Letta does not answer",
+        job_restarts=1,
+        left_identity="alice",
+        left_reason="CLIENT_INITIATED",
+        left_at=5.0,
+        trouble="in trouble",
+    )
+    assert state.job is JobPhase.JOINED

@@ -1,0 +1,81 @@
+"""The environment that the operator gives a pod is one that the agent can read."""
+
+import base64
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from voicesession_agent.settings import Settings
+from voicesession_operator.adapters.agent_pod import public_key_of
+from voicesession_operator.api.names import CONTROL_PORT
+from voicesession_operator.domain.pod import build_pod
+
+from tests.builders import POLICY, agent, session
+
+RAW_KEY = public_key_of(Ed25519PrivateKey.generate())
+SECRETS = {"llm-key": "sk-llm"}
+SPEC: dict[str, Any] = {
+    "instructions": "Be brief.",
+    "greeting": "Hello.",
+    "stt": {"provider": "moonshine", "options": {"turnDetection": "v1-mini"}},
+    "llm": {
+        "provider": "openai",
+        "model": "scripted-1",
+        "baseURL": "http://llm:8000/v1",
+        "apiKeySecretRef": {"name": "keys", "key": "llm-key"},
+        "options": {"temperature": 0},
+    },
+    "tts": {"provider": "pico", "voice": "en-GB"},
+    "memory": {"letta": {"blocks": [{"label": "human", "value": ""}], "capture": True}},
+    "onLastHumanLeft": {"graceSeconds": 3},
+    "limits": {"joinSeconds": 60},
+    "pod": {"image": "mine:1", "env": [{"name": "EXTRA", "value": "1"}, {"name": "LIVEKIT_URL", "value": "ws://evil"}]},
+}
+
+
+def environment(**spec: Any) -> dict[str, str]:
+    """What the kubelet would put into the container."""
+    policy = replace(POLICY, control_public_key=base64.b64encode(RAW_KEY).decode())
+    pod = build_pod(session().build(), agent(**spec), 0, policy)
+    return {variable["name"]: _value(variable) for variable in pod["spec"]["containers"][0]["env"]}
+
+
+def _value(variable: dict[str, Any]) -> str:
+    if "value" in variable:
+        return str(variable["value"])
+    source = variable["valueFrom"]
+    return "pod-uid" if "fieldRef" in source else SECRETS[source["secretKeyRef"]["key"]]
+
+
+def test_the_agent_reads_what_the_operator_writes() -> None:
+    settings = Settings.from_env(environment(**SPEC))
+    assert settings.trouble == ""
+    assert (settings.pod_uid, settings.control_port, settings.public_key) == ("pod-uid", CONTROL_PORT, RAW_KEY)
+    assert settings.livekit_url == POLICY.livekit_url
+
+
+def test_the_voice_agent_arrives_whole() -> None:
+    spec = Settings.from_env(environment(**SPEC)).agent
+    assert (spec.name, spec.display_name) == ("agent-66", "Agent_66")
+    assert (spec.instructions, spec.greeting) == ("Be brief.", "Hello.")
+    assert (spec.stt.name, spec.turn_detection, dict(spec.stt.options)) == ("moonshine", "v1-mini", {})
+    assert (spec.llm.name, spec.llm.model, spec.llm.base_url) == ("openai", "scripted-1", "http://llm:8000/v1")
+    assert (spec.llm.api_key, dict(spec.llm.options)) == ("sk-llm", {"temperature": 0})
+    assert (spec.tts.name, spec.tts.voice) == ("pico", "en-GB")
+
+
+def test_the_pods_own_shape_stays_with_the_operator() -> None:
+    given = environment(**SPEC)["VOICESESSION_AGENT"]
+    for word in ("mine:1", "graceSeconds", "joinSeconds", "sk-llm"):
+        assert word not in given
+
+
+def test_an_own_entrypoint_needs_no_providers() -> None:
+    settings = Settings.from_env(environment(entrypoint="own_agent:entrypoint"))
+    assert (settings.trouble, settings.agent.entrypoint) == ("", "own_agent:entrypoint")
+
+
+@pytest.mark.parametrize("variable", ["VOICESESSION_POD_UID", "VOICESESSION_CONTROL_PUBLIC_KEY", "VOICESESSION_AGENT"])
+def test_nothing_the_agent_needs_is_left_out(variable: str) -> None:
+    assert variable in environment()

@@ -1,0 +1,54 @@
+"""What the operator's executor tells a pod is what the agent understands."""
+
+import json
+from typing import Any, cast
+
+from voicesession_agent.wanted import MemoryAddress, parse
+from voicesession_operator.controller.cache import Cache
+from voicesession_operator.controller.executor import Addresses, Executor
+from voicesession_operator.controller.ports import Control, Kube, Rooms
+from voicesession_operator.domain.actions import Tell
+
+from tests.builders import agent, session
+
+
+class FakeRooms:
+    def agent_token(self, *_: Any) -> str:
+        return "room-token"
+
+
+class FakeControl:
+    def __init__(self) -> None:
+        self.bodies: list[bytes] = []
+
+    async def tell(self, ip: str, pod_uid: str, wanted: dict[str, Any]) -> None:
+        self.bodies.append(json.dumps(wanted).encode())
+
+
+async def told(letta_url: str, memory_agent_id: str) -> bytes:
+    control = FakeControl()
+    addresses = Addresses("ws://livekit:7880", letta_url, "letta-key")
+    executor = Executor(
+        cast(Kube, None), cast(Rooms, FakeRooms()), cast(Control, control), cast(Cache, None), addresses
+    )
+    action = Tell("10.0.0.1", "pod-1", "u1", 2, "vs-1", "agent-agent-66", "Agent_66", memory_agent_id, 3600)
+    failure = await executor.carry_out(session().build(), agent(memory={"letta": {"capture": True}}), action)
+    assert failure is None
+    return control.bodies[0]
+
+
+async def test_with_memory() -> None:
+    wanted = parse(await told("http://letta:8283", "agent-1"))
+    assert (wanted.session_uid, wanted.epoch, wanted.room_name, wanted.room_url) == (
+        "u1",
+        2,
+        "vs-1",
+        "ws://livekit:7880",
+    )
+    assert (wanted.token, wanted.identity, wanted.capture, wanted.end) == ("room-token", "agent-agent-66", True, False)
+    assert wanted.memory == MemoryAddress("http://letta:8283", "agent-1", "letta-key")
+
+
+async def test_without_memory_yet() -> None:
+    assert parse(await told("http://letta:8283", "")).memory is None
+    assert parse(await told("", "agent-1")).memory is None
