@@ -1,0 +1,34 @@
+.DEFAULT_GOAL := help
+.PHONY: help up down test lint unit bench venv
+BIN := .venv/bin
+
+help: ## show this list
+	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 14
+
+up: ## cluster, images, release and an example session that is Ready
+	@python3 -m hack.up
+
+down: ## delete the cluster; caches and images stay
+	@python3 -m hack.down
+
+test: lint ## lint, then every test, on the real cluster
+	@python3 -m hack.up --without-example
+	$(BIN)/pytest tests
+
+lint: venv ## formatting, lint, types, import contracts
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/mypy hack
+	$(BIN)/lint-imports
+	@if command -v shellcheck >/dev/null; then shellcheck tests/e2e/substrate/*.sh tests/e2e/substrate/*/*.sh .ci/run; fi
+
+unit: venv ## the tests that need no cluster
+	$(BIN)/pytest tests/unit tests/contract
+
+bench: ## measure on the cluster and write docs/benchmarks.md
+	@python3 -m hack.up --without-example
+	$(BIN)/python -m tests.load.bench
+
+venv: ## the virtual environment alone
+	@python3 -m hack.venv

@@ -1,0 +1,74 @@
+"""`make up`: from whatever this machine has to a cluster with a session that is Ready. Standard library only."""
+
+import argparse
+import sys
+
+from hack.cluster import engine, environment, kind, own_images, programs, release, stand_ins
+from hack.cluster.names import EXAMPLE_SESSION, TOOLS, VENV
+from hack.cluster.process import CommandError
+from hack.cluster.progress import Steps
+
+NEXT = f"""
+The session {EXAMPLE_SESSION} is Ready. Talk to its agent:
+
+  {VENV.name}/bin/voicesession talk {EXAMPLE_SESSION} --say "What do you know about this project?"
+
+Watch it: kubectl get voicesessions --watch        Take everything away: make down
+"""
+
+
+def prepare(steps: Steps) -> None:
+    """Bring everything a cluster is made of: environment, engine, images, programs."""
+    with steps.step("Python environment") as step:
+        environment.sync(step.line)
+    with steps.step("Docker engine") as step:
+        engine.start(step.line)
+    with steps.step("images from a registry") as step:
+        unpulled = stand_ins.pull_missing(step.line)
+    with steps.step("programs") as step:
+        programs.build([*programs.missing(TOOLS), *stand_ins.programs_for(unpulled)], step.line)
+    with steps.step("stand-in images") as step:
+        for image in unpulled:
+            stand_ins.build(image, step.line)
+    with steps.step("images of this project") as step:
+        own_images.build_all(step.line)
+
+
+def bring_up(steps: Steps) -> None:
+    """Bring the cluster with the release in it; needs what `prepare` brings."""
+    with steps.step("kind cluster") as step:
+        kind.ensure(step.line)
+    with steps.step("images into the nodes") as step:
+        tags = [item.tag for item in own_images.OWN_IMAGES]
+        kind.load([*stand_ins.CLUSTER_IMAGES, *tags], step.line)
+    with steps.step("resource definitions") as step:
+        release.apply_definitions(step.line)
+    with steps.step("Helm release") as step:
+        release.install(step.line)
+
+
+def main() -> int:
+    """Run the steps, print their wall times and what to do next; 1 where a step failed."""
+    parser = argparse.ArgumentParser(prog="make up")
+    parser.add_argument("--without-example", action="store_true", help="leave out the example agent and session")
+    arguments = parser.parse_args()
+    steps = Steps()
+    try:
+        prepare(steps)
+        bring_up(steps)
+        if not arguments.without_example:
+            with steps.step("example session") as step:
+                release.start_example(step.line)
+    except CommandError as trouble:
+        print(f"\n{trouble}", file=sys.stderr)
+        return 1
+    finally:
+        print(f"\n{steps.table()}")
+        steps.record("up")
+    if not arguments.without_example:
+        print(NEXT)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
