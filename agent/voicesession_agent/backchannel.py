@@ -68,6 +68,8 @@ class Backchannel:
                 supervisor.joined(launch, str(report["sid"]))
             case "refused":
                 supervisor.refused(launch)
+            case "gone":
+                supervisor.gone(launch, str(report["reason"]))
             case "humans":
                 supervisor.humans(launch, tuple(map(str, report["identities"])))
             case "left":

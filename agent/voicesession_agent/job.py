@@ -46,7 +46,7 @@ def _prepare(proc: JobProcess, settings: Settings) -> Run:
 async def entrypoint(ctx: JobContext) -> None:
     """One job: join with the operator's token and stay until put out, told to leave, or done."""
     link = JobLink(Settings.load().job_socket)
-    presence = Presence(ctx.room, link, (await link.job()).launch)
+    presence = Presence(ctx.room, link, (await link.job()).launch, ctx.shutdown)
     ctx.add_shutdown_callback(presence.close)
     await presence.during(_runs[ctx.proc](ctx, link))
 

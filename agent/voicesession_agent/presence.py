@@ -2,9 +2,11 @@
 
 import asyncio
 import logging
+import os
+import threading
 import time
-from collections.abc import Coroutine
-from typing import Any
+from collections.abc import Callable, Coroutine
+from typing import Any, Final
 
 import aiohttp
 from livekit import rtc
@@ -12,17 +14,22 @@ from livekit import rtc
 from voicesession_agent.link import JobLink
 from voicesession_agent.people import is_human
 
-GONE_WITH_ROOM = frozenset({"ROOM_DELETED", "ROOM_CLOSED", "SERVER_SHUTDOWN"})
+LINGER_SECONDS: Final = 10.0
+"""What an agent's own shutdown callbacks get; closing a session in mid-speech can take a minute."""
+LEAVE_SECONDS: Final = 1.0
+"""LiveKit takes a leave within 40 ms, but the client's own wait for it sometimes never returns."""
 log = logging.getLogger(__name__)
 
 
 class Presence:
     """Reports join, humans and the end of the room in order, and takes the job out of the room when told to."""
 
-    def __init__(self, room: rtc.Room, link: JobLink, launch: int) -> None:
+    def __init__(self, room: rtc.Room, link: JobLink, launch: int, shutdown: Callable[[str], None]) -> None:
         self._room = room
         self._link = link
         self._launch = launch
+        self._shutdown = shutdown
+        self._last: threading.Timer | None = None
         self._connect = room.connect
         self._reports: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
         self._tasks: list[asyncio.Task[Any]] = []
@@ -78,8 +85,8 @@ class Presence:
         self._humans()
 
     def _disconnected(self, reason: Any = None) -> None:
-        if _reason(reason) in GONE_WITH_ROOM:
-            self._report("refused")
+        self._report("gone", reason=_reason(reason))
+        self._end_within(LINGER_SECONDS)
 
     def _humans(self) -> None:
         present = [p.identity for p in self._room.remote_participants.values() if is_human(p)]
@@ -104,9 +111,21 @@ class Presence:
             await self._link.leave_wanted()
         except aiohttp.ClientError:
             log.warning("the supervisor is gone", extra={"event": "orphaned"})
-        await self._room.disconnect()
+        self._end_within(LINGER_SECONDS)
+        try:
+            await asyncio.wait_for(self._room.disconnect(), LEAVE_SECONDS)
+        except TimeoutError:
+            self._disconnected(rtc.DisconnectReason.CLIENT_INITIATED)
+        self._shutdown("told to leave")
         if self._entry is not None:
             self._entry.cancel()
+
+    def _end_within(self, seconds: float) -> None:
+        """End this process then, whatever it is stuck in; a thread, because the event loop may be what is stuck."""
+        if self._last is None:
+            self._last = threading.Timer(seconds, os._exit, (0,))
+            self._last.daemon = True
+            self._last.start()
 
 
 def _reason(number: "rtc.DisconnectReason.ValueType | None") -> str:

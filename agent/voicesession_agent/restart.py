@@ -2,6 +2,7 @@
 
 from collections import deque
 from dataclasses import dataclass, field
+from enum import Enum
 from typing import Final
 
 QUICK_SECONDS: Final = 10.0
@@ -11,6 +12,18 @@ BUDGET: Final = 5
 WINDOW_SECONDS: Final = 60.0
 FIRST_DELAY_SECONDS: Final = 0.5
 MAX_DELAY_SECONDS: Final = 5.0
+SUPERSEDED_DELAY_SECONDS: Final = 30.0
+"""Longer than a replaced pod lives on, so that two pods never put each other out of the room in turns."""
+
+
+class End(Enum):
+    """Why a job is no longer in its room."""
+
+    DIED = "died"
+    REFUSED = "refused"
+    """It could not get in, or the room went away: that heals only outside this pod."""
+    SUPERSEDED = "superseded"
+    """Somebody else came with the same identity: the pod that the operator has put in this one's place."""
 
 
 @dataclass
@@ -20,13 +33,11 @@ class RestartPolicy:
     _failures: deque[float] = field(default_factory=deque)
     _refusals: int = 0
 
-    def after(self, *, lived: float, refused: bool, now: float) -> float | None:
-        """Answer the seconds to wait before the next job, or None to give up.
-
-        `refused`: the job itself was well but could not get into the room (LiveKit is away, or the room is). That
-        heals only outside this pod, so it never uses up the budget.
-        """
-        if refused:
+    def after(self, *, lived: float, end: End, now: float) -> float | None:
+        """Answer the seconds to wait before the next job, or None to give up; only DIED uses up the budget."""
+        if end is End.SUPERSEDED:
+            return SUPERSEDED_DELAY_SECONDS
+        if end is End.REFUSED:
             self._refusals += 1
             return _doubled(self._refusals)
         self._refusals = 0

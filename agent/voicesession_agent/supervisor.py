@@ -3,13 +3,16 @@
 import asyncio
 import logging
 from collections.abc import Callable
+from typing import Final
 
 from voicesession_agent.jobs import JobServer
-from voicesession_agent.restart import RestartPolicy
+from voicesession_agent.restart import End, RestartPolicy
 from voicesession_agent.state import HumanLeft, PodState
 from voicesession_agent.telemetry import Metrics
 from voicesession_agent.wanted import MemoryAddress, Wanted
 
+GONE_WITH_ROOM: Final = frozenset({"ROOM_DELETED", "ROOM_CLOSED", "SERVER_SHUTDOWN"})
+DUPLICATE: Final = "DUPLICATE_IDENTITY"
 log = logging.getLogger(__name__)
 
 
@@ -34,7 +37,8 @@ class Supervisor:
         self._remember = remember
         self._clock = clock
         self._restart = RestartPolicy()
-        self._refused = False
+        self._end = End.DIED
+        self._gone = asyncio.Event()
         self._changed = asyncio.Condition()
         self._leave = asyncio.Event()
 
@@ -74,14 +78,25 @@ class Supervisor:
     def joined(self, launch: int, sid: str) -> None:
         if launch != self.state.launches:
             return
-        self._refused = False
+        self._end = End.DIED
         self.state.job_joined(sid, self._clock())
         log.info("joined", extra={"event": "joined", "sid": sid, "launch": launch, "at": self._clock()})
 
     def refused(self, launch: int) -> None:
-        """The job could not get into the room, or was put out of it with the room."""
+        """The job could not get into the room."""
         if launch == self.state.launches:
-            self._refused = True
+            self._end = End.REFUSED
+
+    def gone(self, launch: int, reason: str) -> None:
+        """The job is out of its room, for LiveKit's `reason`; its process may live on for a while."""
+        if launch != self.state.launches:
+            return
+        if reason in GONE_WITH_ROOM:
+            self._end = End.REFUSED
+        elif reason == DUPLICATE:
+            self._end = End.SUPERSEDED
+        log.info("job left its room", extra={"event": "left", "launch": launch, "reason": reason})
+        self._gone.set()
 
     def humans(self, launch: int, identities: tuple[str, ...]) -> None:
         if launch == self.state.launches:
@@ -110,7 +125,8 @@ class Supervisor:
         wanted = self.state.wanted
         if wanted is None:
             return
-        started, self._refused = self._clock(), False
+        started, self._end = self._clock(), End.DIED
+        self._gone.clear()
         launch = self.state.job_starts()
         self._metrics.launches.inc()
         log.info("job starts", extra={"event": "job_starts", "launch": launch, "epoch": wanted.epoch})
@@ -126,27 +142,29 @@ class Supervisor:
         lived = self._clock() - started
         log.info("job ended", extra={"event": "job_ended", "launch": launch, "lived": round(lived, 3)})
         if not self.state.ended:
-            await self._pause(lived)
+            await self._pause(lived, wanted.epoch)
 
     async def _ended_or_replaced(self, epoch: int) -> bool:
         """Wait for the job's end; answer True when a higher epoch came first (the next job then puts this one out)."""
         ended = asyncio.create_task(self._jobs.ended())
+        gone = asyncio.create_task(self._gone.wait())
         newer = asyncio.create_task(self._until(lambda: self._epoch() > epoch))
+        tasks = (ended, gone, newer)
         try:
-            await asyncio.wait((ended, newer), return_when=asyncio.FIRST_COMPLETED)
-            return newer.done() and not ended.done()
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            return newer.done() and not (ended.done() or gone.done())
         finally:
-            for task in (ended, newer):
+            for task in tasks:
                 task.cancel()
-            await asyncio.gather(ended, newer, return_exceptions=True)
+            await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _pause(self, lived: float) -> None:
-        delay = self._restart.after(lived=lived, refused=self._refused, now=self._clock())
+    async def _pause(self, lived: float, epoch: int) -> None:
+        delay = self._restart.after(lived=lived, end=self._end, now=self._clock())
         if delay is None:
             raise GaveUpError
         log.warning("job will be restarted", extra={"event": "job_restarts", "delay": delay})
         try:
-            await asyncio.wait_for(self._until(lambda: self.state.ended), delay)
+            await asyncio.wait_for(self._until(lambda: self.state.ended or self._epoch() > epoch), delay)
         except TimeoutError:
             return
 

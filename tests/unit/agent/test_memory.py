@@ -1,0 +1,100 @@
+"""Letta's REST interface: what is asked, and what its answers mean."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import aiohttp
+import pytest
+from aiohttp import web
+from voicesession_agent import memory
+from voicesession_agent.memory import Block, LettaMemory, RejectedError, Turn, UnavailableError, UncertainError, digest
+from voicesession_agent.wanted import MemoryAddress
+
+
+class Letta:
+    def __init__(self) -> None:
+        self.requests: list[tuple[str, str, str | None, Any]] = []
+        self.status = 200
+        self.hangs = False
+
+    async def answer(self, request: web.Request) -> web.Response:
+        body = await request.json() if request.can_read_body else None
+        self.requests.append((request.method, request.path_qs, request.headers.get("Authorization"), body))
+        if self.hangs:
+            await asyncio.sleep(60)
+        return web.json_response(
+            {"blocks": [{"label": "human", "value": "v", "description": None}]}, status=self.status
+        )
+
+
+@pytest.fixture
+async def letta() -> AsyncIterator[tuple[Letta, str]]:
+    server = Letta()
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", server.answer)
+    runner = web.AppRunner(app, shutdown_timeout=0.01)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    yield server, f"http://127.0.0.1:{runner.addresses[0][1]}"
+    await runner.cleanup()
+
+
+async def test_blocks(letta: tuple[Letta, str]) -> None:
+    server, url = letta
+    async with aiohttp.ClientSession() as session:
+        blocks = await LettaMemory(MemoryAddress(url + "/", "agent-1", "key"), session).load_blocks()
+    assert blocks == (Block("human", "v"),)
+    assert server.requests == [("GET", "/v1/agents/agent-1?include=agent.blocks", "Bearer key", None)]
+
+
+async def test_capture(letta: tuple[Letta, str]) -> None:
+    server, url = letta
+    async with aiohttp.ClientSession() as session:
+        await LettaMemory(MemoryAddress(url, "agent-1"), session).capture(Turn("hello", "hi"))
+    method, path, key, body = server.requests[0]
+    assert (method, path, key) == ("POST", "/v1/agents/agent-1/messages/capture", None)
+    assert body["request_messages"] == [{"role": "user", "content": "hello"}]
+    assert body["response_dict"] == {"content": "hi"}
+
+
+@pytest.mark.parametrize(
+    ("status", "error"),
+    [
+        (500, UnavailableError),
+        (503, UnavailableError),
+        (429, UnavailableError),
+        (404, RejectedError),
+        (401, RejectedError),
+    ],
+)
+async def test_errors(letta: tuple[Letta, str], status: int, error: type[Exception]) -> None:
+    server, url = letta
+    server.status = status
+    async with aiohttp.ClientSession() as session:
+        with pytest.raises(error, match=str(status)):
+            await LettaMemory(MemoryAddress(url, "agent-1"), session).capture(Turn("hello", "hi"))
+
+
+async def test_an_answer_that_does_not_come_is_uncertain(
+    letta: tuple[Letta, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server, url = letta
+    server.hangs = True
+    monkeypatch.setattr(memory, "CALL_SECONDS", 0.05)
+    async with aiohttp.ClientSession() as session:
+        with pytest.raises(UncertainError):
+            await LettaMemory(MemoryAddress(url, "agent-1"), session).capture(Turn("hello", "hi"))
+
+
+async def test_nobody_there() -> None:
+    async with aiohttp.ClientSession() as session:
+        with pytest.raises(UnavailableError):
+            await LettaMemory(MemoryAddress("http://127.0.0.1:1", "agent-1"), session).load_blocks()
+
+
+def test_digest_changes_with_what_is_shown() -> None:
+    blocks = (Block("a", "b", "c"),)
+    assert digest(blocks) == digest((Block("a", "b", "c"),))
+    assert len({digest(blocks), digest((Block("a", "x", "c"),)), digest((Block("a", "b"),)), digest(())}) == 4

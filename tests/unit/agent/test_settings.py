@@ -1,0 +1,86 @@
+"""The environment, good and bad."""
+
+import base64
+import json
+from typing import Any
+
+import pytest
+from voicesession_agent.settings import DEFAULT_INSTRUCTIONS, Settings, SettingsError
+
+KEY = base64.b64encode(bytes(32)).decode()
+SPEC: dict[str, Any] = {"name": "agent-66", "llm": {"provider": "openai", "baseURL": "http://llm/v1"}}
+
+
+def env(spec: Any = SPEC, **more: str) -> dict[str, str]:
+    given = {"VOICESESSION_POD_UID": "pod-1", "VOICESESSION_CONTROL_PUBLIC_KEY": KEY}
+    return given | {"VOICESESSION_AGENT": spec if isinstance(spec, str) else json.dumps(spec)} | more
+
+
+def test_defaults() -> None:
+    settings = Settings.from_env(env())
+    agent = settings.agent
+    assert (agent.stt.name, agent.tts.name, agent.llm.name) == ("moonshine", "pico", "openai")
+    assert (agent.instructions, agent.turn_detection, settings.trouble) == (DEFAULT_INSTRUCTIONS, "vad", "")
+    assert agent.display_name == "agent-66"
+
+
+def test_keys_come_from_their_variables_and_stay_out_of_the_repr() -> None:
+    settings = Settings.from_env(env(VOICESESSION_LLM_API_KEY="sk-secret"))
+    assert settings.agent.llm.api_key == "sk-secret"
+    assert "sk-secret" not in repr(settings)
+
+
+def test_turn_detection_is_taken_out_of_the_options() -> None:
+    spec = SPEC | {"stt": {"provider": "openai", "options": {"turnDetection": "v1-mini", "prompt": "x"}}}
+    agent = Settings.from_env(env(spec)).agent
+    assert agent.turn_detection == "v1-mini"
+    assert dict(agent.stt.options) == {"prompt": "x"}
+
+
+@pytest.mark.parametrize(
+    ("spec", "words"),
+    [
+        ("", "not JSON"),
+        ("[]", "not an object"),
+        ({"name": "x"}, "llm.provider is missing"),
+        (SPEC | {"stt": "moonshine"}, "stt is not an object"),
+        (SPEC | {"greeting": 5}, "greeting is not a string"),
+        (SPEC | {"stt": {"options": {"turnDetection": "cloud"}}}, "turnDetection must be one of vad, v1-mini"),
+    ],
+)
+def test_a_bad_agent_is_trouble_and_not_a_crash(spec: Any, words: str) -> None:
+    assert words in Settings.from_env(env(spec)).trouble
+
+
+def test_an_entrypoint_needs_no_llm() -> None:
+    assert Settings.from_env(env({"name": "x", "entrypoint": "m:f"})).trouble == ""
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"VOICESESSION_POD_UID": ""}, "VOICESESSION_POD_UID is not set"),
+        ({"VOICESESSION_CONTROL_PUBLIC_KEY": ""}, "is not set"),
+        ({"VOICESESSION_CONTROL_PUBLIC_KEY": "%%%"}, "not base64"),
+        ({"VOICESESSION_CONTROL_PUBLIC_KEY": "AAAA"}, "3 bytes"),
+        ({"VOICESESSION_CONTROL_PORT": "http"}, "not a port"),
+        ({"VOICESESSION_CONTROL_PORT": "70000"}, "not a port"),
+    ],
+)
+def test_without_control_there_is_no_pod(change: dict[str, str], words: str) -> None:
+    with pytest.raises(SettingsError, match=words):
+        Settings.from_env(env() | change)
+
+
+def test_exported_for_jobs() -> None:
+    exported: dict[str, str] = {}
+    Settings.from_env(env(LIVEKIT_URL="ws://livekit", VOICESESSION_JOB_SOCKET="/run/s")).export(exported)
+    assert exported["VOICESESSION_JOB_SOCKET"] == "/run/s"
+    assert exported["LIVEKIT_URL"] == "ws://livekit"
+    assert exported["LIVEKIT_AGENTS_PRELOAD_LOCAL_INFERENCE"] == "0"
+
+
+def test_an_own_entrypoint_keeps_the_frameworks_preloading() -> None:
+    exported: dict[str, str] = {}
+    Settings.from_env(env({"entrypoint": "m:f"})).export(exported)
+    assert "LIVEKIT_AGENTS_PRELOAD_LOCAL_INFERENCE" not in exported

@@ -1,0 +1,92 @@
+"""What the control port tells, through the life of a pod."""
+
+import pytest
+from voicesession_agent.state import HumanLeft, JobPhase, OtherSessionError, Phase, PodState
+from voicesession_agent.wanted import Wanted
+
+
+def wanted(uid: str = "u1", epoch: int = 0, end: bool = False) -> Wanted:
+    return Wanted(uid, epoch, "vs-1", "ws://x", "t", end=end)
+
+
+@pytest.fixture
+def state() -> PodState:
+    return PodState("pod-1", process_started=1.0)
+
+
+def test_phases_in_order(state: PodState) -> None:
+    assert state.phase is Phase.PREPARING
+    state.prepared(2.0)
+    assert state.phase is Phase.UNBOUND
+    state.tell(wanted(), 3.0)
+    assert state.phase is Phase.BOUND
+    state.tell(wanted(end=True), 4.0)
+    assert state.phase is Phase.ENDED
+    assert not state.ready
+
+
+def test_bound_while_preparing_is_remembered(state: PodState) -> None:
+    state.tell(wanted(), 2.0)
+    assert state.phase is Phase.PREPARING
+    assert state.render()["sessionUID"] == "u1"
+    state.prepared(3.0)
+    assert state.phase is Phase.BOUND
+
+
+def test_another_session_is_refused(state: PodState) -> None:
+    state.tell(wanted("u1"), 2.0)
+    with pytest.raises(OtherSessionError):
+        state.tell(wanted("u2"), 3.0)
+
+
+def test_epoch_and_end_never_go_back(state: PodState) -> None:
+    state.tell(wanted(epoch=2), 2.0)
+    state.tell(wanted(epoch=1), 3.0)
+    assert state.render()["epoch"] == 2
+    state.tell(wanted(epoch=2, end=True), 4.0)
+    state.tell(wanted(epoch=2), 5.0)
+    assert state.ended
+
+
+def test_told_twice_keeps_its_first_time(state: PodState) -> None:
+    state.tell(wanted(), 2.0)
+    state.tell(wanted(), 9.0)
+    assert state.render()["timings"]["bound"] == 2.0
+
+
+def test_prepare_trouble_stops_readiness_until_prepared_again(state: PodState) -> None:
+    state.prepared(2.0)
+    state.prepare_trouble = "no module"
+    assert not state.ready
+    assert state.render()["trouble"] == "no module"
+    state.prepared(3.0)
+    assert state.ready
+    assert state.render()["trouble"] == ""
+
+
+def test_job_trouble_shows_but_does_not_stop(state: PodState) -> None:
+    state.prepared(2.0)
+    state.job_trouble = "cannot join"
+    assert state.ready
+    state.job_joined("PA_1", 3.0)
+    assert state.render()["trouble"] == ""
+
+
+def test_jobs_are_counted_and_cleared(state: PodState) -> None:
+    assert state.job_starts() == 1
+    state.job_joined("PA_1", 3.0)
+    state.humans_are(("alice",))
+    assert state.job_starts() == 2
+    job = state.render()["job"]
+    assert job == {"state": JobPhase.STARTING.value, "participantSID": "", "restarts": 1}
+    assert state.render()["humans"] == []
+
+
+def test_only_the_last_humans_leave_is_told(state: PodState) -> None:
+    state.humans_are(("alice", "bob"))
+    state.human_left(HumanLeft("alice", "CLIENT_INITIATED", 5.0))
+    assert state.render()["lastHumanLeft"] is None
+    state.human_left(HumanLeft("bob", "CONNECTION_TIMEOUT", 6.0))
+    assert state.render()["lastHumanLeft"] == {"identity": "bob", "reason": "CONNECTION_TIMEOUT", "at": 6.0}
+    state.humans_are(("bob",))
+    assert state.render()["lastHumanLeft"] is None
