@@ -1,10 +1,13 @@
 """`make up`: from whatever this machine has to a cluster with a session that is Ready. Standard library only."""
 
 import argparse
+import fcntl
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from hack.cluster import engine, environment, kind, own_images, programs, release, stand_ins
-from hack.cluster.names import EXAMPLE_SESSION, TOOLS, VENV
+from hack.cluster.names import CACHE, EXAMPLE_SESSION, TOOLS, VENV
 from hack.cluster.process import CommandError
 from hack.cluster.progress import Steps
 
@@ -15,6 +18,18 @@ The session {EXAMPLE_SESSION} is Ready. Talk to its agent:
 
 Watch it: kubectl get voicesessions --watch        Take everything away: make down
 """
+
+
+@contextmanager
+def alone() -> Iterator[None]:
+    """Hold this machine's lock: a second `make up` waits for the first, and then finds its work done."""
+    with (CACHE / "up.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            print("another `make up` is running: waiting for it")
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def prepare(steps: Steps) -> None:
@@ -34,38 +49,45 @@ def prepare(steps: Steps) -> None:
         own_images.build_all(step.line)
 
 
-def bring_up(steps: Steps) -> None:
-    """Bring the cluster with the release in it; needs what `prepare` brings."""
+def bring_up(steps: Steps) -> bool:
+    """Bring the cluster with the release in it, from what `prepare` brings; tells whether the agent image is new."""
     with steps.step("kind cluster") as step:
         kind.ensure(step.line)
     with steps.step("images into the nodes") as step:
         tags = [item.tag for item in own_images.OWN_IMAGES]
-        kind.load([*stand_ins.CLUSTER_IMAGES, *tags], step.line)
+        loaded = kind.load([*stand_ins.CLUSTER_IMAGES, *tags], step.line)
     with steps.step("resource definitions") as step:
         release.apply_definitions(step.line)
     with steps.step("Helm release") as step:
         release.install(step.line)
+    return own_images.AGENT.tag in loaded
+
+
+def run_steps(steps: Steps, with_example: bool) -> None:
+    """Run every step; raises CommandError at the first that fails."""
+    prepare(steps)
+    has_new_agent = bring_up(steps)
+    if with_example:
+        with steps.step("example session") as step:
+            release.start_example(step.line, anew=has_new_agent)
 
 
 def main() -> int:
     """Run the steps, print their wall times and what to do next; 1 where a step failed."""
     parser = argparse.ArgumentParser(prog="make up")
     parser.add_argument("--without-example", action="store_true", help="leave out the example agent and session")
-    arguments = parser.parse_args()
+    with_example = not parser.parse_args().without_example
     steps = Steps()
     try:
-        prepare(steps)
-        bring_up(steps)
-        if not arguments.without_example:
-            with steps.step("example session") as step:
-                release.start_example(step.line)
+        with alone():
+            run_steps(steps, with_example)
     except CommandError as trouble:
         print(f"\n{trouble}", file=sys.stderr)
         return 1
     finally:
-        print(f"\n{steps.table()}")
+        print(f"\n{steps.table()}", flush=True)
         steps.record("up")
-    if not arguments.without_example:
+    if with_example:
         print(NEXT)
     return 0
 

@@ -22,10 +22,11 @@ class OwnImage:
         return f"voicesession/{self.name}:{VERSION}"
 
 
+AGENT = OwnImage("agent", "agent/Dockerfile", ".")
 # in build order: own-agent and fake-agent are built on agent
 OWN_IMAGES = (
     OwnImage("operator", "operator/Dockerfile", "."),
-    OwnImage("agent", "agent/Dockerfile", "."),
+    AGENT,
     OwnImage("scripted-llm", "demo/scripted-llm/Dockerfile", "."),
     OwnImage("own-agent", "examples/own-agent/Dockerfile", "examples/own-agent"),
     OwnImage("fake-agent", "tests/load/fake-agent/Dockerfile", "tests/load/fake-agent"),

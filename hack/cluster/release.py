@@ -52,11 +52,11 @@ def install(line: Line) -> None:
         _wait_for(workload, line)
 
 
-def start_example(line: Line) -> None:
-    """Apply the example agent and a session that is Ready at the end; a finished or changed one is made anew."""
+def start_example(line: Line, *, anew: bool) -> None:
+    """Apply the example agent and a session that ends up Ready; a finished one is replaced, or any with `anew`."""
     line(kubectl("apply", "-n", EXAMPLE_NAMESPACE, "-f", str(EXAMPLES / f"{EXAMPLE_AGENT}.yaml")))
     session = ("-n", EXAMPLE_NAMESPACE, "-f", str(EXAMPLES / f"{EXAMPLE_SESSION}.yaml"))
-    if _example_is_over():
+    if anew or _example_is_over():
         kubectl(
             "delete", "voicesession", EXAMPLE_SESSION, "-n", EXAMPLE_NAMESPACE, "--ignore-not-found", "--timeout=60s"
         )

@@ -150,5 +150,10 @@ def _build_in(item: StandIn, context: Path, line: Line) -> None:
 
 def build_image(image: str, context: Path, line: Line, *options: str) -> None:
     """Run `docker build` with BuildKit for `image`; raises CommandError."""
+
+    def said(text: str) -> None:
+        if " sha256:" not in text:  # BuildKit repeats each step's digest, which tells a reader nothing
+            line(text)
+
     command = (engine.client(), "build", "--progress=plain", "-t", image, *options, str(context))
-    run(*command, line=line, env={"DOCKER_BUILDKIT": "1"})
+    run(*command, line=said, env={"DOCKER_BUILDKIT": "1"})

@@ -1,4 +1,4 @@
-"""Letta 0.16.8's schema from its wheel alone, which has no alembic files. Idempotent: runs as `alembic upgrade head`."""
+"""Letta 0.16.8's schema from its wheel, which has no alembic files. Idempotent: runs as `alembic upgrade head`."""
 
 import os
 import sys
