@@ -1,0 +1,87 @@
+"""Things that go wrong, and are put right again when the block ends."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from hack.cluster import names
+from tests.e2e import operators
+from tests.e2e.kubectl import Json, Kube
+from tests.e2e.waiting import until
+
+NOWHERE = "voicesession.dev/nowhere"
+WEBHOOK = "app.kubernetes.io/component=operator-webhook"
+BACK_SECONDS = 240
+
+
+@contextmanager
+def webhooks_dropped(kube: Kube) -> Iterator[None]:
+    """LiveKit's webhooks reach nobody: their Service selects no pod."""
+    (service,) = kube.all("services", names.NAMESPACE, WEBHOOK)
+    name = service["metadata"]["name"]
+    kube.patch("service", name, names.NAMESPACE, {"spec": {"selector": {NOWHERE: "true"}}})
+    try:
+        until(lambda: not _addresses(kube, name), "no endpoint behind the webhook Service", 30)
+        yield
+    finally:
+        kube.patch("service", name, names.NAMESPACE, {"spec": {"selector": {NOWHERE: None}}})
+        until(lambda: _addresses(kube, name), "the leader behind the webhook Service", 60)
+
+
+@contextmanager
+def without(kube: Kube, component: str) -> Iterator[None]:
+    """A Deployment or StatefulSet of the release, found by its component label, scaled to nothing."""
+    kind, workload = _workload(kube, component)
+    name, replicas = workload["metadata"]["name"], workload["spec"].get("replicas", 1)
+    selector = ",".join(f"{k}={v}" for k, v in workload["spec"]["selector"]["matchLabels"].items())
+    kube.run("scale", f"{kind}/{name}", "--replicas=0", "-n", names.NAMESPACE)
+    try:
+        until(lambda: not kube.all("pods", names.NAMESPACE, selector), f"no pod of {component}", 60)
+        yield
+    finally:
+        kube.run("scale", f"{kind}/{name}", f"--replicas={replicas}", "-n", names.NAMESPACE)
+        kube.run(
+            "rollout", "status", f"{kind}/{name}", "-n", names.NAMESPACE, f"--timeout={BACK_SECONDS}s", timeout=300
+        )
+
+
+def restart(kube: Kube, component: str) -> None:
+    """Delete the component's pods and wait until their successors are ready."""
+    kind, workload = _workload(kube, component)
+    name = workload["metadata"]["name"]
+    kube.run("rollout", "restart", f"{kind}/{name}", "-n", names.NAMESPACE)
+    kube.run("rollout", "status", f"{kind}/{name}", "-n", names.NAMESPACE, f"--timeout={BACK_SECONDS}s", timeout=300)
+
+
+@contextmanager
+def operator_environment(kube: Kube, **variables: str) -> Iterator[None]:
+    """The operator runs with these variables instead of its own."""
+    kind, workload = _workload(kube, "operator")
+    name = workload["metadata"]["name"]
+    container = workload["spec"]["template"]["spec"]["containers"][0]
+    before = container.get("env", [])
+    given = [{"name": key, "value": value} for key, value in variables.items()]
+    _set_environment(kube, f"{kind}/{name}", [v for v in before if v["name"] not in variables] + given)
+    try:
+        yield
+    finally:
+        _set_environment(kube, f"{kind}/{name}", before)
+
+
+def _set_environment(kube: Kube, workload: str, variables: list[Json]) -> None:
+    patch = [{"op": "add", "path": "/spec/template/spec/containers/0/env", "value": variables}]
+    kube.run("patch", workload, "-n", names.NAMESPACE, "--type", "json", "-p", json.dumps(patch))
+    kube.run("rollout", "status", workload, "-n", names.NAMESPACE, "--timeout=180s", timeout=200)
+    operators.leader(kube, 90)
+
+
+def _addresses(kube: Kube, service: str) -> list[Json]:
+    slices = kube.all("endpointslices", names.NAMESPACE, f"kubernetes.io/service-name={service}")
+    return [endpoint for s in slices for endpoint in s.get("endpoints") or ()]
+
+
+def _workload(kube: Kube, component: str) -> tuple[str, Json]:
+    for kind in ("deployment", "statefulset"):
+        for found in kube.all(kind, names.NAMESPACE, f"app.kubernetes.io/component={component}"):
+            return kind, found
+    raise AssertionError(f"no workload of the component {component} in {names.NAMESPACE}")

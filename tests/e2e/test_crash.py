@@ -1,0 +1,104 @@
+"""Whatever dies in the middle of a call, the room stays and an agent is in it again."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import pytest
+
+from tests.e2e import nodes, operators
+from tests.e2e.kubectl import Json, Kube
+from tests.e2e.objects import copy_of
+from tests.e2e.trial import Trial
+from tests.e2e.waiting import until
+
+pytestmark = pytest.mark.cluster
+
+BACK_SECONDS = 60
+"""A new pod with speech models, started while the machine is busy."""
+
+
+class Crash(NamedTuple):
+    how: Callable[[Kube, str, str], None]
+    same_pod: bool
+
+
+CRASHES = {
+    "agent job": Crash(nodes.kill_agent_job, same_pod=True),
+    "main process": Crash(nodes.kill_agent_process, same_pod=False),
+    "pod deleted": Crash(lambda kube, pod, ns: kube.delete("pod", pod, ns, "--wait=false"), same_pod=False),
+}
+
+
+@pytest.mark.parametrize("what", CRASHES)
+def test_a_new_agent_comes_into_the_same_room(trial: Trial, agent_66: Json, what: str) -> None:
+    crash = CRASHES[what]
+    trial.kube.apply(copy_of(agent_66, "agent-66", trial.namespace, "memory"))
+    before = trial.ready("call", "agent-66")
+    trial.visit("call")
+    old = trial.agent_sid(before)
+
+    crash.how(trial.kube, before.pod, trial.namespace)
+
+    new = until(lambda: _other(trial.agent_sid(before), old), "a new agent in the same room", BACK_SECONDS)
+    after = until(lambda: trial.session("call") if trial.session("call").is_true("Ready") else None, "Ready again", 30)
+    assert new == trial.agent_sid(after)
+    assert after.room == before.room
+    assert after.status["humans"] == 1
+    assert (after.pod == before.pod) is crash.same_pod
+    assert after.status["replacements"] == (0 if crash.same_pod else 1)
+
+
+def test_when_replacements_are_used_up_it_is_over(trial: Trial) -> None:
+    session = trial.ready("call", max_replacements=0)
+
+    trial.kube.delete("pod", session.pod, trial.namespace, "--wait=false")
+
+    assert trial.finished("call", 30).end_reason == "AgentLost"
+    trial.gone()
+
+
+def test_leader_killed_while_sessions_are_made(trial: Trial) -> None:
+    operators.leader(trial.kube)
+    for name in ("one", "two", "three"):
+        trial.start(name)
+    operators.kill_leader(trial.kube)
+
+    for name in ("one", "two", "three"):
+        trial.kube.wait(f"voicesession/{name}", "condition=Ready", trial.namespace, 120)
+    rooms = {trial.session(name).room for name in ("one", "two", "three")}
+    assert set(trial.livekit.rooms(trial.namespace)) == rooms
+    assert len(rooms) == len(trial.pods()) == 3
+
+
+def test_leader_killed_while_sessions_are_torn_down(trial: Trial) -> None:
+    names = ("one", "two", "three", "four")
+    for name in names:
+        trial.start(name)
+    for name in names:
+        trial.kube.wait(f"voicesession/{name}", "condition=Ready", trial.namespace, 120)
+    for name in names[:2]:
+        trial.kube.patch("voicesession", name, trial.namespace, {"spec": {"end": True}})
+    for name in names[2:]:
+        trial.kube.delete("voicesession", name, trial.namespace, "--wait=false")
+    operators.kill_leader(trial.kube)
+
+    trial.gone(120)
+    assert {trial.finished(name, 60).end_reason for name in names[:2]} == {"Requested"}
+    assert all(trial.find(name) is None for name in names[2:])
+
+
+def test_live_calls_outlive_the_leader(trial: Trial) -> None:
+    session = trial.ready("call")
+    trial.visit("call")
+    sid = trial.agent_sid(session)
+
+    operators.kill_leader(trial.kube)
+    operators.leader(trial.kube)
+
+    assert trial.agent_sid(session) == sid
+    assert trial.session("call").is_true("Ready")
+    until(lambda: operators.all_ready(trial.kube), "both operators", 120)
+
+
+def _other(sid: str, old: str) -> str | None:
+    return sid if sid and sid != old else None

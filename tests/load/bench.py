@@ -1,0 +1,51 @@
+"""`make bench`: measures the installed release on the kind cluster and writes docs/benchmarks.md."""
+
+import argparse
+import os
+import sys
+import time
+from collections.abc import Callable
+
+from tests.e2e.kubectl import Kube, KubectlError
+from tests.load import crashing, crowd, figures, leaders, leaving, starting, talking
+from tests.load.figures import Section
+from tests.load.ground import versions
+
+BENCHES: dict[str, tuple[Callable[[int], Section], int]] = {
+    "starting": (starting.run, 20),
+    "talking": (talking.run, 10),
+    "leaving": (leaving.run, 20),
+    "crashing": (crashing.run, 5),
+    "leaders": (leaders.run, 20),
+    "crowd": (crowd.run, 30),
+}
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--only", action="append", choices=BENCHES, help="run this one; repeat for more")
+    parser.add_argument("--rounds", type=int, help="rounds (or sessions) instead of the usual number")
+    given = parser.parse_args()
+    failed = [name for name in given.only or BENCHES if not _run(name, given.rounds)]
+    if failed:
+        print(f"failed: {', '.join(failed)}", file=sys.stderr)
+    return 1 if failed else 0
+
+
+def _run(name: str, rounds: int | None) -> bool:
+    """One bench; what it found is written at once, so that a later failure costs nothing."""
+    measure, usual = BENCHES[name]
+    load, begin = os.getloadavg()[0], time.monotonic()
+    print(f"{name}:", flush=True)
+    try:
+        section = figures.stamp(measure(rounds or usual), load, versions(Kube()))
+    except (AssertionError, KubectlError) as error:
+        print(f"  {error}", file=sys.stderr)
+        return False
+    figures.keep(section)
+    print(f"{section.render()}\n\n{name} took {time.monotonic() - begin:.0f} s\n", flush=True)
+    return True
+
+
+if __name__ == "__main__":
+    sys.exit(main())
