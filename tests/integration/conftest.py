@@ -1,0 +1,66 @@
+"""Fixtures of the fault tests: the cluster's operator stands aside, one on this machine works through a proxy."""
+
+import asyncio
+import secrets
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.e2e import faults, operators, rooms
+from tests.e2e.kubectl import Kube, KubectlError
+from tests.e2e.rooms import LiveKit
+from tests.integration import faultproxy
+from tests.integration.faultproxy import FaultProxy
+from tests.integration.scene import Scene
+from tests.outcome import FAILED
+
+
+@pytest.fixture(scope="module")
+def kube() -> Iterator[Kube]:
+    """The cluster, without its own operator while the module's tests run."""
+    try:
+        found = Kube()
+        operators.leader(found)
+    except (FileNotFoundError, KubectlError, AssertionError) as error:
+        pytest.fail(f"the fault tests need the release that `make up` brings: {error}", pytrace=False)
+    with faults.without(found, "operator"):
+        yield found
+
+
+@pytest.fixture(scope="module")
+def livekit(kube: Kube) -> LiveKit:
+    return rooms.connect(kube)
+
+
+@pytest.fixture
+def namespace(kube: Kube) -> Iterator[str]:
+    name = f"faults-{secrets.token_hex(3)}"
+    kube.run("create", "namespace", name)
+    yield name
+    kube.run("delete", "namespace", name, "--wait=false")
+
+
+@pytest.fixture
+async def proxy(kube: Kube, tmp_path: Path) -> AsyncIterator[FaultProxy]:
+    """In front of the cluster's real API server."""
+    kubeconfig = tmp_path / "real-kubeconfig"
+    kubeconfig.write_text(await asyncio.to_thread(kube.run, "config", "view", "--minify", "--flatten", "--raw"))
+    async with faultproxy.running(str(kubeconfig)) as made:
+        yield made
+
+
+@pytest.fixture
+async def scene(
+    kube: Kube, livekit: LiveKit, namespace: str, proxy: FaultProxy, tmp_path: Path, request: pytest.FixtureRequest
+) -> AsyncIterator[Scene]:
+    """A namespace with a VoiceAgent, and an operator that leads there."""
+    made = Scene(kube, livekit, namespace, proxy, tmp_path)
+    try:
+        async with made.operator():
+            await made.begin()
+            yield made
+            await made.end()
+    finally:
+        if request.node.stash.get(FAILED, False) and made.log.exists():
+            request.node.add_report_section("teardown", "operator", made.log.read_text()[-20_000:])

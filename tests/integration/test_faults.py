@@ -1,0 +1,112 @@
+"""The operator against a real API server that loses watches, errs, conflicts and dawdles."""
+
+import asyncio
+
+import pytest
+
+from tests.integration.faultproxy import Fault, FaultProxy
+from tests.integration.scene import Scene
+
+pytestmark = pytest.mark.cluster
+
+HEALED_SECONDS = 80
+"""A full list every 60 s, and a busy machine."""
+BURST_SECONDS = 5
+
+
+async def _lost(scene: Scene, watched: str, *deletion: str) -> None:
+    """Delete something while the watch on its kind is down and its history forgotten."""
+    await scene.until(lambda: _watches(scene.proxy, watched), f"a watch of {watched}", 30)
+    fault = scene.proxy.forget(watched)
+    await scene.do(scene.kube.run, "delete", *deletion, "-n", scene.namespace)
+    # Between two more refusals lies a list that was made after the deletion.
+    enough = fault.hits + 2
+    await scene.until(lambda: _hit(fault, enough), "the watch was refused", 30)
+    scene.proxy.lift(fault)
+    await scene.until(lambda: _watches(scene.proxy, watched), f"a watch of {watched} again", 30)
+
+
+async def _watches(proxy: FaultProxy, watched: str) -> bool:
+    return proxy.watching(watched)
+
+
+async def _hit(fault: Fault, times: int) -> bool:
+    return fault.hits >= times
+
+
+async def test_a_pod_whose_deletion_was_never_told_is_replaced(scene: Scene) -> None:
+    await scene.start("lost-pod")
+    await scene.sessions_have(1)
+    (before,) = await scene.pods()
+
+    await _lost(scene, "/pods", "pod", before["metadata"]["name"], "--force", "--grace-period=0")
+
+    async def replaced() -> bool:
+        return [pod["metadata"]["uid"] for pod in await scene.pods()] not in ([], [before["metadata"]["uid"]])
+
+    await scene.until(replaced, "another pod", HEALED_SECONDS)
+    assert (await scene.process.metrics())["voicesession_resync_differences_total"] >= 1
+
+
+async def test_a_session_whose_deletion_was_never_told_leaves_nothing(scene: Scene) -> None:
+    await scene.start("lost-session")
+    await scene.sessions_have(1)
+
+    await _lost(scene, "/voicesessions", "voicesession", "lost-session")
+
+    async def gone() -> bool:
+        return not await scene.rooms() and not await scene.pods()
+
+    await scene.until(gone, "no room and no pod", HEALED_SECONDS)
+
+
+async def test_a_watch_that_is_merely_cut_loses_nothing(scene: Scene) -> None:
+    await scene.until(lambda: _watches(scene.proxy, "/voicesessions"), "a watch", 30)
+    scene.proxy.lift(scene.proxy.forget("/voicesessions"))
+    await scene.start("after-the-cut")
+    await scene.sessions_have(1)
+
+
+async def test_a_status_write_that_loses_its_race_is_made_again(scene: Scene) -> None:
+    fault = scene.proxy.add(Fault(r"/voicesessions/raced/status", "PATCH", status=409, times=3))
+    await scene.start("raced")
+    await scene.sessions_have(1)
+    assert fault.hits == 3
+
+
+@pytest.mark.parametrize("status", [429, 503])
+async def test_a_pod_that_cannot_be_made_yet_is_made_later(scene: Scene, status: int) -> None:
+    fault = scene.proxy.add(Fault(r"/pods$", "POST", status=status, times=2))
+    await scene.start("throttled")
+    await scene.sessions_have(1)
+    assert fault.hits == 2
+
+
+async def test_a_burst_of_server_errors_is_sat_out(scene: Scene) -> None:
+    fault = scene.proxy.add(Fault(r".*", status=500))
+    await scene.start("one", "two", "three")
+    await asyncio.sleep(BURST_SECONDS)
+    scene.proxy.lift(fault)
+    await scene.sessions_have(3)
+    assert scene.process.process.returncode is None
+
+
+async def test_a_slow_api_server_doubles_nothing(scene: Scene) -> None:
+    fault = scene.proxy.add(Fault(r".*", "(POST|PATCH|DELETE)", delay=1.0))
+    await scene.start("one", "two", "three", "four")
+    await scene.sessions_have(4)
+    made = [path for method, path, _ in scene.proxy.requests if method == "POST" and path.endswith("/pods")]
+    assert len(made) == 4
+    scene.proxy.lift(fault)
+
+
+async def test_a_leader_that_cannot_renew_its_lease_stops(scene: Scene, proxy: FaultProxy) -> None:
+    assert await scene.process.stop() == 0
+    async with scene.operator(lease_seconds=4) as operator:
+        await scene.until(operator.ready, "the operator leads", 60)
+        fault = proxy.add(Fault(r"/leases/", status=500))
+        assert await asyncio.wait_for(operator.process.wait(), 30) == 1
+        proxy.lift(fault)
+    async with scene.operator() as successor:
+        await scene.until(successor.ready, "the next one leads", 60)
+        assert await successor.stop() == 0

@@ -1,0 +1,187 @@
+"""Stand-ins for Kubernetes, LiveKit and agent pods: they remember what was asked of them and can be told to fail."""
+
+import copy
+from typing import Any
+
+from voicesession_operator.adapters.errors import Conflict, NotFound, OutsideError
+from voicesession_operator.adapters.kube import Resource
+from voicesession_operator.adapters.livekit import OwnedRoom
+from voicesession_operator.controller.cache import Cache, Key, Kind
+from voicesession_operator.controller.executor import Addresses, Executor
+from voicesession_operator.controller.hints import Hints
+from voicesession_operator.controller.reconciler import Outside, SessionReconciler
+from voicesession_operator.domain.actions import Event
+from voicesession_operator.domain.observed import Participant, PodState, Room, Unknown
+
+from tests.builders import AGENT, POLICY, T0
+from tests.unit.shell import raw
+
+Object = dict[str, Any]
+
+HELLO = Key("default", "hello")
+
+
+class Kube:
+    """Objects by resource and name; every write gets the next resourceVersion."""
+
+    def __init__(self) -> None:
+        self.objects: dict[tuple[str, str], Object] = {}
+        self.version = 100
+        self.writes: list[str] = []
+        self.errors: dict[str, OutsideError] = {}
+        """`verb resource` -> what it raises, once."""
+
+    def put(self, resource: str, body: Object) -> Object:
+        self.version += 1
+        stored = copy.deepcopy(body)
+        stored["metadata"]["resourceVersion"] = str(self.version)
+        stored["metadata"].setdefault("uid", f"{stored['metadata']['name']}-uid")
+        self.objects[resource, stored["metadata"]["name"]] = stored
+        return copy.deepcopy(stored)
+
+    async def list(self, resource: Resource, namespace: str = "", selector: str = "") -> tuple[list[Object], str]:
+        self._fail(f"list {resource.plural}")
+        found = [copy.deepcopy(body) for (kind, _), body in self.objects.items() if kind == resource.plural]
+        return found, str(self.version)
+
+    async def get(self, resource: Resource, namespace: str, name: str) -> Object:
+        self._fail(f"get {resource.plural}")
+        return copy.deepcopy(self._find(resource, name))
+
+    async def create(self, resource: Resource, namespace: str, body: Object) -> Object:
+        self._write(f"create {resource.plural}")
+        if (resource.plural, body["metadata"]["name"]) in self.objects:
+            raise Conflict("AlreadyExists", "taken")
+        return self.put(resource.plural, {**body, "status": {"phase": "Pending"}})
+
+    async def patch_status(self, resource: Resource, namespace: str, name: str, version: str, status: Object) -> Object:
+        self._write(f"patch {resource.plural}")
+        found = self._find(resource, name)
+        if found["metadata"]["resourceVersion"] != version:
+            raise Conflict("Conflict", "changed")
+        return self.put(resource.plural, {**found, "status": {**found.get("status", {}), **status}})
+
+    async def delete(
+        self, resource: Resource, namespace: str, name: str, uid: str, grace_seconds: int | None = None
+    ) -> Object:
+        self._write(f"delete {resource.plural}")
+        found = self._find(resource, name)
+        if found["metadata"]["uid"] != uid:
+            raise Conflict("Conflict", "another uid")
+        if grace_seconds is None:
+            return self.objects.pop((resource.plural, name))
+        found["metadata"]["deletionTimestamp"] = "2025-11-22T23:20:11Z"
+        return self.put(resource.plural, found)
+
+    def _find(self, resource: Resource, name: str) -> Object:
+        if (resource.plural, name) not in self.objects:
+            raise NotFound("NotFound", "not there")
+        return self.objects[resource.plural, name]
+
+    def _write(self, what: str) -> None:
+        self._fail(what)
+        self.writes.append(what)
+
+    def _fail(self, what: str) -> None:
+        error = self.errors.pop(what, None)
+        if error is not None:
+            raise error
+
+
+class Rooms:
+    """LiveKit: rooms by name, `down` for an outage, `error` for what a change of rooms raises."""
+
+    def __init__(self) -> None:
+        self.rooms: dict[str, list[Participant]] = {}
+        self.down: Unknown | None = None
+        self.error: OutsideError | None = None
+        self.owned: list[OwnedRoom] = []
+        self.deleted: list[str] = []
+
+    async def observe(self, name: str) -> Room | Unknown | None:
+        if self.down is not None:
+            return self.down
+        return Room(f"RM_{name}", tuple(self.rooms[name])) if name in self.rooms else None
+
+    async def create_room(self, name: str, metadata: str, max_participants: int) -> None:
+        self._check()
+        self.rooms.setdefault(name, [])
+
+    async def delete_room(self, name: str) -> None:
+        self._check()
+        self.deleted.append(name)
+        self.rooms.pop(name, None)
+
+    async def list_our_rooms(self, installation_id: str) -> list[OwnedRoom]:
+        self._check()
+        return self.owned
+
+    def agent_token(self, room: str, identity: str, display_name: str, ttl_seconds: int) -> str:
+        return f"token for {identity} in {room}"
+
+    def _check(self) -> None:
+        if self.error is not None:
+            raise self.error
+
+
+class Control:
+    """Agent pods: what they answer, by UID, and what they were told."""
+
+    def __init__(self) -> None:
+        self.states: dict[str, PodState] = {}
+        self.told: list[Object] = []
+
+    async def state(self, ip: str, pod_uid: str) -> PodState | None:
+        return self.states.get(pod_uid)
+
+    async def tell(self, ip: str, pod_uid: str, wanted: Object) -> None:
+        self.told.append(wanted)
+        memory = (wanted["memory"] or {}).get("agentID", "")
+        self.states[pod_uid] = PodState("Bound", wanted["sessionUID"], wanted["epoch"], memory_agent_id=memory)
+
+
+class Recorder:
+    def __init__(self) -> None:
+        self.events: list[Event] = []
+
+    async def record(self, kind: str, about: Object, event: Event) -> None:
+        self.events.append(event)
+
+
+class World:
+    """A session reconciler with everything it talks to; the VoiceAgent and one session exist."""
+
+    def __init__(self) -> None:
+        self.kube, self.rooms, self.control, self.recorder = Kube(), Rooms(), Control(), Recorder()
+        self.cache, self.hints = Cache(), Hints()
+        self.now = T0 + 1
+        executor = Executor(
+            self.kube, self.rooms, self.control, self.cache, Addresses("ws://livekit:7880", "http://letta:8283", "pw")
+        )
+        outside = Outside(self.kube, self.rooms, self.control, self.recorder)
+        self.reconciler = SessionReconciler(outside, executor, self.cache, self.hints, POLICY, lambda: self.now)
+        self.cache.upsert(Kind.AGENT, self.kube.put("voiceagents", raw.agent()))
+        self.cache.upsert(Kind.SESSION, self.kube.put("voicesessions", raw.session()))
+
+    async def reconcile(self) -> float | None:
+        return await self.reconciler.reconcile(HELLO)
+
+    def session(self) -> Object:
+        return self.kube.objects["voicesessions", "hello"]
+
+    def condition(self, kind: str) -> Object:
+        found: Object = next(c for c in self.session()["status"]["conditions"] if c["type"] == kind)
+        return found
+
+    def pod(self) -> Object:
+        (found,) = (body for (kind, _), body in self.kube.objects.items() if kind == "pods")
+        return found
+
+    def change_pod(self, **status: Any) -> None:
+        """Kubernetes tells of a change of the one pod."""
+        pod = self.pod()
+        self.cache.upsert(Kind.POD, self.kube.put("pods", {**pod, "status": {**pod["status"], **status}}))
+
+    def change_agent(self, **status: Any) -> None:
+        found = self.kube.objects["voiceagents", AGENT]
+        self.cache.upsert(Kind.AGENT, self.kube.put("voiceagents", {**found, "status": status}))
