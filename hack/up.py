@@ -14,7 +14,8 @@ from hack.cluster.progress import Steps
 NEXT = f"""
 The session {EXAMPLE_SESSION} is Ready. Talk to its agent:
 
-  {VENV.name}/bin/voicesession talk {EXAMPLE_SESSION} --say "What do you know about this project?"
+  source {VENV.name}/bin/activate
+  voicesession talk {EXAMPLE_SESSION} --say "What do you know about this project?" --listen
 
 Watch it: kubectl get voicesessions --watch        Take everything away: make down
 """
@@ -42,6 +43,7 @@ def prepare(steps: Steps) -> None:
         unpulled = stand_ins.pull_missing(step.line)
     with steps.step("programs") as step:
         programs.build([*programs.missing(TOOLS), *stand_ins.programs_for(unpulled)], step.line)
+        programs.link(step.line)
     with steps.step("stand-in images") as step:
         for image in unpulled:
             stand_ins.build(image, step.line)

@@ -12,7 +12,7 @@ FACT: Final = re.compile(r"\bmy ([a-z ]{2,40}?) (?:is|are) ([a-z0-9' -]{1,60})",
 REMEMBER: Final = re.compile(r"\bremember(?:ed)?\b", re.IGNORECASE)
 """Speech recognition hears the one for the other at times."""
 WHAT_IS_MY: Final = re.compile(r"what(?:'s| is| are) my ([a-z ]+)", re.IGNORECASE)
-ABOUT: Final = re.compile(r"what do you know about (.+?)[?.!]*$", re.IGNORECASE)
+ABOUT: Final = re.compile(r"do you know about (.+?)[?.!]*$", re.IGNORECASE)
 LONG_STORY: Final = " ".join(f"This is sentence number {n} of a long story." for n in range(1, 13))
 FIXED: Final = (
     (re.compile(r"can you hear me", re.IGNORECASE), "Yes, I can hear you."),

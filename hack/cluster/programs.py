@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from hack.cluster.names import BIN, PROGRAM_VERSIONS, SUBSTRATE
+from hack.cluster.names import BIN, PROGRAM_VERSIONS, SUBSTRATE, TOOLS, VENV
 from hack.cluster.process import CommandError, Line, on_path, run
 
 PINS = BIN / ".pins"
@@ -39,3 +39,12 @@ def build(names: Iterable[str], line: Line) -> None:
         raise CommandError(("go", "build", *todo), 127, f"Go is needed to build {', '.join(todo)}")
     pins = [f"{name}@{PROGRAM_VERSIONS[name]}" for name in todo]
     run("bash", str(SUBSTRATE / "binaries.sh"), *pins, line=line, env={"BIN": str(BIN)})
+
+
+def link(line: Line) -> None:
+    """Put the tools that were built here beside `voicesession`, so that one `activate` brings them all."""
+    for name in TOOLS:
+        target = VENV / "bin" / name
+        if is_built(name) and not target.exists():
+            target.symlink_to(BIN / name)
+            line(str(target))

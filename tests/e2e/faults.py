@@ -10,22 +10,20 @@ from tests.e2e.kubectl import Json, Kube
 from tests.e2e.waiting import until
 
 NOWHERE = "voicesession.dev/nowhere"
-WEBHOOK = "app.kubernetes.io/component=operator-webhook"
+WEBHOOK = f"{names.RELEASE}-operator-webhook"
 BACK_SECONDS = 240
 
 
 @contextmanager
 def webhooks_dropped(kube: Kube) -> Iterator[None]:
     """LiveKit's webhooks reach nobody: their Service selects no pod."""
-    (service,) = kube.all("services", names.NAMESPACE, WEBHOOK)
-    name = service["metadata"]["name"]
-    kube.patch("service", name, names.NAMESPACE, {"spec": {"selector": {NOWHERE: "true"}}})
+    kube.patch("service", WEBHOOK, names.NAMESPACE, {"spec": {"selector": {NOWHERE: "true"}}})
     try:
-        until(lambda: not _addresses(kube, name), "no endpoint behind the webhook Service", 30)
+        until(lambda: not _addresses(kube, WEBHOOK), "no endpoint behind the webhook Service", 30)
         yield
     finally:
-        kube.patch("service", name, names.NAMESPACE, {"spec": {"selector": {NOWHERE: None}}})
-        until(lambda: _addresses(kube, name), "the leader behind the webhook Service", 60)
+        kube.patch("service", WEBHOOK, names.NAMESPACE, {"spec": {"selector": {NOWHERE: None}}})
+        until(lambda: _addresses(kube, WEBHOOK), "the leader behind the webhook Service", 60)
 
 
 @contextmanager
