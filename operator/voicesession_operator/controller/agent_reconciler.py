@@ -4,11 +4,10 @@ import time
 from collections.abc import Callable
 from typing import Any, Final, Protocol
 
-from voicesession_operator.adapters.errors import Conflict, NotFound
-from voicesession_operator.adapters.kube import AGENTS
 from voicesession_operator.api.agent import VoiceAgent
 from voicesession_operator.controller.cache import Cache, Key, Kind, key_of
 from voicesession_operator.controller.ports import Kube, Recorder
+from voicesession_operator.controller.status_writer import NotWritten, write_status
 from voicesession_operator.domain.agent_plan import Memory, plan_agent
 from voicesession_operator.telemetry import metrics
 
@@ -16,7 +15,6 @@ Object = dict[str, Any]
 
 CHECK_SECONDS: Final = 300.0
 """How long a Letta agent that somebody deleted by hand may go unnoticed."""
-CONFLICT_SECONDS: Final = 0.05
 
 
 class MemoryDirectory(Protocol):
@@ -59,30 +57,15 @@ class AgentReconciler:
         agent = VoiceAgent.parse(raw)
         planned = plan_agent(agent, await self._directory.resolve(agent), self._clock())
         if planned.changed:
-            try:
-                stored = await self._write(raw, planned.status)
-            except NotFound:
-                return None
-            except Conflict:
-                await self._refresh(key_of(raw))
-                return CONFLICT_SECONDS
+            stored = await write_status(self._kube, self._cache, Kind.AGENT, raw, planned.status)
+            if isinstance(stored, NotWritten):
+                return stored.again
             self._take(agent, stored)
             for event in planned.events:
                 await self._recorder.record(Kind.AGENT, stored, event)
         return planned.requeue_after or (CHECK_SECONDS if agent.letta else None)
 
-    async def _write(self, raw: Object, status: Object) -> Object:
-        key, version = key_of(raw), raw["metadata"]["resourceVersion"]
-        return await self._kube.patch_status(AGENTS, key.namespace, key.name, version, status)
-
-    async def _refresh(self, key: Key) -> None:
-        try:
-            self._cache.upsert(Kind.AGENT, await self._kube.get(AGENTS, key.namespace, key.name))
-        except NotFound:
-            return
-
     def _take(self, before: VoiceAgent, stored: Object) -> None:
-        self._cache.upsert(Kind.AGENT, stored)
         if VoiceAgent.parse(stored).letta_agent_id != before.letta_agent_id:
             for session in self._cache.sessions_of(key_of(stored)):
                 self._enqueue(session)

@@ -7,15 +7,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
-from voicesession_operator.adapters.errors import Conflict, NotFound, Retryable
-from voicesession_operator.adapters.kube import AGENTS, SESSIONS
+from voicesession_operator.adapters.errors import NotFound, Retryable
+from voicesession_operator.adapters.kube import AGENTS
 from voicesession_operator.api.agent import VoiceAgent
 from voicesession_operator.api.session import Status, VoiceSession
-from voicesession_operator.controller.cache import Cache, Key, Kind, agent_of, key_of
+from voicesession_operator.controller.cache import Cache, Key, Kind, agent_of
 from voicesession_operator.controller.executor import Executor
 from voicesession_operator.controller.hints import Hints
 from voicesession_operator.controller.pods import owned_pods
 from voicesession_operator.controller.ports import Control, Kube, Recorder, Rooms
+from voicesession_operator.controller.status_writer import NotWritten, write_status
 from voicesession_operator.domain.actions import DeleteSession, Plan
 from voicesession_operator.domain.naming import room_name
 from voicesession_operator.domain.observed import Failure, Observed, Pod, PodState
@@ -28,7 +29,6 @@ Object = dict[str, Any]
 ROUNDS: Final = 4
 """Room and pod, then the pod's orders, then a look at the result; one to spare."""
 JITTER: Final = 0.2
-CONFLICT_SECONDS: Final = 0.05
 
 
 @dataclass(frozen=True)
@@ -137,28 +137,14 @@ class SessionReconciler:
     async def _store(self, raw: Object, session: VoiceSession, planned: Plan) -> float | None:
         """Write the status if it changed, then record events. A lost race only means another look."""
         if planned.status.render() != session.status.render():
-            try:
-                stored = await self._write(raw, planned.status)
-            except NotFound:
-                return None
-            except Conflict:
-                await self._refresh(key_of(raw))
-                return CONFLICT_SECONDS
-            self._cache.upsert(Kind.SESSION, stored)
+            rendered = planned.status.render()
+            stored = await write_status(self._outside.kube, self._cache, Kind.SESSION, raw, rendered)
+            if isinstance(stored, NotWritten):
+                return stored.again
             _count(session, planned.status)
             for event in planned.events:
                 await self._outside.recorder.record(Kind.SESSION, stored, event)
         return self._again(planned)
-
-    async def _write(self, raw: Object, status: Status) -> Object:
-        key, version = key_of(raw), raw["metadata"]["resourceVersion"]
-        return await self._outside.kube.patch_status(SESSIONS, key.namespace, key.name, version, status.render())
-
-    async def _refresh(self, key: Key) -> None:
-        try:
-            self._cache.upsert(Kind.SESSION, await self._outside.kube.get(SESSIONS, key.namespace, key.name))
-        except NotFound:
-            return
 
     def _again(self, planned: Plan) -> float | None:
         """Polls are spread, so that sessions that began together do not poll together; deadlines are kept."""
