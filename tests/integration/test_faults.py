@@ -18,10 +18,11 @@ async def _lost(scene: Scene, watched: str, *deletion: str) -> None:
     """Delete something while the watch on its kind is down and its history forgotten."""
     await scene.until(lambda: _watches(scene.proxy, watched), f"a watch of {watched}", 30)
     fault = scene.proxy.forget(watched)
+    await scene.until(lambda: _hit(fault, 1), "the watch was refused", 30)
     await scene.do(scene.kube.run, "delete", *deletion, "-n", scene.namespace)
     # Between two more refusals lies a list that was made after the deletion.
     enough = fault.hits + 2
-    await scene.until(lambda: _hit(fault, enough), "the watch was refused", 30)
+    await scene.until(lambda: _hit(fault, enough), "the watch was refused again", 30)
     scene.proxy.lift(fault)
     await scene.until(lambda: _watches(scene.proxy, watched), f"a watch of {watched} again", 30)
 
