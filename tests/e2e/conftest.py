@@ -5,10 +5,9 @@ import secrets
 from collections.abc import Iterator
 
 import pytest
-import yaml
 
 from hack.cluster import names
-from tests.e2e import operators, report, rooms
+from tests.e2e import objects, operators, report, rooms
 from tests.e2e.kubectl import Json, Kube, KubectlError
 from tests.e2e.rooms import LiveKit
 from tests.e2e.trial import Trial
@@ -62,5 +61,4 @@ def trial(kube: Kube, livekit: LiveKit, namespace: str) -> Iterator[Trial]:
 @pytest.fixture(scope="session")
 def agent_66() -> Json:
     """The example VoiceAgent as its file has it."""
-    document: Json = yaml.safe_load((names.ROOT / "examples" / f"{names.EXAMPLE_AGENT}.yaml").read_text())
-    return document
+    return objects.example_agent()

@@ -3,6 +3,10 @@
 import copy
 from typing import Any
 
+import yaml
+
+from hack.cluster import names
+
 Json = dict[str, Any]
 
 API_VERSION = "voicesession.dev/v1alpha1"
@@ -27,6 +31,12 @@ def agent(name: str, namespace: str, spec: Json | None = None) -> Json:
         "metadata": {"name": name, "namespace": namespace},
         "spec": spec or {},
     }
+
+
+def example_agent() -> Json:
+    """The example VoiceAgent as its file has it."""
+    document: Json = yaml.safe_load((names.ROOT / "examples" / f"{names.EXAMPLE_AGENT}.yaml").read_text())
+    return document
 
 
 def fake_agent(name: str, namespace: str, **env: str) -> Json:

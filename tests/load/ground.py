@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from hack.cluster import names
-from tests.e2e import operators, rooms
+from tests.e2e import objects, operators, rooms
 from tests.e2e.kubectl import Json, Kube
 from tests.e2e.objects import copy_of
 from tests.e2e.trial import Trial
@@ -23,10 +23,8 @@ class Ground:
         return self.trial.kube
 
     def example_agent(self, *without: str) -> Json:
-        """A copy of the example VoiceAgent in this namespace, named agent-66; returns it as applied."""
-        original = self.kube.get("voiceagent", names.EXAMPLE_AGENT, names.EXAMPLE_NAMESPACE)
-        assert original, f"no voiceagent {names.EXAMPLE_AGENT}: run `make up` first"
-        copied = copy_of(original, "agent-66", self.trial.namespace, *without)
+        """A copy of the example VoiceAgent in this namespace; returns it as applied."""
+        copied = copy_of(objects.example_agent(), names.EXAMPLE_AGENT, self.trial.namespace, *without)
         self.kube.apply(copied)
         return copied
 
