@@ -5,7 +5,8 @@ from typing import Any
 
 from voicesession_operator.api.agent import VoiceAgent
 from voicesession_operator.api.conditions import Condition
-from voicesession_operator.api.session import Limits, OnLastHumanLeft, Status, VoiceSession
+from voicesession_operator.api.session import Limits, Status, VoiceSession
+from voicesession_operator.domain.agent_plan import Memory
 from voicesession_operator.domain.naming import agent_identity, pod_name, room_name
 from voicesession_operator.domain.observed import (
     Failure,
@@ -55,7 +56,16 @@ class SessionBuilder:
         return SessionBuilder(replace(self.session, limits=Limits(**values)))
 
     def graces(self, left: float, lost: float) -> "SessionBuilder":
-        return SessionBuilder(replace(self.session, on_last_human_left=OnLastHumanLeft("Teardown", left, lost)))
+        wanted = replace(self.session.on_last_human_left, grace_seconds=left, reconnect_grace_seconds=lost)
+        return SessionBuilder(replace(self.session, on_last_human_left=wanted))
+
+    def action(self, action: str) -> "SessionBuilder":
+        return SessionBuilder(
+            replace(self.session, on_last_human_left=replace(self.session.on_last_human_left, action=action))
+        )
+
+    def user(self, name: str) -> "SessionBuilder":
+        return SessionBuilder(replace(self.session, user=name))
 
     def ttl(self, seconds: float | None) -> "SessionBuilder":
         return SessionBuilder(replace(self.session, ttl_seconds_after_finished=seconds))
@@ -119,7 +129,7 @@ def agent_participant(sid: str = "PA_agent", active: bool = True) -> Participant
 
 def bound(**values: Any) -> PodState:
     """A pod that has been told its session and whose job is in the room."""
-    given = {"state": "Bound", "session_uid": UID, "epoch": 1, "participant_sid": "PA_agent", **values}
+    given = {"state": "Bound", "session_uid": UID, "epoch": 1, "job_epoch": 1, "participant_sid": "PA_agent", **values}
     return PodState(**given)
 
 
@@ -145,8 +155,14 @@ class WorldBuilder:
     def livekit_down(self) -> "WorldBuilder":
         return WorldBuilder(replace(self.observed, room=Unknown("LiveKitUnavailable", "LiveKit does not answer")))
 
-    def state(self, state: PodState | None) -> "WorldBuilder":
-        return WorldBuilder(replace(self.observed, pod_state=state))
+    def state(self, state: PodState | None, ordinal: int = 0) -> "WorldBuilder":
+        """What the pod with that ordinal answers; None: nothing."""
+        others = {uid: told for uid, told in self.observed.pod_states.items() if uid != f"pod-uid-{ordinal}"}
+        states = others if state is None else {**others, f"pod-uid-{ordinal}": state}
+        return WorldBuilder(replace(self.observed, pod_states=states))
+
+    def user_memory(self, memory: Memory) -> "WorldBuilder":
+        return WorldBuilder(replace(self.observed, user_memory=memory))
 
     def leave(self, reason: LeaveReason, at: float, identity: str = "alice") -> "WorldBuilder":
         return WorldBuilder(replace(self.observed, leave=Leave(identity, reason, at)))

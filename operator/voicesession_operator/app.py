@@ -8,7 +8,7 @@ import sys
 import time
 from collections import Counter
 from contextlib import AsyncExitStack
-from typing import Final
+from typing import Any, Final
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
@@ -29,6 +29,7 @@ from voicesession_operator.controller.intake import Intake
 from voicesession_operator.controller.reconciler import Outside, SessionReconciler
 from voicesession_operator.controller.resync import Resync
 from voicesession_operator.controller.sources import watch
+from voicesession_operator.controller.user_memories import UserMemories
 from voicesession_operator.controller.workqueue import WorkQueue
 from voicesession_operator.domain.observed import Leave
 from voicesession_operator.domain.policy import Policy
@@ -70,8 +71,9 @@ class Operator:
         self._cache, self._hints = Cache(), Hints()
         recorder = Recorder(kube, settings.pod_name, time.time)
         executor = Executor(kube, rooms, control, self._cache, _addresses(settings))
+        memories = UserMemories(letta, self._cache, self._wake, time.time)
         sessions = SessionReconciler(
-            Outside(kube, rooms, control, recorder),
+            Outside(kube, rooms, control, recorder, memories),
             executor,
             self._cache,
             self._hints,
@@ -79,8 +81,9 @@ class Operator:
             time.time,
         )
         self._sessions: WorkQueue[Key] = WorkQueue("sessions", sessions.reconcile, SESSION_WORKERS)
-        agents = AgentReconciler(kube, letta, recorder, self._cache, self._sessions.add, time.time)
+        agents = AgentReconciler(kube, letta, recorder, self._cache, self._wake, time.time)
         self._agents: WorkQueue[Key] = WorkQueue("agents", agents.reconcile, AGENT_WORKERS)
+        self._queues: tuple[WorkQueue[Any], ...] = (self._sessions, self._agents, memories.queue)
         self._intake = Intake(self._cache, self._sessions, self._agents)
         self._resync = Resync(
             kube, rooms, self._cache, self._intake, settings.installation_id, settings.watch_namespaces, time.time
@@ -97,7 +100,7 @@ class Operator:
     def _probes(self) -> Probes:
         return Probes(
             ready=self._is_ready,
-            queues_healthy=lambda: self._sessions.healthy() and self._agents.healthy(),
+            queues_healthy=lambda: all(queue.healthy() for queue in self._queues),
             resync_age=lambda: self._resync.age() if self._leading else 0.0,
             before_metrics=self._count_sessions,
         )
@@ -134,7 +137,7 @@ class Operator:
             group.create_task(self._elector.hold())
             await self._resync.first()
             # At its end kopf cancels every task that is younger than itself, so it comes last.
-            for work in (self._sessions.run, self._agents.run, self._resync.run, self._resync.run_sweep):
+            for work in (*(queue.run for queue in self._queues), self._resync.run, self._resync.run_sweep):
                 group.create_task(work())
             self._watching = group.create_task(self._watch())
             await self._watch_ready.wait()
@@ -163,7 +166,7 @@ class Operator:
         self._stopping = True
         log.info("shutting down")
         await self._web.stop()
-        done = await asyncio.gather(self._sessions.drain(DRAIN_SECONDS), self._agents.drain(DRAIN_SECONDS))
+        done = await asyncio.gather(*(queue.drain(DRAIN_SECONDS) for queue in self._queues))
         if not all(done):
             log.warning("some reconciles did not finish in time")
         self._watch_stop.set()
@@ -182,6 +185,9 @@ class Operator:
         if self._stopping:
             return False
         return self._accepting if self._leading else self._elector.reachable
+
+    def _wake(self, session: Key) -> None:
+        self._sessions.add(session)
 
     def _notify(self, room: str, leave: Leave | None) -> bool:
         key = self._cache.session_of_room(room)

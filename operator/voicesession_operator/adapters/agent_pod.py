@@ -96,12 +96,16 @@ def public_key_of(private_key: Ed25519PrivateKey) -> bytes:
 def to_pod_state(answer: dict[str, Any]) -> PodState:
     """The control port's JSON as values; what is missing has its empty value."""
     job, memory = answer.get("job") or {}, answer.get("memory") or {}
-    left = answer.get("lastHumanLeft") or {}
+    left, health = answer.get("lastHumanLeft") or {}, answer.get("health") or {}
     return PodState(
         state=answer.get("state", ""),
         session_uid=answer.get("sessionUID") or "",
         epoch=answer.get("epoch") or 0,
         participant_sid=job.get("participantSID") or "",
+        job_epoch=job.get("epoch") or 0,
+        active_at=answer.get("activeAt"),
+        health=health.get("state") or "",
+        health_message=health.get("message") or "",
         memory_agent_id=memory.get("agentID") or "",
         memory_trouble=(memory.get("message") or "unavailable") if memory.get("state") == "Unavailable" else "",
         job_restarts=job.get("restarts") or 0,

@@ -1,6 +1,7 @@
-"""Letta: finds the agent that holds a VoiceAgent's memory, or makes it from the VoiceAgent's blocks."""
+"""Letta: finds the agent that holds a VoiceAgent's or a user's memory, or makes it from the VoiceAgent's blocks."""
 
 import re
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, Final
 
 from voicesession_operator.api.agent import LettaMemory, VoiceAgent
@@ -18,6 +19,8 @@ _NOT_FOUND: Final = 404
 _SERVER_ERROR: Final = 500
 _NOT_IN_A_NAME: Final = re.compile(r"[^\w '-]")
 """What Letta 0.16 refuses in an agent's name."""
+NAME_CHARACTERS: Final = 200
+"""A name is for people only; what is found again is found by its tag."""
 
 
 class LettaDirectory:
@@ -37,42 +40,51 @@ class LettaDirectory:
 
     async def resolve(self, agent: VoiceAgent) -> Memory:
         """The Letta agent by the given ID, else by name or by our own tag, else a new one. Never raises."""
-        if agent.letta is None or not self._url:
+        memory = agent.letta
+        if memory is None:
+            return NotConfigured()
+        if memory.agent_id:
+            return await self._ask(lambda letta: _existing(letta, memory.agent_id))
+        tag, name = self._tag(agent), memory.agent or f"{agent.namespace}-{agent.name}"
+        criteria: dict[str, Any] = {"name": memory.agent} if memory.agent else {"tags": [tag]}
+        return await self._ask(lambda letta: self._find_or_create(letta, memory, criteria, tag, name))
+
+    async def resolve_user(self, agent: VoiceAgent, user: str) -> Memory:
+        """The Letta agent of one user of this VoiceAgent, by our own tag, else a new one. Never raises."""
+        memory = agent.letta
+        if memory is None:
+            return NotConfigured()
+        tag, name = f"{self._tag(agent)}/{user}", f"{agent.namespace}-{agent.name}-{user}"
+        return await self._ask(lambda letta: self._find_or_create(letta, memory, {"tags": [tag]}, tag, name))
+
+    def _tag(self, agent: VoiceAgent) -> str:
+        """Neither a namespace nor a VoiceAgent's name has a slash in it, so what follows a second one is the user."""
+        return f"voicesession:{self._installation_id}:{agent.namespace}/{agent.name}"
+
+    async def _ask(self, question: Callable[["AsyncLetta"], Awaitable[Memory]]) -> Memory:
+        if not self._url:
             return NotConfigured()
         from letta_client import APIConnectionError, APIStatusError  # noqa: PLC0415 - most installations start without
 
         try:
-            return await self._resolve(agent, agent.letta)
+            return await question(self._connection())
         except APIStatusError as error:
             return _refusal(error)
         except APIConnectionError:
             return Unavailable("Letta does not answer")
 
-    async def _resolve(self, agent: VoiceAgent, memory: LettaMemory) -> Memory:
-        letta = self._connection()
-        if memory.agent_id:
-            return await self._existing(letta, memory.agent_id)
-        tag = f"voicesession:{self._installation_id}:{agent.namespace}/{agent.name}"
-        criteria: dict[str, Any] = {"name": memory.agent} if memory.agent else {"tags": [tag]}
-        found = await letta.agents.list(limit=1, **criteria)
+    async def _find_or_create(
+        self, letta: "AsyncLetta", memory: LettaMemory, criteria: dict[str, Any], tag: str, name: str
+    ) -> Memory:
+        # The oldest, should a lost answer ever have made two.
+        found = await letta.agents.list(limit=1, order="asc", **criteria)
         if found.items:
             return Resolved(found.items[0].id)
         if not self._model:
             return Invalid("no such Letta agent exists, and none can be created because LETTA_MODEL is not set")
-        return await self._create(letta, agent, memory, tag)
-
-    async def _existing(self, letta: "AsyncLetta", agent_id: str) -> Memory:
-        from letta_client import NotFoundError  # noqa: PLC0415
-
-        try:
-            return Resolved((await letta.agents.retrieve(agent_id)).id)
-        except NotFoundError:
-            return Invalid(f'Letta has no agent with the ID "{agent_id}"')
-
-    async def _create(self, letta: "AsyncLetta", agent: VoiceAgent, memory: LettaMemory, tag: str) -> Memory:
         settings: dict[str, Any] = {"embedding": self._embedding} if self._embedding else {}
         created = await letta.agents.create(
-            name=_NOT_IN_A_NAME.sub("-", memory.agent or f"{agent.namespace}-{agent.name}"),
+            name=_NOT_IN_A_NAME.sub("-", name)[:NAME_CHARACTERS],
             model=self._model,
             memory_blocks=[_block(block) for block in memory.blocks],
             tags=[tag],
@@ -92,6 +104,15 @@ class LettaDirectory:
                 max_retries=0,
             )
         return self._client
+
+
+async def _existing(letta: "AsyncLetta", agent_id: str) -> Memory:
+    from letta_client import NotFoundError  # noqa: PLC0415 - see LettaDirectory
+
+    try:
+        return Resolved((await letta.agents.retrieve(agent_id)).id)
+    except NotFoundError:
+        return Invalid(f'Letta has no agent with the ID "{agent_id}"')
 
 
 def _block(raw: dict[str, Any]) -> Any:

@@ -120,6 +120,7 @@ def to_participant(info: models.ParticipantInfo) -> Participant:
         recorder=info.permission.recorder,
         agent=info.permission.agent,
         attributes=dict(info.attributes),
+        joined_at=info.joined_at_ms / 1000 or float(info.joined_at),
     )
 
 

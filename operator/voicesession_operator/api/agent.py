@@ -14,6 +14,8 @@ class LettaMemory:
     agent_id: str = ""
     blocks: tuple[dict[str, Any], ...] = ()
     capture: bool = True
+    scope: str = "Agent"
+    """Agent: one memory for all sessions. User: one for each `spec.user`."""
 
 
 @dataclass(frozen=True)
@@ -56,4 +58,5 @@ def _letta(raw: dict[str, Any] | None) -> LettaMemory | None:
         agent_id=raw.get("agentID", ""),
         blocks=tuple(raw.get("blocks", ())),
         capture=raw.get("capture", True),
+        scope=raw.get("scope", "Agent"),
     )

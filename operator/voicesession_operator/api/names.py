@@ -18,6 +18,9 @@ SESSION_ANNOTATION: Final = "voicesession.dev/session"
 ORDINAL_ANNOTATION: Final = "voicesession.dev/ordinal"
 LEADER_LABEL: Final = "voicesession.dev/leader"
 
+USER_SCOPE: Final = "User"
+"""`memory.letta.scope` of a VoiceAgent whose sessions' users are remembered apart from one another."""
+
 ROLE_ATTRIBUTE: Final = "voicesession.role"
 """Participant attribute, written by whoever mints the token, that outranks every guess about who is a human."""
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any, TypeVar
 
 from voicesession_operator.api.conditions import Condition
+from voicesession_operator.api.reasons import Action, ResetOutcome
 from voicesession_operator.api.times import from_rfc3339, to_rfc3339
 
 T = TypeVar("T")
@@ -11,7 +12,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class OnLastHumanLeft:
-    action: str = "Teardown"
+    action: str = Action.TEARDOWN
     grace_seconds: float = 3
     reconnect_grace_seconds: float = 30
 
@@ -20,8 +21,36 @@ class OnLastHumanLeft:
 class Limits:
     start_seconds: float = 60
     join_seconds: float = 300
+    idle_seconds: float = 0
     max_duration_seconds: float = 3600
     max_replacements: int = 3
+
+
+@dataclass(frozen=True)
+class LastReset:
+    """`status.lastReset`: the latest reset or recycle. Times are Unix seconds."""
+
+    cause: str
+    started_at: float
+    completed_at: float | None = None
+    outcome: str = ResetOutcome.RUNNING
+
+    @classmethod
+    def parse(cls, raw: dict[str, Any] | None) -> "LastReset | None":
+        started_at = from_rfc3339((raw or {}).get("startedAt"))
+        if raw is None or started_at is None:
+            return None
+        outcome = raw.get("outcome") or ResetOutcome.RUNNING
+        return cls(raw.get("cause") or "", started_at, from_rfc3339(raw.get("completedAt")), outcome)
+
+    def render(self) -> dict[str, Any]:
+        completed_at = None if self.completed_at is None else to_rfc3339(self.completed_at)
+        return {
+            "cause": str(self.cause),
+            "startedAt": to_rfc3339(self.started_at),
+            "completedAt": completed_at,
+            "outcome": str(self.outcome),
+        }
 
 
 @dataclass(frozen=True)
@@ -35,10 +64,17 @@ class Status:
     room_sid: str = ""
     room_url: str = ""
     agent_pod: str = ""
+    """The pod that serves; empty while none is meant to."""
+    next_pod: str = ""
+    """During a recycle: the pod that is to take over."""
     agent_identity: str = ""
     agent_epoch: int = 0
+    memory_agent_id: str = ""
     humans: int = 0
     resets: int = 0
+    recycles: int = 0
+    """How many of the resets were recycles."""
+    last_reset: LastReset | None = None
     replacements: int = 0
     started_at: float | None = None
     ready_at: float | None = None
@@ -59,10 +95,14 @@ class Status:
             room_sid=room.get("sid", ""),
             room_url=room.get("url", ""),
             agent_pod=agent.get("pod", ""),
+            next_pod=agent.get("nextPod") or "",
             agent_identity=agent.get("identity", ""),
             agent_epoch=agent.get("epoch", 0),
+            memory_agent_id=agent.get("memoryAgentID") or "",
             humans=raw.get("humans", 0),
             resets=raw.get("resets", 0),
+            recycles=raw.get("recycles", 0),
+            last_reset=LastReset.parse(raw.get("lastReset")),
             replacements=raw.get("replacements", 0),
             started_at=from_rfc3339(raw.get("startedAt")),
             ready_at=from_rfc3339(raw.get("readyAt")),
@@ -87,13 +127,24 @@ class Status:
             "conditions": [c.render() for c in self.conditions],
             "phase": str(self.phase),
             "room": {"name": self.room_name, "sid": self.room_sid, "url": self.room_url},
-            "agent": {"pod": self.agent_pod, "identity": self.agent_identity, "epoch": self.agent_epoch},
+            "agent": self._render_agent(),
             "humans": self.humans,
             "resets": self.resets,
+            "recycles": self.recycles,
+            "lastReset": None if self.last_reset is None else self.last_reset.render(),
             "replacements": self.replacements,
             "lastHumanLeftReason": str(self.last_human_left_reason) or None,
             "endReason": str(self.end_reason) or None,
             **{name: None if at is None else to_rfc3339(at) for name, at in times.items()},
+        }
+
+    def _render_agent(self) -> dict[str, Any]:
+        return {
+            "pod": self.agent_pod,
+            "nextPod": self.next_pod or None,
+            "identity": self.agent_identity,
+            "epoch": self.agent_epoch,
+            "memoryAgentID": self.memory_agent_id or None,
         }
 
 

@@ -18,6 +18,7 @@ POD_METADATA: Final = (
     "namespace",
     "uid",
     "resourceVersion",
+    "creationTimestamp",
     "deletionTimestamp",
     "labels",
     "annotations",

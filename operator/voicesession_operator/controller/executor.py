@@ -100,18 +100,21 @@ class Executor:
             "room": {"name": action.room_name, "url": self._addresses.livekit_url},
             "token": token,
             "identity": action.identity,
-            "memory": self._memory(action.memory_agent_id),
-            "capture": bool(agent and agent.letta and agent.letta.capture),
+            "cause": str(action.cause),
+            "memory": self._memory(action),
+            "capture": bool(agent and agent.letta and agent.letta.capture) and not action.memory_read_only,
+            "idleSeconds": action.idle_seconds,
             "end": False,
         }
 
-    def _memory(self, agent_id: str) -> Object | None:
-        if not agent_id or not self._addresses.letta_url:
+    def _memory(self, action: Tell) -> Object | None:
+        if not action.memory_agent_id or not self._addresses.letta_url:
             return None
         return {
             "baseURL": self._addresses.letta_url,
-            "agentID": agent_id,
+            "agentID": action.memory_agent_id,
             "apiKey": self._addresses.letta_api_key,
+            "readOnly": action.memory_read_only,
         }
 
 

@@ -3,6 +3,7 @@
 from typing import Any, Final
 
 from voicesession_operator.api import names
+from voicesession_operator.api.times import from_rfc3339
 from voicesession_operator.domain.observed import Pod
 
 Object = dict[str, Any]
@@ -27,6 +28,7 @@ def to_pod(raw: Object) -> Pod:
         phase=status.get("phase", "Pending"),
         ip=status.get("podIP", ""),
         deleting="deletionTimestamp" in meta,
+        created_at=from_rfc3339(meta.get("creationTimestamp")) or 0.0,
         trouble=_trouble(status),
     )
 

@@ -4,7 +4,10 @@ from typing import Any, Protocol
 
 from voicesession_operator.adapters.kube import Resource
 from voicesession_operator.adapters.livekit import OwnedRoom
+from voicesession_operator.api.agent import VoiceAgent
+from voicesession_operator.controller.cache import Key
 from voicesession_operator.domain.actions import Event
+from voicesession_operator.domain.agent_plan import Memory
 from voicesession_operator.domain.observed import PodState, Room, Unknown
 
 Object = dict[str, Any]
@@ -39,6 +42,12 @@ class Control(Protocol):
 
     async def state(self, ip: str, pod_uid: str) -> PodState | None: ...
     async def tell(self, ip: str, pod_uid: str, wanted: Object) -> None: ...
+
+
+class UserMemories(Protocol):
+    """Where users are remembered; see controller.user_memories."""
+
+    def of(self, agent: VoiceAgent, user: str, session: Key) -> Memory | None: ...
 
 
 class Recorder(Protocol):

@@ -10,14 +10,16 @@ from typing import Any, Final
 from voicesession_operator.adapters.errors import NotFound, Retryable
 from voicesession_operator.adapters.kube import AGENTS
 from voicesession_operator.api.agent import VoiceAgent
-from voicesession_operator.api.session import Status, VoiceSession
+from voicesession_operator.api.session import VoiceSession
 from voicesession_operator.controller.cache import Cache, Key, Kind, agent_of
 from voicesession_operator.controller.executor import Executor
 from voicesession_operator.controller.hints import Hints
 from voicesession_operator.controller.pods import owned_pods
-from voicesession_operator.controller.ports import Control, Kube, Recorder, Rooms
+from voicesession_operator.controller.ports import Control, Kube, Recorder, Rooms, UserMemories
+from voicesession_operator.controller.session_metrics import count_changes
 from voicesession_operator.controller.status_writer import NotWritten, write_status
 from voicesession_operator.domain.actions import DeleteSession, Plan
+from voicesession_operator.domain.memory import wants_own_memory
 from voicesession_operator.domain.naming import room_name
 from voicesession_operator.domain.observed import Failure, Observed, Pod, PodState
 from voicesession_operator.domain.plan import farewell, plan
@@ -26,8 +28,8 @@ from voicesession_operator.telemetry import metrics
 
 Object = dict[str, Any]
 
-ROUNDS: Final = 4
-"""Room and pod, then the pod's orders, then a look at the result; one to spare."""
+ROUNDS: Final = 6
+"""A decision to store, room and pod, then the pod's orders, then a look at the result; two to spare."""
 JITTER: Final = 0.2
 
 
@@ -39,6 +41,7 @@ class Outside:
     rooms: Rooms
     control: Control
     recorder: Recorder
+    memories: UserMemories
 
 
 class SessionReconciler:
@@ -90,17 +93,26 @@ class SessionReconciler:
     async def _bring_in_line(self, raw: Object) -> float | None:
         agent = await self._agent(agent_of(raw))
         session = VoiceSession.parse(raw, agent.spec if agent else None)
-        failures: tuple[Failure, ...] = ()
+        observed = await self._observe(session, agent, ())
         for _ in range(ROUNDS):
-            planned = plan(session, await self._observe(session, agent, failures), self._clock(), self._policy)
+            planned = plan(session, observed, self._clock(), self._policy)
+            if planned.proceed:
+                stored = await self._store(raw, session, planned)
+                if isinstance(stored, NotWritten):
+                    return stored.again
+                # What was seen a moment ago still holds, and the pod is told sooner.
+                raw, session = stored, VoiceSession.parse(stored, agent.spec if agent else None)
+                continue
             if not planned.actions:
-                return await self._store(raw, session, planned)
+                break
             failed = await self._execute(session, agent, planned)
             if _deleted(planned, failed):
                 return None
-            failures += failed
-        await self._store(raw, session, planned)
-        return 0.0
+            observed = await self._observe(session, agent, (*observed.failures, *failed))
+        stored = await self._store(raw, session, planned)
+        if isinstance(stored, NotWritten):
+            return stored.again
+        return 0.0 if planned.actions else self._again(planned)
 
     async def _agent(self, key: Key) -> VoiceAgent | None:
         """From the cache; asked for where it is not there yet, since sessions and agents are watched separately."""
@@ -117,16 +129,18 @@ class SessionReconciler:
         self, session: VoiceSession, agent: VoiceAgent | None, failures: tuple[Failure, ...]
     ) -> Observed:
         pods = owned_pods(self._cache.pods_of(session.uid), session.uid)
-        room, state = await asyncio.gather(self._outside.rooms.observe(room_name(session.uid)), self._ask(pods))
-        leave = self._hints.leave(Key(session.namespace, session.name))
-        return Observed(agent, pods, room, state, leave, failures)
+        room, states = await asyncio.gather(self._outside.rooms.observe(room_name(session.uid)), self._ask(pods))
+        key = Key(session.namespace, session.name)
+        wanted = wants_own_memory(session, agent)
+        memory = self._outside.memories.of(agent, session.user, key) if agent and wanted else None
+        return Observed(agent, pods, room, states, memory, self._hints.leave(key), failures)
 
-    async def _ask(self, pods: tuple[Pod, ...]) -> PodState | None:
+    async def _ask(self, pods: tuple[Pod, ...]) -> dict[str, PodState]:
+        """More than one pod only during a recycle."""
         reachable = [pod for pod in pods if pod.live and pod.ip]
-        if not reachable:
-            return None
-        newest = max(reachable, key=lambda pod: pod.ordinal)
-        return await self._outside.control.state(newest.ip, newest.uid)
+        answers = await asyncio.gather(*(self._outside.control.state(pod.ip, pod.uid) for pod in reachable))
+        found = zip(reachable, answers, strict=True)
+        return {pod.uid: answer for pod, answer in found if answer is not None}
 
     async def _execute(self, session: VoiceSession, agent: VoiceAgent | None, planned: Plan) -> tuple[Failure, ...]:
         outcomes = await asyncio.gather(
@@ -134,17 +148,17 @@ class SessionReconciler:
         )
         return tuple(failure for failure in outcomes if failure is not None)
 
-    async def _store(self, raw: Object, session: VoiceSession, planned: Plan) -> float | None:
+    async def _store(self, raw: Object, session: VoiceSession, planned: Plan) -> Object | NotWritten:
         """Write the status if it changed, then record events. A lost race only means another look."""
-        if planned.status.render() != session.status.render():
-            rendered = planned.status.render()
-            stored = await write_status(self._outside.kube, self._cache, Kind.SESSION, raw, rendered)
-            if isinstance(stored, NotWritten):
-                return stored.again
-            _count(session, planned.status)
+        rendered = planned.status.render()
+        if rendered == session.status.render():
+            return raw
+        stored = await write_status(self._outside.kube, self._cache, Kind.SESSION, raw, rendered)
+        if not isinstance(stored, NotWritten):
+            count_changes(session, planned.status)
             for event in planned.events:
                 await self._outside.recorder.record(Kind.SESSION, stored, event)
-        return self._again(planned)
+        return stored
 
     def _again(self, planned: Plan) -> float | None:
         """Polls are spread, so that sessions that began together do not poll together; deadlines are kept."""
@@ -157,12 +171,3 @@ class SessionReconciler:
 def _deleted(planned: Plan, failed: tuple[Failure, ...]) -> bool:
     asked = any(isinstance(action, DeleteSession) for action in planned.actions)
     return asked and all(failure.action != DeleteSession.__name__ for failure in failed)
-
-
-def _count(session: VoiceSession, new: Status) -> None:
-    old = session.status
-    if old.ready_at is None and new.ready_at is not None:
-        metrics.READY_SECONDS.observe(max(new.ready_at - session.created_at, 0.0))
-    if old.finished_at is None and new.finished_at is not None:
-        metrics.SESSIONS_FINISHED.labels(new.end_reason).inc()
-    metrics.REPLACEMENTS.inc(max(new.replacements - old.replacements, 0))

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
+from voicesession_operator.api.reasons import Cause
 from voicesession_operator.api.session import Status
 
 
@@ -44,6 +45,11 @@ class Tell:
     memory_agent_id: str
     ttl_seconds: int
     """How long the room token must let the agent join."""
+    cause: str = Cause.START
+    """Why this epoch exists; for the pod's log only."""
+    memory_read_only: bool = False
+    idle_seconds: float = 0
+    """After how much silence the session ends, 0: never. The agent may ask before."""
 
 
 @dataclass(frozen=True)
@@ -71,3 +77,5 @@ class Plan:
     actions: tuple[Action, ...] = ()
     events: tuple[Event, ...] = ()
     requeue_after: float | None = None
+    proceed: bool = False
+    """The status is a decision that is stored before it is acted on; the actions follow from it once it is stored."""

@@ -3,21 +3,35 @@
 from typing import Final
 
 from voicesession_operator.api.conditions import Condition, find
-from voicesession_operator.api.reasons import ConditionType, EndReason, Reason
+from voicesession_operator.api.reasons import ConditionType, EndReason, Reason, ResetOutcome
 from voicesession_operator.api.session import Status
 from voicesession_operator.domain.actions import Event
 
-WATCHED: Final = (ConditionType.ROOM_READY, ConditionType.AGENT_JOINED, ConditionType.MEMORY_READY)
-ORDINARY: Final = frozenset({Reason.ROOM_CREATING, Reason.STARTING, Reason.POD_LOST, Reason.FINISHED})
+WATCHED: Final = (
+    ConditionType.ROOM_READY,
+    ConditionType.AGENT_JOINED,
+    ConditionType.AGENT_HEALTHY,
+    ConditionType.MEMORY_READY,
+)
+ORDINARY: Final = frozenset(
+    {
+        Reason.ROOM_CREATING,
+        Reason.STARTING,
+        Reason.RESETTING,
+        Reason.AGENT_ABSENT,
+        Reason.POD_LOST,
+        Reason.FINISHED,
+    }
+)
 """Reasons for which a condition is not True and yet nothing is wrong, or another event says it better."""
 PLANNED_ENDS: Final = frozenset(
-    {EndReason.LAST_HUMAN_LEFT, EndReason.NOBODY_CAME, EndReason.MAX_DURATION, EndReason.REQUESTED}
+    {EndReason.LAST_HUMAN_LEFT, EndReason.NOBODY_CAME, EndReason.IDLE, EndReason.MAX_DURATION, EndReason.REQUESTED}
 )
 
 
 def events_between(old: Status, new: Status) -> tuple[Event, ...]:
     """What people should be told about this change of status."""
-    return (*_troubles(old, new), *_losses(old, new), *_milestones(old, new))
+    return (*_troubles(old, new), *_losses(old, new), *_resets(old, new), *_milestones(old, new))
 
 
 def _troubles(old: Status, new: Status) -> tuple[Event, ...]:
@@ -42,8 +56,25 @@ def _losses(old: Status, new: Status) -> tuple[Event, ...]:
     if old.room_sid and new.room_sid != old.room_sid:
         events.append(Event("Warning", str(Reason.ROOM_RECREATED), f"Room {new.room_name} was lost and made again"))
     if new.replacements > old.replacements:
-        message = f"The agent was lost; pod {new.agent_pod} is replacement {new.replacements}"
+        pod = new.next_pod or new.agent_pod or "the next one"
+        message = f"A pod of the agent was lost; {pod} is replacement {new.replacements}"
         events.append(Event("Warning", str(Reason.AGENT_REPLACED), message))
+    return tuple(events)
+
+
+def _resets(old: Status, new: Status) -> tuple[Event, ...]:
+    events = []
+    last = new.last_reset
+    if old.next_pod and new.agent_pod == old.next_pod:
+        events.append(Event("Normal", str(Reason.RECYCLED), f"Pod {new.agent_pod} has taken over"))
+    if last is None or last == old.last_reset:
+        return tuple(events)
+    what = f"Reset {new.resets} ({last.cause})"
+    if last.outcome == ResetOutcome.ESCALATED and last.completed_at is None:
+        events.append(Event("Warning", str(Reason.RESET_ESCALATED), f"{what} took too long; the pod is replaced"))
+    if last.outcome != ResetOutcome.ESCALATED and last.completed_at is not None:
+        lasted = last.completed_at - last.started_at
+        events.append(Event("Normal", str(Reason.RESET_COMPLETE), f"{what} complete after {lasted:.2f} s"))
     return tuple(events)
 
 

@@ -1,4 +1,4 @@
-"""AgentJoined: True only while this session's own agent job is seen in the room."""
+"""AgentJoined: True only while this session's own agent job is seen in the room, and it is one of the current epoch."""
 
 from dataclasses import replace
 
@@ -6,40 +6,53 @@ from voicesession_operator.api.conditions import Condition, find, put
 from voicesession_operator.api.reasons import ConditionType, Reason
 from voicesession_operator.api.session import Status, VoiceSession
 from voicesession_operator.domain.actions import CreatePod, Tell
-from voicesession_operator.domain.children import Children
+from voicesession_operator.domain.children import Children, wanted_ordinal
 from voicesession_operator.domain.failures import failure_of
 from voicesession_operator.domain.observed import Observed, Pod, Room, Unknown
+from voicesession_operator.domain.reset import epoch_of, is_running, note_replaced
 
 STARTING = Condition(
     ConditionType.AGENT_JOINED, "False", Reason.STARTING, "The agent is starting and has not joined the room yet"
 )
 JOINED = Condition(ConditionType.AGENT_JOINED, "True", Reason.JOINED, "The agent is in the room")
+RESETTING = Condition(
+    ConditionType.AGENT_JOINED, "False", Reason.RESETTING, "A fresh agent is taking the place of the old one"
+)
+ABSENT = Condition(
+    ConditionType.AGENT_JOINED, "False", Reason.AGENT_ABSENT, "The agent believes itself in the room, but it is not"
+)
 
 
 def note_agent(session: VoiceSession, status: Status, observed: Observed, children: Children, now: float) -> Status:
-    """Take the current pod's name and number into the status, and set AgentJoined."""
-    condition = _condition(session, observed, children)
-    pod = children.current
-    replacements = max(status.replacements, children.newest_ordinal)
-    return replace(
+    """Take the pods' names and numbers into the status, and set AgentJoined."""
+    known = children.current or children.newest
+    counted = replace(
         status,
-        agent_pod=pod.name if pod else status.agent_pod,
-        replacements=replacements,
-        # Counts conversations an agent job has begun, so that a pod can tell a newer demand from an older one.
-        agent_epoch=1 + status.resets + replacements,
-        conditions=put(status.conditions, condition, now),
+        agent_pod=known.name if known else status.agent_pod,
+        next_pod=status.next_pod if _is_recycling(status, children) else "",
+        replacements=max(status.replacements, children.newest_ordinal - status.recycles),
     )
+    counted = note_replaced(session.status, counted)
+    condition = _condition(session, counted, observed, children)
+    return replace(counted, agent_epoch=epoch_of(counted), conditions=put(counted.conditions, condition, now))
 
 
-def _condition(session: VoiceSession, observed: Observed, children: Children) -> Condition:
+def _is_recycling(status: Status, children: Children) -> bool:
+    """Whether a pod from before the recycle still serves."""
+    return children.current is not None and children.current.ordinal < wanted_ordinal(status)
+
+
+def _condition(session: VoiceSession, status: Status, observed: Observed, children: Children) -> Condition:
     pod = children.current
     if pod is None:
         return _no_pod(session, observed, children)
     if isinstance(observed.room, Unknown) and _was_in(session.status, pod):
         return _false(observed.room.reason, observed.room.message, status="Unknown")
-    if isinstance(observed.room, Room) and _is_in(session, observed, observed.room, pod):
+    if _is_in(session, status, observed, children, pod):
         return JOINED
-    return _trouble(session, observed, pod)
+    if is_running(status):
+        return RESETTING
+    return ABSENT if _is_absent(session.status, observed, pod) else _trouble(session, observed, pod)
 
 
 def _no_pod(session: VoiceSession, observed: Observed, children: Children) -> Condition:
@@ -54,13 +67,19 @@ def _no_pod(session: VoiceSession, observed: Observed, children: Children) -> Co
     return STARTING
 
 
-def _is_in(session: VoiceSession, observed: Observed, room: Room, pod: Pod) -> bool:
-    state = observed.pod_state
-    active = [p for p in room.participants if p.active]
+def _is_in(session: VoiceSession, status: Status, observed: Observed, children: Children, pod: Pod) -> bool:
+    state = observed.state_of(pod)
+    if observed.is_in(pod):
+        return not is_running(status) or (state is not None and state.job_epoch >= epoch_of(status))
+    if not isinstance(observed.room, Room) or not _was_in(session.status, pod):
+        return False
+    namesakes = [p for p in observed.room.participants if p.identity == session.status.agent_identity]
+    # A pod that is slow to answer is no reason to call a conversation broken; neither is the moment of a recycle in
+    # which the new agent, who bears the same name, puts the old one out.
     if state is None:
-        # A pod that is slow to answer is no reason to call a conversation broken.
-        return _was_in(session.status, pod) and any(p.identity == session.status.agent_identity for p in active)
-    return bool(state.participant_sid) and any(p.sid == state.participant_sid for p in active)
+        return any(p.active for p in namesakes)
+    successor = observed.state_of(children.coming)
+    return bool(namesakes) and successor is not None and successor.session_uid == session.uid
 
 
 def _was_in(status: Status, pod: Pod) -> bool:
@@ -69,10 +88,21 @@ def _was_in(status: Status, pod: Pod) -> bool:
     return stored is not None and stored.status in ("True", "Unknown") and status.agent_pod == pod.name
 
 
+def _is_absent(status: Status, observed: Observed, pod: Pod) -> bool:
+    """Only of an agent that had been seen: one that is still arriving is told of by its pod before LiveKit lists it."""
+    stored = find(status.conditions, ConditionType.AGENT_JOINED)
+    state, room = observed.state_of(pod), observed.room
+    if state is None or not state.participant_sid or not isinstance(room, Room):
+        return False
+    if any(p.sid == state.participant_sid for p in room.participants):
+        return False
+    return _was_in(status, pod) or (stored is not None and stored.reason == Reason.AGENT_ABSENT)
+
+
 def _trouble(session: VoiceSession, observed: Observed, pod: Pod) -> Condition:
-    failure = failure_of(observed, Tell)
-    if observed.pod_state is not None and observed.pod_state.trouble:
-        return _false(Reason.AGENT_TROUBLE, observed.pod_state.trouble)
+    failure, state = failure_of(observed, Tell), observed.state_of(pod)
+    if state is not None and state.trouble:
+        return _false(Reason.AGENT_TROUBLE, state.trouble)
     if failure:
         return _false(failure.reason, failure.message)
     stored = find(session.status.conditions, ConditionType.AGENT_JOINED)
@@ -80,7 +110,7 @@ def _trouble(session: VoiceSession, observed: Observed, pod: Pod) -> Condition:
     if session.status.agent_pod != pod.name:
         known = ""
     trouble = pod.trouble
-    if observed.pod_state is None and known and (not trouble or _both_about_images(known, trouble)):
+    if state is None and known and (not trouble or _both_about_images(known, trouble)):
         trouble = known
     return _false(Reason.POD_TROUBLE, trouble) if trouble else STARTING
 

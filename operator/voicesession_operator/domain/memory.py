@@ -1,25 +1,66 @@
-"""MemoryReady: says that memory is in trouble; never holds up speech, and costs nothing while all is well."""
+"""Whose memory a session has, and MemoryReady: says that it is in trouble; never holds up speech."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
+from voicesession_operator.api.agent import VoiceAgent
 from voicesession_operator.api.conditions import Condition, find, put
+from voicesession_operator.api.names import USER_SCOPE
 from voicesession_operator.api.reasons import ConditionType, Reason
-from voicesession_operator.api.session import Status
-from voicesession_operator.domain.observed import Observed
+from voicesession_operator.api.session import Status, VoiceSession
+from voicesession_operator.domain.agent_plan import Invalid, Resolved, Unavailable
+from voicesession_operator.domain.observed import Observed, PodState
 
 
-def note_memory(status: Status, observed: Observed, now: float) -> Status:
-    """Set MemoryReady from what the pod says; a session whose memory never failed has no such condition."""
-    if observed.pod_state is None:
-        return status
+@dataclass(frozen=True)
+class Recollection:
+    """What the pod is told: the Letta agent (empty: none, or not known yet), and whether it may only be read."""
+
+    agent_id: str = ""
+    read_only: bool = False
+
+
+def wants_own_memory(session: VoiceSession, agent: VoiceAgent | None) -> bool:
+    """Whether this session's user is remembered in a Letta agent of her own."""
+    return bool(session.user) and agent is not None and agent.letta is not None and agent.letta.scope == USER_SCOPE
+
+
+def recollection(session: VoiceSession, status: Status, observed: Observed) -> Recollection:
+    """What nobody can tell at the moment stays as the status has it; nobody writes into a memory meant for others."""
+    agent = observed.agent
+    if agent is None:
+        return Recollection(status.memory_agent_id, read_only=True)
+    if agent.letta is None:
+        return Recollection()
+    if wants_own_memory(session, agent):
+        found = observed.user_memory
+        return Recollection(found.agent_id if isinstance(found, Resolved) else status.memory_agent_id)
+    return Recollection(agent.letta_agent_id, read_only=agent.letta.scope == USER_SCOPE)
+
+
+def note_memory(
+    session: VoiceSession, status: Status, observed: Observed, state: PodState | None, now: float
+) -> Status:
+    """Take the memory into the status; set MemoryReady, which a session whose memory never failed does not have."""
+    status = replace(status, memory_agent_id=recollection(session, status, observed).agent_id)
+    trouble = _trouble(status, observed, state)
     known = find(status.conditions, ConditionType.MEMORY_READY) is not None
-    trouble = observed.pod_state.memory_trouble
-    if not trouble and not known:
+    if trouble is None and (state is None or not known):
         return status
-    return replace(status, conditions=put(status.conditions, _condition(trouble), now))
+    mended = Condition(ConditionType.MEMORY_READY, "True", Reason.MEMORY_AVAILABLE, "Memory is available again")
+    return replace(status, conditions=put(status.conditions, trouble or mended, now))
 
 
-def _condition(trouble: str) -> Condition:
-    if trouble:
-        return Condition(ConditionType.MEMORY_READY, "False", Reason.MEMORY_UNAVAILABLE, trouble)
-    return Condition(ConditionType.MEMORY_READY, "True", Reason.MEMORY_AVAILABLE, "Memory is available again")
+def _trouble(status: Status, observed: Observed, state: PodState | None) -> Condition | None:
+    if state is not None and state.memory_trouble:
+        return _false(Reason.MEMORY_UNAVAILABLE, state.memory_trouble)
+    match observed.user_memory:
+        case Unavailable(message) if not status.memory_agent_id:
+            return _false(Reason.MEMORY_UNAVAILABLE, message)
+        case Invalid(message):
+            return _false(Reason.MEMORY_INVALID, message)
+        case _:
+            return None
+
+
+def _false(reason: Reason, message: str) -> Condition:
+    return Condition(ConditionType.MEMORY_READY, "False", reason, message)

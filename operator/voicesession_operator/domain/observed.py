@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from voicesession_operator.api.agent import VoiceAgent
+from voicesession_operator.domain.agent_plan import Memory
 
 
 class Kind(StrEnum):
@@ -31,6 +32,7 @@ class Participant:
     recorder: bool = False
     agent: bool = False
     attributes: dict[str, str] = field(default_factory=dict)
+    joined_at: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,7 @@ class Pod:
     phase: str
     ip: str = ""
     deleting: bool = False
+    created_at: float = 0.0
     trouble: str = ""
     """Why it cannot start, in Kubernetes' own words (e.g. `CreateContainerConfigError: secret "x" not found`)."""
 
@@ -77,7 +80,14 @@ class PodState:
     session_uid: str = ""
     epoch: int = 0
     participant_sid: str = ""
-    """The job's own participant SID in the room; empty while no job is in it."""
+    """The job's own participant SID in the room; empty while no job of the told epoch is in it."""
+    job_epoch: int = 0
+    """The epoch that the newest job was started for; 0: none yet."""
+    active_at: float | None = None
+    """When a human last spoke or came into the room."""
+    health: str = ""
+    """Ok, or what the pod's supervisor has found wrong with its job (Stuck, Deaf, Mute, …)."""
+    health_message: str = ""
     memory_agent_id: str = ""
     memory_trouble: str = ""
     job_restarts: int = 0
@@ -123,7 +133,20 @@ class Observed:
     pods: tuple[Pod, ...] = ()
     room: Room | Unknown | None = None
     """None: asked, and it does not exist."""
-    pod_state: PodState | None = None
-    """None: no pod to ask, or it does not answer (yet)."""
+    pod_states: dict[str, PodState] = field(default_factory=dict)
+    """By pod UID; a pod that is missing has no address or does not answer (yet)."""
+    user_memory: Memory | None = None
+    """Where this session's user is remembered; None: nobody has found out yet, or there is nothing to find out."""
     leave: Leave | None = None
     failures: tuple[Failure, ...] = ()
+
+    def state_of(self, pod: Pod | None) -> PodState | None:
+        """What that pod answered."""
+        return None if pod is None else self.pod_states.get(pod.uid)
+
+    def is_in(self, pod: Pod) -> bool:
+        """Whether the job that this pod calls its own is seen in the room."""
+        state = self.state_of(pod)
+        if state is None or not state.participant_sid or not isinstance(self.room, Room):
+            return False
+        return any(p.active and p.sid == state.participant_sid for p in self.room.participants)

@@ -4,12 +4,15 @@ from dataclasses import replace
 from typing import Final
 
 from voicesession_operator.api.session import Status, VoiceSession
-from voicesession_operator.domain.actions import Plan
-from voicesession_operator.domain.attendance import agent_stayed_away, last_human_left, nobody_came
-from voicesession_operator.domain.binding import ask_again_after, want_tell
+from voicesession_operator.domain.actions import Action, Plan
+from voicesession_operator.domain.asking import ask_again_after
+from voicesession_operator.domain.attendance import agent_stayed_away, idle, last_human_left, nobody_came
+from voicesession_operator.domain.binding import want_tell
 from voicesession_operator.domain.children import Children, sort_pods
+from voicesession_operator.domain.escalation import escalations, hopeless
 from voicesession_operator.domain.events import events_between
 from voicesession_operator.domain.failures import retry_after, without_failed
+from voicesession_operator.domain.health import note_health
 from voicesession_operator.domain.joined import note_agent
 from voicesession_operator.domain.lifecycle import begin, finish, note_ready, phase
 from voicesession_operator.domain.limits import max_duration, requested, start
@@ -17,8 +20,12 @@ from voicesession_operator.domain.memory import note_memory
 from voicesession_operator.domain.observed import Observed, Unknown
 from voicesession_operator.domain.policy import Policy
 from voicesession_operator.domain.presence import note_humans
+from voicesession_operator.domain.recycle import successions
+from voicesession_operator.domain.renewal import resets
 from voicesession_operator.domain.replacement import agent_lost, replacement_due, want_pods
+from voicesession_operator.domain.reset import note_complete
 from voicesession_operator.domain.room import note_room, want_room
+from voicesession_operator.domain.steps import Step
 from voicesession_operator.domain.teardown import farewell, plan_deleting, plan_finished
 from voicesession_operator.domain.verdict import Deadline
 
@@ -36,37 +43,51 @@ def plan(session: VoiceSession, observed: Observed, now: float, policy: Policy) 
         return plan_deleting(session, observed, policy)
     if session.status.finished_at is not None:
         return plan_finished(session, observed, now, policy)
-    children = sort_pods(session.status, observed.pods)
+    children = sort_pods(session, observed)
     status = _note(session, observed, children, now, policy)
-    deadlines = _deadlines(session, status, children)
+    deadlines = _deadlines(session, status, observed, children)
     due = next((deadline for deadline in deadlines if now >= deadline.at), None)
     if due is not None:
         ended = finish(status, due.verdict, now)
         return Plan(ended, events=events_between(session.status, ended), requeue_after=0.0)
-    actions = (
-        *want_room(session, status, observed, policy),
-        *want_pods(session, observed, children, now, policy),
-        *want_tell(session, status, observed, children),
-    )
+    steps = _steps(session, status, children, now)
+    step = next((step for step in steps if now >= step.at), None)
+    if step is not None:
+        return Plan(step.status, events=events_between(session.status, step.status), requeue_after=0.0, proceed=True)
+    times = [*(deadline.at for deadline in deadlines), *(step.at for step in steps)]
     return Plan(
         status,
-        without_failed(actions, observed),
+        _actions(session, status, observed, children, now, policy),
         events_between(session.status, status),
-        _requeue_after(session, status, observed, children, deadlines, now, policy),
+        _requeue_after(session, status, observed, children, times, now, policy),
     )
+
+
+def _actions(
+    session: VoiceSession, status: Status, observed: Observed, children: Children, now: float, policy: Policy
+) -> tuple[Action, ...]:
+    wanted = (
+        *want_room(session, status, observed, policy),
+        *want_pods(session, status, observed, children, now, policy),
+        *want_tell(session, status, observed, children),
+    )
+    return without_failed(wanted, observed)
 
 
 def _note(session: VoiceSession, observed: Observed, children: Children, now: float, policy: Policy) -> Status:
     status = begin(session, now, policy)
     status = note_room(status, observed, now)
     status = note_agent(session, status, observed, children, now)
+    status = note_complete(status, now)
     status = note_ready(status, now)
-    status = note_memory(status, observed, now)
-    status = note_humans(status, observed, now)
+    state = observed.state_of(children.current)
+    status = note_memory(session, status, observed, state, now)
+    status = note_health(status, state, now)
+    status = note_humans(session, status, observed, state, now)
     return replace(status, phase=str(phase(status)))
 
 
-def _deadlines(session: VoiceSession, status: Status, children: Children) -> tuple[Deadline, ...]:
+def _deadlines(session: VoiceSession, status: Status, observed: Observed, children: Children) -> tuple[Deadline, ...]:
     """In order of rank: of several that are due, the first one is the reason."""
     return (
         *requested(session),
@@ -74,8 +95,19 @@ def _deadlines(session: VoiceSession, status: Status, children: Children) -> tup
         *agent_lost(session, children),
         *start(session, status),
         *agent_stayed_away(session, status),
+        *hopeless(session, status, children),
+        *idle(session, status, observed, observed.state_of(children.current)),
         *last_human_left(session, status),
         *nobody_came(session, status),
+    )
+
+
+def _steps(session: VoiceSession, status: Status, children: Children, now: float) -> tuple[Step, ...]:
+    """In order of rank, like the deadlines; one at a time, since each changes what the others look at."""
+    return (
+        *escalations(session, status, children),
+        *successions(session, status, children),
+        *resets(session, status, now),
     )
 
 
@@ -84,11 +116,11 @@ def _requeue_after(
     status: Status,
     observed: Observed,
     children: Children,
-    deadlines: tuple[Deadline, ...],
+    times: list[float],
     now: float,
     policy: Policy,
 ) -> float:
-    waits = [policy.poll_seconds, *(deadline.at - now for deadline in deadlines)]
+    waits = [policy.poll_seconds, *(at - now for at in times)]
     if children.current is None and observed.agent is not None:
         due = replacement_due(session.status, children, now)
         waits += [due - now] if due > now else []

@@ -3,9 +3,11 @@
 from dataclasses import replace
 from typing import Final
 
-from voicesession_operator.api.session import Status
+from voicesession_operator.api.reasons import Action
+from voicesession_operator.api.session import Status, VoiceSession
 from voicesession_operator.domain.observed import Leave, LeaveReason, Observed, PodState, Room, Unknown
 from voicesession_operator.domain.people import humans
+from voicesession_operator.domain.reset import epoch_of, is_running
 
 DELIBERATE: Final = frozenset({"CLIENT_INITIATED", "USER_REJECTED", "PARTICIPANT_REMOVED"})
 """LiveKit disconnect reasons after which nobody is expected back; all others may be a lost connection."""
@@ -21,7 +23,9 @@ SKEW_SECONDS: Final = 5.0
 """How far the clocks of LiveKit, the agent pod and the operator may be apart."""
 
 
-def note_humans(status: Status, observed: Observed, now: float) -> Status:
+def note_humans(
+    session: VoiceSession, status: Status, observed: Observed, state: PodState | None, now: float
+) -> Status:
     """Count the people; remember when the first came and when and how the last went."""
     if isinstance(observed.room, Unknown):
         return status
@@ -29,30 +33,53 @@ def note_humans(status: Status, observed: Observed, now: float) -> Status:
     if count > 0:
         first = now if status.first_human_at is None else status.first_human_at
         return replace(status, humans=count, first_human_at=first, last_human_left_at=None, last_human_left_reason="")
-    if status.first_human_at is None:
+    missed = _missed_visit(session, status, state, now)
+    if missed is not None and status.first_human_at is None:
+        status = replace(status, first_human_at=min(missed, now))
+    if missed is None and not _was_visited(status):
         return replace(status, humans=0)
-    return _note_last_left(replace(status, humans=0), observed, now)
+    return _note_last_left(replace(status, humans=0), observed, state, now)
 
 
-def _note_last_left(status: Status, observed: Observed, now: float) -> Status:
+def _was_visited(status: Status) -> bool:
+    """Whether anybody has been seen since the agent began anew."""
+    if status.last_reset is None:
+        return status.first_human_at is not None
+    return status.humans > 0 or status.last_human_left_at is not None
+
+
+def _missed_visit(session: VoiceSession, status: Status, state: PodState | None, now: float) -> float | None:
+    """When somebody left whom no webhook told of and no poll has seen: only an agent that goes on must know of her."""
+    begun = status.ready_at if status.last_reset is None else status.last_reset.started_at
+    if (
+        session.on_last_human_left.action == Action.TEARDOWN
+        or state is None
+        or begun is None
+        or not state.left_identity
+    ):
+        return None
+    if is_running(status) or state.job_epoch < epoch_of(status):
+        return None
+    return state.left_at if begun < state.left_at <= now + SKEW_SECONDS else None
+
+
+def _note_last_left(status: Status, observed: Observed, state: PodState | None, now: float) -> Status:
     left_at = status.last_human_left_at
     if left_at is not None and status.last_human_left_reason != LeaveReason.UNKNOWN:
         return status
     noticed = now if left_at is None else left_at
-    hint = _best_hint(status, observed, noticed)
+    hint = _best_hint(status, (observed.leave, _from_pod(state)), noticed)
     if hint is None:
         return replace(status, last_human_left_at=noticed, last_human_left_reason=str(LeaveReason.UNKNOWN))
     at = min(noticed, hint.at + STAMP_SECONDS)
     return replace(status, last_human_left_at=at, last_human_left_reason=str(hint.reason))
 
 
-def _best_hint(status: Status, observed: Observed, noticed: float) -> Leave | None:
+def _best_hint(status: Status, told: tuple[Leave | None, ...], noticed: float) -> Leave | None:
     """The latest departure that somebody told of and that fits the moment the room was first seen empty."""
     earliest = max((status.first_human_at or 0.0) - SKEW_SECONDS, noticed - FRESH_SECONDS)
-    hints = [hint for hint in (observed.leave, _from_pod(observed.pod_state)) if hint is not None]
-    fitting = [
-        hint for hint in hints if hint.reason != LeaveReason.UNKNOWN and earliest <= hint.at <= noticed + SKEW_SECONDS
-    ]
+    hints = [hint for hint in told if hint is not None and hint.reason != LeaveReason.UNKNOWN]
+    fitting = [hint for hint in hints if earliest <= hint.at <= noticed + SKEW_SECONDS]
     return max(fitting, key=lambda hint: hint.at, default=None)
 
 

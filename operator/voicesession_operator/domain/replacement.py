@@ -1,4 +1,4 @@
-"""One agent pod per session: the first one, and those that take over when it is lost."""
+"""One agent pod per session: the first one, and those that take over when it is lost or recycled."""
 
 from math import inf
 from typing import Final
@@ -22,7 +22,8 @@ LONGEST_DOUBLING: Final = 6
 def agent_lost(session: VoiceSession, children: Children) -> tuple[Deadline, ...]:
     """The pod is gone and every replacement is used up."""
     allowed = session.limits.max_replacements
-    if children.current is not None or children.newest_ordinal < max(allowed, 0):
+    used = children.newest_ordinal - session.status.recycles
+    if children.current is not None or used < max(allowed, 0):
         return ()
     message = f"The agent's pod ended and maxReplacements ({allowed}) is used up"
     return (Deadline(-inf, Verdict(EndReason.AGENT_LOST, message)),)
@@ -34,21 +35,26 @@ def replacement_due(status: Status, children: Children, now: float) -> float:
     `status` is the stored one: it still says how long the agent that has just been lost was in the room.
     """
     joined = find(status.conditions, ConditionType.AGENT_JOINED)
-    if children.newest_ordinal < 1 or joined is None:
+    used = children.newest_ordinal - status.recycles
+    if used < 1 or joined is None:
         return now
     if joined.status == "True" and now - joined.since >= STEADY_SECONDS:
         return now
-    return joined.since + 2.0 ** min(children.newest_ordinal, LONGEST_DOUBLING)
+    return joined.since + 2.0 ** min(used, LONGEST_DOUBLING)
 
 
 def want_pods(
-    session: VoiceSession, observed: Observed, children: Children, now: float, policy: Policy
+    session: VoiceSession, status: Status, observed: Observed, children: Children, now: float, policy: Policy
 ) -> tuple[CreatePod | DeletePod, ...]:
-    """Exactly one live pod: create the missing one when its time has come, delete all others."""
+    """Exactly one live pod, two during a recycle: create the missing one when its time has come, delete all others."""
     deletions = delete_pods(children.surplus)
-    if children.current is not None or observed.agent is None:
-        return deletions
-    if now < replacement_due(session.status, children, now):
+    if observed.agent is None or not _is_missing(session, status, children, now):
         return deletions
     manifest = build_pod(session, observed.agent, children.newest_ordinal + 1, policy)
     return (CreatePod(manifest), *deletions)
+
+
+def _is_missing(session: VoiceSession, status: Status, children: Children, now: float) -> bool:
+    if children.current is not None:
+        return bool(status.next_pod) and children.coming is None and children.newest is None
+    return now >= replacement_due(session.status, children, now)

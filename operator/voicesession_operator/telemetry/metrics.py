@@ -20,6 +20,7 @@ GCCollector(registry=REGISTRY)
 
 FAST_SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 START_SECONDS: Final = (0.5, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0, 15.0, 20.0, 30.0, 60.0, 120.0)
+RESET_BUCKETS: Final = (0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.75, 1.0, 2.0, 5.0, 10.0, 20.0, 30.0)
 
 KUBERNETES_WRITES: Final = Counter(
     "voicesession_kubernetes_writes_total",
@@ -76,6 +77,21 @@ READY_SECONDS: Final = Histogram(
 )
 REPLACEMENTS: Final = Counter(
     "voicesession_agent_replacements_total", "Agent pods that replaced a lost one.", registry=REGISTRY
+)
+RESETS: Final = Counter(
+    "voicesession_resets_total", "Resets and recycles, by cause and outcome.", ["cause", "outcome"], registry=REGISTRY
+)
+RESET_SECONDS: Final = Histogram(
+    "voicesession_reset_seconds",
+    "From the stored decision to reset until the new agent was seen in the room.",
+    buckets=RESET_BUCKETS,
+    registry=REGISTRY,
+)
+USER_MEMORY_ERRORS: Final = Counter(
+    "voicesession_user_memory_errors_total",
+    "Look-ups of a user's own Letta agent that found none, by kind of answer.",
+    ["kind"],
+    registry=REGISTRY,
 )
 WEBHOOKS: Final = Counter(
     "voicesession_webhooks_total", "LiveKit webhooks received.", ["event", "outcome"], registry=REGISTRY

@@ -48,7 +48,8 @@ worlds = st.builds(
     agent=st.sampled_from((None, agent())),
     pods=st.lists(pods, max_size=4).map(tuple),
     room=rooms,
-    pod_state=st.one_of(st.none(), states),
+    pod_states=st.dictionaries(TEXT, states, max_size=3),
+    user_memory=st.sampled_from((None, Resolved("a"), Unavailable("x"), Invalid("y"), NotConfigured())),
     leave=st.one_of(st.none(), st.builds(Leave, TEXT, st.sampled_from(LeaveReason), TIMES)),
     failures=st.lists(st.builds(Failure, actions, TEXT, TEXT, st.booleans()), max_size=3).map(tuple),
 )

@@ -158,7 +158,7 @@ class World:
         executor = Executor(
             self.kube, self.rooms, self.control, self.cache, Addresses("ws://livekit:7880", "http://letta:8283", "pw")
         )
-        outside = Outside(self.kube, self.rooms, self.control, self.recorder)
+        outside = Outside(self.kube, self.rooms, self.control, self.recorder, self.memories)
         self.reconciler = SessionReconciler(outside, executor, self.cache, self.hints, POLICY, lambda: self.now)
         self.cache.upsert(Kind.AGENT, self.kube.put("voiceagents", raw.agent()))
         self.cache.upsert(Kind.SESSION, self.kube.put("voicesessions", raw.session()))

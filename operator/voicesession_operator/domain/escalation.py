@@ -1,0 +1,72 @@
+"""When a reset does not help: the pod is given up for another one, or the session ends with its agent lost."""
+
+from dataclasses import replace
+from typing import Final
+
+from voicesession_operator.api.conditions import find
+from voicesession_operator.api.reasons import Cause, ConditionType, EndReason, ResetOutcome
+from voicesession_operator.api.session import Status, VoiceSession
+from voicesession_operator.domain.attendance import counted_from
+from voicesession_operator.domain.children import Children
+from voicesession_operator.domain.renewal import relapse_at
+from voicesession_operator.domain.reset import epoch_of, is_running
+from voicesession_operator.domain.steps import Step
+from voicesession_operator.domain.verdict import Deadline, Verdict
+
+RESET_SECONDS: Final = 10.0
+"""For a reset: 0.3 s as a rule; the pod's own supervisor gives up after this time, too."""
+ABSENT_RESET_SECONDS: Final = 15.0
+"""For the reset of an agent that was missing from the room: 20 s in all, since 5 s passed before it."""
+
+
+def escalations(session: VoiceSession, status: Status, children: Children) -> tuple[Step, ...]:
+    """The serving pod is given up; the one that takes its place counts as a replacement."""
+    at = _overdue_at(status, children)
+    if at is None or not _may_replace(session, status):
+        return ()
+    return (Step(at, _give_up(status, children)),)
+
+
+def hopeless(session: VoiceSession, status: Status, children: Children) -> tuple[Deadline, ...]:
+    """The serving pod had to be given up, and every replacement is used up."""
+    at = _overdue_at(status, children)
+    if at is None or _may_replace(session, status):
+        return ()
+    allowed = session.limits.max_replacements
+    message = f"The agent did not begin anew and maxReplacements ({allowed}) is used up"
+    return (Deadline(at, Verdict(EndReason.AGENT_LOST, message)),)
+
+
+def _may_replace(session: VoiceSession, status: Status) -> bool:
+    """During a recycle the pod that is coming is the replacement."""
+    return bool(status.next_pod) or status.replacements < session.limits.max_replacements
+
+
+def _overdue_at(status: Status, children: Children) -> float | None:
+    if children.current is None:
+        return None
+    return _reset_overdue_at(status) if is_running(status) else relapse_at(status)
+
+
+def _reset_overdue_at(status: Status) -> float | None:
+    """An agent that was not in the room when the reset began is only starting: startSeconds hold for it."""
+    last, joined = status.last_reset, find(status.conditions, ConditionType.AGENT_JOINED)
+    if last is None or joined is None:
+        return None
+    if last.cause == Cause.AGENT_ABSENT:
+        return counted_from(status, last.started_at, ABSENT_RESET_SECONDS)
+    return counted_from(status, last.started_at, RESET_SECONDS) if joined.since >= last.started_at else None
+
+
+def _give_up(status: Status, children: Children) -> Status:
+    last = status.last_reset
+    if last is not None and is_running(status):
+        last = replace(last, outcome=ResetOutcome.ESCALATED)
+    given_up = replace(
+        status,
+        last_reset=last,
+        agent_pod=children.coming.name if children.coming else "",
+        next_pod="",
+        replacements=status.replacements + int(not status.next_pod),
+    )
+    return replace(given_up, agent_epoch=epoch_of(given_up))

@@ -1,0 +1,81 @@
+"""When a session's conversation begins anew: its last human left, or its agent is not where it believes to be."""
+
+from dataclasses import replace
+from typing import Final
+
+from voicesession_operator.api.conditions import find, is_true, put
+from voicesession_operator.api.reasons import Action, Cause, ConditionType, Reason
+from voicesession_operator.api.session import LastReset, Status, VoiceSession
+from voicesession_operator.domain.attendance import counted_from, grace_over
+from voicesession_operator.domain.children import wanted_ordinal
+from voicesession_operator.domain.joined import RESETTING
+from voicesession_operator.domain.lifecycle import note_ready, phase
+from voicesession_operator.domain.naming import pod_name
+from voicesession_operator.domain.reset import epoch_of, is_incomplete
+from voicesession_operator.domain.steps import Step
+
+ABSENT_SECONDS: Final = 5.0
+"""How long an agent may be missing from the room before it is begun anew: a job that is restarted is back in 0.5 s."""
+RELAPSE_SECONDS: Final = 60.0
+"""An agent that is missing again so soon after a reset for it gets a new pod instead of another reset."""
+
+
+def resets(session: VoiceSession, status: Status, now: float) -> tuple[Step, ...]:
+    """One reset at a time: the next one waits until the last is complete."""
+    if is_incomplete(status):
+        return ()
+    due = {Cause.LAST_HUMAN_LEFT: _left(session, status), Cause.AGENT_ABSENT: _absent(status)}
+    return tuple(Step(at, _begin(session, status, cause, now)) for cause, at in due.items() if at is not None)
+
+
+def relapse_at(status: Status) -> float | None:
+    """When an agent that is missing again has been so for too long; None if this is not its second time."""
+    at = _absent_at(status)
+    return at if at is not None and not is_incomplete(status) and _is_relapse(status, at) else None
+
+
+def _left(session: VoiceSession, status: Status) -> float | None:
+    return None if session.on_last_human_left.action == Action.TEARDOWN else grace_over(session, status)
+
+
+def _absent(status: Status) -> float | None:
+    at = _absent_at(status)
+    return None if at is None or _is_relapse(status, at) else at
+
+
+def _absent_at(status: Status) -> float | None:
+    joined = find(status.conditions, ConditionType.AGENT_JOINED)
+    if joined is None or joined.reason != Reason.AGENT_ABSENT:
+        return None
+    return counted_from(status, joined.since, ABSENT_SECONDS)
+
+
+def _is_relapse(status: Status, at: float) -> bool:
+    last = status.last_reset
+    if last is None or last.completed_at is None or last.cause != Cause.AGENT_ABSENT:
+        return False
+    return at - last.completed_at < RELAPSE_SECONDS
+
+
+def _begin(session: VoiceSession, status: Status, cause: Cause, now: float) -> Status:
+    recycle = cause == Cause.LAST_HUMAN_LEFT and _can_recycle(session, status)
+    begun = replace(
+        status,
+        resets=status.resets + 1,
+        recycles=status.recycles + int(recycle),
+        last_reset=LastReset(cause, now),
+        conditions=put(status.conditions, RESETTING, now),
+    )
+    begun = note_ready(replace(begun, agent_epoch=epoch_of(begun)), now)
+    if recycle:
+        begun = replace(begun, next_pod=pod_name(session.name, session.uid, wanted_ordinal(begun)))
+    if session.on_last_human_left.action != Action.TEARDOWN:
+        # What a fresh agent does not know needs no second reset.
+        begun = replace(begun, last_human_left_at=None, last_human_left_reason="")
+    return replace(begun, phase=str(phase(begun)))
+
+
+def _can_recycle(session: VoiceSession, status: Status) -> bool:
+    """Where a new pod is on its way already, or the agent is missing, a reset does the same."""
+    wanted = session.on_last_human_left.action == Action.RECYCLE
+    return wanted and not status.next_pod and is_true(status.conditions, ConditionType.AGENT_JOINED)
