@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 from voicesession_operator.api import names
 from voicesession_operator.api.conditions import Condition
-from voicesession_operator.api.session import Status
+from voicesession_operator.api.reasons import Action, Cause, EndReason, ResetOutcome
+from voicesession_operator.api.session import LastReset, Status
 
 from tests.chart.rendering import Object, crd
 
@@ -102,11 +103,21 @@ def test_a_session_and_its_agent_bound_the_same_fields_alike() -> None:
 
 
 def test_the_status_that_the_operator_writes_is_the_status_of_the_schema() -> None:
-    rendered = Status(conditions=(Condition("Ready", "True", "AgentJoined"),)).render()
+    conditions = (Condition("Ready", "True", "AgentJoined"),)
+    rendered = Status(conditions=conditions, last_reset=LastReset("LastHumanLeft", 0.0)).render()
     status = _schema(names.SESSIONS)["properties"]["status"]
     assert _fields(rendered) == {
         path for path, _ in _nodes(status) if path and path != ".conditions[].observedGeneration"
     }
+
+
+def test_every_word_that_the_operator_writes_is_one_of_the_schemas() -> None:
+    spec, status = (_schema(names.SESSIONS)["properties"][part]["properties"] for part in ("spec", "status"))
+    reset = status["lastReset"]["properties"]
+    assert set(reset["outcome"]["enum"]) == set(ResetOutcome)
+    assert set(reset["cause"]["enum"]) == set(Cause) - {Cause.START, Cause.REPLACED}
+    assert set(status["endReason"]["enum"]) >= set(EndReason)
+    assert set(spec["onLastHumanLeft"]["properties"]["action"]["enum"]) == set(Action)
 
 
 def _fields(value: Any, path: str = "") -> set[str]:

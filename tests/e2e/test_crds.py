@@ -21,18 +21,20 @@ class Rule(NamedTuple):
 
 ANYWHERE = "default"
 """Nothing is stored by a dry run."""
-NOT_YET = "not supported yet"
 SHARED_RULES = {
-    "action": Rule(("onLastHumanLeft", "action"), "Teardown", "Reset", f"Reset and Recycle are {NOT_YET}"),
-    "recycle": Rule(("onLastHumanLeft", "action"), "Teardown", "Recycle", f"Reset and Recycle are {NOT_YET}"),
-    "unknown action": Rule(("onLastHumanLeft", "action"), "Teardown", "Explode", "Unsupported value"),
-    "idle": Rule(("limits", "idleSeconds"), 0, 60, f"idleSeconds other than 0 is {NOT_YET}"),
+    "teardown": Rule(("onLastHumanLeft", "action"), "Teardown", "Explode", "Unsupported value"),
+    "reset": Rule(("onLastHumanLeft", "action"), "Reset", "reset", "Unsupported value"),
+    "recycle": Rule(("onLastHumanLeft", "action"), "Recycle", "", "Unsupported value"),
+    "idle": Rule(("limits", "idleSeconds"), 60, -1, "greater than or equal to 0"),
+    "idle at most": Rule(("limits", "idleSeconds"), 604800, 604801, "less than or equal to 604800"),
     "grace": Rule(("onLastHumanLeft", "graceSeconds"), 3600, 3601, "less than or equal to 3600"),
     "start": Rule(("limits", "startSeconds"), 1, 0, "greater than or equal to 1"),
     "replacements": Rule(("limits", "maxReplacements"), 100, 101, "less than or equal to 100"),
 }
 AGENT_RULES = SHARED_RULES | {
-    "scope": Rule(("memory", "letta", "scope"), "Agent", "User", f"the scope User is {NOT_YET}"),
+    "scope": Rule(("memory", "letta", "scope"), "Agent", "Session", "Unsupported value"),
+    "scope of users": Rule(("memory", "letta", "scope"), "User", "user", "Unsupported value"),
+    "idle prompt": Rule(("idlePrompt",), "x" * 2048, "x" * 2049, "2048"),
     "agent or id": Rule(
         ("memory", "letta"), {"agent": "a"}, {"agent": "a", "agentID": "b"}, "agent and agentID exclude each other"
     ),
@@ -69,6 +71,10 @@ IMMUTABLE = {
 }
 DOCUMENTED = {
     "voicesession.spec.onLastHumanLeft": ("grace passes first", "graceSeconds", "Teardown"),
+    "voicesession.spec.onLastHumanLeft.action": ("Reset keeps room and pod", "Recycle", "takes over"),
+    "voicesession.status.lastReset": ("outcome", "completedAt"),
+    "voiceagent.spec.memory.letta.scope": ("a Letta agent of their own",),
+    "voiceagent.spec.stt.options": ("turnDetection",),
     "voicesession.spec.limits": ("startSeconds", "maxDurationSeconds"),
     "voicesession.spec.end": ("politely",),
     "voiceagent.spec.memory.letta": ("Letta agent",),
