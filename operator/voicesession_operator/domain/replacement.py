@@ -48,7 +48,9 @@ def want_pods(
 ) -> tuple[CreatePod | DeletePod, ...]:
     """Exactly one live pod, two during a recycle: create the missing one when its time has come, delete all others."""
     deletions = delete_pods(children.surplus)
-    if observed.agent is None or not _is_missing(session, status, children, now):
+    # A live pod that is given up is on its way out before another one is made.
+    given_up = any(pod.live for pod in children.surplus)
+    if given_up or observed.agent is None or not _is_missing(session, status, children, now):
         return deletions
     manifest = build_pod(session, observed.agent, children.newest_ordinal + 1, policy)
     return (CreatePod(manifest), *deletions)

@@ -35,6 +35,10 @@ def ask_for_the_end(world: World) -> None:
     world.session = replace(world.session, end=True)
 
 
+def silence(world: World, silent: bool) -> None:
+    world.silent = silent
+
+
 def forget_hints(world: World) -> None:
     world.leave = None
 
@@ -49,6 +53,12 @@ HAPPENINGS: dict[str, Callable[[World], None]] = {
     "room lost": World.lose_room,
     "livekit down": lambda world: mend_livekit(world, False),
     "livekit up": lambda world: mend_livekit(world, True),
+    "the newest pod fails": lambda world: world.end_pods("Failed", newest_only=True),
+    "the agent is lost from the room": World.lose_agent,
+    "jobs hang": lambda world: world.let_jobs_run(False),
+    "jobs run": lambda world: world.let_jobs_run(True),
+    "control ports are silent": lambda world: silence(world, True),
+    "control ports answer": lambda world: silence(world, False),
     "agent deleted": lambda world: set_agent(world, False),
     "agent created": lambda world: set_agent(world, True),
     "alice comes": lambda world: world.enter("alice"),
@@ -61,6 +71,7 @@ HAPPENINGS: dict[str, Callable[[World], None]] = {
     "hints are forgotten": forget_hints,
     "operator dies after one action": lambda world: world.begin_pass(actions=1),
     "operator dies before its write": lambda world: world.begin_pass(actions=99),
+    "operator dies after a decision": World.decide_only,
 }
 
 
@@ -72,7 +83,8 @@ def happen(world: World, what: str) -> None:
 
 def settle(world: World, passes: int = 200) -> None:
     """Mend everything, then do nothing but wait as long as each plan says."""
-    world.livekit_up, world.agent = True, agent()
+    world.livekit_up, world.agent, world.silent = True, agent(), False
+    world.let_jobs_run(True)
     for _ in range(passes):
         world.start_pods()
         found = world.reconcile()
@@ -81,44 +93,51 @@ def settle(world: World, passes: int = 200) -> None:
         world.now += found.requeue_after
 
 
+def begun(action: str) -> World:
+    return World(session=session().action(action).graces(0, 5).limits(max_replacements=2).build())
+
+
 LIVES = st.lists(st.sampled_from(tuple(HAPPENINGS)), max_size=40)
-MANY = settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+ACTIONS = st.sampled_from(("Teardown", "Reset", "Recycle"))
+MANY = settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 @MANY
-@given(LIVES)
-def test_never_two_live_pods(life: list[str]) -> None:
-    world = World()
+@given(LIVES, ACTIONS)
+def test_never_two_live_pods_but_the_old_and_the_new_of_a_recycle(life: list[str], action: str) -> None:
+    world = begun(action)
     for what in life:
         happen(world, what)
-    assert world.most_live <= 1
+    assert world.most_live_without_recycle <= 1
+    assert world.most_live <= (2 if action == "Recycle" else 1)
 
 
 @MANY
-@given(LIVES)
-def test_every_pass_comes_to_rest(life: list[str]) -> None:
-    world = World()
+@given(LIVES, ACTIONS)
+def test_every_pass_comes_to_rest(life: list[str], action: str) -> None:
+    world = begun(action)
     for what in life:
         happen(world, what)
         first = world.reconcile()
         writes, events = world.writes, len(world.events)
         second = world.reconcile()
         asked = {type(action).__name__ for action in first.actions}
-        assert asked <= {"DeleteRoom", "DeleteSession"}, "only a LiveKit that is down keeps a pass busy"
+        busy = {"DeleteRoom", "DeleteSession"} | ({"Tell"} if world.silent else set())
+        assert asked <= busy, "only a LiveKit that is down keeps a pass busy"
         if first.requeue_after != 0.0:
             assert second.status == first.status
             assert (world.writes, len(world.events)) == (writes, events)
 
 
 @MANY
-@given(LIVES)
-def test_status_never_goes_back(life: list[str]) -> None:
-    world = World()
+@given(LIVES, ACTIONS)
+def test_status_never_goes_back(life: list[str], action: str) -> None:
+    world = begun(action)
     for what in life:
         happen(world, what)
     for before, after in pairwise(world.history):
-        assert after.replacements >= before.replacements
-        assert after.agent_epoch >= before.agent_epoch
+        for number in ("replacements", "resets", "recycles", "agent_epoch"):
+            assert getattr(after, number) >= getattr(before, number), number
         for once in ("started_at", "ready_at", "first_human_at", "finished_at"):
             assert getattr(before, once) in (None, getattr(after, once)), once
         if before.finished_at is not None:
@@ -126,9 +145,9 @@ def test_status_never_goes_back(life: list[str]) -> None:
 
 
 @MANY
-@given(LIVES)
-def test_everything_is_cleaned_up_in_the_end(life: list[str]) -> None:
-    world = World(session=session().limits(max_duration_seconds=120, join_seconds=60).ttl(30).build())
+@given(LIVES, ACTIONS)
+def test_everything_is_cleaned_up_in_the_end(life: list[str], action: str) -> None:
+    world = World(session=session().action(action).limits(max_duration_seconds=120, join_seconds=60).ttl(30).build())
     for what in life:
         happen(world, what)
     settle(world)
@@ -138,12 +157,31 @@ def test_everything_is_cleaned_up_in_the_end(life: list[str]) -> None:
 
 
 @MANY
-@given(LIVES)
-def test_replacements_stay_within_their_limit(life: list[str]) -> None:
-    world = World()
+@given(LIVES, ACTIONS)
+def test_replacements_stay_within_their_limit(life: list[str], action: str) -> None:
+    world = begun(action)
     for what in life:
         happen(world, what)
     assert world.session.status.replacements <= world.session.limits.max_replacements
+
+
+@MANY
+@given(LIVES, st.sampled_from(("Reset", "Recycle")))
+def test_a_reset_is_neither_doubled_nor_lost(life: list[str], action: str) -> None:
+    world = begun(action)
+    for what in life:
+        happen(world, what)
+    for before, after in pairwise(world.history):
+        assert after.resets - before.resets in (0, 1)
+        if after.resets > before.resets and after.last_reset and after.last_reset.cause == "LastHumanLeft":
+            assert before.humans or before.last_human_left_at is not None
+    world.people.clear()
+    settle(world, passes=40)
+    status = world.session.status
+    if status.finished_at is None:
+        assert status.last_human_left_at is None
+        assert status.last_reset is None or status.last_reset.completed_at is not None
+        assert world.jobs[world.occupant] >= 1 + status.resets
 
 
 def ordinary_life() -> World:

@@ -82,14 +82,14 @@ def test_a_pod_is_told_when_its_answer_differs(state: PodState | None, told: boo
 
 
 def test_what_a_pod_is_told() -> None:
-    definition = replace(agent(), letta_agent_id="agent-letta")
+    definition = replace(agent(memory={"letta": {}}), letta_agent_id="agent-letta")
     world = empty_world().agent(definition).room().pods(pod()).state(PodState("Unbound"))
     (tell,) = decide(session(), world, T0 + 1).actions
     assert tell == Tell("10.0.0.1", "pod-uid-0", UID, 1, ROOM, IDENTITY, "Agent_66", "agent-letta", 60 + 3600 + 3600)
 
 
 def test_a_memory_that_is_known_later_is_told_later() -> None:
-    definition = replace(agent(), letta_agent_id="agent-letta")
+    definition = replace(agent(memory={"letta": {}}), letta_agent_id="agent-letta")
     assert kinds(decide(ready_session(), joined_world().agent(definition), T0 + 9)) == ["Tell"]
     knows = joined_world().agent(definition).state(bound(memory_agent_id="agent-letta"))
     assert kinds(decide(ready_session(), knows, T0 + 9)) == []

@@ -3,7 +3,10 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from voicesession_operator.api.conditions import Condition
-from voicesession_operator.api.session import Limits, OnLastHumanLeft, Status, VoiceSession
+from voicesession_operator.api.reasons import Action, Cause, Reason, ResetOutcome
+from voicesession_operator.api.session import LastReset, Limits, OnLastHumanLeft, Status, VoiceSession
+from voicesession_operator.domain.agent_plan import Invalid, NotConfigured, Resolved, Unavailable
+from voicesession_operator.domain.naming import pod_name
 from voicesession_operator.domain.observed import (
     Failure,
     Kind,
@@ -25,9 +28,10 @@ TIMES = st.one_of(st.floats(), st.floats(T0 - 100, T0 + 1000))
 STORED_TIMES = st.one_of(st.none(), st.floats(T0 - 100, T0 + 1000))
 NUMBERS = st.integers(-5, 10**9)
 
+POD_NAMES = st.sampled_from(("", "a", pod_name("hello", UID, 0), pod_name("hello", UID, 1)))
 pods = st.builds(
     Pod,
-    name=TEXT,
+    name=POD_NAMES,
     uid=TEXT,
     ordinal=st.integers(-1, 50),
     phase=st.sampled_from(("Pending", "Running", "Failed", "Succeeded", "Unknown", "")),
@@ -41,11 +45,22 @@ rooms = st.one_of(
     st.builds(Unknown, TEXT, TEXT),
     st.builds(Room, TEXT, st.lists(participants, max_size=4).map(tuple)),
 )
-states = st.builds(PodState, state=TEXT, session_uid=st.sampled_from(("", UID)), left_reason=TEXT, left_at=TIMES)
+states = st.builds(
+    PodState,
+    state=TEXT,
+    session_uid=st.sampled_from(("", UID)),
+    participant_sid=TEXT,
+    job_epoch=NUMBERS,
+    active_at=st.one_of(st.none(), TIMES),
+    health=st.sampled_from(("", "Ok", "Stuck", "?")),
+    left_identity=TEXT,
+    left_reason=TEXT,
+    left_at=TIMES,
+)
 actions = st.sampled_from(("CreateRoom", "CreatePod", "Tell", "?"))
 worlds = st.builds(
     Observed,
-    agent=st.sampled_from((None, agent())),
+    agent=st.sampled_from((None, agent(), agent(memory={"letta": {"scope": "User"}}))),
     pods=st.lists(pods, max_size=4).map(tuple),
     room=rooms,
     pod_states=st.dictionaries(TEXT, states, max_size=3),
@@ -56,20 +71,29 @@ worlds = st.builds(
 conditions = st.lists(
     st.builds(
         Condition,
-        st.sampled_from(("RoomReady", "AgentJoined", "Ready", "Finished", "MemoryReady")),
+        st.sampled_from(("RoomReady", "AgentJoined", "Ready", "Finished", "MemoryReady", "AgentHealthy")),
         st.sampled_from(("True", "False", "Unknown")),
-        TEXT,
+        st.one_of(TEXT, st.sampled_from(Reason)),
         TEXT,
         st.floats(T0 - 100, T0 + 1000),
     ),
-    max_size=5,
+    max_size=6,
     unique_by=lambda condition: condition.type,
 ).map(tuple)
 statuses = st.builds(
     Status,
     conditions=conditions,
-    agent_pod=TEXT,
-    replacements=st.integers(0, 9),
+    agent_pod=POD_NAMES,
+    next_pod=POD_NAMES,
+    replacements=st.integers(0, 3),
+    recycles=st.integers(0, 3),
+    resets=st.integers(0, 3),
+    last_reset=st.one_of(
+        st.none(),
+        st.builds(
+            LastReset, st.sampled_from(Cause), st.floats(T0, T0 + 1000), STORED_TIMES, st.sampled_from(ResetOutcome)
+        ),
+    ),
     humans=st.integers(0, 9),
     started_at=STORED_TIMES,
     ready_at=STORED_TIMES,
@@ -86,10 +110,11 @@ sessions = st.builds(
     generation=st.just(1),
     created_at=st.just(T0),
     agent_ref=st.just(AGENT),
+    user=st.sampled_from(("", "alice")),
     deleting=st.booleans(),
     end=st.booleans(),
-    on_last_human_left=st.builds(OnLastHumanLeft, st.just("Teardown"), NUMBERS, NUMBERS),
-    limits=st.builds(Limits, NUMBERS, NUMBERS, NUMBERS, st.integers(-1, 10)),
+    on_last_human_left=st.builds(OnLastHumanLeft, st.sampled_from(Action), NUMBERS, NUMBERS),
+    limits=st.builds(Limits, NUMBERS, NUMBERS, NUMBERS, NUMBERS, st.integers(-1, 10)),
     ttl_seconds_after_finished=st.one_of(st.none(), NUMBERS),
     status=statuses,
 )
