@@ -25,13 +25,26 @@ class FakeControl:
         self.bodies.append(json.dumps(wanted).encode())
 
 
-async def told(letta_url: str, memory_agent_id: str) -> bytes:
+async def told(letta_url: str, memory_agent_id: str, read_only: bool = False) -> bytes:
     control = FakeControl()
     addresses = Addresses("ws://livekit:7880", letta_url, "letta-key")
     executor = Executor(
         cast(Kube, None), cast(Rooms, FakeRooms()), cast(Control, control), cast(Cache, None), addresses
     )
-    action = Tell("10.0.0.1", "pod-1", "u1", 2, "vs-1", "agent-agent-66", "Agent_66", memory_agent_id, 3600)
+    action = Tell(
+        "10.0.0.1",
+        "pod-1",
+        "u1",
+        2,
+        "vs-1",
+        "agent-agent-66",
+        "Agent_66",
+        memory_agent_id,
+        3600,
+        cause="LastHumanLeft",
+        memory_read_only=read_only,
+        idle_seconds=60,
+    )
     failure = await executor.carry_out(session().build(), agent(memory={"letta": {"capture": True}}), action)
     assert failure is None
     return control.bodies[0]
@@ -52,3 +65,13 @@ async def test_with_memory() -> None:
 async def test_without_memory_yet() -> None:
     assert parse(await told("http://letta:8283", "")).memory is None
     assert parse(await told("", "agent-1")).memory is None
+
+
+async def test_the_fields_of_a_reset() -> None:
+    body = json.loads(await told("http://letta:8283", "agent-1"))
+    assert (body["cause"], body["idleSeconds"], body["memory"]["readOnly"]) == ("LastHumanLeft", 60, False)
+
+
+async def test_a_memory_that_is_only_read() -> None:
+    body = json.loads(await told("http://letta:8283", "agent-1", read_only=True))
+    assert (body["memory"]["readOnly"], body["capture"]) == (True, False)

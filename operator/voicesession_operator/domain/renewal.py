@@ -21,11 +21,16 @@ RELAPSE_SECONDS: Final = 60.0
 
 
 def resets(session: VoiceSession, status: Status, now: float) -> tuple[Step, ...]:
-    """One reset at a time: the next one waits until the last is complete."""
+    """One reset at a time: the next one waits until the last is complete, and stored as that."""
     if is_incomplete(status):
         return ()
     due = {Cause.LAST_HUMAN_LEFT: _left(session, status), Cause.AGENT_ABSENT: _absent(status)}
-    return tuple(Step(at, _begin(session, status, cause, now)) for cause, at in due.items() if at is not None)
+    just_completed = is_incomplete(session.status)
+    return tuple(
+        Step(at, status if just_completed else _begin(session, status, cause, now))
+        for cause, at in due.items()
+        if at is not None
+    )
 
 
 def relapse_at(status: Status) -> float | None:

@@ -6,11 +6,13 @@ from typing import Any
 from voicesession_operator.adapters.errors import Conflict, NotFound, OutsideError
 from voicesession_operator.adapters.kube import Resource
 from voicesession_operator.adapters.livekit import OwnedRoom
+from voicesession_operator.api.agent import VoiceAgent
 from voicesession_operator.controller.cache import Cache, Key, Kind
 from voicesession_operator.controller.executor import Addresses, Executor
 from voicesession_operator.controller.hints import Hints
 from voicesession_operator.controller.reconciler import Outside, SessionReconciler
 from voicesession_operator.domain.actions import Event
+from voicesession_operator.domain.agent_plan import Memory
 from voicesession_operator.domain.observed import Participant, PodState, Room, Unknown
 
 from tests.builders import AGENT, POLICY, T0
@@ -137,7 +139,10 @@ class Control:
     async def tell(self, ip: str, pod_uid: str, wanted: Object) -> None:
         self.told.append(wanted)
         memory = (wanted["memory"] or {}).get("agentID", "")
-        self.states[pod_uid] = PodState("Bound", wanted["sessionUID"], wanted["epoch"], memory_agent_id=memory)
+        joined = self.states[pod_uid].job_epoch if pod_uid in self.states else 0
+        self.states[pod_uid] = PodState(
+            "Bound", wanted["sessionUID"], wanted["epoch"], job_epoch=joined, memory_agent_id=memory
+        )
 
 
 class Recorder:
@@ -148,12 +153,24 @@ class Recorder:
         self.events.append(event)
 
 
+class Users:
+    """Where users are remembered: answers by user; `asked` keeps who was asked for."""
+
+    def __init__(self) -> None:
+        self.answers: dict[str, Memory] = {}
+        self.asked: list[str] = []
+
+    def of(self, agent: VoiceAgent, user: str, session: Key) -> Memory | None:
+        self.asked.append(user)
+        return self.answers.get(user)
+
+
 class World:
     """A session reconciler with everything it talks to; the VoiceAgent and one session exist."""
 
     def __init__(self) -> None:
         self.kube, self.rooms, self.control, self.recorder = Kube(), Rooms(), Control(), Recorder()
-        self.cache, self.hints = Cache(), Hints()
+        self.cache, self.hints, self.memories = Cache(), Hints(), Users()
         self.now = T0 + 1
         executor = Executor(
             self.kube, self.rooms, self.control, self.cache, Addresses("ws://livekit:7880", "http://letta:8283", "pw")
@@ -182,6 +199,12 @@ class World:
         pod = self.pod()
         self.cache.upsert(Kind.POD, self.kube.put("pods", {**pod, "status": {**pod["status"], **status}}))
 
-    def change_agent(self, **status: Any) -> None:
+    def change_agent(self, spec: Object | None = None, **status: Any) -> None:
         found = self.kube.objects["voiceagents", AGENT]
-        self.cache.upsert(Kind.AGENT, self.kube.put("voiceagents", {**found, "status": status}))
+        changed = {**found, "spec": spec or found["spec"], "status": status}
+        self.cache.upsert(Kind.AGENT, self.kube.put("voiceagents", changed))
+
+    def change_spec(self, **spec: Any) -> None:
+        found = self.session()
+        changed = {**found, "spec": {**found["spec"], **spec}}
+        self.cache.upsert(Kind.SESSION, self.kube.put("voicesessions", changed))

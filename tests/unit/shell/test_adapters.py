@@ -163,16 +163,22 @@ def test_the_pods_own_words_become_values() -> None:
             "state": "Bound",
             "sessionUID": "s",
             "epoch": 1,
-            "job": {"state": "Joined", "participantSID": "PA_1", "restarts": 2},
+            "job": {"state": "Joined", "participantSID": "PA_1", "restarts": 2, "epoch": 3},
+            "activeAt": 7.5,
+            "health": {"state": "Deaf", "message": "no turn in 60 s of speech", "remedies": 1},
             "lastHumanLeft": {"identity": "alice", "reason": "CLIENT_INITIATED", "at": 5.5},
             "memory": {"agentID": "agent-1", "state": "Unavailable", "message": "Letta does not answer"},
             "trouble": "",
         }
     )
-    assert (state.participant_sid, state.job_restarts) == ("PA_1", 2)
+    assert (state.participant_sid, state.job_restarts, state.job_epoch) == ("PA_1", 2, 3)
+    assert (state.active_at, state.health, state.health_message) == (7.5, "Deaf", "no turn in 60 s of speech")
     assert (state.left_identity, state.left_reason, state.left_at) == ("alice", "CLIENT_INITIATED", 5.5)
     assert state.memory_trouble == "Letta does not answer"
-    assert to_pod_state({"state": "Unbound", "lastHumanLeft": None, "memory": None}).left_identity == ""
+    unbound = to_pod_state(
+        {"state": "Unbound", "lastHumanLeft": None, "memory": None, "activeAt": None, "health": None}
+    )
+    assert (unbound.left_identity, unbound.active_at, unbound.health, unbound.job_epoch) == ("", None, "", 0)
 
 
 @pytest.mark.parametrize(

@@ -44,7 +44,7 @@ async def test_doing_it_again_writes_nothing() -> None:
 
 async def test_a_pod_that_answers_is_told_its_session() -> None:
     world = World()
-    world.change_agent(letta={"agentID": "agent-letta"})
+    world.change_agent({"memory": {"letta": {}}, "limits": {"idleSeconds": 60}}, letta={"agentID": "agent-letta"})
     await world.reconcile()
     world.change_pod(phase="Running", podIP="10.0.0.1")
     world.control.states[world.pod()["metadata"]["uid"]] = bound(state="Unbound", session_uid="", participant_sid="")
@@ -56,8 +56,10 @@ async def test_a_pod_that_answers_is_told_its_session() -> None:
         "room": {"name": ROOM, "url": "ws://livekit:7880"},
         "token": f"token for {IDENTITY} in {ROOM}",
         "identity": IDENTITY,
-        "memory": {"baseURL": "http://letta:8283", "agentID": "agent-letta", "apiKey": "pw"},
-        "capture": False,
+        "cause": "Start",
+        "memory": {"baseURL": "http://letta:8283", "agentID": "agent-letta", "apiKey": "pw", "readOnly": False},
+        "capture": True,
+        "idleSeconds": 60,
         "end": False,
     }
 

@@ -101,6 +101,12 @@ async def test_an_agents_departure_is_no_hint(client: Client, receiver: Receiver
     assert receiver.told == [(ROOM, None)]
 
 
+async def test_an_agent_that_joins_is_looked_at_at_once(client: Client, receiver: Receiver) -> None:
+    body = event(participant={"identity": "agent-66", "kind": "AGENT"})
+    assert await post(client, body, signed(body)) == (200, {"outcome": "accepted"})
+    assert receiver.told == [(ROOM, None)]
+
+
 async def test_a_replay_has_no_effect(client: Client, receiver: Receiver) -> None:
     body = event()
     await post(client, body, signed(body))
