@@ -47,6 +47,12 @@ def is_true(conditions: tuple[Condition, ...], kind: str) -> bool:
     return found is not None and found.status == "True"
 
 
+def is_false(conditions: tuple[Condition, ...], kind: str) -> bool:
+    """Whether the condition is there and False: not merely unknown."""
+    found = find(conditions, kind)
+    return found is not None and found.status == "False"
+
+
 def put(conditions: tuple[Condition, ...], new: Condition, now: float) -> tuple[Condition, ...]:
     """Set one condition; lastTransitionTime moves only when its status changes, as the API conventions ask."""
     old = find(conditions, new.type)

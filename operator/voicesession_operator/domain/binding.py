@@ -2,7 +2,8 @@
 
 from typing import Final
 
-from voicesession_operator.api.reasons import Cause
+from voicesession_operator.api.conditions import is_false
+from voicesession_operator.api.reasons import Cause, ConditionType
 from voicesession_operator.api.session import Status, VoiceSession
 from voicesession_operator.domain.actions import Tell
 from voicesession_operator.domain.children import Children, wanted_ordinal
@@ -24,16 +25,20 @@ def want_tell(session: VoiceSession, status: Status, observed: Observed, childre
         state = observed.state_of(pod)
         if pod is None or not pod.ip or state is None:
             continue
-        epoch = _epoch(session, status, pod, state)
+        epoch = _epoch(session, status, children, pod, state)
         if not _agrees(session, epoch, state, memory):
             tells.append(_tell(session, status, observed, pod, epoch, memory))
     return tuple(tells)
 
 
-def _epoch(session: VoiceSession, status: Status, pod: Pod, state: PodState) -> int:
-    """A pod that serves while its successor is made again hears only of resets: the conversation in it goes on."""
+def _epoch(session: VoiceSession, status: Status, children: Children, pod: Pod, state: PodState) -> int:
+    """A pod that serves while its successor is made again hears only of resets: the conversation in it goes on.
+
+    One that a successor put out of the room, and then was lost, is called back.
+    """
     is_newest = pod.ordinal >= wanted_ordinal(status)
-    if is_newest or is_running(status) or state.session_uid != session.uid:
+    is_called_back = children.coming is None and is_false(status.conditions, ConditionType.AGENT_JOINED)
+    if is_newest or is_called_back or is_running(status) or state.session_uid != session.uid:
         return status.agent_epoch
     return state.epoch
 

@@ -109,6 +109,16 @@ def test_who_returns_meanwhile_talks_on_when_the_new_pod_is_made_again() -> None
     assert (after.status.agent_pod, after.status.humans, verdict(after.status, "Ready")[0]) == (pod(0).name, 1, "True")
 
 
+def test_the_old_pod_is_called_back_when_its_successor_put_it_out_and_was_lost() -> None:
+    out = bound(epoch=2, job_epoch=2, participant_sid="")
+    lost = serving(new_pod(phase="Failed"), room=()).state(out)
+    counted = decide(waiting(), lost, NOW + 8).status
+    tells = [action for action in decide(waiting().stored(counted), lost, NOW + 8).actions if isinstance(action, Tell)]
+    assert [(tell.pod_uid, tell.epoch) for tell in tells] == [("pod-uid-0", 3)]
+    coming = serving(new_pod(2), room=()).state(out)
+    assert [name for name in kinds(decide(waiting().stored(counted), coming, NOW + 9)) if name == "Tell"] == []
+
+
 def test_a_new_pod_that_does_not_come_in_is_made_again() -> None:
     world = serving(new_pod(phase="Pending", ip=""))
     assert decide(waiting(), world, LATE - 0.1).proceed is False
