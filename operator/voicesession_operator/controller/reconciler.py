@@ -31,6 +31,8 @@ Object = dict[str, Any]
 ROUNDS: Final = 6
 """A decision to store, room and pod, then the pod's orders, then a look at the result; two to spare."""
 JITTER: Final = 0.2
+SLACK_SECONDS: Final = 0.002
+"""A deadline that is met a little early costs another look, since its time has not come."""
 
 
 @dataclass(frozen=True)
@@ -95,7 +97,8 @@ class SessionReconciler:
         session = VoiceSession.parse(raw, agent.spec if agent else None)
         observed = await self._observe(session, agent, ())
         for _ in range(ROUNDS):
-            planned = plan(session, observed, self._clock(), self._policy)
+            now = self._clock()
+            planned = plan(session, observed, now, self._policy)
             if planned.proceed:
                 stored = await self._store(raw, session, planned)
                 if isinstance(stored, NotWritten):
@@ -112,7 +115,7 @@ class SessionReconciler:
         stored = await self._store(raw, session, planned)
         if isinstance(stored, NotWritten):
             return stored.again
-        return 0.0 if planned.actions else self._again(planned)
+        return 0.0 if planned.actions else self._again(planned, now)
 
     async def _agent(self, key: Key) -> VoiceAgent | None:
         """From the cache; asked for where it is not there yet, since sessions and agents are watched separately."""
@@ -160,11 +163,16 @@ class SessionReconciler:
                 await self._outside.recorder.record(Kind.SESSION, stored, event)
         return stored
 
-    def _again(self, planned: Plan) -> float | None:
-        """Polls are spread, so that sessions that began together do not poll together; deadlines are kept."""
+    def _again(self, planned: Plan, now: float) -> float | None:
+        """Polls are spread, so that sessions that began together do not poll together; deadlines are kept.
+
+        They count from the plan, made at `now`: the status write since then has taken some 10 ms.
+        """
         wait = planned.requeue_after
-        if wait is None or wait < self._policy.poll_seconds:
-            return wait
+        if wait is None:
+            return None
+        if wait < self._policy.poll_seconds:
+            return max(wait - max(self._clock() - now - SLACK_SECONDS, 0.0), 0.0)
         return wait * random.uniform(1 - JITTER, 1 + JITTER)  # noqa: S311 - spreads load, guards nothing
 
 

@@ -122,3 +122,15 @@ async def test_a_users_own_memory_is_told_when_it_is_known() -> None:
     assert [(told["memory"] or {}).get("agentID") for told in world.control.told] == [None, "agent-alice"]
     assert world.session()["status"]["agent"]["memoryAgentID"] == "agent-alice"
     assert set(world.memories.asked) == {"alice"}
+
+
+async def test_a_deadline_counts_from_the_decision_not_from_the_write(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = await visited(graceSeconds=3)
+    write = world.kube.patch_status
+
+    async def slowly(*arguments: object) -> dict[str, object]:
+        world.now += 0.5
+        return await write(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(world.kube, "patch_status", slowly)
+    assert await world.reconcile() == pytest.approx(2.502)
