@@ -11,6 +11,7 @@ Message = dict[str, Any]
 FACT: Final = re.compile(r"\bmy ([a-z ]{2,40}?) (?:is|are) ([a-z0-9' -]{1,60})", re.IGNORECASE)
 REMEMBER: Final = re.compile(r"\bremember(?:ed)?\b", re.IGNORECASE)
 """Speech recognition hears the one for the other at times."""
+USE_TOOL: Final = re.compile(r"\buse the ([a-z_ ]{2,40}?)(?: tool)?[.!]?$", re.IGNORECASE)
 WHAT_IS_MY: Final = re.compile(r"what(?:'s| is| are) my ([a-z ]+)", re.IGNORECASE)
 ABOUT: Final = re.compile(r"do you know about (.+?)[?.!]*$", re.IGNORECASE)
 LONG_STORY: Final = " ".join(f"This is sentence number {n} of a long story." for n in range(1, 13))
@@ -55,6 +56,8 @@ def _decide(messages: Sequence[Message], tools: dict[str, dict[str, Any]]) -> Re
         return Say(_after_tool(messages, heard))
     if REMEMBER.search(heard) and (fact := FACT.search(heard)):
         return _remember(fact, tools)
+    if (wanted := USE_TOOL.search(heard)) and (name := _tool_named(wanted[1], tools)):
+        return Call(name, {})
     if asked := WHAT_IS_MY.search(heard):
         return Say(_recall(asked[1].strip().lower(), messages))
     if about := ABOUT.search(heard):
@@ -67,6 +70,8 @@ def _remember(fact: re.Match[str], tools: dict[str, dict[str, Any]]) -> Reply:
     """Write into memory where a tool can, else only promise it: the conversation itself keeps it."""
     key, value = _pair(fact)
     sentence = f"The user's {key} is {value}."
+    if "remember" in tools:
+        return Call("remember", _known(tools["remember"], {"fact": sentence}))
     if "memory_insert" in tools:
         given = {"label": "human", "new_string": sentence, "new_str": sentence, "insert_line": -1}
         return Call("memory_insert", _known(tools["memory_insert"], given))
@@ -74,6 +79,13 @@ def _remember(fact: re.Match[str], tools: dict[str, dict[str, Any]]) -> Reply:
         given = {"label": "human", "content": sentence}
         return Call("core_memory_append", _known(tools["core_memory_append"], given))
     return Say(f"Okay, I will remember that your {key} is {value}.")
+
+
+def _tool_named(spoken: str, tools: dict[str, dict[str, Any]]) -> str:
+    """The tool that is called so, as somebody would say its name; nothing when there is none."""
+    names = {name.replace("_", " "): name for name in tools}
+    said = spoken.replace("_", " ").lower()
+    return names.get(said) or names.get(f"{said} tool", "")
 
 
 def _after_tool(messages: Sequence[Message], heard: str) -> str:

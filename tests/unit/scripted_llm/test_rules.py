@@ -86,3 +86,27 @@ def test_speaks_through_send_message_and_reads_wrapped_input() -> None:
     wrapped = user(json.dumps({"type": "user_message", "message": "Can you hear me?"}))
     reply = decide([wrapped], [tool("send_message", "message", "thinking")])
     assert reply == Call("send_message", {"message": "Yes, I can hear you.", "thinking": "scripted"})
+
+
+def test_what_is_to_be_remembered_goes_to_the_tool_that_can() -> None:
+    asked = [SYSTEM, user("Remember that my favorite color is blue.")]
+    called = Call("remember", {"fact": "The user's favorite color is blue."})
+    assert decide(asked, [tool("remember", "fact")]) == called
+    done = [*asked, {"role": "assistant", "content": None}, {"role": "tool", "content": "Remembered."}]
+    assert decide(done, [tool("remember", "fact")]) == Say("Okay, I will remember that your favorite color is blue.")
+    failed = [*done[:-1], {"role": "tool", "content": "Error: not remembered, memory does not answer."}]
+    assert decide(failed, [tool("remember", "fact")]) == Say("I could not save that to memory.")
+
+
+def test_what_nobody_asked_to_remember_stays_in_the_conversation() -> None:
+    told = user("My code word is walrus.")
+    asked = user("What is my code word?")
+    assert decide([SYSTEM, told], [tool("remember", "fact")]) == Say("You said: My code word is walrus.")
+    assert decide([SYSTEM, told, asked], [tool("remember", "fact")]) == Say("Your code word is walrus.")
+    assert decide([SYSTEM, asked], [tool("remember", "fact")]) == Say("I do not know your code word yet.")
+
+
+@pytest.mark.parametrize("heard", ["Please use the slow lookup tool.", "Use the slow lookup"])
+def test_a_tool_is_used_by_its_name(heard: str) -> None:
+    assert decide([user(heard)], [tool("slow_lookup")]) == Call("slow_lookup", {})
+    assert decide([user(heard)], [tool("other")]) == Say(f"You said: {heard}")
