@@ -23,6 +23,6 @@ def main() -> None:
 
     from voicesession_agent.pod import Pod  # noqa: PLC0415 - imports aiohttp while the fork server works
 
-    code = asyncio.run(Pod(settings, jobs.LiveKitJobs(modules)).run())
+    code = asyncio.run(Pod(settings, jobs.LiveKitJobs(modules, settings.livekit_url)).run())
     sys.stdout.flush()
     os._exit(code)  # threads of livekit-agents that wait for dead processes must not hold the pod

@@ -1,20 +1,22 @@
 """The built-in assistant: hears, thinks and speaks with the VoiceAgent's providers, and remembers."""
 
-import asyncio
 import logging
 from typing import Any, Final
 
 import aiohttp
-from livekit import rtc
 from livekit.agents import Agent, AgentSession, ConversationItemAddedEvent, JobContext, JobProcess, inference, llm
 from livekit.agents.voice.generation import update_instructions
 from livekit.agents.voice.room_io import RoomOptions
 
+from voicesession_agent.idle import IdleMonitor
 from voicesession_agent.link import JobFacts, JobLink
-from voicesession_agent.people import is_human
+from voicesession_agent.listener import Listener
+from voicesession_agent.presence import Presence
 from voicesession_agent.prompt import render
+from voicesession_agent.remember_tool import remember_tool
 from voicesession_agent.settings import AgentSpec, Settings
 from voicesession_agent.speech import factories
+from voicesession_agent.ties import Ties
 from voicesession_agent.turns import TurnTaker
 
 MIN_SILENCE_SECONDS: Final = 0.25
@@ -37,19 +39,28 @@ def prewarm(proc: JobProcess, spec: AgentSpec) -> None:
     proc.userdata[MODELS] = models
 
 
-async def run(ctx: JobContext, link: JobLink) -> None:
+async def run(ctx: JobContext, ties: Ties) -> None:
     """Join, talk to one human at a time, and end with the room."""
     spec = Settings.load().agent
-    facts = await link.job()
+    facts = await ties.link.job()
     session = make_session(ctx.proc.userdata[MODELS], spec)
-    turns = TurnTaker(link)
+    turns = TurnTaker(ties.link)
     session.on("conversation_item_added", lambda event: _remember(turns, event))
     ctx.add_shutdown_callback(turns.close)
+    ties.departures.after_closing(turns.close)
     await ctx.connect()
-    assistant = Assistant(spec, link, facts)
-    await session.start(assistant, room=ctx.room, room_options=RoomOptions(close_on_disconnect=False))
-    listener = Listener(ctx.room, session, link, spec.greeting, set(facts.greeted))
-    ctx.add_shutdown_callback(listener.close)
+    idle = IdleMonitor(lambda: _ask(session, spec.idle_prompt), facts.idle_seconds if spec.idle_prompt else 0.0)
+    await session.start(
+        Assistant(spec, ties.link, facts, idle), room=ctx.room, room_options=RoomOptions(close_on_disconnect=False)
+    )
+    welcome = Welcome(session, ties.presence, spec.greeting, set(facts.greeted))
+    listener = Listener(ctx.room, session, welcome, idle.there)
+    for step in (idle.close, listener.close):
+        ctx.add_shutdown_callback(step)
+        ties.departures.before_closing(step)
+    session.on("user_state_changed", lambda event: _tell_activity(ties.presence, event.new_state))
+    idle.watch(session)
+    ties.signs.attend(session, lambda: listener.linked)
     listener.start()
 
 
@@ -69,13 +80,19 @@ def make_session(models: dict[str, Any], spec: AgentSpec) -> "AgentSession[None]
 
 
 class Assistant(Agent):
-    """Instructions plus memory; asks the supervisor (never memory itself) for fresh blocks before each answer."""
+    """Instructions plus memory; asks the supervisor (never memory itself) for fresh blocks before each answer.
 
-    def __init__(self, spec: AgentSpec, link: JobLink, facts: JobFacts) -> None:
-        super().__init__(instructions=render(spec.instructions, facts.blocks))
-        self._own_words = spec.instructions
+    The supervisor answers from its cache, so that memory never makes an answer wait.
+    """
+
+    def __init__(self, spec: AgentSpec, link: JobLink, facts: JobFacts, idle: IdleMonitor) -> None:
+        super().__init__(
+            instructions=render(spec.instructions, facts.blocks), tools=[remember_tool(link)] if facts.remembers else []
+        )
+        self._spec = spec
         self._link = link
-        self._memory_hash = facts.memory_hash
+        self._facts = facts
+        self._idle = idle
 
     async def on_user_turn_completed(self, turn_ctx: llm.ChatContext, new_message: llm.ChatMessage) -> None:
         try:
@@ -83,64 +100,42 @@ class Assistant(Agent):
         except (aiohttp.ClientError, TimeoutError):
             log.warning("the supervisor does not answer", extra={"event": "stale_memory"})
             return
-        if facts.memory_hash == self._memory_hash:
-            return
-        self._memory_hash = facts.memory_hash
-        text = render(self._own_words, facts.blocks)
-        await self.update_instructions(text)
-        update_instructions(turn_ctx, instructions=text, add_if_missing=True)
+        before, self._facts = self._facts, facts
+        if self._spec.idle_prompt:
+            self._idle.set_seconds(facts.idle_seconds)
+        if facts.remembers != before.remembers:
+            await self.update_tools([remember_tool(self._link)] if facts.remembers else [])
+        if facts.memory_hash != before.memory_hash:
+            text = render(self._spec.instructions, facts.blocks)
+            await self.update_instructions(text)
+            update_instructions(turn_ctx, instructions=text, add_if_missing=True)
 
 
-class Listener:
-    """Links the session to the human who is there: it hears one person only, and not the next by itself."""
+class Welcome:
+    """Greets each human once; a job that takes over in mid-call is told whom the last one had greeted."""
 
-    def __init__(
-        self, room: rtc.Room, session: "AgentSession[None]", link: JobLink, greeting: str, greeted: set[str]
-    ) -> None:
-        self._room = room
+    def __init__(self, session: "AgentSession[None]", presence: Presence, greeting: str, greeted: set[str]) -> None:
         self._session = session
-        self._link = link
+        self._presence = presence
         self._greeting = greeting
         self._greeted = greeted
-        self._linked = ""
-        self._tasks: set[asyncio.Task[None]] = set()
 
-    def start(self) -> None:
-        self._room.on("participant_connected", lambda _: self._choose())
-        self._room.on("participant_disconnected", lambda _: self._choose())
-        self._room.on("participant_attributes_changed", lambda *_: self._choose())
-        self._choose()
-
-    async def close(self) -> None:
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-
-    def _choose(self) -> None:
-        """Keep to the linked human while she is there, else turn to whoever came first."""
-        present = [p.identity for p in self._room.remote_participants.values() if is_human(p)]
-        if not present:
-            self._linked = ""
-        if self._linked in present or not present:
+    def __call__(self, identity: str) -> None:
+        if not self._greeting or identity in self._greeted:
             return
-        self._linked = present[0]
-        self._session.room_io.set_participant(self._linked)
-        if self._greeting and self._linked not in self._greeted:
-            self._greeted.add(self._linked)
-            self._greet(self._linked)
-
-    def _greet(self, identity: str) -> None:
+        self._greeted.add(identity)
         self._session.say(self._greeting)
-        told = asyncio.create_task(self._tell_greeted(identity))
-        self._tasks.add(told)
-        told.add_done_callback(self._tasks.discard)
+        self._presence.report("greeted", identity=identity)
 
-    async def _tell_greeted(self, identity: str) -> None:
-        """So that a job that takes over mid-call does not greet her again."""
-        try:
-            await self._link.report("greeted", identity=identity)
-        except (aiohttp.ClientError, TimeoutError):
-            log.warning("a report was lost", extra={"event": "report_lost"})
+
+def _ask(session: "AgentSession[None]", prompt: str) -> None:
+    session.say(prompt)
+
+
+def _tell_activity(presence: Presence, state: str) -> None:
+    """Voice detection hears her a little sooner than LiveKit lists her among the active speakers."""
+    if state == "speaking":
+        presence.report("active")
 
 
 def _remember(turns: TurnTaker, event: ConversationItemAddedEvent) -> None:

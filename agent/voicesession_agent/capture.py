@@ -6,7 +6,7 @@ from collections.abc import Callable
 from enum import StrEnum
 from typing import Final
 
-from voicesession_agent.memory import MemoryBackend, Turn, UnavailableError
+from voicesession_agent.memory import MemoryBackend, RejectedError, Turn, UncertainError
 
 LIMIT: Final = 256
 """Turns kept while memory is away: more than an hour of talk."""
@@ -16,18 +16,25 @@ class Lost(StrEnum):
     """Why a turn never reached memory: also the bounded label values of the metric."""
 
     OVERFLOW = "overflow"
-    UNCERTAIN = "uncertain"
     REJECTED = "rejected"
+    STOPPED = "stopped"
 
 
 class TurnQueue:
-    """A FIFO of at most `limit` turns that drops its oldest; `lost` hears of every drop."""
+    """A FIFO of at most `limit` turns that drops its oldest. Each is sent until memory has acknowledged it.
 
-    def __init__(self, lost: Callable[[Lost], None], limit: int = LIMIT) -> None:
+    `lost` hears of every drop, `repeated` of every turn sent again that memory may have stored already.
+    """
+
+    def __init__(self, lost: Callable[[Lost], None], repeated: Callable[[], None], limit: int = LIMIT) -> None:
         self._turns: deque[Turn] = deque()
         self._limit = limit
-        self._lost = lost
+        self._tell_lost = lost
+        self._tell_repeated = repeated
+        self._uncertain: Turn | None = None
         self._some = asyncio.Event()
+        self.lost = 0
+        self.repeated = 0
 
     def __len__(self) -> int:
         return len(self._turns)
@@ -35,7 +42,7 @@ class TurnQueue:
     def put(self, turn: Turn) -> None:
         if len(self._turns) >= self._limit:
             self._turns.popleft()
-            self._lost(Lost.OVERFLOW)
+            self._lose(Lost.OVERFLOW)
         self._turns.append(turn)
         self._some.set()
 
@@ -44,19 +51,31 @@ class TurnQueue:
         await self._some.wait()
 
     async def send_oldest(self, backend: MemoryBackend) -> None:
-        """Send the oldest turn; it stays queued only when UnavailableError is raised, for then nothing was stored."""
+        """Send the oldest turn. It stays queued when MemoryBackendError is raised, unless that is a RejectedError."""
         turn = self._turns[0]
+        if self._uncertain is turn:
+            self.repeated += 1
+            self._tell_repeated()
         try:
             await backend.capture(turn)
-        except UnavailableError:
-            raise
-        except Exception:
+        except RejectedError:
             self._drop(turn)
+            self._lose(Lost.REJECTED)
+            raise
+        except UncertainError:
+            self._uncertain = turn
             raise
         self._drop(turn)
 
-    def lose(self, why: Lost) -> None:
-        self._lost(why)
+    def give_up(self) -> None:
+        """Count what is left as lost: this process ends."""
+        while self._turns:
+            self._turns.popleft()
+            self._lose(Lost.STOPPED)
+
+    def _lose(self, why: Lost) -> None:
+        self.lost += 1
+        self._tell_lost(why)
 
     def _drop(self, turn: Turn) -> None:
         """Remove `turn` unless an overflow has already done so while it was being sent."""

@@ -1,5 +1,6 @@
 """Inside a job process: load the models once, run one conversation, whoever wrote it, keep the supervisor told."""
 
+import asyncio
 import logging
 from collections.abc import Callable, Coroutine
 from typing import Any, Final
@@ -8,11 +9,15 @@ from weakref import WeakKeyDictionary
 from livekit.agents import JobContext, JobProcess
 
 from voicesession_agent import entrypoints
+from voicesession_agent.departure import Departures
+from voicesession_agent.jobs import launch_of
 from voicesession_agent.link import JobLink, report_now
 from voicesession_agent.presence import Presence
 from voicesession_agent.settings import Settings
+from voicesession_agent.ties import Ties
+from voicesession_agent.vital_signs import VitalSigns
 
-Run = Callable[[JobContext, JobLink], Coroutine[Any, Any, None]]
+Run = Callable[[JobContext, Ties], Coroutine[Any, Any, None]]
 
 _runs: Final[WeakKeyDictionary[JobProcess, Run]] = WeakKeyDictionary()
 """What each prepared process will run; kept out of `userdata`, which belongs to the agent's author."""
@@ -45,10 +50,21 @@ def _prepare(proc: JobProcess, settings: Settings) -> Run:
 
 async def entrypoint(ctx: JobContext) -> None:
     """One job: join with the operator's token and stay until put out, told to leave, or done."""
-    link = JobLink(Settings.load().job_socket)
-    presence = Presence(ctx.room, link, (await link.job()).launch, ctx.shutdown)
-    ctx.add_shutdown_callback(presence.close)
-    await presence.during(_runs[ctx.proc](ctx, link))
+    link = JobLink(Settings.load().job_socket, launch_of(ctx.job.id))
+    presence = Presence(ctx.room, link)
+    signs = VitalSigns(ctx.room, link, lambda: ctx._primary_agent_session)
+    departures = Departures(ctx, link, presence)
+    beating = asyncio.create_task(signs.run())
+
+    async def close() -> None:
+        beating.cancel()
+        await asyncio.gather(beating, return_exceptions=True)
+        await departures.close()
+        await presence.close()
+        await link.close()
+
+    ctx.add_shutdown_callback(close)
+    await departures.during(_runs[ctx.proc](ctx, Ties(link, presence, signs, departures)))
 
 
 def _told(error: Exception) -> str:

@@ -6,6 +6,8 @@ import logging
 import math
 import multiprocessing
 from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
 from multiprocessing import forkserver
 from typing import Any, Final, Protocol
 
@@ -14,25 +16,58 @@ from voicesession_agent.settings import AgentSpec
 PREPARE_SECONDS: Final = 120.0
 """Loading models takes 1 s on a free core and many times that on a crowded node."""
 CLOSE_SECONDS: Final = 2.0
-POLL_SECONDS: Final = 0.05
 EMBEDDED: Final = ("moonshine", "pico")
 log = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True)
+class Order:
+    """What one job needs to join; `launch` is its number among the pod's jobs, and it learns it with the order."""
+
+    launch: int
+    room: str
+    url: str
+    token: str = field(repr=False)
+    identity: str = ""
+
+
+class Job(Protocol):
+    """One job and its process."""
+
+    @property
+    def pid(self) -> int: ...
+
+    async def ended(self) -> None:
+        """Return once the process is gone."""
+
+    def kill(self) -> None:
+        """SIGKILL: it works on a stopped process too. Nothing happens to one that is gone."""
+
+
 class JobServer(Protocol):
-    """One job at a time, each in a fresh process."""
+    """Starts jobs, each in a fresh process; an old one may still be on its way out when the next one starts."""
 
     async def run(self) -> None:
         """Keep one process prepared until closed."""
 
-    async def launch(self, room: str, url: str, token: str) -> None:
-        """Start a job in `room`; returns when a process has taken it. Raise when none could."""
+    async def launch(self, order: Order) -> Job:
+        """Start a job; returns when a process has taken it. Raise when none could."""
 
-    async def ended(self) -> None:
-        """Return once no job runs."""
+    def prepare_next(self) -> None:
+        """Prepare a process for the next job: after a launch this waits to be asked, so as not to slow the join."""
 
     async def close(self) -> None:
         """End the jobs and the processes within a few seconds."""
+
+
+def job_id(launch: int) -> str:
+    """livekit-agents' id of a job, the one thing of an order that reaches its process and no agent's author reads."""
+    return f"job-{launch}"
+
+
+def launch_of(job: str) -> int:
+    """Raise ValueError when `job` is not an id of this pod."""
+    return int(job.removeprefix("job-"))
 
 
 def preload_modules(agent: AgentSpec) -> list[str]:
@@ -59,10 +94,12 @@ def start_forkserver(modules: Sequence[str]) -> None:
 
 
 class LiveKitJobs:
-    """JobServer over `AgentServer(unregistered)` and `simulate_job` of livekit-agents 1.8.9."""
+    """JobServer over `AgentServer(unregistered)` and its pool of processes, of livekit-agents 1.8.9."""
 
-    def __init__(self, modules: Sequence[str]) -> None:
+    def __init__(self, modules: Sequence[str], url: str) -> None:
+        """`url` is the LiveKit server of orders that name none."""
         self._modules = list(modules)
+        self._url = url
         self._server: Any = None
         self._imported = asyncio.Event()
 
@@ -92,17 +129,39 @@ class LiveKitJobs:
         server.rtc_session(job.entrypoint)
         return server
 
-    async def launch(self, room: str, url: str, token: str) -> None:
-        from livekit.protocol import models  # noqa: PLC0415 - as above
-
+    async def launch(self, order: Order) -> Job:
         await self._imported.wait()
-        if url:
-            self._server._ws_url = url  # the room may live elsewhere than LIVEKIT_URL says; there is no public setter
-        await self._server.simulate_job(room, room_info=models.Room(name=room), token=token)
+        self._pool.set_target_idle_processes(0)
+        info = self._info(order)
+        await self._pool.launch_job(info)
+        for process in self._pool.processes:
+            if process.running_job is info:
+                return LiveKitJob(process)
+        raise RuntimeError("the job's process is gone already")
 
-    async def ended(self) -> None:
-        while self._server.active_jobs:  # noqa: ASYNC110 - livekit-agents has no public event for it
-            await asyncio.sleep(POLL_SECONDS)
+    def prepare_next(self) -> None:
+        if self._imported.is_set():
+            self._pool.set_target_idle_processes(1)
+
+    def _info(self, order: Order) -> Any:
+        """As `AgentServer.simulate_job` makes it, but with an id by which the process can be found."""
+        from livekit.agents.job import JobAcceptArguments, RunningJobInfo  # noqa: PLC0415 - as above
+        from livekit.protocol import agent, models  # noqa: PLC0415 - as above
+
+        room = models.Room(name=order.room)
+        return RunningJobInfo(
+            worker_id=self._server.id,
+            accept_arguments=JobAcceptArguments(identity=order.identity, name="", metadata=""),
+            job=agent.Job(id=job_id(order.launch), room=room, type=agent.JobType.JT_ROOM),
+            url=order.url or self._url,
+            token=order.token,
+            fake_job=False,
+        )
+
+    @property
+    def _pool(self) -> Any:
+        """There is no public way to the process of a job."""
+        return self._server._proc_pool
 
     async def close(self) -> None:
         if self._server is None:
@@ -111,6 +170,26 @@ class LiveKitJobs:
             await asyncio.wait_for(self._server.aclose(), CLOSE_SECONDS)
         except TimeoutError:
             log.warning("jobs did not end in time", extra={"event": "close_timeout", "limit": CLOSE_SECONDS})
+
+
+class LiveKitJob:
+    """Job over the pool's executor of one process."""
+
+    def __init__(self, process: Any) -> None:
+        self._process = process
+
+    @property
+    def pid(self) -> int:
+        return int(self._process.pid)
+
+    async def ended(self) -> None:
+        await self._process.join()
+
+    def kill(self) -> None:
+        """Not by the executor's own `kill`, which first waits half a second for a dump of its stacks."""
+        self._process._kill_sent = True
+        with suppress(ValueError):  # already joined and closed
+            self._process._proc.kill()
 
 
 def _no_load() -> float:

@@ -16,10 +16,10 @@ from voicesession_agent.backchannel import Backchannel
 from voicesession_agent.capture import Lost
 from voicesession_agent.control import ControlPort
 from voicesession_agent.jobs import JobServer
-from voicesession_agent.memory import LettaMemory
+from voicesession_agent.letta import LettaMemory
 from voicesession_agent.recollection import Recollection
 from voicesession_agent.settings import Settings
-from voicesession_agent.state import JobPhase, MemoryPhase, PodState
+from voicesession_agent.state import CaptureStatus, JobPhase, MemoryPhase, PodState
 from voicesession_agent.supervisor import GaveUpError, Supervisor
 from voicesession_agent.telemetry import Metrics, configure_logging, process_started_at
 
@@ -44,8 +44,8 @@ class Pod:
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, self._stop.set)
         async with aiohttp.ClientSession() as http:
-            recollection = Recollection(lambda address: LettaMemory(address, http), self._lost)
-            supervisor = Supervisor(self._state, self._jobs, self._metrics, recollection.told, time.time)
+            recollection = Recollection(lambda address: LettaMemory(address, http), self._lost, self._repeated)
+            supervisor = Supervisor(self._state, self._jobs, self._metrics, recollection, time.time)
             self._watch(recollection)
             sites = await self._serve(supervisor, recollection)
             code = await self._work(supervisor, recollection)
@@ -88,12 +88,19 @@ class Pod:
             memory_ok=lambda: recollection.status.phase in ok,
             humans=lambda: len(self._state.humans),
             joined=lambda: self._state.job is JobPhase.JOINED,
+            ailment=lambda: None if self._state.diagnosis is None else self._state.diagnosis.ailment,
         )
         self._state.memory_status = lambda: recollection.status
+        turns = recollection.turns
+        self._state.capture_status = lambda: CaptureStatus(len(turns), turns.lost, turns.repeated)
 
     def _lost(self, why: Lost) -> None:
         self._metrics.turns_lost.labels(why.value).inc()
         log.warning("a turn was lost", extra={"event": "turn_lost", "reason": why.value})
+
+    def _repeated(self) -> None:
+        self._metrics.turns_repeated.inc()
+        log.warning("a turn is sent again", extra={"event": "turn_repeated"})
 
 
 async def _started(app: web.Application) -> web.AppRunner:
@@ -112,6 +119,6 @@ async def _cancelled(tasks: list[asyncio.Task[object]]) -> None:
 def _explain(part: asyncio.Task[None]) -> None:
     error = part.exception()
     if isinstance(error, GaveUpError):
-        log.error("jobs keep dying; the pod must be replaced", extra={"event": "gave_up"})
+        log.error("no job of this pod works; it must be replaced", extra={"event": "gave_up"})
     else:
         log.error("a part of the supervisor ended", exc_info=error, extra={"event": "part_ended"})

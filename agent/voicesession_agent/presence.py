@@ -2,10 +2,8 @@
 
 import asyncio
 import logging
-import os
-import threading
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Sequence
 from typing import Any, Final
 
 import aiohttp
@@ -14,86 +12,74 @@ from livekit import rtc
 from voicesession_agent.link import JobLink
 from voicesession_agent.people import is_human
 
-LINGER_SECONDS: Final = 10.0
-"""What an agent's own shutdown callbacks get; closing a session in mid-speech can take a minute."""
-LEAVE_SECONDS: Final = 1.0
-"""LiveKit takes a leave within 40 ms, but the client's own wait for it sometimes never returns."""
+DELIVERY_SECONDS: Final = 1.0
 log = logging.getLogger(__name__)
 
 
 class Presence:
-    """Reports join, humans and the end of the room in order, and takes the job out of the room when told to."""
+    """Reports join, humans, their activity and the end of the room, in order."""
 
-    def __init__(self, room: rtc.Room, link: JobLink, launch: int, shutdown: Callable[[str], None]) -> None:
+    def __init__(self, room: rtc.Room, link: JobLink) -> None:
         self._room = room
         self._link = link
-        self._launch = launch
-        self._shutdown = shutdown
-        self._last: threading.Timer | None = None
         self._connect = room.connect
+        self._speaking = False
         self._reports: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
-        self._tasks: list[asyncio.Task[Any]] = []
-        self._entry: asyncio.Task[None] | None = None
+        self._sender = asyncio.create_task(self._send())
         # rtc.Room tells nobody of its first connection, and an entry point may connect it in more than one way
         room.connect = self._connected  # type: ignore[method-assign]
         room.on("participant_connected", self._somebody_came)
         room.on("participant_disconnected", self._somebody_left)
         room.on("participant_attributes_changed", lambda *_: self._humans())
-        room.on("disconnected", self._disconnected)
+        room.on("active_speakers_changed", self._speakers)
+        room.on("disconnected", self.disconnected)
 
-    async def during(self, entry: Coroutine[Any, Any, None]) -> None:
-        """Run the entry point beside the reports; raise what it raises, except when an order to leave cancelled it."""
-        self._entry = asyncio.create_task(entry)
-        self._tasks = [asyncio.create_task(self._send()), asyncio.create_task(self._obey())]
-        await asyncio.wait((self._entry,))
-        if self._entry.cancelled():
-            return
-        error = self._entry.exception()
-        if error is not None:
-            if not isinstance(error, rtc.ConnectError):
-                self._report("trouble", text=f"the agent's entry point failed: {type(error).__name__}")
-            raise error
+    def report(self, kind: str, **facts: Any) -> None:
+        self._reports.put_nowait({"kind": kind, **facts})
+
+    def disconnected(self, reason: "rtc.DisconnectReason.ValueType | None" = None) -> None:
+        self.report("gone", reason=_reason(reason))
 
     async def close(self) -> None:
-        """Deliver what is still to be reported, then part from the supervisor."""
-        self._tasks[1].cancel()
+        """Deliver what is still to be reported."""
         try:
-            await asyncio.wait_for(self._reports.join(), 1)
+            await asyncio.wait_for(self._reports.join(), DELIVERY_SECONDS)
         except TimeoutError:
             log.warning("reports were not delivered", extra={"event": "reports_lost"})
-        self._tasks[0].cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        await self._link.close()
+        self._sender.cancel()
+        await asyncio.gather(self._sender, return_exceptions=True)
 
     async def _connected(self, *args: Any, **kwargs: Any) -> None:
         try:
             await self._connect(*args, **kwargs)
         except rtc.ConnectError:
-            self._report("trouble", text="cannot join the room")
-            self._report("refused")
+            self.report("trouble", text="cannot join the room")
+            self.report("refused")
             raise
-        self._report("joined", sid=self._room.local_participant.sid)
+        self.report("joined", sid=self._room.local_participant.sid)
         self._humans()
 
-    def _somebody_came(self, _: rtc.RemoteParticipant) -> None:
+    def _somebody_came(self, participant: rtc.RemoteParticipant) -> None:
         self._humans()
+        if is_human(participant):
+            self.report("active")
 
     def _somebody_left(self, participant: rtc.RemoteParticipant) -> None:
         if is_human(participant):
             reason = _reason(participant.disconnect_reason)
-            self._report("left", identity=participant.identity, reason=reason, at=time.time())
+            self.report("left", identity=participant.identity, reason=reason, at=time.time())
         self._humans()
 
-    def _disconnected(self, reason: Any = None) -> None:
-        self._report("gone", reason=_reason(reason))
-        self._end_within(LINGER_SECONDS)
+    def _speakers(self, speakers: Sequence[rtc.Participant]) -> None:
+        """Beats tell that she is still speaking; this tells when she begins."""
+        speaking = any(isinstance(p, rtc.RemoteParticipant) and is_human(p) for p in speakers)
+        if speaking and not self._speaking:
+            self.report("active")
+        self._speaking = speaking
 
     def _humans(self) -> None:
         present = [p.identity for p in self._room.remote_participants.values() if is_human(p)]
-        self._report("humans", identities=present)
-
-    def _report(self, kind: str, **facts: Any) -> None:
-        self._reports.put_nowait({"kind": kind, "launch": self._launch, **facts})
+        self.report("humans", identities=present)
 
     async def _send(self) -> None:
         while True:
@@ -104,28 +90,6 @@ class Presence:
                 log.warning("a report was lost", extra={"event": "report_lost"})
             finally:
                 self._reports.task_done()
-
-    async def _obey(self) -> None:
-        """Leave when told to, or when the supervisor is gone: nobody would look after this job any more."""
-        try:
-            await self._link.leave_wanted()
-        except aiohttp.ClientError:
-            log.warning("the supervisor is gone", extra={"event": "orphaned"})
-        self._end_within(LINGER_SECONDS)
-        try:
-            await asyncio.wait_for(self._room.disconnect(), LEAVE_SECONDS)
-        except TimeoutError:
-            self._disconnected(rtc.DisconnectReason.CLIENT_INITIATED)
-        self._shutdown("told to leave")
-        if self._entry is not None:
-            self._entry.cancel()
-
-    def _end_within(self, seconds: float) -> None:
-        """End this process then, whatever it is stuck in; a thread, because the event loop may be what is stuck."""
-        if self._last is None:
-            self._last = threading.Timer(seconds, os._exit, (0,))
-            self._last.daemon = True
-            self._last.start()
 
 
 def _reason(number: "rtc.DisconnectReason.ValueType | None") -> str:

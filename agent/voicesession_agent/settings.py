@@ -44,6 +44,7 @@ class AgentSpec:
     display_name: str = ""
     instructions: str = DEFAULT_INSTRUCTIONS
     greeting: str = ""
+    idle_prompt: str = ""
     entrypoint: str = ""
     stt: Provider = Provider(name="moonshine")
     llm: Provider = Provider()
@@ -139,6 +140,7 @@ def _parse(spec: dict[str, Any], env: Mapping[str, str]) -> AgentSpec:
         display_name=_text(spec, "displayName", _text(spec, "name", "")),
         instructions=_text(spec, "instructions", DEFAULT_INSTRUCTIONS),
         greeting=_text(spec, "greeting", ""),
+        idle_prompt=_text(spec, "idlePrompt", ""),
         entrypoint=entrypoint,
         stt=stt,
         llm=llm,

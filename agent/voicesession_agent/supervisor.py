@@ -3,54 +3,68 @@
 import asyncio
 import logging
 from collections.abc import Callable
-from typing import Final
+from typing import Final, Protocol
 
-from voicesession_agent.jobs import JobServer
+from voicesession_agent.health.diagnosis import STUCK, Diagnosis
+from voicesession_agent.health.remedies import Remedies
+from voicesession_agent.health.stuck import BEAT_SECONDS, Pulse
+from voicesession_agent.jobs import Job, JobServer, Order
+from voicesession_agent.reset import OLD_JOB_SECONDS
 from voicesession_agent.restart import End, RestartPolicy
-from voicesession_agent.state import HumanLeft, PodState
+from voicesession_agent.retired import Retired, kill
+from voicesession_agent.state import PodState
 from voicesession_agent.telemetry import Metrics
-from voicesession_agent.wanted import MemoryAddress, Wanted
+from voicesession_agent.tenure import Over, Tenure
+from voicesession_agent.wanted import Wanted
 
-GONE_WITH_ROOM: Final = frozenset({"ROOM_DELETED", "ROOM_CLOSED", "SERVER_SHUTDOWN"})
-DUPLICATE: Final = "DUPLICATE_IDENTITY"
+LINGER_SECONDS: Final = 11.0
+"""For a job that left its room by itself: one second more than it gives itself (see departure.py)."""
+WORKS_SECONDS: Final = 5.0
+"""A job that has been in its room for so long and is not found ill works: as long as it takes to find one stuck."""
 log = logging.getLogger(__name__)
 
 
 class GaveUpError(Exception):
-    """Jobs die faster than they can be restarted: the pod must be replaced."""
+    """Another job would not help: the pod must be replaced."""
+
+
+class Memory(Protocol):
+    """What the supervisor tells the keeper of the memory."""
+
+    def told(self, wanted: Wanted) -> None: ...
+
+    def reload(self) -> None: ...
 
 
 class Supervisor:
     """Holds the state and keeps a job running while one is wanted."""
 
     def __init__(
-        self,
-        state: PodState,
-        jobs: JobServer,
-        metrics: Metrics,
-        remember: Callable[[MemoryAddress | None, bool], None],
-        clock: Callable[[], float],
+        self, state: PodState, jobs: JobServer, metrics: Metrics, memory: Memory, clock: Callable[[], float]
     ) -> None:
         self.state = state
         self._jobs = jobs
         self._metrics = metrics
-        self._remember = remember
+        self._memory = memory
         self._clock = clock
         self._restart = RestartPolicy()
-        self._end = End.DIED
-        self._gone = asyncio.Event()
-        self._changed = asyncio.Condition()
-        self._leave = asyncio.Event()
+        self._remedies = Remedies()
+        self._retired = Retired()
+        self._tenure: Tenure | None = None
+        self._changed = asyncio.Event()
+        """Only the loop of `run` waits for it, and it looks at everything anew."""
+        self._departures = asyncio.Condition()
 
     async def tell(self, wanted: Wanted) -> None:
         """Move towards the wanted state; returns at once. Raise OtherSessionError."""
         first = self.state.wanted is None
-        self.state.tell(wanted, self._clock())
+        reset = self.state.tell(wanted, self._clock())
         if first:
             log.info("bound", extra={"event": "bound", "session": wanted.session_uid, "room": wanted.room_name})
-        self._remember(wanted.memory, wanted.capture)
-        if self.state.ended:
-            self._leave.set()
+        self._memory.told(wanted)
+        if reset:
+            log.info("reset started", extra={"event": "reset_started", "epoch": wanted.epoch, "cause": wanted.cause})
+            self._memory.reload()
         await self._notify()
 
     async def prepared(self) -> None:
@@ -61,123 +75,195 @@ class Supervisor:
             log.info("prepared", extra={"event": "prepared", "at": self.state.prepared_at})
         await self._notify()
 
-    def cannot_prepare(self, text: str) -> None:
-        """Something this pod cannot mend by itself."""
-        if text != self.state.prepare_trouble:
-            log.error("cannot serve", extra={"event": "trouble", "reason": text})
-        self.state.prepare_trouble = text
-
-    def job_troubled(self, launch: int, text: str) -> None:
-        """A job could not do its work; the next one may."""
-        if launch != self.state.launches:
-            return
-        if text != self.state.job_trouble:
-            log.error("job in trouble", extra={"event": "job_trouble", "reason": text})
-        self.state.job_trouble = text
-
     def joined(self, launch: int, sid: str) -> None:
-        if launch != self.state.launches:
+        tenure = self._current(launch)
+        if tenure is None:
             return
-        self._end = End.DIED
-        self.state.job_joined(sid, self._clock())
-        log.info("joined", extra={"event": "joined", "sid": sid, "launch": launch, "at": self._clock()})
+        now = tenure.joined_at = self._clock()
+        tenure.end = End.DIED
+        reset = self.state.job_joined(sid, now)
+        log.info("joined", extra={"event": "joined", "sid": sid, "launch": launch, "at": now})
+        if reset is not None:
+            extra = {"event": "reset_complete", "epoch": reset.epoch, "cause": reset.cause, "ms": reset.milliseconds}
+            log.info("reset complete", extra=extra)
+            self._metrics.reset_seconds.observe((reset.milliseconds or 0) / 1000)
+        self._jobs.prepare_next()
 
-    def refused(self, launch: int) -> None:
-        """The job could not get into the room."""
-        if launch == self.state.launches:
-            self._end = End.REFUSED
+    def out_of_room(self, launch: int, end: End, *, left: bool) -> None:
+        """The job could not get in, or `left` again; its process may live on for a while."""
+        tenure = self._current(launch)
+        if tenure is not None:
+            tenure.end, tenure.left = end, tenure.left or left
+            self._changed.set()
 
-    def gone(self, launch: int, reason: str) -> None:
-        """The job is out of its room, for LiveKit's `reason`; its process may live on for a while."""
-        if launch != self.state.launches:
+    def beat(self, launch: int, diagnosis: Diagnosis | None) -> None:
+        """The job responds, and this is what is wrong with it."""
+        tenure = self._current(launch)
+        if tenure is None:
             return
-        if reason in GONE_WITH_ROOM:
-            self._end = End.REFUSED
-        elif reason == DUPLICATE:
-            self._end = End.SUPERSEDED
-        log.info("job left its room", extra={"event": "left", "launch": launch, "reason": reason})
-        self._gone.set()
+        if tenure.pulse is not None:
+            tenure.pulse.beat()
+        if diagnosis is not None:
+            self._found(tenure, diagnosis)
+        elif tenure.joined_at is not None and self._clock() - tenure.joined_at >= WORKS_SECONDS:
+            self.state.diagnosis = None
 
-    def humans(self, launch: int, identities: tuple[str, ...]) -> None:
-        if launch == self.state.launches:
-            self.state.humans_are(identities)
-
-    def human_left(self, launch: int, left: HumanLeft) -> None:
-        if launch == self.state.launches:
-            self.state.human_left(left)
-
-    async def leave_wanted(self) -> None:
-        """Return once the job shall leave its room."""
-        await self._leave.wait()
+    async def departure(self, launch: int) -> str:
+        """Return once this job shall go: `leave` when none follows, `reset` when another takes its place."""
+        state = self.state
+        async with self._departures:
+            await self._departures.wait_for(lambda: state.ended or not state.accepts(launch))
+        return "leave" if state.ended else "reset"
 
     async def run(self) -> None:
-        """Keep a job in the room while one is wanted. Raise GaveUpError when jobs keep dying."""
-        while True:
-            await self._until(self._job_wanted)
-            await self._one_job()
+        """Keep a job in the room while one is wanted. Raise GaveUpError when that does not help."""
+        listening = asyncio.create_task(self._listen())
+        try:
+            while True:
+                await self._until(lambda: self.state.job_wanted)
+                await self._one_job()
+                if self.state.ended:
+                    self.state.job_exited()
+                    self._retired.successor_started()
+        finally:
+            listening.cancel()
+            await asyncio.gather(listening, return_exceptions=True)
 
     async def close(self) -> None:
         """Leave the room at once and end everything."""
-        self._leave.set()
+        self.state.ended = True
+        await self._notify()
         await self._jobs.close()
+        await self._retired.close()
 
     async def _one_job(self) -> None:
-        wanted = self.state.wanted
+        """From a launch until the pod needs another job."""
+        self._tenure = tenure = Tenure(self.state.job_starts(), self._clock())
+        await self._notify()
+        job = await self._launched(tenure)
+        self._retired.successor_started()
+        over = Over.EXITED if job is None else await self._over(tenure, job)
+        self._tenure = None
+        self._jobs.prepare_next()
+        if job is not None:
+            self._see_off(tenure, job, over)
+        if over in (Over.EXITED, Over.LEFT):
+            await self._ended(tenure)
+
+    async def _launched(self, tenure: Tenure) -> Job | None:
+        """The job once a process has taken it, or None."""
+        wanted, reset = self.state.wanted, self.state.reset
         if wanted is None:
-            return
-        started, self._end = self._clock(), End.DIED
-        self._gone.clear()
-        launch = self.state.job_starts()
+            return None
         self._metrics.launches.inc()
-        log.info("job starts", extra={"event": "job_starts", "launch": launch, "epoch": wanted.epoch})
+        log.info("job starts", extra={"event": "job_starts", "launch": tenure.launch, "epoch": wanted.epoch})
+        order = Order(tenure.launch, wanted.room_name, wanted.room_url, wanted.token, wanted.identity)
+        limit = reset.remaining(tenure.started) if reset is not None and reset.open else None
         try:
-            await self._jobs.launch(wanted.room_name, wanted.room_url, wanted.token)
-            replaced = await self._ended_or_replaced(wanted.epoch)
+            job = await asyncio.wait_for(self._jobs.launch(order), limit)
+        except TimeoutError:
+            raise self._gave_up() from None
         except Exception:
-            log.exception("no process took the job", extra={"event": "launch_failed", "launch": launch})
-            replaced = False
-        if replaced:
-            return
-        self.state.job_exited()
-        lived = self._clock() - started
-        log.info("job ended", extra={"event": "job_ended", "launch": launch, "lived": round(lived, 3)})
-        if not self.state.ended:
-            await self._pause(lived, wanted.epoch)
+            log.exception("no process took the job", extra={"event": "launch_failed", "launch": tenure.launch})
+            return None
+        tenure.started = self._clock()
+        tenure.pulse = Pulse(tenure.started)
+        return job
 
-    async def _ended_or_replaced(self, epoch: int) -> bool:
-        """Wait for the job's end; answer True when a higher epoch came first (the next job then puts this one out)."""
-        ended = asyncio.create_task(self._jobs.ended())
-        gone = asyncio.create_task(self._gone.wait())
-        newer = asyncio.create_task(self._until(lambda: self._epoch() > epoch))
-        tasks = (ended, gone, newer)
+    async def _over(self, tenure: Tenure, job: Job) -> Over:
+        """Wait until the pod needs another job, and answer why."""
+        ended = asyncio.create_task(job.ended())
+        ended.add_done_callback(lambda _: self._changed.set())
         try:
-            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-            return newer.done() and not (ended.done() or gone.done())
+            while True:
+                tenure.exited = ended.done()
+                over = tenure.over(self.state.reset, self.state.dismissed, self._clock())
+                if over is not None:
+                    return over
+                await self._change(tenure.patience(self.state.reset, self._clock()))
         finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            ended.cancel()
+            await asyncio.gather(ended, return_exceptions=True)
 
-    async def _pause(self, lived: float, epoch: int) -> None:
-        delay = self._restart.after(lived=lived, end=self._end, now=self._clock())
+    def _see_off(self, tenure: Tenure, job: Job, over: Over) -> None:
+        if over is Over.LATE:
+            self.state.reset_escalates()
+            self.state.dismiss()
+            kill(tenure.launch, job, "it did not join in time")
+        elif over is Over.ILL and tenure.diagnosis is not None:
+            self._remedy(tenure.diagnosis)
+            self.state.dismiss()
+            if tenure.diagnosis is STUCK:
+                kill(tenure.launch, job, tenure.diagnosis.message)
+        elif over is Over.DISMISSED and tenure.joined_at is None:
+            kill(tenure.launch, job, "its join would put its successor out")
+        self._retired.add(tenure.launch, job, LINGER_SECONDS if over is Over.LEFT else OLD_JOB_SECONDS)
+        reset = self.state.reset
+        if reset is not None and reset.open and reset.remaining(self._clock()) <= 0:
+            raise self._gave_up()
+
+    def _remedy(self, diagnosis: Diagnosis) -> None:
+        if not self._remedies.take(self._clock()):
+            raise self._gave_up()
+        self.state.remedies += 1
+        self._metrics.remedies.labels(diagnosis.ailment.value).inc()
+
+    async def _ended(self, tenure: Tenure) -> None:
+        self.state.job_exited()
+        lived = self._clock() - tenure.started
+        log.info("job ended", extra={"event": "job_ended", "launch": tenure.launch, "lived": round(lived, 3)})
+        if self.state.ended:
+            return
+        delay = self._restart.after(lived=lived, end=tenure.end, now=self._clock())
         if delay is None:
             raise GaveUpError
         log.warning("job will be restarted", extra={"event": "job_restarts", "delay": delay})
+        epoch = self.state.wanted_epoch
         try:
-            await asyncio.wait_for(self._until(lambda: self.state.ended or self._epoch() > epoch), delay)
+            async with asyncio.timeout(delay):
+                await self._until(lambda: self.state.ended or self.state.wanted_epoch > epoch)
         except TimeoutError:
             return
 
-    def _job_wanted(self) -> bool:
-        return self.state.wanted is not None and self.state.ready
+    def _gave_up(self) -> GaveUpError:
+        self.state.reset_escalates()
+        return GaveUpError()
 
-    def _epoch(self) -> int:
-        return self.state.wanted.epoch if self.state.wanted else 0
+    async def _listen(self) -> None:
+        """Find a job stuck that sends no beat."""
+        while True:
+            await asyncio.sleep(BEAT_SECONDS)
+            tenure = self._tenure
+            if tenure is not None and tenure.pulse is not None:
+                tenure.pulse.tick(self._clock())
+                if tenure.pulse.stuck:
+                    self._found(tenure, STUCK)
+
+    def _found(self, tenure: Tenure, diagnosis: Diagnosis) -> None:
+        if tenure.diagnosis is not None or self.state.ended:
+            return
+        tenure.diagnosis = self.state.diagnosis = diagnosis
+        extra = {"event": "job_ill", "launch": tenure.launch, "state": diagnosis.ailment.value}
+        log.error("something is wrong with the job", extra=extra | {"reason": diagnosis.message})
+        self._changed.set()
+
+    def _current(self, launch: int) -> Tenure | None:
+        """The tenure of now, if that job's reports are about the present."""
+        return self._tenure if self.state.accepts(launch) else None
 
     async def _until(self, condition: Callable[[], bool]) -> None:
-        async with self._changed:
-            await self._changed.wait_for(condition)
+        while not condition():
+            await self._change(None)
+
+    async def _change(self, seconds: float | None) -> None:
+        """Wait for a change, at most so long."""
+        try:
+            await asyncio.wait_for(self._changed.wait(), seconds)
+        except TimeoutError:
+            return
+        self._changed.clear()
 
     async def _notify(self) -> None:
-        async with self._changed:
-            self._changed.notify_all()
+        self._changed.set()
+        async with self._departures:
+            self._departures.notify_all()

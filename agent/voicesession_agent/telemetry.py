@@ -8,14 +8,18 @@ import sys
 import time
 import traceback
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Final
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
+from voicesession_agent.health.vitals import Ailment
+
+RESET_BUCKETS: Final = (0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.75, 1.0, 2.0, 5.0, 10.0)
 LOGGED_FIELDS: Final = frozenset(
     (
         *("event", "session", "room", "epoch", "launch", "sid", "at", "lived", "delay", "reason", "exitcode"),
-        *("port", "limit", "job_id", "pid", "elapsed_time"),
+        *("port", "limit", "job_id", "pid", "elapsed_time", "ms", "cause", "outcome", "state", "tools", "turns"),
     )
 )
 """The only record attributes that reach a log line: a library's own extras may hold what people said."""
@@ -63,6 +67,26 @@ class Metrics:
         self.turns_lost = Counter(
             "voicesession_agent_turns_lost", "Turns that never reached memory.", ["reason"], registry=self.registry
         )
+        self.turns_repeated = Counter(
+            "voicesession_agent_turns_repeated",
+            "Turns sent to memory again for want of an answer.",
+            registry=self.registry,
+        )
+        self.remedies = Counter(
+            "voicesession_agent_remedies",
+            "New jobs for what was wrong with the old.",
+            ["state"],
+            registry=self.registry,
+        )
+        self.reset_seconds = Histogram(
+            "voicesession_agent_reset_seconds",
+            "From being told of a reset to the new job in its room.",
+            buckets=RESET_BUCKETS,
+            registry=self.registry,
+        )
+        self._ill = Gauge(
+            "voicesession_agent_ill", "1 for what is wrong with the job.", ["state"], registry=self.registry
+        )
         self._backlog = Gauge("voicesession_agent_capture_backlog", "Turns waiting for memory.", registry=self.registry)
         self._memory_ok = Gauge(
             "voicesession_agent_memory_ok", "1 while memory can be read (or none is wanted).", registry=self.registry
@@ -77,8 +101,11 @@ class Metrics:
         memory_ok: Callable[[], float],
         humans: Callable[[], float],
         joined: Callable[[], float],
+        ailment: Callable[[], Ailment | None],
     ) -> None:
         """Read these at every scrape."""
+        for known in Ailment:
+            self._ill.labels(known.value).set_function(partial(_is, ailment, known))
         self._backlog.set_function(backlog)
         self._memory_ok.set_function(memory_ok)
         self._humans.set_function(humans)
@@ -86,6 +113,10 @@ class Metrics:
 
     def render(self) -> bytes:
         return generate_latest(self.registry)
+
+
+def _is(ailment: Callable[[], Ailment | None], known: Ailment) -> float:
+    return 1.0 if ailment() is known else 0.0
 
 
 def process_started_at() -> float:

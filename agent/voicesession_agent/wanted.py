@@ -29,6 +29,12 @@ class Wanted:
     memory: MemoryAddress | None = None
     capture: bool = False
     end: bool = False
+    cause: str = ""
+    """Why this epoch exists; for logs only."""
+    read_only: bool = False
+    """Memory is read, and nothing is written to it: neither turns nor what somebody asks to be remembered."""
+    idle_seconds: float = 0.0
+    """How long nobody may speak before the operator ends the session; 0 is for ever."""
 
 
 def parse(body: bytes) -> Wanted:
@@ -51,6 +57,9 @@ def parse(body: bytes) -> Wanted:
         memory=None if memory is None else _memory(_field(raw, "memory", dict)),
         capture=_field(raw, "capture", bool, default=False),
         end=_field(raw, "end", bool, default=False),
+        cause=_text(raw, "cause", required=False),
+        read_only=False if memory is None else _field(memory, "readOnly", bool, default=False),
+        idle_seconds=_seconds(raw, "idleSeconds"),
     )
 
 
@@ -63,6 +72,13 @@ def _epoch(raw: dict[str, Any]) -> int:
     if isinstance(epoch, bool) or epoch < 0:
         raise MalformedError("epoch must be a number of 0 or more")
     return epoch
+
+
+def _seconds(raw: dict[str, Any], name: str) -> float:
+    seconds = raw.get(name) or 0
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or seconds < 0:
+        raise MalformedError(f"{name} must be a number of 0 or more")
+    return float(seconds)
 
 
 def _text(raw: dict[str, Any], name: str, *, required: bool = True) -> str:

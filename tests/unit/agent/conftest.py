@@ -1,11 +1,27 @@
-"""Modules to be found by name, as a user's own agent is."""
+"""Modules to be found by name, as a user's own agent is, and a pod to be told things."""
 
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from voicesession_agent.supervisor import GaveUpError
+
+from tests.unit.agent.pod_world import World
 
 
 @pytest.fixture
 def own_modules(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.syspath_prepend(str(tmp_path))
     return tmp_path
+
+
+@pytest.fixture
+async def world() -> AsyncIterator[World]:
+    made = World()
+    yield made
+    made.running.cancel()
+    with suppress(asyncio.CancelledError, GaveUpError):
+        await made.running
+    await made.supervisor.close()

@@ -7,8 +7,17 @@ from typing import Any
 import aiohttp
 import pytest
 from aiohttp import web
-from voicesession_agent import memory
-from voicesession_agent.memory import Block, LettaMemory, RejectedError, Turn, UnavailableError, UncertainError, digest
+from voicesession_agent import letta as letta_module
+from voicesession_agent.letta import LettaMemory
+from voicesession_agent.memory import (
+    Block,
+    ConflictError,
+    RejectedError,
+    Turn,
+    UnavailableError,
+    UncertainError,
+    digest,
+)
 from voicesession_agent.wanted import MemoryAddress
 
 
@@ -24,7 +33,7 @@ class Letta:
         if self.hangs:
             await asyncio.sleep(60)
         return web.json_response(
-            {"blocks": [{"label": "human", "value": "v", "description": None}]}, status=self.status
+            {"blocks": [{"label": "human", "value": "v", "description": None, "limit": 5000}]}, status=self.status
         )
 
 
@@ -45,7 +54,7 @@ async def test_blocks(letta: tuple[Letta, str]) -> None:
     server, url = letta
     async with aiohttp.ClientSession() as session:
         blocks = await LettaMemory(MemoryAddress(url + "/", "agent-1", "key"), session).load_blocks()
-    assert blocks == (Block("human", "v"),)
+    assert blocks == (Block("human", "v", limit=5000),)
     assert server.requests == [("GET", "/v1/agents/agent-1?include=agent.blocks", "Bearer key", None)]
 
 
@@ -59,12 +68,21 @@ async def test_capture(letta: tuple[Letta, str]) -> None:
     assert body["response_dict"] == {"content": "hi"}
 
 
+async def test_write(letta: tuple[Letta, str]) -> None:
+    server, url = letta
+    async with aiohttp.ClientSession() as session:
+        await LettaMemory(MemoryAddress(url, "agent-1"), session).write("human", "likes blue")
+    assert server.requests == [("PATCH", "/v1/agents/agent-1/core-memory/blocks/human", None, {"value": "likes blue"})]
+
+
 @pytest.mark.parametrize(
     ("status", "error"),
     [
-        (500, UnavailableError),
+        (500, UncertainError),
+        (502, UncertainError),
         (503, UnavailableError),
         (429, UnavailableError),
+        (409, ConflictError),
         (404, RejectedError),
         (401, RejectedError),
     ],
@@ -82,7 +100,7 @@ async def test_an_answer_that_does_not_come_is_uncertain(
 ) -> None:
     server, url = letta
     server.hangs = True
-    monkeypatch.setattr(memory, "CALL_SECONDS", 0.05)
+    monkeypatch.setattr(letta_module, "CALL_SECONDS", 0.05)
     async with aiohttp.ClientSession() as session:
         with pytest.raises(UncertainError):
             await LettaMemory(MemoryAddress(url, "agent-1"), session).capture(Turn("hello", "hi"))

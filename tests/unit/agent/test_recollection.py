@@ -3,17 +3,30 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
+from dataclasses import replace
 
 import pytest
 from voicesession_agent import recollection
 from voicesession_agent.capture import Lost, TurnQueue
-from voicesession_agent.memory import Block, MemoryBackendError, RejectedError, Turn, UnavailableError, UncertainError
+from voicesession_agent.memory import (
+    Block,
+    ConflictError,
+    MemoryBackendError,
+    RejectedError,
+    Turn,
+    UnavailableError,
+    UncertainError,
+)
 from voicesession_agent.recollection import Recollection
 from voicesession_agent.state import MemoryPhase
-from voicesession_agent.wanted import MemoryAddress
+from voicesession_agent.wanted import MemoryAddress, Wanted
 
 ADDRESS = MemoryAddress("http://letta", "agent-1")
 DEADLINE = 5.0
+
+
+def told(address: MemoryAddress | None = ADDRESS, capture: bool = True, read_only: bool = False) -> Wanted:
+    return Wanted("u1", 1, "vs-1", "ws://x", "t", memory=address, capture=capture, read_only=read_only)
 
 
 class FakeMemory:
@@ -22,8 +35,14 @@ class FakeMemory:
         self.blocks = (Block("human", "likes blue"),)
         self.fault: MemoryBackendError | None = None
         self.capture_fault: MemoryBackendError | None = None
+        self.write_faults: list[MemoryBackendError] = []
+        self.loads = 0
+        self.gate = asyncio.Event()
+        self.gate.set()
 
     async def load_blocks(self) -> tuple[Block, ...]:
+        self.loads += 1
+        await self.gate.wait()
         if self.fault:
             raise self.fault
         return self.blocks
@@ -34,13 +53,22 @@ class FakeMemory:
             raise fault
         self.stored.append(turn.user)
 
+    async def write(self, label: str, value: str) -> None:
+        if self.write_faults:
+            raise self.write_faults.pop()
+        self.blocks = tuple(replace(b, value=value) if b.label == label else b for b in self.blocks)
+
 
 class World:
     def __init__(self) -> None:
         self.memory = FakeMemory()
         self.lost: list[Lost] = []
-        self.recollection = Recollection(lambda _: self.memory, self.lost.append)
+        self.repeated = 0
+        self.recollection = Recollection(lambda _: self.memory, self.lost.append, self.count_repeated)
         self.running = asyncio.create_task(self.recollection.run())
+
+    def count_repeated(self) -> None:
+        self.repeated += 1
 
     def say(self, *texts: str) -> None:
         for text in texts:
@@ -54,7 +82,7 @@ class World:
 
 @pytest.fixture
 async def world(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[World]:
-    for name in ("FIRST_RETRY_SECONDS", "MAX_RETRY_SECONDS", "AFTER_CAPTURE_SECONDS"):
+    for name in ("FIRST_RETRY_SECONDS", "MAX_RETRY_SECONDS", "AFTER_CAPTURE_SECONDS", "MIN_BETWEEN_SECONDS"):
         monkeypatch.setattr(recollection, name, 0.005)
     made = World()
     yield made
@@ -65,7 +93,7 @@ async def world(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[World]:
 
 async def test_blocks_are_loaded_once_memory_is_known(world: World) -> None:
     assert world.recollection.status.phase is MemoryPhase.NONE
-    world.recollection.told(ADDRESS, True)
+    world.recollection.told(told())
     assert world.recollection.status.phase is MemoryPhase.LOADING
     await world.until(lambda: world.recollection.status.phase is MemoryPhase.OK)
     assert world.recollection.blocks == world.memory.blocks
@@ -73,21 +101,21 @@ async def test_blocks_are_loaded_once_memory_is_known(world: World) -> None:
 
 
 async def test_turns_are_captured_in_order_even_before_memory_is_known(world: World) -> None:
-    world.recollection.told(None, True)
+    world.recollection.told(told(None))
     world.say("one", "two")
-    world.recollection.told(ADDRESS, True)
+    world.recollection.told(told())
     world.say("three")
     await world.until(lambda: world.memory.stored == ["one", "two", "three"])
 
 
 async def test_nothing_is_captured_when_it_is_off(world: World) -> None:
-    world.recollection.told(ADDRESS, False)
+    world.recollection.told(told(capture=False))
     world.say("one")
     assert len(world.recollection.turns) == 0
 
 
 async def test_an_outage_keeps_turns_and_blocks_and_ends_by_itself(world: World) -> None:
-    world.recollection.told(ADDRESS, True)
+    world.recollection.told(told())
     await world.until(lambda: world.recollection.status.phase is MemoryPhase.OK)
     world.memory.fault = UnavailableError("Letta does not answer")
     world.say("one", "two")
@@ -101,21 +129,29 @@ async def test_an_outage_keeps_turns_and_blocks_and_ends_by_itself(world: World)
     assert world.lost == []
 
 
-@pytest.mark.parametrize(
-    ("fault", "why"), [(UncertainError("late"), Lost.UNCERTAIN), (RejectedError("no"), Lost.REJECTED)]
-)
-async def test_what_may_be_stored_already_is_not_sent_twice(world: World, fault: MemoryBackendError, why: Lost) -> None:
-    world.recollection.told(ADDRESS, True)
-    world.memory.capture_fault = fault
+async def test_what_is_refused_for_good_is_lost(world: World) -> None:
+    world.recollection.told(told())
+    world.memory.capture_fault = RejectedError("no")
     world.say("one")
-    await world.until(lambda: world.lost == [why])
+    await world.until(lambda: world.lost == [Lost.REJECTED])
     world.memory.capture_fault = None
     world.say("two")
     await world.until(lambda: world.memory.stored == ["two"])
 
 
+async def test_what_may_be_stored_already_is_sent_again_first_and_counted(world: World) -> None:
+    world.recollection.told(told())
+    world.memory.capture_fault = UncertainError("late")
+    world.say("one", "two")
+    await world.until(lambda: world.repeated > 0)
+    world.memory.capture_fault = None
+    await world.until(lambda: world.memory.stored == ["one", "two"])
+    assert world.recollection.turns.repeated == world.repeated
+    assert world.lost == []
+
+
 async def test_new_blocks_are_seen_after_a_capture(world: World) -> None:
-    world.recollection.told(ADDRESS, True)
+    world.recollection.told(told())
     await world.until(lambda: world.recollection.status.phase is MemoryPhase.OK)
     world.memory.blocks = (Block("human", "likes red"),)
     world.say("one")
@@ -124,19 +160,19 @@ async def test_new_blocks_are_seen_after_a_capture(world: World) -> None:
 
 async def test_flush_sends_what_is_left_and_gives_up_in_time(world: World) -> None:
     world.running.cancel()
-    world.recollection.told(ADDRESS, True)
+    world.recollection.told(told())
     world.say("one", "two")
     await world.recollection.flush(1.0)
     assert world.memory.stored == ["one", "two"]
     world.memory.fault = UnavailableError("away")
     world.say("three")
     await asyncio.wait_for(world.recollection.flush(1.0), DEADLINE)
-    assert len(world.recollection.turns) == 1
+    assert world.lost == [Lost.STOPPED]
 
 
 def test_the_queue_is_bounded_and_drops_its_oldest() -> None:
     lost: list[Lost] = []
-    queue = TurnQueue(lost.append, limit=2)
+    queue = TurnQueue(lost.append, lambda: None, limit=2)
     for text in ("one", "two", "three"):
         queue.put(Turn(text, ""))
     assert len(queue) == 2
@@ -145,7 +181,7 @@ def test_the_queue_is_bounded_and_drops_its_oldest() -> None:
 
 async def test_an_overflow_while_sending_drops_nothing_else() -> None:
     lost: list[Lost] = []
-    queue = TurnQueue(lost.append, limit=1)
+    queue = TurnQueue(lost.append, lambda: None, limit=1)
 
     class Slow(FakeMemory):
         async def capture(self, turn: Turn) -> None:
@@ -155,3 +191,81 @@ async def test_an_overflow_while_sending_drops_nothing_else() -> None:
     queue.put(Turn("one", ""))
     await queue.send_oldest(Slow())
     assert len(queue) == 1
+
+
+async def test_a_block_edited_by_hand_is_loaded_when_somebody_speaks(world: World) -> None:
+    world.recollection.told(told())
+    await world.until(lambda: world.recollection.status.phase is MemoryPhase.OK)
+    world.memory.blocks = (Block("human", "edited by hand"),)
+    world.recollection.someone_speaks()
+    await world.until(lambda: world.recollection.blocks == world.memory.blocks)
+
+
+async def test_speech_loads_memory_once_a_second_at_most(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recollection, "MIN_BETWEEN_SECONDS", 60.0)
+    world.recollection.told(told())
+    await world.until(lambda: world.recollection.status.phase is MemoryPhase.OK)
+    for _ in range(5):
+        world.recollection.someone_speaks()
+        await asyncio.sleep(0.002)
+    assert world.memory.loads == 1
+
+
+async def test_a_reset_keeps_the_blocks_and_loads_them_anew(world: World, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    world.recollection.told(told())
+    await world.until(lambda: world.recollection.status.phase is MemoryPhase.OK)
+    before, world.memory.blocks = world.recollection.blocks, (Block("human", "new"),)
+    world.recollection.reload()
+    assert world.recollection.blocks == before
+    await world.until(lambda: world.recollection.blocks == world.memory.blocks)
+    assert [vars(r)["outcome"] for r in caplog.records if vars(r).get("event") == "memory_reloaded"] == ["Ok"]
+
+
+async def test_a_reset_without_memory_says_so(world: World, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    world.recollection.reload()
+    assert [vars(r)["ms"] for r in caplog.records if vars(r).get("event") == "memory_reloaded"] == [0]
+
+
+async def test_a_fact_is_written_and_known_at_once(world: World) -> None:
+    world.recollection.told(told())
+    await world.until(lambda: world.recollection.status.phase is MemoryPhase.OK)
+    assert world.recollection.remembers
+    world.memory.write_faults = [ConflictError("409"), ConflictError("409")]
+    await world.recollection.remember("The user's dog is Rex.")
+    assert world.memory.blocks[0].value == "likes blue\nThe user's dog is Rex."
+    assert world.recollection.blocks == world.memory.blocks
+
+
+async def test_blocks_loaded_before_a_fact_was_written_are_stale(world: World) -> None:
+    world.recollection.told(told())
+    await world.until(lambda: world.recollection.status.phase is MemoryPhase.OK)
+    old = world.memory.blocks
+    loading = asyncio.create_task(world.recollection._load())
+    world.memory.gate.clear()
+    await asyncio.sleep(0)
+    writing = asyncio.create_task(world.recollection.remember("New."))
+    await asyncio.sleep(0)
+    world.memory.gate.set()
+    await asyncio.gather(loading, writing)
+    assert world.recollection.blocks != old
+    assert world.recollection.blocks == world.memory.blocks
+
+
+@pytest.mark.parametrize("wanted", [told(None), told(read_only=True)])
+async def test_nothing_is_remembered_where_nothing_may_be(world: World, wanted: Wanted) -> None:
+    world.recollection.told(wanted)
+    assert not world.recollection.remembers
+    with pytest.raises(RejectedError):
+        await world.recollection.remember("x")
+    world.say("one")
+    assert len(world.recollection.turns) == (0 if wanted.read_only else 1)
+
+
+async def test_a_memory_that_does_not_answer_is_given_up_on(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recollection, "REMEMBER_SECONDS", 0.01)
+    world.recollection.told(told())
+    world.memory.gate.clear()
+    with pytest.raises(UnavailableError, match="in time"):
+        await world.recollection.remember("x")

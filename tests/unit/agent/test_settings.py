@@ -30,6 +30,11 @@ def test_keys_come_from_their_variables_and_stay_out_of_the_repr() -> None:
     assert "sk-secret" not in repr(settings)
 
 
+def test_the_idle_prompt_may_be_absent() -> None:
+    assert Settings.from_env(env()).agent.idle_prompt == ""
+    assert Settings.from_env(env(SPEC | {"idlePrompt": "Are you there?"})).agent.idle_prompt == "Are you there?"
+
+
 def test_turn_detection_is_taken_out_of_the_options() -> None:
     spec = SPEC | {"stt": {"provider": "openai", "options": {"turnDetection": "v1-mini", "prompt": "x"}}}
     agent = Settings.from_env(env(spec)).agent

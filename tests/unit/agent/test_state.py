@@ -75,18 +75,42 @@ def test_job_trouble_shows_but_does_not_stop(state: PodState) -> None:
 def test_jobs_are_counted_and_cleared(state: PodState) -> None:
     assert state.job_starts() == 1
     state.job_joined("PA_1", 3.0)
-    state.humans_are(("alice",))
+    state.humans_are(("alice",), 3.0)
     assert state.job_starts() == 2
     job = state.render()["job"]
-    assert job == {"state": JobPhase.STARTING.value, "participantSID": "", "restarts": 1}
+    assert job == {"state": JobPhase.STARTING.value, "participantSID": "", "restarts": 1, "epoch": 0}
     assert state.render()["humans"] == []
 
 
 def test_only_the_last_humans_leave_is_told(state: PodState) -> None:
-    state.humans_are(("alice", "bob"))
+    state.humans_are(("alice", "bob"), 3.0)
     state.human_left(HumanLeft("alice", "CLIENT_INITIATED", 5.0))
     assert state.render()["lastHumanLeft"] is None
     state.human_left(HumanLeft("bob", "CONNECTION_TIMEOUT", 6.0))
     assert state.render()["lastHumanLeft"] == {"identity": "bob", "reason": "CONNECTION_TIMEOUT", "at": 6.0}
-    state.humans_are(("bob",))
+    state.humans_are(("bob",), 7.0)
     assert state.render()["lastHumanLeft"] is None
+
+
+def test_a_new_pod_tells_the_whole_contract(state: PodState) -> None:
+    told = state.render()
+    assert told["job"]["epoch"] == 0
+    assert (told["reset"], told["activeAt"]) == (None, None)
+    assert told["health"] == {"state": "Ok", "message": "", "remedies": 0}
+    assert told["capture"] == {"backlog": 0, "lost": 0, "repeated": 0}
+
+
+def test_a_job_of_an_epoch_is_in_the_room_only_once_it_has_joined(state: PodState) -> None:
+    state.tell(wanted(epoch=1), 2.0)
+    state.job_starts()
+    state.job_joined("PA_1", 3.0)
+    assert state.tell(wanted(epoch=2), 4.0)
+    assert state.render()["job"]["participantSID"] == ""
+    assert not state.accepts(1)
+    assert state.job_starts() == 2
+    assert state.render()["job"]["epoch"] == 2
+    completed = state.job_joined("PA_2", 4.212)
+    assert completed is not None
+    assert completed.milliseconds == 212
+    assert state.accepts(2)
+    assert not state.tell(wanted(epoch=2), 5.0)

@@ -1,83 +1,23 @@
-"""One pod's life with a job server that does what the test says."""
+"""One pod's life: bound, a job kept in the room, an end."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import suppress
 
 import pytest
-from voicesession_agent.state import HumanLeft, JobPhase, Phase, PodState
-from voicesession_agent.supervisor import GaveUpError, Supervisor
-from voicesession_agent.telemetry import Metrics
+from voicesession_agent.state import JobPhase, Phase
+from voicesession_agent.supervisor import GaveUpError
 from voicesession_agent.wanted import MemoryAddress, Wanted
 
-TOKEN = "t"  # noqa: S105
-DEADLINE = 5.0
-
-
-class FakeJobs:
-    """Jobs that run until `die` is called."""
-
-    def __init__(self) -> None:
-        self.launched: list[tuple[str, str, str]] = []
-        self.failing = False
-        self.closed = False
-        self._dead = asyncio.Event()
-
-    async def run(self) -> None:
-        await asyncio.Event().wait()
-
-    async def launch(self, room: str, url: str, token: str) -> None:
-        self.launched.append((room, url, token))
-        if self.failing:
-            raise RuntimeError
-        self._dead.clear()
-
-    async def ended(self) -> None:
-        await self._dead.wait()
-
-    def die(self) -> None:
-        self._dead.set()
-
-    async def close(self) -> None:
-        self.closed = True
-
-
-class World:
-    def __init__(self) -> None:
-        self.now = 100.0
-        self.jobs = FakeJobs()
-        self.memory: list[MemoryAddress | None] = []
-        self.state = PodState("pod-1", process_started=99.0)
-        self.supervisor = Supervisor(
-            self.state, self.jobs, Metrics(), lambda address, _: self.memory.append(address), lambda: self.now
-        )
-        self.running = asyncio.create_task(self.supervisor.run())
-
-    async def until(self, condition: Callable[[], bool]) -> None:
-        async with asyncio.timeout(DEADLINE):
-            while not condition():  # noqa: ASYNC110 - the code under test tells nobody
-                await asyncio.sleep(0.001)
-
-
-@pytest.fixture
-async def world() -> AsyncIterator[World]:
-    made = World()
-    yield made
-    made.running.cancel()
-    with suppress(asyncio.CancelledError, GaveUpError):
-        await made.running
-
-
-def wanted(epoch: int = 0, end: bool = False) -> Wanted:
-    return Wanted(session_uid="u1", epoch=epoch, room_name="vs-1", room_url="ws://x", token=TOKEN, end=end)
+from tests.unit.agent.pod_world import DEADLINE, TOKEN, World, wanted
 
 
 async def test_told_while_preparing_starts_when_prepared(world: World) -> None:
     await world.supervisor.tell(wanted())
     await asyncio.sleep(0)
-    assert world.jobs.launched == []
+    assert world.jobs.orders == []
     await world.supervisor.prepared()
-    await world.until(lambda: world.jobs.launched == [("vs-1", "ws://x", TOKEN)])
+    await world.started(1)
+    order = world.jobs.orders[0]
+    assert (order.launch, order.room, order.url, order.token) == (1, "vs-1", "ws://x", TOKEN)
     assert world.state.job is JobPhase.STARTING
 
 
@@ -85,35 +25,39 @@ async def test_told_again_launches_nothing(world: World) -> None:
     await world.supervisor.prepared()
     for _ in range(3):
         await world.supervisor.tell(wanted())
-    await world.until(lambda: bool(world.jobs.launched))
-    await asyncio.sleep(0.01)
-    assert len(world.jobs.launched) == 1
+    await world.started(1)
+    await world.settle()
+    assert len(world.jobs.orders) == 1
+
+
+async def test_the_next_process_is_prepared_when_the_join_is_done(world: World) -> None:
+    await world.supervisor.prepared()
+    await world.supervisor.tell(wanted())
+    await world.started(1)
+    assert world.jobs.asked_to_prepare == 0
+    await world.joined(1)
+    assert world.jobs.asked_to_prepare == 1
 
 
 async def test_a_dead_job_is_relaunched_with_the_same_token(world: World) -> None:
-    await world.supervisor.prepared()
-    await world.supervisor.tell(wanted())
-    await world.until(lambda: len(world.jobs.launched) == 1)
-    world.supervisor.joined(1, "PA_1")
+    job = await world.first_joined()
     world.now += 60
-    world.jobs.die()
-    await world.until(lambda: len(world.jobs.launched) == 2)
-    assert world.jobs.launched[1][2] == TOKEN
+    job.die()
+    await world.started(2)
+    assert world.jobs.orders[1].token == TOKEN
     assert world.state.render()["job"]["restarts"] == 1
+    assert world.state.render()["reset"] is None
 
 
 async def test_reports_of_an_earlier_job_are_ignored(world: World) -> None:
-    await world.supervisor.prepared()
-    await world.supervisor.tell(wanted())
-    await world.until(lambda: len(world.jobs.launched) == 1)
+    job = await world.first_joined()
     world.now += 60
-    world.jobs.die()
-    await world.until(lambda: len(world.jobs.launched) == 2)
-    world.supervisor.joined(2, "PA_2")
-    world.supervisor.humans(2, ("alice",))
-    world.supervisor.joined(1, "PA_1")
-    world.supervisor.humans(1, ())
-    world.supervisor.human_left(1, HumanLeft("alice", "CLIENT_INITIATED", 1.0))
+    job.die()
+    await world.joined(2)
+    await world.report(2, "humans", identities=["alice"])
+    await world.report(1, "joined", sid="PA_1")
+    await world.report(1, "humans", identities=[])
+    await world.report(1, "left", identity="alice", reason="CLIENT_INITIATED", at=1.0)
     assert world.state.participant_sid == "PA_2"
     assert world.state.humans == ("alice",)
 
@@ -125,78 +69,84 @@ async def test_jobs_that_keep_dying_end_the_pod(world: World) -> None:
     async with asyncio.timeout(DEADLINE):
         with pytest.raises(GaveUpError):
             await world.running
-    assert len(world.jobs.launched) == 5
+    assert len(world.jobs.orders) == 5
 
 
 async def test_a_room_that_refuses_does_not_end_the_pod(world: World) -> None:
     await world.supervisor.prepared()
     await world.supervisor.tell(wanted())
     for launch in (1, 2, 3):
-        await world.until(lambda launch=launch: len(world.jobs.launched) == launch)  # type: ignore[misc]
-        world.supervisor.job_troubled(launch, "cannot join the room")
-        world.supervisor.refused(launch)
-        world.jobs.die()
-    await world.until(lambda: len(world.jobs.launched) == 4)
+        job = await world.started(launch)
+        await world.report(launch, "trouble", text="cannot join the room")
+        await world.report(launch, "refused")
+        job.die()
+    await world.started(4)
     assert world.state.trouble == "cannot join the room"
-    world.supervisor.joined(4, "PA_4")
+    await world.joined(4)
     assert world.state.trouble == ""
 
 
 async def test_a_job_out_of_its_room_is_replaced_though_its_process_lingers(world: World) -> None:
-    await world.supervisor.prepared()
-    await world.supervisor.tell(wanted())
-    await world.until(lambda: len(world.jobs.launched) == 1)
-    world.supervisor.joined(1, "PA_1")
+    await world.first_joined()
     world.now += 60
-    world.supervisor.gone(1, "PARTICIPANT_REMOVED")
-    await world.until(lambda: len(world.jobs.launched) == 2)
-    world.supervisor.gone(1, "CLIENT_INITIATED")
-    await asyncio.sleep(0.01)
-    assert len(world.jobs.launched) == 2
+    await world.report(1, "gone", reason="PARTICIPANT_REMOVED")
+    await world.started(2)
+    assert await asyncio.wait_for(world.supervisor.departure(1), DEADLINE) == "reset"
+    await world.report(1, "gone", reason="CLIENT_INITIATED")
+    await world.settle()
+    assert len(world.jobs.orders) == 2
 
 
 async def test_a_superseded_job_does_not_fight_back(world: World) -> None:
-    await world.supervisor.prepared()
-    await world.supervisor.tell(wanted())
-    await world.until(lambda: len(world.jobs.launched) == 1)
+    await world.first_joined()
     world.now += 60
-    world.supervisor.gone(1, "DUPLICATE_IDENTITY")
+    await world.report(1, "gone", reason="DUPLICATE_IDENTITY")
     await world.until(lambda: world.state.job is JobPhase.EXITED)
-    await asyncio.sleep(0.01)
-    assert len(world.jobs.launched) == 1
-    await world.supervisor.tell(wanted(epoch=1))
-    await world.until(lambda: len(world.jobs.launched) == 2)
-
-
-async def test_a_higher_epoch_puts_a_new_job_over_the_old_one(world: World) -> None:
-    await world.supervisor.prepared()
-    await world.supervisor.tell(wanted())
-    await world.until(lambda: len(world.jobs.launched) == 1)
-    await world.supervisor.tell(wanted(epoch=1))
-    await world.until(lambda: len(world.jobs.launched) == 2)
+    await world.settle()
+    assert len(world.jobs.orders) == 1
+    await world.supervisor.tell(wanted(epoch=2))
+    await world.started(2)
 
 
 async def test_the_end_makes_the_job_leave_and_none_follow(world: World) -> None:
-    await world.supervisor.prepared()
-    await world.supervisor.tell(wanted())
-    await world.until(lambda: len(world.jobs.launched) == 1)
+    job = await world.first_joined()
     await world.supervisor.tell(wanted(end=True))
-    await asyncio.wait_for(world.supervisor.leave_wanted(), DEADLINE)
-    world.jobs.die()
+    assert await asyncio.wait_for(world.supervisor.departure(1), DEADLINE) == "leave"
+    job.die()
     await world.until(lambda: world.state.job is JobPhase.EXITED)
     assert world.state.phase is Phase.ENDED
-    await asyncio.sleep(0.01)
-    assert len(world.jobs.launched) == 1
+    await world.settle()
+    assert len(world.jobs.orders) == 1
 
 
 async def test_memory_may_become_known_later(world: World) -> None:
     await world.supervisor.tell(wanted())
     address = MemoryAddress("http://letta", "agent-1")
-    await world.supervisor.tell(Wanted("u1", 0, "vs-1", "ws://x", TOKEN, memory=address))
-    assert world.memory == [None, address]
+    await world.supervisor.tell(Wanted("u1", 1, "vs-1", "ws://x", TOKEN, memory=address))
+    assert [w.memory for w in world.memory.wanted] == [None, address]
 
 
 async def test_close_makes_the_job_leave(world: World) -> None:
     await world.supervisor.close()
-    await asyncio.wait_for(world.supervisor.leave_wanted(), DEADLINE)
+    assert await asyncio.wait_for(world.supervisor.departure(1), DEADLINE) == "leave"
     assert world.jobs.closed
+
+
+async def test_humans_speech_and_departures_are_told(world: World) -> None:
+    await world.first_joined()
+    world.now = 110.0
+    await world.report(1, "humans", identities=["alice"])
+    assert world.state.render()["activeAt"] == 110.0
+    world.now = 120.0
+    await world.report(1, "active")
+    assert world.memory.spoken == 1
+    await world.report(1, "left", identity="alice", reason="CLIENT_INITIATED", at=130.0)
+    state = world.state.render()
+    assert (state["humans"], state["activeAt"]) == ([], 120.0)
+    assert state["lastHumanLeft"]["at"] == 130.0
+
+
+@pytest.mark.parametrize("report", [{"kind": "nonsense"}, {"kind": "joined"}, {}, {"kind": "beat", "vitals": {}}])
+async def test_malformed_reports_are_refused(world: World, report: dict[str, object]) -> None:
+    with pytest.raises((KeyError, ValueError)):
+        await world.reports.take(report)

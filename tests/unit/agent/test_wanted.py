@@ -24,6 +24,17 @@ def test_parsed() -> None:
     assert wanted.memory == MemoryAddress("http://letta", "agent-1", "secret-key")
 
 
+def test_what_older_operators_do_not_send() -> None:
+    wanted = parse(json.dumps(GOOD).encode())
+    assert (wanted.cause, wanted.read_only, wanted.idle_seconds) == ("", False, 0.0)
+
+
+def test_cause_read_only_and_idle() -> None:
+    more = {"cause": "LastHumanLeft", "idleSeconds": 90, "memory": GOOD["memory"] | {"readOnly": True}}
+    wanted = parse(json.dumps(GOOD | more).encode())
+    assert (wanted.cause, wanted.read_only, wanted.idle_seconds) == ("LastHumanLeft", True, 90.0)
+
+
 def test_secrets_are_not_in_its_repr() -> None:
     assert "secret" not in repr(parse(json.dumps(GOOD).encode()))
 
@@ -44,6 +55,11 @@ def test_memory_may_be_null() -> None:
         ({"token": None}, "token must be of type str"),
         ({"memory": []}, "memory must be of type dict"),
         ({"memory": {"baseURL": "x"}}, "agentID"),
+        ({"idleSeconds": -1}, "idleSeconds"),
+        ({"idleSeconds": True}, "idleSeconds"),
+        ({"idleSeconds": "60"}, "idleSeconds"),
+        ({"cause": 5}, "cause"),
+        ({"memory": {"baseURL": "x", "agentID": "y", "readOnly": "no"}}, "readOnly"),
         ({"capture": "yes"}, "capture must be of type bool"),
     ],
 )

@@ -1,0 +1,29 @@
+"""From a job's vitals to what is wrong with it, the cause before its symptoms."""
+
+from dataclasses import dataclass
+
+from voicesession_agent.health.deaf import deaf
+from voicesession_agent.health.disconnected import disconnected
+from voicesession_agent.health.mute import mute
+from voicesession_agent.health.vitals import Ailment, Vitals
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    ailment: Ailment
+    message: str
+
+
+def diagnose(vitals: Vitals) -> Diagnosis | None:
+    if disconnected(vitals.lost):
+        return Diagnosis(Ailment.DISCONNECTED, "the connection to the room was lost")
+    if vitals.failing:
+        return Diagnosis(Ailment.PROVIDER_FAILING, vitals.failing)
+    if mute(vitals.inaudible, vitals.muted):
+        return Diagnosis(Ailment.MUTE, "the agent speaks and nobody can hear it")
+    if deaf(vitals.unheard):
+        return Diagnosis(Ailment.DEAF, "a human speaks and the agent hears nothing")
+    return None
+
+
+STUCK = Diagnosis(Ailment.STUCK, "the job does not respond")

@@ -1,0 +1,113 @@
+"""What jobs report, and what it changes. Reports about the room count only from the job of now."""
+
+import logging
+import time
+from collections.abc import Callable
+from typing import Any, Final
+
+from voicesession_agent.health.diagnosis import diagnose
+from voicesession_agent.health.vitals import Vitals
+from voicesession_agent.restart import End
+from voicesession_agent.state import HumanLeft
+from voicesession_agent.supervisor import Supervisor
+
+GONE_WITH_ROOM: Final = frozenset({"ROOM_DELETED", "ROOM_CLOSED", "SERVER_SHUTDOWN"})
+DUPLICATE: Final = "DUPLICATE_IDENTITY"
+log = logging.getLogger(__name__)
+
+
+class UnknownReportError(ValueError):
+    """The report is of no known kind."""
+
+
+class Reports:
+    """`spoken` is told whenever a human begins to speak or comes."""
+
+    def __init__(
+        self, supervisor: Supervisor, spoken: Callable[[], None], clock: Callable[[], float] = time.time
+    ) -> None:
+        self._supervisor = supervisor
+        self._state = supervisor.state
+        self._spoken = spoken
+        self._clock = clock
+
+    async def take(self, report: dict[str, Any]) -> None:
+        """Raise KeyError, TypeError or ValueError when the report is malformed."""
+        launch = int(report.get("launch", 0))
+        match report["kind"]:
+            case "prepared":
+                await self._supervisor.prepared()
+            case "unprepared":
+                self._cannot_prepare(str(report["text"]))
+            case "background_cancelled":
+                self._background_cancelled(launch, int(report["ms"]), int(report["tools"]))
+            case kind:
+                self._from_job(launch, kind, report)
+
+    def _from_job(self, launch: int, kind: str, report: dict[str, Any]) -> None:
+        match kind:
+            case "joined":
+                self._supervisor.joined(launch, str(report["sid"]))
+            case "refused":
+                self._supervisor.out_of_room(launch, End.REFUSED, left=False)
+            case "gone":
+                self._gone(launch, str(report["reason"]))
+            case "beat":
+                self._beat(launch, Vitals.from_json(report["vitals"]))
+            case _:
+                change = self._change(kind, report)
+                if self._state.accepts(launch):
+                    change()
+
+    def _change(self, kind: str, report: dict[str, Any]) -> Callable[[], None]:
+        """What a report of the present changes in the state alone."""
+        match kind:
+            case "trouble":
+                return lambda: self._troubled(str(report["text"]))
+            case "humans":
+                identities = tuple(map(str, report["identities"]))
+                return lambda: self._state.humans_are(identities, self._clock())
+            case "left":
+                left = HumanLeft(str(report["identity"]), str(report["reason"]), float(report["at"]))
+                return lambda: self._human_left(left)
+            case "active":
+                return self._active
+            case "greeted":
+                return lambda: self._state.greeted.add(str(report["identity"]))
+        raise UnknownReportError
+
+    def _cannot_prepare(self, text: str) -> None:
+        """Something this pod cannot mend by itself."""
+        if text != self._state.prepare_trouble:
+            log.error("cannot serve", extra={"event": "trouble", "reason": text})
+        self._state.prepare_trouble = text
+
+    def _troubled(self, text: str) -> None:
+        """A job could not do its work; the next one may."""
+        if text != self._state.job_trouble:
+            log.error("job in trouble", extra={"event": "job_trouble", "reason": text})
+        self._state.job_trouble = text
+
+    def _background_cancelled(self, launch: int, ms: int, tools: int) -> None:
+        extra = {"event": "background_cancelled", "launch": launch, "ms": ms, "tools": tools}
+        log.info("background cancelled", extra=extra)
+
+    def _gone(self, launch: int, reason: str) -> None:
+        """The job is out of its room, for LiveKit's `reason`."""
+        log.info("job left its room", extra={"event": "left", "launch": launch, "reason": reason})
+        end = End.REFUSED if reason in GONE_WITH_ROOM else End.SUPERSEDED if reason == DUPLICATE else End.DIED
+        self._supervisor.out_of_room(launch, end, left=True)
+
+    def _human_left(self, left: HumanLeft) -> None:
+        self._state.human_left(left)
+        if self._state.last_human_left is left:
+            log.info("last human left", extra={"event": "last_human_left", "reason": left.reason, "at": left.at})
+
+    def _beat(self, launch: int, vitals: Vitals) -> None:
+        self._supervisor.beat(launch, diagnose(vitals))
+        if vitals.speaking and self._state.accepts(launch):
+            self._state.active_at = self._clock()
+
+    def _active(self) -> None:
+        self._state.active_at = self._clock()
+        self._spoken()

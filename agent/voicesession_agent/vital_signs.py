@@ -1,0 +1,130 @@
+"""The job's side of its health: what the room and the session show of it, told to the supervisor every second."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import aiohttp
+from livekit import rtc
+from livekit.agents import AgentSession
+
+from voicesession_agent.health.deaf import Unheard
+from voicesession_agent.health.disconnected import Lost
+from voicesession_agent.health.failing import Failures
+from voicesession_agent.health.mute import Inaudible
+from voicesession_agent.health.stuck import BEAT_SECONDS
+from voicesession_agent.health.vitals import Vitals
+from voicesession_agent.link import JobLink
+from voicesession_agent.people import is_human
+
+log = logging.getLogger(__name__)
+
+
+class VitalSigns:
+    """Beats from the job's own event loop, so that one that is blocked sends none.
+
+    `session` finds the session of whoever wrote the agent, once there is one: its errors are counted. Whether it is
+    deaf or mute is asked only of a session given to `attend`: others may be meant to be.
+    """
+
+    def __init__(
+        self,
+        room: rtc.Room,
+        link: JobLink,
+        session: Callable[[], "AgentSession[Any] | None"],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._room = room
+        self._link = link
+        self._session = session
+        self._clock = clock
+        self._watched: AgentSession[Any] | None = None
+        self._attended = False
+        self._linked: Callable[[], str] = str
+        self._speaking = False
+        self._unheard = Unheard()
+        self._inaudible = Inaudible()
+        self._lost = Lost()
+        self._failures = Failures()
+        self._muted: set[str] = set()
+        room.on("active_speakers_changed", self._speakers)
+        room.on("connection_state_changed", self._connection)
+        room.on("track_muted", lambda who, publication: self._mute(who, publication, muted=True))
+        room.on("track_unmuted", lambda who, publication: self._mute(who, publication, muted=False))
+
+    def attend(self, session: "AgentSession[Any]", linked: Callable[[], str]) -> None:
+        """Ask whether this session hears the human that `linked` names and is heard by LiveKit."""
+        self._linked = linked
+        self._attended = True
+        session.on("agent_state_changed", lambda event: self._agent(event.new_state))
+
+    async def run(self) -> None:
+        while True:
+            self._watch_errors()
+            try:
+                await self._link.beat(self.vitals())
+            except (aiohttp.ClientError, TimeoutError):
+                log.warning("a beat was lost", extra={"event": "report_lost"})
+            await asyncio.sleep(BEAT_SECONDS)
+
+    def vitals(self) -> Vitals:
+        now = self._clock()
+        return Vitals(
+            speaking=self._speaking,
+            unheard=self._unheard.seconds(now) if self._attended else 0.0,
+            inaudible=self._inaudible.seconds(now),
+            muted=self._attended and bool(self._muted),
+            lost=self._lost.seconds(now),
+            failing=self._failures.role(),
+        )
+
+    def _watch_errors(self) -> None:
+        session = self._session()
+        if session is None or session is self._watched:
+            return
+        self._watched = session
+        session.on("error", self._error)
+        session.on("close", self._closed)
+        session.on("user_input_transcribed", self._transcribed)
+        session.on("agent_state_changed", self._worked)
+
+    def _speakers(self, speakers: Sequence[rtc.Participant]) -> None:
+        now, linked = self._clock(), self._linked()
+        humans = [p for p in speakers if isinstance(p, rtc.RemoteParticipant) and is_human(p)]
+        self._speaking = bool(humans)
+        self._unheard.speaks(any(p.identity == linked for p in humans), now)
+        self._inaudible.listed(any(p.identity == self._room.local_participant.identity for p in speakers), now)
+
+    def _connection(self, state: "rtc.ConnectionState.ValueType") -> None:
+        self._lost.connected(state != rtc.ConnectionState.CONN_RECONNECTING, self._clock())
+
+    def _mute(self, who: rtc.Participant, publication: rtc.TrackPublication, *, muted: bool) -> None:
+        if who.identity != self._room.local_participant.identity or publication.kind != rtc.TrackKind.KIND_AUDIO:
+            return
+        if muted:
+            self._muted.add(publication.sid)
+        else:
+            self._muted.discard(publication.sid)
+
+    def _agent(self, state: str) -> None:
+        self._inaudible.speaks(state == "speaking", self._clock())
+
+    def _error(self, event: Any) -> None:
+        if not getattr(event.error, "recoverable", True):
+            self._failures.failed(event.error.type)
+
+    def _closed(self, event: Any) -> None:
+        if event.error is not None:
+            self._failures.closed(event.error.type)
+
+    def _transcribed(self, event: Any) -> None:
+        if event.transcript:
+            self._unheard.heard(self._clock())
+            self._failures.worked("stt")
+
+    def _worked(self, event: Any) -> None:
+        """As AgentSession itself counts: an agent that speaks had both."""
+        if event.new_state == "speaking":
+            self._failures.worked("llm", "tts")

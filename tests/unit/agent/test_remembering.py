@@ -1,0 +1,67 @@
+"""Where a fact is written down, and what is refused."""
+
+import pytest
+from voicesession_agent.memory import Block, ConflictError, RejectedError, Turn
+from voicesession_agent.remembering import ATTEMPTS, MAX_FACT_CHARACTERS, remember
+
+
+class Memory:
+    def __init__(self, *blocks: Block, conflicts: int = 0) -> None:
+        self.blocks = blocks
+        self.conflicts = conflicts
+        self.written: list[tuple[str, str]] = []
+
+    async def load_blocks(self) -> tuple[Block, ...]:
+        return self.blocks
+
+    async def capture(self, turn: Turn) -> None:
+        raise NotImplementedError
+
+    async def write(self, label: str, value: str) -> None:
+        if self.conflicts:
+            self.conflicts -= 1
+            raise ConflictError("409")
+        self.written.append((label, value))
+
+
+@pytest.mark.parametrize(
+    ("blocks", "written"),
+    [
+        ((Block("persona", "p"), Block("human", "")), ("human", "Likes blue.")),
+        ((Block("human", "Has a dog."), Block("persona", "p")), ("human", "Has a dog.\nLikes blue.")),
+        ((Block("project", "P."), Block("other", "")), ("project", "P.\nLikes blue.")),
+    ],
+)
+async def test_the_human_block_or_the_first(blocks: tuple[Block, ...], written: tuple[str, str]) -> None:
+    memory = Memory(*blocks)
+    after = await remember(memory, "  Likes\n blue. ")
+    assert memory.written == [written]
+    assert written in [(block.label, block.value) for block in after]
+
+
+async def test_what_is_there_already_is_not_written_twice() -> None:
+    memory = Memory(Block("human", "Likes blue."))
+    await remember(memory, "Likes blue.")
+    assert memory.written == []
+
+
+@pytest.mark.parametrize(
+    ("blocks", "fact", "words"),
+    [
+        ((), "x", "no block"),
+        ((Block("human", ""),), "  ", "nothing"),
+        ((Block("human", ""),), "x" * (MAX_FACT_CHARACTERS + 1), "500 characters"),
+        ((Block("human", "12345678", limit=10),), "123", "full"),
+    ],
+)
+async def test_refusals_say_why(blocks: tuple[Block, ...], fact: str, words: str) -> None:
+    with pytest.raises(RejectedError, match=words):
+        await remember(Memory(*blocks), fact)
+
+
+async def test_conflicts_are_tried_again_and_not_for_ever() -> None:
+    memory = Memory(Block("human", ""), conflicts=ATTEMPTS - 1)
+    await remember(memory, "x")
+    assert memory.written == [("human", "x")]
+    with pytest.raises(ConflictError):
+        await remember(Memory(Block("human", ""), conflicts=ATTEMPTS), "x")
