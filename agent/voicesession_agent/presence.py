@@ -67,6 +67,7 @@ class Presence:
     def _somebody_left(self, participant: rtc.RemoteParticipant) -> None:
         if is_human(participant):
             reason = _reason(participant.disconnect_reason)
+            self._speaking = False
             self.report("left", identity=participant.identity, reason=reason, at=time.time())
         self._humans()
 

@@ -43,13 +43,14 @@ class VitalSigns:
         self._watched: AgentSession[Any] | None = None
         self._attended = False
         self._linked: Callable[[], str] = str
-        self._speaking = False
+        self._speaking: set[str] = set()
         self._unheard = Unheard()
         self._inaudible = Inaudible()
         self._lost = Lost()
         self._failures = Failures()
         self._muted: set[str] = set()
         room.on("active_speakers_changed", self._speakers)
+        room.on("participant_disconnected", self._gone)
         room.on("connection_state_changed", self._connection)
         room.on("track_muted", lambda who, publication: self._mute(who, publication, muted=True))
         room.on("track_unmuted", lambda who, publication: self._mute(who, publication, muted=False))
@@ -72,7 +73,7 @@ class VitalSigns:
     def vitals(self) -> Vitals:
         now = self._clock()
         return Vitals(
-            speaking=self._speaking,
+            speaking=bool(self._speaking),
             unheard=self._unheard.seconds(now) if self._attended else 0.0,
             inaudible=self._inaudible.seconds(now),
             muted=self._attended and bool(self._muted),
@@ -92,10 +93,14 @@ class VitalSigns:
 
     def _speakers(self, speakers: Sequence[rtc.Participant]) -> None:
         now, linked = self._clock(), self._linked()
-        humans = [p for p in speakers if isinstance(p, rtc.RemoteParticipant) and is_human(p)]
-        self._speaking = bool(humans)
-        self._unheard.speaks(any(p.identity == linked for p in humans), now)
+        self._speaking = {p.identity for p in speakers if isinstance(p, rtc.RemoteParticipant) and is_human(p)}
+        self._unheard.speaks(linked in self._speaking, now)
         self._inaudible.listed(any(p.identity == self._room.local_participant.identity for p in speakers), now)
+
+    def _gone(self, participant: rtc.RemoteParticipant) -> None:
+        """Who leaves in mid-sentence may never be taken off the list of speakers."""
+        self._speaking.discard(participant.identity)
+        self._unheard.speaks(self._linked() in self._speaking, self._clock())
 
     def _connection(self, state: "rtc.ConnectionState.ValueType") -> None:
         self._lost.connected(state != rtc.ConnectionState.CONN_RECONNECTING, self._clock())

@@ -42,14 +42,14 @@ class FakeAgent:
         return app
 
     async def live(self) -> None:
-        """Be in the room for as long as that is wanted; come back if put out."""
+        """Be in the room for as long as that is wanted; come back if put out, and leave and come for a reset."""
         while not self.stopping.is_set():
             await self._changed.wait()
             self._changed.clear()
             if self.state.ended:
                 await self._room.disconnect()
                 self.state.job_exited()
-            elif self._joins and not self._room.isconnected():
+            elif self._joins and not (self._room.isconnected() and self.state.accepts(self.state.launches)):
                 await self._join()
 
     async def leave(self) -> None:
@@ -60,27 +60,37 @@ class FakeAgent:
         if wanted is None:
             return
         self.state.job_starts()
-        self._room = room = rtc.Room()
-        room.on("participant_connected", lambda _: self._count())
+        before, self._room = self._room, rtc.Room()
+        await before.disconnect()
+        room = self._room
+        room.on("participant_connected", self._came)
         room.on("participant_disconnected", self._left)
-        room.on("disconnected", lambda _: self._out())
+        room.on("disconnected", lambda _: self._out(room))
         try:
             await room.connect(wanted.room_url or self._url, wanted.token, rtc.RoomOptions(auto_subscribe=False))
         except rtc.ConnectError:
-            self._out()
+            self._out(room)
             return
         self.state.job_joined(room.local_participant.sid, time.time())
-        log("agent joined", epoch=wanted.epoch)
+        log("agent joined", epoch=self.state.job_epoch)
         self._count()
 
-    def _out(self) -> None:
+    def _out(self, room: rtc.Room) -> None:
+        """`room` is gone; one that was left for a reset is nobody's business any more."""
+        if room is not self._room:
+            return
         self.state.job_exited()
         if not self.stopping.is_set():
             asyncio.get_running_loop().call_later(REJOIN_SECONDS, self._changed.set)
 
     def _count(self) -> None:
         humans = (p.identity for p in self._room.remote_participants.values() if p.attributes.get(ROLE) == "human")
-        self.state.humans_are(tuple(humans))
+        self.state.humans_are(tuple(humans), time.time())
+
+    def _came(self, who: rtc.RemoteParticipant) -> None:
+        self._count()
+        if who.attributes.get(ROLE) == "human":
+            self.state.active_at = time.time()
 
     def _left(self, who: rtc.RemoteParticipant) -> None:
         if who.attributes.get(ROLE) == "human":

@@ -1,0 +1,115 @@
+"""A job and its supervisor over a real unix socket."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+from aiohttp import web
+from voicesession_agent.backchannel import Backchannel
+from voicesession_agent.health.vitals import Vitals
+from voicesession_agent.link import Departure, JobLink, report_now
+from voicesession_agent.memory import Block, RejectedError, Turn
+from voicesession_agent.recollection import Recollection
+from voicesession_agent.wanted import MemoryAddress, Wanted
+
+from tests.unit.agent.pod_world import TOKEN, World, wanted
+
+ADDRESS = MemoryAddress("http://letta", "agent-1")
+
+
+class Memory:
+    def __init__(self) -> None:
+        self.blocks: tuple[Block, ...] = (Block("human", "likes blue", "About her."),)
+        self.refuses = False
+
+    async def load_blocks(self) -> tuple[Block, ...]:
+        return self.blocks
+
+    async def capture(self, turn: Turn) -> None:
+        return
+
+    async def write(self, label: str, value: str) -> None:
+        if self.refuses:
+            raise RejectedError("Letta answers 404")
+        self.blocks = (Block(label, value),)
+
+
+class Pod(World):
+    def __init__(self, socket: str) -> None:
+        super().__init__()
+        self.kept = Memory()
+        self.recollection = Recollection(lambda _: self.kept, lambda _: None, lambda: None)
+        self.runner = web.AppRunner(Backchannel(self.supervisor, self.recollection).app(), shutdown_timeout=0.01)
+        self.socket = socket
+        self.link = JobLink(socket, 1)
+
+
+@pytest.fixture
+async def pod(tmp_path: Path) -> AsyncIterator[Pod]:
+    made = Pod(str(tmp_path / "job.sock"))
+    await made.runner.setup()
+    await web.UnixSite(made.runner, made.socket).start()
+    yield made
+    await made.link.close()
+    await made.runner.cleanup()
+    made.running.cancel()
+    await asyncio.gather(made.running, return_exceptions=True)
+
+
+def told(**more: Any) -> Wanted:
+    return Wanted("u1", 1, "vs-1", "ws://x", TOKEN, memory=ADDRESS, capture=True, **more)
+
+
+async def test_facts_of_a_job(pod: Pod) -> None:
+    await pod.supervisor.tell(told(idle_seconds=90.0))
+    pod.recollection.told(told())
+    await pod.recollection._load()
+    pod.state.greeted.add("alice")
+    facts = await pod.link.job()
+    assert facts.blocks == (Block("human", "likes blue", "About her."),)
+    assert (facts.greeted, facts.remembers, facts.idle_seconds) == (frozenset({"alice"}), True, 90.0)
+
+
+async def test_facts_without_memory(pod: Pod) -> None:
+    facts = await pod.link.job()
+    assert (facts.blocks, facts.remembers, facts.idle_seconds) == ((), False, 0.0)
+
+
+async def test_a_job_is_told_how_to_go(pod: Pod) -> None:
+    await pod.first_joined()
+    going = asyncio.create_task(pod.link.departure())
+    await pod.settle()
+    assert not going.done()
+    await pod.supervisor.tell(wanted(epoch=2))
+    assert await going is Departure.RESET
+    await pod.supervisor.tell(wanted(epoch=2, end=True))
+    assert await pod.link.departure() is Departure.LEAVE
+
+
+async def test_reports_beats_and_turns_arrive(pod: Pod) -> None:
+    pod.recollection.told(told())
+    await asyncio.to_thread(report_now, pod.socket, "prepared")
+    await pod.supervisor.tell(told())
+    await pod.started(1)
+    await pod.link.report("joined", sid="PA_1")
+    await pod.link.beat(Vitals(speaking=True))
+    await pod.link.turn(Turn("hello", "hi"))
+    assert (pod.state.participant_sid, len(pod.recollection.turns)) == ("PA_1", 1)
+    assert pod.state.active_at is not None
+
+
+async def test_a_malformed_report_is_refused(pod: Pod) -> None:
+    with pytest.raises(aiohttp.ClientResponseError, match="400"):
+        await pod.link.report("nonsense")
+
+
+async def test_a_fact_is_remembered_or_the_reason_comes_back(pod: Pod) -> None:
+    assert await pod.link.remember("x") == "there is no memory that can be written to"
+    pod.recollection.told(told())
+    assert await pod.link.remember("The user's dog is Rex.") == ""
+    assert pod.kept.blocks[0].value == "likes blue\nThe user's dog is Rex."
+    pod.kept.refuses = True
+    assert await pod.link.remember("And more.") == "Letta answers 404"

@@ -1,0 +1,82 @@
+"""What a job reports of its room."""
+
+from typing import Any
+
+import aiohttp
+import pytest
+from livekit import rtc
+from voicesession_agent.presence import Presence
+
+from tests.unit.agent.room_stand_in import AGENT, StandInRoom
+
+
+class Link:
+    def __init__(self) -> None:
+        self.reports: list[tuple[str, dict[str, Any]]] = []
+        self.away = False
+
+    async def report(self, kind: str, **facts: Any) -> None:
+        if self.away:
+            raise aiohttp.ClientConnectionError
+        self.reports.append((kind, facts))
+
+    def kinds(self) -> list[str]:
+        return [kind for kind, _ in self.reports]
+
+
+class Scene:
+    def __init__(self) -> None:
+        self.room, self.link = StandInRoom(), Link()
+        room: Any = self.room
+        link: Any = self.link
+        self.presence = Presence(room, link)
+
+
+@pytest.fixture
+async def scene() -> Scene:
+    return Scene()
+
+
+async def test_join_humans_and_departures_in_order(scene: Scene) -> None:
+    await scene.room.connect("ws://x", "t")
+    scene.room.comes("alice")
+    scene.room.comes("other", AGENT)
+    scene.room.goes("alice")
+    scene.room.emit("disconnected", rtc.DisconnectReason.DUPLICATE_IDENTITY)
+    await scene.presence.close()
+    assert scene.link.kinds() == ["joined", "humans", "humans", "active", "humans", "left", "humans", "gone"]
+    assert scene.link.reports[0][1] == {"sid": "PA_agent"}
+    assert scene.link.reports[-1][1] == {"reason": "DUPLICATE_IDENTITY"}
+
+
+async def test_activity_is_told_when_speech_begins(scene: Scene) -> None:
+    scene.room.comes("alice")
+    scene.room.speak("agent")
+    scene.room.speak("alice")
+    scene.room.speak("alice", "agent")
+    scene.room.speak()
+    scene.room.speak("alice")
+    await scene.presence.close()
+    assert scene.link.kinds() == ["humans", "active", "active", "active"]
+
+
+async def test_a_room_that_refuses(scene: Scene) -> None:
+    async def refuse(*_: Any) -> None:
+        raise rtc.ConnectError("404")
+
+    room: Any = StandInRoom()
+    room.connect = refuse
+    link: Any = scene.link
+    presence = Presence(room, link)
+    with pytest.raises(rtc.ConnectError):
+        await room.connect("ws://x", "t")
+    await presence.close()
+    assert scene.link.kinds() == ["trouble", "refused"]
+    await scene.presence.close()
+
+
+async def test_a_supervisor_that_is_away_does_not_hold_the_job(scene: Scene) -> None:
+    scene.link.away = True
+    scene.room.comes("alice")
+    await scene.presence.close()
+    assert scene.link.reports == []
