@@ -51,7 +51,9 @@ class TurnQueue:
         await self._some.wait()
 
     async def send_oldest(self, backend: MemoryBackend) -> None:
-        """Send the oldest turn. It stays queued when MemoryBackendError is raised, unless that is a RejectedError."""
+        """Send the oldest turn, if any. It stays queued when an error but RejectedError is raised."""
+        if not self._turns:
+            return
         turn = self._turns[0]
         if self._uncertain is turn:
             self.repeated += 1
@@ -66,6 +68,11 @@ class TurnQueue:
             self._uncertain = turn
             raise
         self._drop(turn)
+
+    def forget(self) -> None:
+        """Drop what was never to be sent."""
+        self._turns.clear()
+        self._some.clear()
 
     def give_up(self) -> None:
         """Count what is left as lost: this process ends."""

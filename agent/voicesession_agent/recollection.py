@@ -4,6 +4,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Final
 
 from voicesession_agent.capture import Lost, TurnQueue
@@ -66,6 +67,8 @@ class Recollection:
         address = wanted.memory
         self._capture = wanted.capture and not wanted.read_only
         self._read_only = wanted.read_only
+        if wanted.read_only:
+            self.turns.forget()
         if address == self._address or address is None:
             return
         self._address, self._backend = address, self._connect(address)
@@ -133,8 +136,8 @@ class Recollection:
     async def _keep_capturing(self) -> None:
         delay = FIRST_RETRY_SECONDS
         while True:
-            await self.turns.wait()
             await self._known.wait()
+            await self.turns.wait()
             if await self._send():
                 delay = FIRST_RETRY_SECONDS
                 continue
@@ -187,7 +190,6 @@ def _tell_reloaded(seconds: float, status: MemoryStatus) -> None:
 
 
 async def _wait(event: asyncio.Event, seconds: float) -> None:
-    try:
-        await asyncio.wait_for(event.wait(), seconds)
-    except TimeoutError:
-        return
+    with suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await event.wait()

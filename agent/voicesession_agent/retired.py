@@ -40,6 +40,7 @@ def kill(launch: int, job: Job, reason: str) -> None:
 
 async def _see_out(launch: int, job: Job, seconds: float) -> None:
     try:
-        await asyncio.wait_for(job.ended(), seconds)
+        async with asyncio.timeout(seconds):
+            await job.ended()
     except TimeoutError:
         kill(launch, job, "it did not end in time")

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Final, Protocol
 
 from voicesession_agent.health.diagnosis import STUCK, Diagnosis
@@ -138,6 +139,10 @@ class Supervisor:
 
     async def _one_job(self) -> None:
         """From a launch until the pod needs another job."""
+        reset = self.state.reset
+        if reset is not None and reset.open and reset.remaining(self._clock()) <= 0:
+            self.state.reset_escalates()
+            raise GaveUpError
         self._tenure = tenure = Tenure(self.state.job_starts(), self._clock())
         await self._notify()
         job = await self._launched(tenure)
@@ -160,9 +165,8 @@ class Supervisor:
         order = Order(tenure.launch, wanted.room_name, wanted.room_url, wanted.token, wanted.identity)
         limit = reset.remaining(tenure.started) if reset is not None and reset.open else None
         try:
-            job = await asyncio.wait_for(self._jobs.launch(order), limit)
-        except TimeoutError:
-            raise self._gave_up() from None
+            async with asyncio.timeout(limit):
+                job = await self._jobs.launch(order)
         except Exception:
             log.exception("no process took the job", extra={"event": "launch_failed", "launch": tenure.launch})
             return None
@@ -198,13 +202,10 @@ class Supervisor:
         elif over is Over.DISMISSED and tenure.joined_at is None:
             kill(tenure.launch, job, "its join would put its successor out")
         self._retired.add(tenure.launch, job, LINGER_SECONDS if over is Over.LEFT else OLD_JOB_SECONDS)
-        reset = self.state.reset
-        if reset is not None and reset.open and reset.remaining(self._clock()) <= 0:
-            raise self._gave_up()
 
     def _remedy(self, diagnosis: Diagnosis) -> None:
         if not self._remedies.take(self._clock()):
-            raise self._gave_up()
+            raise GaveUpError
         self.state.remedies += 1
         self._metrics.remedies.labels(diagnosis.ailment.value).inc()
 
@@ -224,10 +225,6 @@ class Supervisor:
                 await self._until(lambda: self.state.ended or self.state.wanted_epoch > epoch)
         except TimeoutError:
             return
-
-    def _gave_up(self) -> GaveUpError:
-        self.state.reset_escalates()
-        return GaveUpError()
 
     async def _listen(self) -> None:
         """Find a job stuck that sends no beat."""
@@ -256,11 +253,10 @@ class Supervisor:
             await self._change(None)
 
     async def _change(self, seconds: float | None) -> None:
-        """Wait for a change, at most so long."""
-        try:
-            await asyncio.wait_for(self._changed.wait(), seconds)
-        except TimeoutError:
-            return
+        """Wait for a change, at most so long. (`wait_for` of Python 3.11 can swallow a cancellation.)"""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._changed.wait()
         self._changed.clear()
 
     async def _notify(self) -> None:

@@ -10,6 +10,8 @@ from aiohttp import web
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from voicesession_agent.auth import Verifier
 from voicesession_agent.control import ControlPort as AgentSide
+from voicesession_agent.health.diagnosis import Diagnosis
+from voicesession_agent.health.vitals import Ailment
 from voicesession_agent.state import HumanLeft, JobPhase, MemoryPhase, MemoryStatus, Phase, PodState
 from voicesession_agent.telemetry import Metrics
 from voicesession_agent.wanted import MemoryAddress, Wanted
@@ -102,14 +104,20 @@ def test_every_field_of_the_state_arrives() -> None:
     state.job_starts()
     state.job_starts()
     state.job_joined("PA_1", 4.0)
+    state.humans_are(("alice",), 4.5)
     state.human_left(HumanLeft("alice", "CLIENT_INITIATED", 5.0))
     state.job_trouble = "in trouble"
+    state.diagnosis = Diagnosis(Ailment.PROVIDER_FAILING, "llm")
     state.memory_status = lambda: MemoryStatus("agent-1", MemoryPhase.UNAVAILABLE, "Letta does not answer")
     assert to_pod_state(json.loads(json.dumps(state.render()))) == observed.PodState(
         state=Phase.BOUND,
         session_uid="u1",
         epoch=4,
         participant_sid="PA_1",
+        job_epoch=4,
+        active_at=4.5,
+        health="ProviderFailing",
+        health_message="llm",
         memory_agent_id="agent-1",
         memory_trouble="Letta does not answer",
         job_restarts=1,
@@ -119,3 +127,17 @@ def test_every_field_of_the_state_arrives() -> None:
         trouble="in trouble",
     )
     assert state.job is JobPhase.JOINED
+
+
+def test_a_reset_is_seen_from_its_telling_to_its_join() -> None:
+    state = PodState("pod-1", process_started=1.0)
+    state.tell(Wanted("u1", 1, "vs-1", "ws://x", "t"), 2.0)
+    state.job_starts()
+    state.job_joined("PA_1", 3.0)
+    state.tell(Wanted("u1", 2, "vs-1", "ws://x", "t", cause="LastHumanLeft"), 4.0)
+    told = to_pod_state(state.render())
+    assert (told.epoch, told.job_epoch, told.participant_sid) == (2, 1, "")
+    state.job_starts()
+    state.job_joined("PA_2", 4.2)
+    done = to_pod_state(state.render())
+    assert (done.epoch, done.job_epoch, done.participant_sid) == (2, 2, "PA_2")

@@ -263,6 +263,17 @@ async def test_nothing_is_remembered_where_nothing_may_be(world: World, wanted: 
     assert len(world.recollection.turns) == (0 if wanted.read_only else 1)
 
 
+async def test_turns_kept_for_a_memory_that_turns_out_to_be_somebody_elses_are_dropped(world: World) -> None:
+    world.recollection.told(told(None))
+    world.say("one")
+    world.recollection.told(told(read_only=True))
+    await world.until(lambda: world.recollection.status.phase is MemoryPhase.OK)
+    world.recollection.told(told())
+    world.say("two")
+    await world.until(lambda: world.memory.stored == ["two"])
+    assert world.lost == []
+
+
 async def test_a_memory_that_does_not_answer_is_given_up_on(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(recollection, "REMEMBER_SECONDS", 0.01)
     world.recollection.told(told())

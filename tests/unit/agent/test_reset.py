@@ -150,7 +150,8 @@ async def test_a_reset_that_never_completes_ends_the_pod(world: World, soon: Non
 
 
 async def test_a_reset_that_finds_no_process_ends_the_pod(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Reset, "remaining", lambda *_: 0.01)
+    left = iter([0.02, 0.01, 0.0])
+    monkeypatch.setattr(Reset, "remaining", lambda *_: next(left))
     await world.first_joined()
     world.jobs.process_there.clear()
     await world.supervisor.tell(wanted(epoch=2))
