@@ -23,13 +23,14 @@ class OwnImage:
 
 
 AGENT = OwnImage("agent", "agent/Dockerfile", ".")
-# in build order: own-agent and fake-agent are built on agent
+# in build order: the last three are built on agent
 OWN_IMAGES = (
     OwnImage("operator", "operator/Dockerfile", "."),
     AGENT,
     OwnImage("scripted-llm", "demo/scripted-llm/Dockerfile", "."),
     OwnImage("own-agent", "examples/own-agent/Dockerfile", "examples/own-agent"),
     OwnImage("fake-agent", "tests/load/fake-agent/Dockerfile", "tests/load/fake-agent"),
+    OwnImage("trial-agent", "tests/e2e/agents/Dockerfile", "tests/e2e/agents"),
 )
 
 

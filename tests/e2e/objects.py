@@ -11,6 +11,7 @@ Json = dict[str, Any]
 
 API_VERSION = "voicesession.dev/v1alpha1"
 FAKE_IMAGE = "voicesession/fake-agent:0.1.0"
+TRIAL_IMAGE = "voicesession/trial-agent:0.1.0"
 SMALL = {"requests": {"cpu": "10m", "memory": "48Mi"}}
 CAMEL = {
     "grace": ("onLastHumanLeft", "graceSeconds"),
@@ -18,6 +19,7 @@ CAMEL = {
     "start": ("limits", "startSeconds"),
     "join": ("limits", "joinSeconds"),
     "max_duration": ("limits", "maxDurationSeconds"),
+    "idle": ("limits", "idleSeconds"),
     "max_replacements": ("limits", "maxReplacements"),
 }
 PATIENT = {"start": 180, "join": 600, "grace": 1, "reconnect_grace": 2}
@@ -41,8 +43,13 @@ def example_agent() -> Json:
 
 def fake_agent(name: str, namespace: str, **env: str) -> Json:
     """An agent that only joins; `env` goes to its container."""
-    variables = [{"name": key, "value": value} for key, value in env.items()]
-    return agent(name, namespace, {"pod": {"image": FAKE_IMAGE, "resources": SMALL, "env": variables}})
+    return agent(name, namespace, {"pod": {"image": FAKE_IMAGE, "resources": SMALL, "env": _variables(env)}})
+
+
+def trial_agent(name: str, namespace: str, function: str, **env: str) -> Json:
+    """One of the agents of tests/e2e/agents that misbehave, with the action Reset."""
+    pod = {"image": TRIAL_IMAGE, "env": _variables(env)}
+    return agent(name, namespace, {"entrypoint": f"trial_agents:{function}", "onLastHumanLeft": RESET, "pod": pod})
 
 
 def session(name: str, namespace: str, agent: str = "fake", ttl: int = 600, **seconds: int) -> Json:
@@ -59,7 +66,16 @@ def session(name: str, namespace: str, agent: str = "fake", ttl: int = 600, **se
     }
 
 
+RESET: Json = {"action": "Reset"}
+RECYCLE: Json = {"action": "Recycle"}
+"""For a VoiceAgent's onLastHumanLeft; the graces are its sessions'."""
+
+
 def copy_of(original: Json, name: str, namespace: str, *without: str, **changes: Any) -> Json:
     """The same VoiceAgent elsewhere, less some fields of its spec, with others replaced."""
     spec = {key: value for key, value in copy.deepcopy(original["spec"]).items() if key not in without}
     return agent(name, namespace, spec | changes)
+
+
+def _variables(env: dict[str, str]) -> list[Json]:
+    return [{"name": key, "value": value} for key, value in env.items()]

@@ -55,6 +55,20 @@ class LiveKit:
         found = self.participants(room).get(identity)
         return found.sid if found else ""
 
+    def delete(self, room: str) -> None:
+        """Behind the operator's back."""
+        self._ask(lambda lk: lk.room.delete_room(api.DeleteRoomRequest(room=room)))
+
+    def mute(self, room: str, identity: str) -> None:
+        """Mute every track the participant has published: it may send, and nobody gets it."""
+        found = self.participants(room)[identity]
+        assert found.tracks, f"{identity} has published nothing"
+        for track in found.tracks:
+            self._mute(api.MuteRoomTrackRequest(room=room, identity=identity, track_sid=track.sid, muted=True))
+
+    def _mute(self, request: api.MuteRoomTrackRequest) -> None:
+        self._ask(lambda lk: lk.room.mute_published_track(request))
+
     def _ask(self, call: Callable[[api.LiveKitAPI], Awaitable[T]]) -> T:
         async def ask() -> T:
             async with api.LiveKitAPI(self.url.replace("ws", "http", 1), self.key.key, self.key.secret) as livekit:

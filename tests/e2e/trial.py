@@ -8,6 +8,8 @@ from tests.e2e.waiting import until
 
 START_SECONDS = 120
 GONE_SECONDS = 60
+RESET_SECONDS = 20
+"""The contract's 10 s until a reset is escalated, and a busy machine."""
 AGENT_POD = "app.kubernetes.io/component=agent-pod"
 
 
@@ -68,6 +70,20 @@ class Trial:
 
         return until(check, f"session {name} finished", seconds)
 
+    def reset_complete(self, name: str, number: int, seconds: float = RESET_SECONDS) -> Session:
+        """Wait until the session's `number`-th reset (or recycle) is over and its agent was seen in the room."""
+
+        def check() -> Session | None:
+            found = self.find(name)
+            return found if found and _is_complete(found, number) else None
+
+        try:
+            return until(check, f"reset {number} of {name}", seconds)
+        except AssertionError as late:
+            status = self.session(name).status
+            told = {key: status.get(key) for key in ("resets", "replacements", "lastReset", "phase", "conditions")}
+            raise AssertionError(f"{late}; status: {told}") from None
+
     def gone(self, seconds: float = GONE_SECONDS) -> None:
         """Wait until the namespace has neither rooms nor agent pods."""
         until(lambda: not self.livekit.rooms(self.namespace), "no rooms", seconds)
@@ -90,6 +106,21 @@ class Trial:
         assert len(found) == 1, [e["message"] for e in found]
         assert (found[0].get("count") or 1) == 1, found[0]["message"]
 
+    def event(self, name: str, reason: str, words: str = "", seconds: float = 30) -> Json:
+        """Wait for an event with this reason and these words in its message; returns it."""
+
+        def check() -> Json | None:
+            found = self.kube.events(self.namespace, name, reason)
+            return next((event for event in found if words in event["message"]), None)
+
+        return until(check, f"event {reason} of {name} with {words!r}", seconds)
+
     def close(self) -> None:
         for visitor in self._visitors:
             visitor.kill()
+
+
+def _is_complete(session: Session, number: int) -> bool:
+    last = session.status.get("lastReset") or {}
+    is_over = last.get("completedAt") is not None and last.get("outcome") == "Complete"
+    return session.status.get("resets") == number and is_over and session.is_true("AgentJoined")

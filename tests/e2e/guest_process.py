@@ -1,0 +1,115 @@
+"""The child's side of guest.py: orders come as JSON lines on standard input, each is answered by one line."""
+
+import asyncio
+import contextlib
+import json
+import sys
+import time
+from typing import Any
+
+from livekit import rtc
+from voicesession_cli import sound
+from voicesession_cli.ear import Ear
+from voicesession_cli.errors import CommandError
+from voicesession_cli.person import Person, Reply
+from voicesession_cli.sound import Samples
+
+from tests.e2e.hearing import has_words
+
+NOBODY = "not in the room"
+Order = dict[str, Any]
+Told = dict[str, Any]
+
+
+class Life:
+    """One person, in the room or out of it."""
+
+    def __init__(self) -> None:
+        self._person: Person | None = None
+        self._room: rtc.Room | None = None
+        self._recordings: list[Samples | None] = []
+        self._ear: Ear | None = None
+
+    async def come(self, order: Order) -> Told:
+        """A silent one has no microphone: LiveKit tells the others of her up to 3 s late."""
+        if order["silent"]:
+            self._room = rtc.Room()
+            await asyncio.wait_for(self._room.connect(order["url"], order["token"]), 20)
+        else:
+            self._person = Person(order["identity"])
+            await self._person.join(order["url"], order["token"])
+        return {"at": time.time()}
+
+    async def meet(self, order: Order) -> Told:
+        person = self._speaker()
+        await person.wait_for_agent(order["seconds"])
+        return {"sid": person.agents[0].sid if person.agents else ""}
+
+    async def quiet(self, _: Order) -> Told:
+        return {"greeted": await self._speaker().wait_for_quiet(5)}
+
+    async def say(self, order: Order) -> Told:
+        """Up to `tries` times, until the answer has the wanted words."""
+        utterance, reply, tried = sound.speak(order["text"]), None, 0
+        while tried < order["tries"] and not (reply and has_words(reply.words, *order["wanted"])):
+            reply = await self._once(utterance, order["within"]) or reply
+            tried += 1
+        self._recordings.append(reply.audio if reply else None)
+        return {
+            "words": reply.words if reply else "",
+            "heard_by_agent": reply.heard_by_agent if reply else "",
+            "latency": reply.latency if reply else 0.0,
+            "repeated": tried > 1,
+        }
+
+    async def stay(self, order: Order) -> Told:
+        await asyncio.sleep(order["seconds"])
+        return {}
+
+    async def leave(self, _: Order) -> Told:
+        at = time.time()
+        person, room = self._person, self._room
+        self._person = self._room = None
+        if person:
+            await person.leave()
+        if room:
+            await room.disconnect()
+        return {"at": at}
+
+    async def listen(self, _: Order) -> Told:
+        if self._ear is None:
+            self._ear = await asyncio.to_thread(Ear)
+        return {"heard": [self._ear.hear(audio) if audio is not None else "" for audio in self._recordings]}
+
+    async def _once(self, utterance: Samples, within: float) -> Reply | None:
+        """None when nothing was heard; what ends the visit itself is raised."""
+        person = self._speaker()
+        try:
+            return await person.say(utterance, within=within)
+        except CommandError:
+            if person.gone.is_set():
+                raise
+            return None
+
+    def _speaker(self) -> Person:
+        if self._person is None:
+            raise CommandError(NOBODY)
+        return self._person
+
+
+async def live() -> None:
+    """Until standard input ends."""
+    life, loop = Life(), asyncio.get_running_loop()
+    while line := await loop.run_in_executor(None, sys.stdin.readline):
+        order = json.loads(line)
+        try:
+            told = await getattr(life, order.pop("do"))(order)
+        except (CommandError, rtc.ConnectError, TimeoutError) as error:
+            told = {"error": str(error) or type(error).__name__}
+        print(json.dumps(told), flush=True)
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(life.leave({}), 5)
+
+
+if __name__ == "__main__":
+    asyncio.run(live())

@@ -1,0 +1,85 @@
+"""She leaves while work goes on behind the conversation: nothing of it delays the reset, is lost, or is left running."""
+
+from collections import Counter
+
+import pytest
+
+from tests.e2e import control, podlog
+from tests.e2e.guest import Guest
+from tests.e2e.hearing import words
+from tests.e2e.kubectl import Json
+from tests.e2e.letta import opened
+from tests.e2e.objects import RESET, copy_of, trial_agent
+from tests.e2e.slowness import answers_held, held
+from tests.e2e.trial import Trial
+from tests.e2e.waiting import until
+
+pytestmark = [pytest.mark.cluster, pytest.mark.speech]
+
+LATE_SECONDS = 7
+"""More than the 5 s after which the pod counts a call to Letta as unanswered: Letta has the turn, the pod cannot know."""
+DEADLINE_SECONDS = 10
+"""Until a reset is escalated."""
+DRAINED_SECONDS = 60
+SCRIPTED_LLM = "http://voicesession-scripted-llm.voicesession-system:8000/v1"
+
+
+def capture(trial: Trial) -> Json:
+    """The pod's own account of what it has captured."""
+    found: Json = control.state(trial.kube, trial.session("call").pod, trial.namespace)["capture"]
+    return found
+
+
+def all_sent(trial: Trial) -> Json | None:
+    found = capture(trial)
+    return found if found["backlog"] == 0 else None
+
+
+def test_a_turn_that_is_being_captured_arrives_once_or_is_counted(trial: Trial, agent_66: Json) -> None:
+    with answers_held(trial.kube, "/messages/capture", LATE_SECONDS, times=1):
+        trial.kube.apply(copy_of(agent_66, "agent-66", trial.namespace, "greeting", onLastHumanLeft=RESET))
+        trial.kube.wait("voiceagent/agent-66", "condition=Ready", trial.namespace, 120)
+        session = trial.ready("call", "agent-66", grace=0)
+        with Guest(trial.livekit, session) as alice:
+            alice.visit(("Test one", ("test",)))
+            until(lambda: held(trial.kube), "a capture whose answer is held back", 10)
+
+            after = trial.reset_complete("call", 1, DEADLINE_SECONDS)
+
+            alice.visit(("Can you hear me?", ("hear",)))
+            trial.reset_complete("call", 2)
+            counted = until(lambda: all_sent(trial), "every turn captured", DRAINED_SECONDS, poll=1)
+        with opened(trial.kube) as letta:
+            stored = letta.heard(after.status["agent"]["memoryAgentID"])
+
+    said = Counter(" ".join(words(a.heard_by_agent)) for a in alice.answers)
+    twice = sum(count - 1 for text, count in Counter(stored).items() if text in said)
+    print(f"said {dict(said)}, stored {stored}, counted {counted}")
+    assert counted["lost"] == 0
+    assert set(said) <= set(stored)
+    assert twice <= counted["repeated"] + sum(a.repeated for a in alice.answers)
+    assert podlog.complaints(trial.kube, session.pod, trial.namespace) == []
+
+
+def test_a_tool_that_runs_for_half_a_minute_does_not_hold_the_reset(trial: Trial) -> None:
+    trial.kube.apply(trial_agent("slow", trial.namespace, "slow_tool", TRIAL_LLM=SCRIPTED_LLM))
+    session = trial.ready("call", "slow", grace=0)
+    with Guest(trial.livekit, session) as alice:
+        alice.come()
+        alice.meet()
+        alice.mutter("Remember that my favorite color is blue")
+        until(lambda: "tool began" in trial.kube.logs(session.pod, trial.namespace), "the tool runs", 15, poll=0.5)
+        alice.leave()
+
+        trial.reset_complete("call", 1, DEADLINE_SECONDS)
+
+        alice.come()
+        alice.meet()
+        alice.say("Test one", "test")
+        alice.leave()
+        trial.reset_complete("call", 2)
+
+    log = trial.kube.logs(session.pod, trial.namespace)
+    assert "tool ended" not in log
+    assert trial.session("call").status["replacements"] == 0
+    assert podlog.complaints(trial.kube, session.pod, trial.namespace) == []

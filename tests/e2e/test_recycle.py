@@ -1,0 +1,64 @@
+"""A recycle: a new pod comes into the same room before the old one goes."""
+
+import time
+
+import pytest
+
+from tests.e2e.attendance import Attendance
+from tests.e2e.guest import Guest
+from tests.e2e.kubectl import Json
+from tests.e2e.objects import RECYCLE, copy_of
+from tests.e2e.trial import Trial
+from tests.e2e.waiting import always, until
+
+pytestmark = pytest.mark.cluster
+
+ALONE_SECONDS = 1.0
+"""The longest that a person in the room may be without any agent, by docs/limits.md."""
+NEW_POD_SECONDS = 90
+"""A pod with speech models, on a busy machine; the old one serves meanwhile."""
+
+
+@pytest.mark.parametrize("silent", [False, True], ids=["publishing", "silent"])
+def test_whoever_returns_during_a_recycle_is_never_alone(trial: Trial, agent_66: Json, silent: bool) -> None:
+    trial.kube.apply(copy_of(agent_66, "agent-66", trial.namespace, "greeting", "memory", onLastHumanLeft=RECYCLE))
+    before = trial.ready("call", "agent-66", grace=0)
+    with (
+        Attendance(trial.livekit, before.room, before.identity) as agents,
+        Guest(trial.livekit, before) as alice,
+    ):
+        first = agents.sids
+        alice.come(silent=silent)
+        until(lambda: trial.session("call").status.get("humans"), "status.humans", 30)
+        left = alice.leave()
+        agents.first_other_than(first, NEW_POD_SECONDS)
+        alice.come(silent=silent)
+
+        after = trial.reset_complete("call", 1, NEW_POD_SECONDS)
+        until(lambda: [p["metadata"]["name"] for p in trial.pods()] == [after.pod], "the old pod gone", 60)
+        always(lambda: bool(agents.sids), "an agent stays in the room", 1.0)
+
+        alone = agents.longest_absence(left, time.time())
+        print(f"agents seen: {agents.lived(left, time.time())}; longest time without one: {alone * 1000:.0f} ms")
+        alice.leave()
+    assert after.pod != before.pod
+    assert (after.room, after.identity) == (before.room, before.identity)
+    assert (after.status["recycles"], after.status["resets"], after.status["replacements"]) == (1, 1, 0)
+    assert after.status["humans"] == 1
+    assert alone <= ALONE_SECONDS
+
+
+def test_while_somebody_else_is_there_nothing_is_recycled(trial: Trial) -> None:
+    trial.fake_agent("recycled")
+    trial.kube.patch("voiceagent", "recycled", trial.namespace, {"spec": {"onLastHumanLeft": RECYCLE}})
+    session = trial.ready("call", "recycled", grace=0)
+    alice, _ = trial.visit("call", "alice"), trial.visit("call", "bob")
+    until(lambda: trial.session("call").status["humans"] == 2, "two humans", 30)
+    sid = trial.agent_sid(session)
+
+    alice.leave()
+
+    until(lambda: trial.session("call").status["humans"] == 1, "one human", 30)
+    always(lambda: trial.agent_sid(session) == sid, "the same agent all the time", 3)
+    now = trial.session("call")
+    assert (now.status["resets"], now.pod, len(trial.pods())) == (0, session.pod, 1)
