@@ -27,8 +27,8 @@ class Sample:
 class Attendance:
     """Samples one identity (the agent's) in one room from a thread of its own while the block runs."""
 
-    def __init__(self, livekit: LiveKit, room: str, identity: str) -> None:
-        self._livekit, self._room, self._identity = livekit, room, identity
+    def __init__(self, livekit: LiveKit, room: str, identity: str, period: float = PERIOD_SECONDS) -> None:
+        self._livekit, self._room, self._identity, self._period = livekit, room, identity, period
         self._samples: list[Sample] = []
         self._stop = threading.Event()
         self._thread = threading.Thread(target=lambda: asyncio.run(self._sample()), daemon=True)
@@ -81,7 +81,7 @@ class Attendance:
                     found = None
                 if found is not None:
                     self._keep({p.sid for p in found if p.identity == self._identity and p.state == ACTIVE})
-                await asyncio.sleep(max(0.0, PERIOD_SECONDS - (time.monotonic() - begun)))
+                await asyncio.sleep(max(0.0, self._period - (time.monotonic() - begun)))
 
     def _keep(self, sids: set[str]) -> None:
         self._samples.append(Sample(time.time(), frozenset(sids)))

@@ -2,8 +2,8 @@
 
 import pytest
 
-from tests.e2e import faults, objects, operators
-from tests.e2e.kubectl import Json, KubectlError
+from tests.e2e import faults, nodes, objects, operators
+from tests.e2e.kubectl import Json, KubectlError, Session
 from tests.e2e.objects import copy_of
 from tests.e2e.trial import Trial
 from tests.e2e.visitor import talk
@@ -11,6 +11,8 @@ from tests.e2e.waiting import until
 
 pytestmark = pytest.mark.cluster
 
+ESCALATED_SECONDS = 40
+"""10 s for a reset, and what a poll, a new pod and a busy machine add."""
 LONGEST_NAME = "n" * 253
 TOO_LONG_NAME = "n" * 300
 
@@ -79,7 +81,7 @@ def test_labels_at_their_limit_and_beyond(trial: Trial) -> None:
     assert "must be no more than 63" in refusal(trial, document)
 
 
-@pytest.mark.parametrize("field", ["grace", "reconnect_grace", "start", "join", "max_duration"])
+@pytest.mark.parametrize("field", ["grace", "reconnect_grace", "start", "join", "idle", "max_duration"])
 def test_negative_and_huge_seconds_are_refused(trial: Trial, field: str) -> None:
     path = ".".join(("spec", *objects.CAMEL[field]))
     for seconds, complaint in ((-1, "should be greater than or equal to"), (10**12, "should be less than or equal to")):
@@ -123,6 +125,32 @@ def test_wrong_livekit_key(trial: Trial) -> None:
         trial.one_event("call", trouble["reason"])
 
     becomes_ready(trial, "call")
+
+
+def test_a_pod_that_no_longer_answers_cannot_be_reset_and_is_replaced(trial: Trial) -> None:
+    trial.kube.patch("voiceagent", "fake", trial.namespace, {"spec": {"onLastHumanLeft": objects.RESET}})
+    trial.ready("call", grace=0, reconnect_grace=0, max_replacements=1)
+    first = _leave_while_its_supervisor_is_stopped(trial)
+
+    trial.event("call", "ResetEscalated", seconds=ESCALATED_SECONDS)
+    until(lambda: trial.session("call").status["replacements"] == 1, "the pod replaced", ESCALATED_SECONDS)
+    becomes_ready(trial, "call")
+    second = trial.session("call")
+    assert second.pod != first.pod
+    assert (second.room, second.status["resets"]) == (first.room, 1)
+
+    _leave_while_its_supervisor_is_stopped(trial)
+
+    assert trial.finished("call", ESCALATED_SECONDS).end_reason == "AgentLost"
+    trial.gone()
+
+
+def _leave_while_its_supervisor_is_stopped(trial: Trial) -> Session:
+    visitor = trial.visit("call")
+    session = trial.session("call")
+    nodes.stop_agent_process(trial.kube, session.pod, trial.namespace)
+    visitor.leave()
+    return session
 
 
 @pytest.mark.speech

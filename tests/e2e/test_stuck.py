@@ -1,0 +1,192 @@
+"""Agents that are there and of no use: every fault is found and mended by itself, or it ends the session."""
+
+import secrets
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from hack.cluster import names
+from tests.e2e import nodes
+from tests.e2e.attendance import Attendance
+from tests.e2e.guest import Guest
+from tests.e2e.healing import Healing, Record
+from tests.e2e.kubectl import Json, Kube, Session
+from tests.e2e.objects import RESET, copy_of, trial_agent
+from tests.e2e.rooms import LiveKit
+from tests.e2e.trial import Trial
+from tests.e2e.visitor import Visitor
+
+pytestmark = pytest.mark.cluster
+
+BUSY = 20
+"""What a machine with two busy cores may add to any of these, in seconds."""
+STUCK_SECONDS = 15 + BUSY
+"""Missed heartbeats, SIGKILL, a new job."""
+SILENT_SECONDS = 30 + BUSY
+"""Faults that show only in a turn, or in two."""
+CUT_SECONDS = 22 + 5 + 10 + 60 + BUSY
+"""LiveKit notices, 5 s of absence, 10 s of a reset that cannot work, and a new pod."""
+CUT_REASONS = ("AgentDisconnected", "AgentAbsent")
+"""Whoever notices first: the supervisor from inside, or the operator by LiveKit's list."""
+ROOM_SECONDS = 30 + BUSY
+"""The operator's poll finds the room gone where the webhook is lost."""
+HOPELESS_SECONDS = 150
+"""Three remedies in one pod and no second pod."""
+LAUNCHES = 6
+"""The first job and three remedies, with two to spare: more in the room would be a hot loop."""
+FAILING_TURNS = 3
+"""After which a provider counts as failing."""
+TURN_SECONDS = 7
+"""A failing turn: three refused tries within 4 s."""
+LLM_PORT = {"name": "http", "port": 8000, "protocol": "TCP"}
+SCRIPTED_LLM = "app.kubernetes.io/component=scripted-llm"
+STOP = "Please stop talking for a moment"
+
+
+def listening(trial: Trial, agent_66: Json, **changes: object) -> Session:
+    """The example without memory, which says only what it is asked."""
+    settings: Json = {"onLastHumanLeft": RESET, **changes}
+    trial.kube.apply(copy_of(agent_66, "agent-66", trial.namespace, "greeting", "memory", **settings))
+    return trial.ready("call", "agent-66", grace=60, reconnect_grace=60)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def hopeless(kube: Kube, livekit: LiveKit) -> Iterator[tuple[Trial, Attendance]]:
+    """An agent that no new job can mend, begun before all tests of this module: it needs minutes, its test is last."""
+    namespace = f"hopeless-{secrets.token_hex(3)}"
+    kube.run("create", "namespace", namespace)
+    trial = Trial(kube, livekit, namespace)
+    trial.kube.apply(trial_agent("stuck", namespace, "stuck"))
+    session = trial.ready("call", "stuck", max_replacements=0)
+    with Attendance(livekit, session.room, session.identity, period=0.25) as agents:
+        yield trial, agents
+    kube.run("delete", "namespace", namespace, "--wait=false")
+
+
+def test_a_stopped_job_is_replaced(trial: Trial, agent_66: Json, record_property: Record) -> None:
+    session = listening(trial, agent_66)
+    trial.visit("call")
+    old = trial.agent_sid(session)
+
+    nodes.stop_agent_job(trial.kube, session.pod, trial.namespace)
+
+    healing = Healing(trial, "call", "AgentStuck", record=record_property)
+    healing.detected(STUCK_SECONDS)
+    healing.healed(old, STUCK_SECONDS)
+    after = trial.session("call")
+    assert (after.pod, after.status["replacements"]) == (session.pod, 0)
+    assert after.status["humans"] == 1
+
+
+@pytest.mark.speech
+def test_a_blocked_event_loop_is_replaced(trial: Trial, record_property: Record) -> None:
+    trial.kube.apply(trial_agent("blocking", trial.namespace, "blocking"))
+    session = trial.ready("call", "blocking", grace=60)
+    with Guest(trial.livekit, session) as alice:
+        alice.come()
+        old = alice.meet()
+        alice.mutter(STOP)
+
+        healing = Healing(trial, "call", "AgentStuck", record=record_property)
+        healing.detected(STUCK_SECONDS)
+        healing.healed(old, STUCK_SECONDS)
+        alice.say("Test one", "test")
+    assert trial.session("call").pod == session.pod
+
+
+@pytest.mark.speech
+def test_a_language_model_that_does_not_answer(trial: Trial, agent_66: Json, record_property: Record) -> None:
+    trial.kube.apply(_language_model(trial.namespace))
+    model = {**agent_66["spec"]["llm"], "baseURL": f"http://llm.{trial.namespace}:8000/v1"}
+    session = listening(trial, agent_66, llm=model)
+    with Guest(trial.livekit, session) as alice:
+        alice.come()
+        alice.meet()
+        healing = Healing(trial, "call", "ProviderFailing", record=record_property)
+        for _ in range(FAILING_TURNS):
+            alice.mutter("Test one", within=TURN_SECONDS)
+        healing.detected(SILENT_SECONDS)
+
+        (scripted,) = trial.kube.all("pods", names.NAMESPACE, SCRIPTED_LLM)
+        trial.kube.apply(_endpoint(trial.namespace, scripted["status"]["podIP"]))
+
+        alice.say("Test one", "test")
+        healing.healed("", SILENT_SECONDS)
+    assert trial.session("call").room == session.room
+
+
+@pytest.mark.speech
+def test_an_agent_that_speaks_and_is_not_heard(trial: Trial, agent_66: Json, record_property: Record) -> None:
+    session = listening(trial, agent_66)
+    with Guest(trial.livekit, session) as alice:
+        alice.come()
+        old = alice.meet()
+        alice.say("Test one", "test")
+        trial.livekit.mute(session.room, session.identity)
+
+        healing = Healing(trial, "call", "AgentMute", record=record_property)
+        alice.mutter("Test one", within=5)
+        healing.detected(SILENT_SECONDS)
+        healing.healed(old, SILENT_SECONDS)
+        alice.say("Test one", "test")
+    assert trial.session("call").pod == session.pod
+
+
+def test_an_agent_whose_connection_is_cut(trial: Trial, agent_66: Json, record_property: Record) -> None:
+    session = listening(trial, agent_66)
+    trial.visit("call")
+    old = trial.agent_sid(session)
+    with nodes.cut_off(trial.kube, session.pod, trial.namespace):
+        healing = Healing(trial, "call", *CUT_REASONS, record=record_property)
+        healing.detected(CUT_SECONDS)
+        healing.healed(old, CUT_SECONDS)
+    after = trial.session("call")
+    assert after.room == session.room
+    assert after.status["humans"] == 1
+    assert after.status["replacements"] <= 1
+
+
+def test_a_room_that_somebody_else_has_deleted(trial: Trial, agent_66: Json, record_property: Record) -> None:
+    session = listening(trial, agent_66)
+    trial.visit("call")
+    old = trial.agent_sid(session)
+
+    trial.livekit.delete(session.room)
+
+    healing = Healing(trial, "call", "RoomRecreated", record=record_property)
+    healing.detected(ROOM_SECONDS)
+    healing.healed(old, ROOM_SECONDS)
+    after = trial.session("call")
+    assert (after.room, after.pod) == (session.room, session.pod)
+    Visitor(trial.livekit, "call", trial.namespace, session.room, "bob").joined().leave()
+
+
+def test_what_cannot_be_mended_ends(hopeless: tuple[Trial, Attendance]) -> None:
+    trial, agents = hopeless
+
+    session = trial.finished("call", HOPELESS_SECONDS)
+
+    assert session.end_reason == "AgentLost"
+    trial.event("call", "AgentStuck")
+    seen = agents.lived(0, time.time())
+    assert 1 < len(seen) <= LAUNCHES, seen
+    trial.gone()
+
+
+def _language_model(namespace: str) -> Json:
+    """The name `llm`, with nobody behind it."""
+    metadata = {"name": "llm", "namespace": namespace}
+    return {"apiVersion": "v1", "kind": "Service", "metadata": metadata, "spec": {"ports": [LLM_PORT]}}
+
+
+def _endpoint(namespace: str, address: str) -> Json:
+    """Somebody behind it; the name's own address stays, so that no resolver has to forget anything."""
+    return {
+        "apiVersion": "discovery.k8s.io/v1",
+        "kind": "EndpointSlice",
+        "metadata": {"name": "llm", "namespace": namespace, "labels": {"kubernetes.io/service-name": "llm"}},
+        "addressType": "IPv4",
+        "ports": [LLM_PORT],
+        "endpoints": [{"addresses": [address]}],
+    }
