@@ -3,6 +3,7 @@
 import asyncio
 import threading
 import time
+from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
 from itertools import pairwise
 from types import TracebackType
@@ -49,24 +50,26 @@ class Attendance:
         """Everybody who was there at the last sample."""
         return self._samples[-1].sids
 
-    def first_other_than(self, sids: frozenset[str], seconds: float) -> float:
-        """Wait for somebody who is none of these; returns the Unix time of the first sample that shows her."""
-        found = until(lambda: self._other(sids), f"a new {self._identity} in {self._room}", seconds, PERIOD_SECONDS)
-        return found.at
+    def first_other_than(self, sids: frozenset[str], since: float, seconds: float) -> float:
+        """Wait for somebody who is none of these; returns the Unix time of the first sample since then that has one."""
+        what = f"a new {self._identity} in {self._room}"
+        return until(lambda: self._other(sids, since), what, seconds, PERIOD_SECONDS).at
 
     def longest_absence(self, begin: float, end: float) -> float:
         """The longest time between two samples with somebody, within two Unix times; never shorter than it was."""
-        there = [s.at for s in list(self._samples) if begin <= s.at <= end and s.sids]
-        moments = [begin, *there, end]
-        return max(later - earlier for earlier, later in pairwise(moments))
+        there = [s.at for s in self._between(begin, end) if s.sids]
+        return max(later - earlier for earlier, later in pairwise([begin, *there, end]))
 
     def lived(self, begin: float, end: float) -> list[str]:
         """The SIDs that were seen within two Unix times, in the order of their coming."""
-        seen = [sid for s in list(self._samples) if begin <= s.at <= end for sid in sorted(s.sids)]
-        return list(dict.fromkeys(seen))
+        return list(dict.fromkeys(sid for s in self._between(begin, end) for sid in sorted(s.sids)))
 
-    def _other(self, sids: frozenset[str]) -> Sample | None:
-        return next((s for s in list(self._samples) if s.sids - sids), None)
+    def _other(self, sids: frozenset[str], since: float) -> Sample | None:
+        return next((s for s in self._between(since, time.time()) if s.sids - sids), None)
+
+    def _between(self, begin: float, end: float) -> list[Sample]:
+        known = list(self._samples)
+        return known[bisect_left(known, begin, key=_at) : bisect_right(known, end, key=_at)]
 
     async def _sample(self) -> None:
         """A question that LiveKit does not answer is no sample: the absence then counts until the next answer."""
@@ -85,3 +88,7 @@ class Attendance:
 
     def _keep(self, sids: set[str]) -> None:
         self._samples.append(Sample(time.time(), frozenset(sids)))
+
+
+def _at(sample: Sample) -> float:
+    return sample.at

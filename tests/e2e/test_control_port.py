@@ -23,7 +23,7 @@ BODIES = {
     b"{}": "room must be of type dict",
 }
 """And what is said of them."""
-FIELDS = {
+FIELDS: dict[str, list[object]] = {
     "epoch": [-1, "two", 1.5, True],
     "end": ["yes", 1],
     "idleSeconds": ["soon", -1],
@@ -57,7 +57,7 @@ def _strangers(port: Port, key: str, uid: str) -> None:
     before, good, body = port.refused(), sign(key, uid), b"{}"
     answers = {
         "missing": port.ask("GET"),
-        "malformed": port.ask("GET", token="not-a-token"),
+        "malformed": port.ask("GET", b"", "not-a-token"),
         "signature": port.ask("GET", token=sign(_another_key(), uid)),
         "audience": port.ask("GET", token=sign(key, "another-pod")),
         "method": port.ask("PUT", token=sign(key, uid)),

@@ -36,7 +36,7 @@ def test_whoever_returns_during_a_recycle_is_never_alone(trial: Trial, agent_66:
         alice.come(silent=silent)
         until(lambda: trial.session("call").status.get("humans"), "status.humans", 30)
         left = alice.leave()
-        agents.first_other_than(first, NEW_POD_SECONDS)
+        agents.first_other_than(first, left, NEW_POD_SECONDS)
         alice.come(silent=silent)
 
         trial.reset_complete("call", 1)

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 
 from tests.e2e.kubectl import Kube, KubectlError
-from tests.load import crashing, crowd, figures, leaders, leaving, starting, talking
+from tests.load import crashing, crowd, cycles, figures, leaders, leaving, resetting, soak, starting, talking
 from tests.load.figures import Section
 from tests.load.ground import versions
 
@@ -18,6 +18,10 @@ BENCHES: dict[str, tuple[Callable[[int], Section], int]] = {
     "crashing": (crashing.run, 5),
     "leaders": (leaders.run, 20),
     "crowd": (crowd.run, 30),
+    "resetting": (resetting.run, 50),
+    "resetting-without-webhooks": (resetting.run_without_webhooks, 50),
+    "cycles": (cycles.run, 25),
+    "soak": (soak.run, 200),
 }
 
 

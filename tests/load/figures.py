@@ -89,8 +89,9 @@ def keep(section: Section, store: Path = STORE, page: Path = PAGE) -> None:
 
 
 def page_of(sections: Sequence[Section]) -> str:
-    """The whole page, its sections by title."""
-    return "\n\n".join([HEAD.strip(), *(s.render() for s in sorted(sections, key=lambda s: s.title))]) + "\n"
+    """The whole page, its sections by the number that their titles begin with."""
+    ordered = sorted(sections, key=lambda s: int(s.title.split(".")[0]))
+    return "\n\n".join([HEAD.strip(), *(s.render() for s in ordered)]) + "\n"
 
 
 def load(raw: dict[str, object]) -> Section:

@@ -22,9 +22,9 @@ class Ground:
     def kube(self) -> Kube:
         return self.trial.kube
 
-    def example_agent(self, *without: str) -> Json:
-        """A copy of the example VoiceAgent in this namespace; returns it as applied."""
-        copied = copy_of(objects.example_agent(), names.EXAMPLE_AGENT, self.trial.namespace, *without)
+    def example_agent(self, *without: str, **changes: Json) -> Json:
+        """A copy of the example VoiceAgent in this namespace, with changes; returns it as applied."""
+        copied = copy_of(objects.example_agent(), names.EXAMPLE_AGENT, self.trial.namespace, *without, **changes)
         self.kube.apply(copied)
         return copied
 

@@ -1,0 +1,61 @@
+"""One person who speaks, leaves and returns many times: is the last conversation as quick, and as new, as the first?"""
+
+from tests.e2e.codewords import UNKNOWN, WHICH, telling
+from tests.e2e.guest import Answer, Guest
+from tests.e2e.objects import RESET
+from tests.load.figures import Section, Table, distribution, percentile
+from tests.load.ground import Ground, ground
+
+EDGE = 5
+"""How many cycles of the beginning are compared with as many of the end."""
+LONGEST = 60
+
+
+def run(rounds: int) -> Section:
+    with ground("cycles") as here:
+        here.example_agent("greeting", "memory", onLastHumanLeft=RESET)
+        session = here.trial.ready("call", "agent-66", grace=0, reconnect_grace=0)
+        with Guest(here.trial.livekit, session) as alice:
+            cycles = [_one(here, alice, number) for number in range(rounds)]
+            heard = alice.listen()
+    samples = {
+        "every turn": [answer.latency for cycle in cycles for answer in cycle],
+        f"the first {EDGE} cycles": _latencies(cycles[:EDGE]),
+        f"the last {EDGE} cycles": _latencies(cycles[-EDGE:]),
+    }
+    latency = distribution("End of speech -> first audio, in s", samples)
+    return Section("cycles", "9. Speak, leave, return", [latency, _verdicts(cycles, heard)], [NOTE])
+
+
+NOTE = (
+    "Each cycle asks for the word of the cycle before, which must not be known, then tells another one, then leaves; "
+    "the session resets at once, in the same pod."
+)
+
+
+def _one(here: Ground, alice: Guest, number: int) -> tuple[Answer, Answer]:
+    alice.come()
+    alice.meet()
+    asked, told = alice.say(WHICH, *UNKNOWN), alice.say(telling(number))
+    alice.leave()
+    here.trial.reset_complete("call", number + 1, LONGEST)
+    here.say(f"{number + 1}: {asked.latency:.3f} s, {told.latency:.3f} s; {asked.words}")
+    return asked, told
+
+
+def _latencies(cycles: list[tuple[Answer, Answer]]) -> list[float]:
+    return [answer.latency for cycle in cycles for answer in cycle]
+
+
+def _verdicts(cycles: list[tuple[Answer, Answer]], heard: list[Answer]) -> Table:
+    turns = [answer for cycle in cycles for answer in cycle]
+    first, last = (percentile(_latencies(part), 50) for part in (cycles[:EDGE], cycles[-EDGE:]))
+    table = Table(f"{len(cycles)} cycles", ["what", "figure"])
+    table.rows = [
+        ["turns that were answered", f"{sum(bool(a.words) for a in turns)} of {len(turns)}"],
+        ["turns that had to be said twice", f"{sum(a.repeated for a in turns)}"],
+        ["word of the cycle before unknown", f"{sum(asked.told for asked, _ in cycles)} of {len(cycles)}"],
+        ["answers that the independent ear understood", f"{sum(a.right for a in heard)} of {len(heard)}"],
+        [f"p50 of the last {EDGE} cycles against the first {EDGE}", f"{100 * (last / first - 1):+.1f} %"],
+    ]
+    return table
