@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+from contextlib import suppress
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
@@ -127,7 +128,8 @@ class Guest:
     def close(self) -> None:
         """She leaves if she is still there; her process ends."""
         if self._process.stdin and not self._process.stdin.closed:
-            self._process.stdin.close()
+            with suppress(BrokenPipeError):
+                self._process.stdin.close()
         try:
             self._process.wait(10)
         except subprocess.TimeoutExpired:
@@ -147,7 +149,8 @@ class Guest:
         """One order and its answer. Fails with the person's own words, or when she does not answer at all."""
         assert self._process.stdin
         assert self._process.stdout
-        silence = threading.Timer(patience + MEET_SECONDS + REPLY_SECONDS, self._process.kill)
+        longest = patience + MEET_SECONDS + REPLY_SECONDS
+        silence = threading.Timer(longest, self._process.kill)
         silence.start()
         try:
             self._process.stdin.write(json.dumps({"do": order, **fields}) + "\n")
@@ -157,7 +160,7 @@ class Guest:
             line = ""
         finally:
             silence.cancel()
-        assert line, f"{self.identity} died while told to {order}: {self._last_words()}"
+        assert line, f"{self.identity}, told to {order}, died or was silent for {longest:g} s: {self._last_words()}"
         told: dict[str, Any] = json.loads(line)
         assert "error" not in told, f"{self.identity}, told to {order}: {told['error']}"
         return told

@@ -33,11 +33,13 @@ class Life:
     async def come(self, order: Order) -> Told:
         """A silent one has no microphone: LiveKit tells the others of her up to 3 s late."""
         if order["silent"]:
-            self._room = rtc.Room()
-            await asyncio.wait_for(self._room.connect(order["url"], order["token"]), 20)
+            room = rtc.Room()
+            await asyncio.wait_for(room.connect(order["url"], order["token"]), 20)
+            self._room = room
         else:
-            self._person = Person(order["identity"])
-            await self._person.join(order["url"], order["token"])
+            person = Person(order["identity"])
+            await person.join(order["url"], order["token"])
+            self._person = person
         return {"at": time.time()}
 
     async def meet(self, order: Order) -> Told:
