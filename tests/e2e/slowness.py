@@ -121,6 +121,8 @@ def _proxy(upstream: str, path: str, seconds: float, times: int) -> Json:
                     "image": IMAGE,
                     "imagePullPolicy": "IfNotPresent",
                     "command": ["python", "-u", "-c", PROGRAM],
+                    # Letta's Service looks for its port by this name.
+                    "ports": [{"name": "http", "containerPort": PORT}],
                     "env": [{"name": name, "value": str(value)} for name, value in environment.items()],
                     "readinessProbe": {"tcpSocket": {"port": PORT}, "periodSeconds": 1},
                 }

@@ -8,6 +8,7 @@ from voicesession_operator.api.reasons import Cause, ConditionType, EndReason, R
 from voicesession_operator.api.session import Status, VoiceSession
 from voicesession_operator.domain.attendance import counted_from
 from voicesession_operator.domain.children import Children
+from voicesession_operator.domain.observed import Pod
 from voicesession_operator.domain.renewal import relapse_at
 from voicesession_operator.domain.reset import epoch_of, is_running
 from voicesession_operator.domain.steps import Step
@@ -17,6 +18,11 @@ RESET_SECONDS: Final = 10.0
 """For a reset: 0.3 s as a rule; the pod's own supervisor gives up after this time, too."""
 ABSENT_RESET_SECONDS: Final = 15.0
 """For the reset of an agent that was missing from the room: 20 s in all, since 5 s passed before it."""
+
+AWAY_SECONDS: Final = 30.0
+"""For an agent that is out and tries to come back by itself: where its pod cannot reach LiveKit, another may."""
+STAMP_SECONDS: Final = 1.0
+"""Kubernetes rounds creation times down to whole seconds."""
 
 
 def escalations(session: VoiceSession, status: Status, children: Children) -> tuple[Step, ...]:
@@ -45,7 +51,19 @@ def _may_replace(session: VoiceSession, status: Status) -> bool:
 def _overdue_at(status: Status, children: Children) -> float | None:
     if children.current is None:
         return None
-    return _reset_overdue_at(status) if is_running(status) else relapse_at(status)
+    if is_running(status):
+        return _reset_overdue_at(status)
+    times = (relapse_at(status), _away_at(status, children.current))
+    return min((at for at in times if at is not None), default=None)
+
+
+def _away_at(status: Status, pod: Pod) -> float | None:
+    """A pod that was made after the agent went is only starting: startSeconds hold for it."""
+    joined = find(status.conditions, ConditionType.AGENT_JOINED)
+    if status.ready_at is None or joined is None or joined.status != "False":
+        return None
+    was_there = pod.created_at + STAMP_SECONDS <= joined.since
+    return counted_from(status, joined.since, AWAY_SECONDS) if was_there else None
 
 
 def _reset_overdue_at(status: Status) -> float | None:

@@ -6,6 +6,7 @@ from voicesession_operator.domain.observed import LeaveReason
 from tests.builders import (
     T0,
     SessionBuilder,
+    WorldBuilder,
     agent_participant,
     bound,
     empty_world,
@@ -145,3 +146,22 @@ def test_nobody_is_idle_who_is_not_there_and_zero_means_never() -> None:
     alone = ready_session().limits(idle_seconds=1)
     assert decide(alone, joined_world().state(state), NOW).status.end_reason == ""
     assert decide(talking().limits(idle_seconds=1), empty_world().pods(pod()).livekit_down(), NOW).proceed is False
+
+
+def away(**pod_values: float) -> tuple[SessionBuilder, WorldBuilder]:
+    """Its job has noticed that it is out, and cannot come back."""
+    world = joined_world().pods(pod(0, **pod_values)).room(human()).state(bound(participant_sid=""))
+    return talking().stored(decide(talking(), world, NOW).status), world
+
+
+def test_one_that_cannot_come_back_by_itself_gets_another_pod() -> None:
+    start, world = away(created_at=T0)
+    assert decide(start, world, NOW + 29.9).proceed is False
+    found = decide(start, world, NOW + 30)
+    assert (found.proceed, found.status.replacements, reasons(found)) == (True, 1, ["AgentReplaced"])
+    assert kinds(decide(start.stored(found.status), world, NOW + 30)) == ["DeletePod"]
+
+
+def test_a_pod_that_was_made_after_the_loss_is_only_starting() -> None:
+    start, world = away(created_at=float(int(NOW)))
+    assert decide(start, world, NOW + 59).proceed is False
