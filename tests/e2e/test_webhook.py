@@ -1,6 +1,7 @@
 """The webhook receiver under everything that may arrive at it, while a call goes on."""
 
 import asyncio
+import gc
 import io
 import time
 from collections import Counter
@@ -35,6 +36,7 @@ def receiver(kube: Kube) -> Iterator[str]:
         yield f"http://127.0.0.1:{port}{webhooks.PATH}"
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 async def test_what_is_answered(receiver: str, trial: Trial) -> None:
     key = trial.livekit.key
     good = webhooks.event(ROOM)
@@ -49,6 +51,8 @@ async def test_what_is_answered(receiver: str, trial: Trial) -> None:
         assert await _post(client, receiver, stale, webhooks.headers(stale, key)) == (401, "refused")
         assert await _post(client, receiver, good, {}) == (401, "refused")
         assert (await _post(client, receiver, huge, webhooks.headers(huge, key)))[0] == 413
+    # Most of the huge body was never taken: its transport warns when it is collected, which shall not hit a later test.
+    gc.collect()
 
 
 async def test_a_flood_changes_nothing_for_a_live_call(receiver: str, trial: Trial) -> None:
