@@ -35,29 +35,22 @@ async def _hit(fault: Fault, times: int) -> bool:
     return fault.hits >= times
 
 
-async def test_a_pod_whose_deletion_was_never_told_is_replaced(scene: Scene) -> None:
-    await scene.start("lost-pod")
+async def test_what_was_deleted_and_never_told_of_is_found_out(scene: Scene) -> None:
+    """A pod is replaced; of a session nothing is left. Both wait for the same full list."""
+    await scene.start("kept")
     await scene.sessions_have(1)
     (before,) = await scene.pods()
+    await scene.start("lost")
+    await scene.sessions_have(2)
 
     await _lost(scene, "/pods", "pod", before["metadata"]["name"], "--force", "--grace-period=0")
+    await _lost(scene, "/voicesessions", "voicesession", "lost")
 
-    async def replaced() -> bool:
-        return [pod["metadata"]["uid"] for pod in await scene.pods()] not in ([], [before["metadata"]["uid"]])
+    async def healed() -> bool:
+        uids = [pod["metadata"]["uid"] for pod in await scene.pods()]
+        return len(uids) == 1 and uids != [before["metadata"]["uid"]] and len(await scene.rooms()) == 1
 
-    await scene.until(replaced, "another pod", HEALED_SECONDS)
-
-
-async def test_a_session_whose_deletion_was_never_told_leaves_nothing(scene: Scene) -> None:
-    await scene.start("lost-session")
-    await scene.sessions_have(1)
-
-    await _lost(scene, "/voicesessions", "voicesession", "lost-session")
-
-    async def gone() -> bool:
-        return not await scene.rooms() and not await scene.pods()
-
-    await scene.until(gone, "no room and no pod", HEALED_SECONDS)
+    await scene.until(healed, "another pod, and nothing of the lost session", HEALED_SECONDS)
 
 
 async def test_a_watch_that_is_merely_cut_loses_nothing(scene: Scene) -> None:
