@@ -79,11 +79,11 @@ class Guest:
     ) -> None:
         self.close()
 
-    def come(self, *, silent: bool = False) -> float:
-        """Join, with an open microphone unless `silent`; returns the Unix time at which she was in."""
+    def come(self) -> float:
+        """Join with an open microphone; returns the Unix time at which she was in."""
         key = self._livekit.key
         token = human_token(key.key, key.secret, self._room, self.identity, self.identity.title())
-        return float(self._do("come", url=self._url, token=token, identity=self.identity, silent=silent)["at"])
+        return float(self._do("come", url=self._url, token=token, identity=self.identity)["at"])
 
     def meet(self, seconds: float = MEET_SECONDS) -> str:
         """Wait until an agent's audio is received; returns that agent's SID."""

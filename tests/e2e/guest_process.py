@@ -26,20 +26,13 @@ class Life:
 
     def __init__(self) -> None:
         self._person: Person | None = None
-        self._room: rtc.Room | None = None
         self._recordings: list[Samples | None] = []
         self._ear: Ear | None = None
 
     async def come(self, order: Order) -> Told:
-        """A silent one has no microphone: LiveKit tells the others of her up to 3 s late."""
-        if order["silent"]:
-            room = rtc.Room()
-            await asyncio.wait_for(room.connect(order["url"], order["token"]), 20)
-            self._room = room
-        else:
-            person = Person(order["identity"])
-            await person.join(order["url"], order["token"])
-            self._person = person
+        person = Person(order["identity"])
+        await person.join(order["url"], order["token"])
+        self._person = person
         return {"at": time.time()}
 
     async def meet(self, order: Order) -> Told:
@@ -70,12 +63,9 @@ class Life:
 
     async def leave(self, _: Order) -> Told:
         at = time.time()
-        person, room = self._person, self._room
-        self._person = self._room = None
+        person, self._person = self._person, None
         if person:
             await person.leave()
-        if room:
-            await room.disconnect()
         return {"at": at}
 
     async def listen(self, _: Order) -> Told:
