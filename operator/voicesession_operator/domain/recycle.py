@@ -8,7 +8,7 @@ from voicesession_operator.domain.attendance import counted_from
 from voicesession_operator.domain.children import Children, wanted_ordinal
 from voicesession_operator.domain.naming import pod_name
 from voicesession_operator.domain.observed import Pod
-from voicesession_operator.domain.replacement import LONGEST_DOUBLING
+from voicesession_operator.domain.replacement import backoff
 from voicesession_operator.domain.reset import epoch_of
 from voicesession_operator.domain.steps import Step
 
@@ -37,4 +37,4 @@ def _not_before(status: Status, ended: Pod) -> float:
     """The next one at once, then 2, 4, 8 … s after the one that ended was made; it is kept until then to tell when."""
     if ended.deleting or status.replacements < 1:
         return -inf
-    return ended.created_at + 2.0 ** min(status.replacements, LONGEST_DOUBLING)
+    return ended.created_at + backoff(status.replacements)

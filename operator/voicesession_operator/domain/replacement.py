@@ -19,6 +19,11 @@ LONGEST_DOUBLING: Final = 6
 """Backoff stops growing at 2^6 = 64 s."""
 
 
+def backoff(lost: int) -> float:
+    """Seconds before the next pod once `lost` of them are gone: 2, 4, 8 …"""
+    return 2.0 ** min(lost, LONGEST_DOUBLING)
+
+
 def agent_lost(session: VoiceSession, children: Children) -> tuple[Deadline, ...]:
     """The pod is gone and every replacement is used up."""
     allowed = session.limits.max_replacements
@@ -40,7 +45,7 @@ def replacement_due(status: Status, children: Children, now: float) -> float:
         return now
     if joined.status == "True" and now - joined.since >= STEADY_SECONDS:
         return now
-    return joined.since + 2.0 ** min(used, LONGEST_DOUBLING)
+    return joined.since + backoff(used)
 
 
 def want_pods(
