@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help up down test lint unit bench venv
+.PHONY: help up down test lint unit bench docs venv
 BIN := .venv/bin
 
 help: ## show this list
@@ -29,6 +29,9 @@ unit: venv ## the tests that need no cluster
 bench: ## measure on the cluster and write docs/benchmarks.md
 	@python3 -m hack.up --without-example
 	$(BIN)/python -m tests.load.bench
+
+docs: venv ## write docs/reference.md anew
+	$(BIN)/python -m hack.reference
 
 venv: ## the virtual environment alone
 	@python3 -m hack.venv

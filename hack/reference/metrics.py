@@ -1,0 +1,40 @@
+"""The metrics, from the registries of the programs themselves."""
+
+from collections.abc import Iterator
+
+from prometheus_client import CollectorRegistry
+from prometheus_client.metrics import MetricWrapperBase
+from voicesession_agent.telemetry import Metrics as AgentMetrics
+from voicesession_operator.telemetry.metrics import REGISTRY as OPERATOR
+
+from hack.reference.markdown import code, section, table
+
+REGISTRIES = (
+    ("operator", "port 8080, `/metrics`, with the standard `process_` and `python_` metrics", OPERATOR),
+    ("agent pod", "control port 8080, `/metrics`", AgentMetrics().registry),
+)
+
+
+def render() -> str:
+    """One table for each program."""
+    return section(2, "Metrics", *(_program(*entry) for entry in REGISTRIES))
+
+
+def names() -> set[str]:
+    """Every metric of ours, as Prometheus stores it."""
+    return {name for _, _, registry in REGISTRIES for name, _, _, _ in _metrics(registry)}
+
+
+def _program(name: str, where: str, registry: CollectorRegistry) -> str:
+    rows = [(code(metric), kind, labels, text) for metric, kind, labels, text in sorted(_metrics(registry))]
+    return section(3, f"Metrics of the {name}", f"At {where}.", table(("metric", "type", "labels", "meaning"), rows))
+
+
+def _metrics(registry: CollectorRegistry) -> Iterator[tuple[str, str, str, str]]:
+    """Name, type, labels and help of each; the library tells label names of metrics without series only privately."""
+    for collector in registry._collector_to_names:
+        if isinstance(collector, MetricWrapperBase):
+            (family,) = collector.describe()
+            suffix = "_total" if family.type == "counter" else ""
+            labels = ", ".join(map(code, collector._labelnames))
+            yield family.name + suffix, family.type, labels, family.documentation

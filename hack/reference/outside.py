@@ -1,0 +1,29 @@
+"""The errors that adapters raise, read from their source: `Retryable(REASON, message)` and its like."""
+
+import ast
+from collections.abc import Iterator
+
+KINDS = frozenset({"Retryable", "Conflict", "NotFound", "Terminal", "kind"})
+"""The classes of adapters.errors, and the name for one of them that was chosen before."""
+
+
+def errors(source: str) -> Iterator[tuple[str, str]]:
+    """Reason and message of each; what is filled in later is an ellipsis, what comes from elsewhere is left out."""
+    tree = ast.parse(source)
+    known = {ast.unparse(node.target): node.value for node in tree.body if isinstance(node, ast.AnnAssign)}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and ast.unparse(node.func) in KINDS and node.args:
+            reason = _text(known.get(ast.unparse(node.args[0])) or node.args[0])
+            if reason:
+                yield reason, _text(node.args[1]) or "…"
+
+
+def _text(node: ast.expr) -> str:
+    """A literal as people read it; empty for what is none."""
+    match node:
+        case ast.Constant(value=str() as text):
+            return text
+        case ast.JoinedStr(values=parts):
+            return "".join(_text(part) or "…" for part in parts)
+        case _:
+            return ""

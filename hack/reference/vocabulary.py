@@ -1,0 +1,55 @@
+"""Labels, annotations, phases, conditions and reasons: the words of the API, from `api/` and the adapters."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from hack.cluster.names import ROOT
+from hack.reference import outside
+from hack.reference.markdown import code, section, table
+from hack.reference.source import Constant, constants, rows
+
+API = ROOT / "operator" / "voicesession_operator" / "api"
+NAMES = ("_LABEL", "_ANNOTATION", "_ATTRIBUTE")
+WORDS = (
+    ("Phase", "Phases", "`status.phase` of a VoiceSession, for people; programs read the conditions."),
+    ("ConditionType", "Conditions", "In `status.conditions` of both kinds."),
+    ("EndReason", "End reasons", "`status.endReason`, and the reason of Finished."),
+    ("Action", "Actions", "`onLastHumanLeft.action`."),
+    ("Cause", "Causes of a fresh agent", "`status.lastReset.cause`, and what a pod is told."),
+    ("ResetOutcome", "Outcomes of a reset", "`status.lastReset.outcome`."),
+    ("Reason", "Reasons", "Of conditions, which are True where nothing else is said, and of Kubernetes events."),
+)
+EVENTS = (
+    "A condition that turns False, or gets another reason while it is False, is also a Warning event, except for "
+    "RoomCreating, Starting, Resetting, AgentAbsent, PodLost and Finished, which are part of a session's life."
+)
+OUTSIDE = "Of conditions and events, from what LiveKit, the API server or an agent pod answers the operator."
+
+
+def render() -> str:
+    """The names that are put into a cluster, then the words that a status is made of."""
+    words = constants(API / "reasons.py")
+    parts = [_words(words, *entry) for entry in WORDS]
+    from_outside = section(3, "Reasons from outside", OUTSIDE, _outside())
+    return "\n\n".join([_names(), section(2, "Phases, conditions and reasons", *parts, from_outside)])
+
+
+def _names() -> str:
+    found = [constant for constant in constants(API / "names.py") if constant.name.endswith(NAMES)]
+    return section(2, "Labels, annotations and attributes", table(("name", "meaning"), rows(found)))
+
+
+def _words(words: list[Constant], owner: str, title: str, about: str) -> str:
+    found = [constant for constant in words if constant.owner == owner]
+    note = EVENTS if owner == "Reason" else ""
+    return section(3, title, about, note, table(("word", "meaning"), rows(found)))
+
+
+def _outside() -> str:
+    found = sorted(set(_errors(ROOT / "operator" / "voicesession_operator")))
+    return table(("reason", "message"), [(code(reason), message) for reason, message in found])
+
+
+def _errors(package: Path) -> Iterator[tuple[str, str]]:
+    for path in (*sorted((package / "adapters").glob("*.py")), package / "controller" / "executor.py"):
+        yield from outside.errors(path.read_text())

@@ -1,0 +1,58 @@
+"""docs/reference.md is what `make docs` would write, and leaves nothing out."""
+
+import re
+from pathlib import Path
+
+import pytest
+from voicesession_operator.api.reasons import ConditionType, EndReason, Phase, Reason
+
+from hack.cluster.names import ROOT
+from hack.reference import document, metrics, outside, values
+from hack.reference.__main__ import FILE
+from hack.reference.source import constants, rows
+
+PACKAGES = [ROOT / part for part in ("operator/voicesession_operator", "agent/voicesession_agent")]
+METRIC = re.compile(r'"(voicesession_(?!operator|agent"|cli)[a-z_]+)"')
+
+
+def test_it_is_up_to_date() -> None:
+    assert FILE.read_text() == document.render(), "docs/reference.md is out of date: run `make docs`"
+
+
+def test_every_metric_of_the_source_is_in_it() -> None:
+    written = {
+        found for package in PACKAGES for path in package.rglob("*.py") for found in METRIC.findall(path.read_text())
+    }
+    assert written
+    assert {name.removesuffix("_total") for name in written} <= {
+        name.removesuffix("_total") for name in metrics.names()
+    }
+
+
+@pytest.mark.parametrize("words", [ConditionType, EndReason, Phase, Reason])
+def test_every_word_of_a_status_is_in_it(words: type[Reason]) -> None:
+    told = document.render()
+    assert [word for word in words if f"| `{word}` |" not in told] == []
+
+
+def test_values_have_the_comment_above_them() -> None:
+    text = "# Not about a.\n\n# About a,\n# all of it.\na:\n  # About b.\n  b: [x]\n  c: {d: 1}\n"
+    assert values.read(text) == [
+        values.Value("a", "", "About a, all of it."),
+        values.Value("a.b", "[x]", "About b."),
+        values.Value("a.c", "{d: 1}", ""),
+    ]
+
+
+def test_errors_are_read_from_the_source() -> None:
+    lines = ['A: Final = "Down"', 'Retryable(A, "it is down")', 'Terminal("Odd", f"it says {x}!")', "Conflict(r, m)"]
+    assert list(outside.errors("\n".join(lines))) == [("Down", "it is down"), ("Odd", "it says …!")]
+
+
+def test_a_constant_without_a_text_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "words.py"
+    path.write_text('class Word:\n    TOLD = "told"\n    """Said."""\n    SILENT = "silent"\n')
+    told, silent = constants(path)
+    assert rows([told]) == [("`told`", "Said.")]
+    with pytest.raises(ValueError, match="SILENT"):
+        rows([silent])
