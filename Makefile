@@ -21,6 +21,7 @@ lint: venv ## formatting, lint, types, import contracts
 	$(BIN)/mypy
 	$(BIN)/mypy hack
 	$(BIN)/lint-imports
+	$(BIN)/python -m hack.tidy $$(git ls-files)
 	@if command -v shellcheck >/dev/null; then shellcheck tests/e2e/substrate/*.sh tests/e2e/substrate/*/*.sh .ci/run; fi
 
 unit: venv ## the tests that need no cluster

@@ -1,10 +1,25 @@
-"""`make docs`: writes docs/reference.md from the CRDs, the chart's values, the metrics and the API's names."""
+"""`make docs`: writes docs/reference.md from the CRDs, the chart's values, the metrics and the API's words."""
+
+import sys
 
 from hack.cluster.names import ROOT
 from hack.reference import document
 
 FILE = ROOT / "docs" / "reference.md"
 
-if __name__ == "__main__":
-    FILE.write_text(document.render())
+
+def main(arguments: list[str]) -> int:
+    """Write the file; with --check only tell whether it is what would be written."""
+    rendered = document.render()
+    if "--check" in arguments:
+        if FILE.read_text() == rendered:
+            return 0
+        print(f"{FILE.relative_to(ROOT)} is out of date: run `make docs`")
+        return 1
+    FILE.write_text(rendered)
     print(FILE.relative_to(ROOT))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -18,8 +18,9 @@ def render() -> str:
 
 def _contents(body: str) -> str:
     titles = re.findall(r"^## (.+)$", body, flags=re.MULTILINE)
-    return "\n".join(f"- [{title}](#{_anchor(title)})" for title in titles)
+    return "\n".join(f"- [{title}](#{anchor(title)})" for title in titles)
 
 
-def _anchor(title: str) -> str:
+def anchor(title: str) -> str:
+    """How links name a heading."""
     return re.sub(r"[^a-z0-9 -]", "", title.lower()).replace(" ", "-")

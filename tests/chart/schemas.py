@@ -15,7 +15,7 @@ LOOSE = ("io.k8s.apimachinery.pkg.util.intstr.IntOrString", "io.k8s.apimachinery
 
 def write_builtin(openapi: Schema, folder: Path) -> None:
     """One strict schema per kind that the API server serves by itself."""
-    definitions = {name: _strict(schema) for name, schema in openapi["definitions"].items()}
+    definitions = {name: strict(schema) for name, schema in openapi["definitions"].items()}
     definitions |= dict.fromkeys(LOOSE, NUMBER_OR_TEXT)
     for name, schema in definitions.items():
         for gvk in schema.get(GVK, []):
@@ -28,7 +28,7 @@ def write_crd(crd: Schema, folder: Path) -> None:
     """One strict schema per version of a CustomResourceDefinition."""
     spec = crd["spec"]
     for version in spec["versions"]:
-        schema = _strict(version["schema"]["openAPIV3Schema"])
+        schema = strict(version["schema"]["openAPIV3Schema"])
         schema["properties"]["metadata"] = {"type": "object"}
         _write(folder, spec["group"], version["name"], spec["names"]["kind"], schema)
 
@@ -38,14 +38,14 @@ def _write(folder: Path, group: str, version: str, kind: str, schema: Schema) ->
     (folder / f"{'-'.join(parts)}.json").write_text(json.dumps(schema))
 
 
-def _strict(schema: Schema) -> Schema:
+def strict(schema: Schema) -> Schema:
     """The same schema with no unknown fields, at every depth."""
     found = {**schema}
     for key in ("items", "additionalProperties"):
         if isinstance(schema.get(key), dict):
-            found[key] = _strict(schema[key])
+            found[key] = strict(schema[key])
     if "properties" in schema:
-        found["properties"] = {name: _strict(child) for name, child in schema["properties"].items()}
+        found["properties"] = {name: strict(child) for name, child in schema["properties"].items()}
         if not schema.get("x-kubernetes-preserve-unknown-fields"):
             found.setdefault("additionalProperties", False)
     return found

@@ -1,17 +1,22 @@
-"""The release itself: upgraded under a live call, removed under a live session. Runs last, for it takes all down."""
+"""The release itself: upgraded, rolled back and removed under a live call, as docs/operations.md says. Runs last."""
 
 import subprocess
+from dataclasses import dataclass
 
 import pytest
 
 from hack.cluster import names, release
+from tests.docs.blocks import named
+from tests.docs.reader import at_the_cluster
 from tests.e2e import operators
 from tests.e2e.kubectl import Kube, program
 from tests.e2e.rooms import connect
 from tests.e2e.trial import Trial
 from tests.e2e.waiting import until
 
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.cluster, pytest.mark.disruptive, pytest.mark.timeout(900)]
+
+NO_IMAGE = {"ErrImagePull", "ImagePullBackOff"}
 
 
 def helm(*command: str, seconds: float = 300) -> str:
@@ -32,39 +37,111 @@ def secrets(kube: Kube) -> dict[str, object]:
     return {secret["metadata"]["name"]: secret.get("data") for secret in found}
 
 
-def test_a_live_call_goes_on_through_an_upgrade(trial: Trial) -> None:
-    session = trial.ready("call")
-    trial.visit("call")
-    before = {identity: p.sid for identity, p in trial.livekit.participants(session.room).items()}
-    secret = secrets(trial.kube)
-    replaced = {pod["metadata"]["uid"] for pod in operators.pods(trial.kube)}
+def operator_uids(kube: Kube) -> set[str]:
+    return {pod["metadata"]["uid"] for pod in operators.pods(kube)}
 
-    helm("upgrade", names.RELEASE, str(names.CHART), "--reuse-values", "--set", "operator.logLevel=DEBUG", "--wait")
+
+def operators_without_image(kube: Kube) -> list[str]:
+    """Names of the operator's pods that wait for an image that nobody has."""
+    waiting = [
+        (pod["metadata"]["name"], status["state"].get("waiting", {}).get("reason"))
+        for pod in operators.pods(kube)
+        for status in pod["status"].get("containerStatuses", ())
+    ]
+    return [name for name, reason in waiting if reason in NO_IMAGE]
+
+
+@dataclass(frozen=True)
+class LiveCall:
+    """What must be the same whatever is done to the release: who is in the room, since when, and every Secret."""
+
+    participants: dict[str, str]
+    ready: object
+    humans: int
+    secrets: dict[str, object]
+
+    @classmethod
+    def of(cls, trial: Trial) -> "LiveCall":
+        session = trial.session("call")
+        there = {identity: p.sid for identity, p in trial.livekit.participants(session.room).items()}
+        return cls(there, session.condition("Ready"), session.status["humans"], secrets(trial.kube))
+
+
+def test_a_live_call_goes_on_through_an_upgrade(trial: Trial) -> None:
+    trial.ready("call")
+    trial.visit("call")
+    before, replaced = LiveCall.of(trial), operator_uids(trial.kube)
+
+    with at_the_cluster(trial.kube) as reader:
+        reader.add_value("operator", {"logLevel": "DEBUG"})
+        reader.run(named("upgrade"))
     until(lambda: operators.all_ready(trial.kube), "both operators", 120)
 
-    assert replaced.isdisjoint(pod["metadata"]["uid"] for pod in operators.pods(trial.kube))
-    assert {identity: p.sid for identity, p in trial.livekit.participants(session.room).items()} == before
-    assert trial.session("call").condition("Ready") == session.condition("Ready")
-    assert trial.session("call").status["humans"] == 1
-    assert secrets(trial.kube) == secret
+    assert replaced.isdisjoint(operator_uids(trial.kube))
+    assert LiveCall.of(trial) == before
+    assert before.humans == 1
+
+
+def test_an_upgrade_that_does_not_come_up_is_rolled_back(trial: Trial) -> None:
+    trial.ready("call")
+    trial.visit("call")
+    before, leading = LiveCall.of(trial), operator_uids(trial.kube)
+    helm("upgrade", names.RELEASE, str(names.CHART), "--reuse-values", "--set", "operator.image.tag=absent")
+    stuck = until(lambda: operators_without_image(trial.kube), "an operator without an image", 120)
+
+    with at_the_cluster(trial.kube) as reader:
+        reader.run(named("roll-back"))
+    until(lambda: operators.all_ready(trial.kube), "both operators", 120)
+
+    assert not set(stuck) & {pod["metadata"]["name"] for pod in operators.pods(trial.kube)}
+    assert operator_uids(trial.kube) == leading
+    assert LiveCall.of(trial) == before
+
+
+def test_livekit_gets_a_new_key(kube: Kube, namespace: str) -> None:
+    before = connect(kube).key
+    with at_the_cluster(kube) as reader:
+        reader.run(named("new-key"))
+    until(lambda: operators.all_ready(kube), "both operators", 120)
+
+    again = Trial(kube, connect(kube), namespace)
+    assert again.livekit.key != before
+    again.fake_agent()
+    again.ready("call")
 
 
 def test_an_uninstall_hangs_nowhere_and_an_install_works_again(trial: Trial) -> None:
     trial.ready("call")
     trial.visit("call")
     kept = secrets(trial.kube)
-    try:
-        helm("uninstall", names.RELEASE, "--wait", "--timeout", "180s")
-        until(lambda: not trial.pods(), "no agent pod", 60)
-        for left in trial.kube.all("voicesessions"):
-            assert not left["metadata"].get("finalizers")
-        trial.kube.delete("voicesession", "call", trial.namespace, "--timeout=20s")
-        assert not trial.kube.all("deployments", names.NAMESPACE)
-    finally:
-        release.install(print)
-        release.start_example(print, anew=True)
+    with at_the_cluster(trial.kube) as reader:
+        try:
+            reader.run(named("uninstall"))
+            until(lambda: not trial.pods(), "no agent pod", 60)
+            for left in trial.kube.all("voicesessions"):
+                assert not left["metadata"].get("finalizers")
+            trial.kube.delete("voicesession", "call", trial.namespace, "--timeout=20s")
+            assert not trial.kube.all("deployments", names.NAMESPACE)
+            reader.run(named("install"))
+        finally:
+            release.install(print)
+            release.start_example(print, anew=True)
 
     again = Trial(trial.kube, connect(trial.kube), trial.namespace)
     again.ready("again")
     new = secrets(trial.kube)
     assert {name: new[name] for name in kept if "postgres" in name} == {n: kept[n] for n in kept if "postgres" in n}
+
+
+def test_what_an_uninstall_leaves_can_be_removed_too(kube: Kube) -> None:
+    with at_the_cluster(kube) as reader:
+        try:
+            reader.run(named("uninstall"))
+            reader.run(named("remove-the-rest"))
+            assert not [crd for crd in kube.all("crds") if crd["spec"]["group"] == "voicesession.dev"]
+            assert secrets(kube) == {}
+            assert not kube.all("persistentvolumeclaims", names.NAMESPACE)
+        finally:
+            release.apply_definitions(print)
+            release.install(print)
+            release.start_example(print, anew=True)

@@ -1,0 +1,47 @@
+"""Every command block of the documents, typed as it stands; those that a test of its own runs are left to it."""
+
+from dataclasses import replace
+
+import pytest
+
+from hack.cluster import names
+from tests.docs import blocks
+from tests.docs.blocks import Block, How
+from tests.docs.reader import Reader
+
+pytestmark = [pytest.mark.cluster, pytest.mark.disruptive, pytest.mark.timeout(1200)]
+
+
+GIVEN = dict.fromkeys(("LIVEKIT_API_KEY", "LIVEKIT_API_SECRET", "LETTA_PASSWORD", "POSTGRES_URI"), "none-that-is-used")
+"""What a document says is in one's environment."""
+
+
+def _consoles(how: How) -> list[object]:
+    """Blocks in the order of their document; whoever talks needs a quiet machine."""
+    return [
+        pytest.param(block, id=block.where, marks=[pytest.mark.speech] if " talk " in block.content else [])
+        for block in blocks.everywhere("console")
+        if block.how is how
+    ]
+
+
+def _manifests() -> list[object]:
+    return [pytest.param(block, id=block.where) for block in blocks.everywhere("yaml") if block.kind == "manifest"]
+
+
+@pytest.mark.parametrize("block", _consoles(How.HERE))
+def test_a_block_works_as_it_is_written(reader: Reader, block: Block) -> None:
+    reader.run(block)
+
+
+@pytest.mark.parametrize("block", _consoles(How.SCRATCH))
+def test_a_block_works_in_a_namespace_of_its_own(reader: Reader, scratch: str, block: Block) -> None:
+    assert names.NAMESPACE in block.content
+    reader.run(replace(block, content=block.content.replace(names.NAMESPACE, scratch)), **GIVEN)
+
+
+@pytest.mark.parametrize("block", _manifests())
+def test_the_api_server_takes_a_manifest(reader: Reader, block: Block) -> None:
+    (reader.folder / "manifest.yaml").write_text(block.content)
+    command = "$ kubectl create --dry-run=server --filename manifest.yaml --namespace voicesession-system\n"
+    reader.run(replace(block, language="console", content=command))

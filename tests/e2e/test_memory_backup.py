@@ -1,0 +1,40 @@
+"""Memory is backed up and restored with the commands of docs/operations.md."""
+
+import pytest
+
+from tests.docs.blocks import named
+from tests.docs.reader import at_the_cluster
+from tests.e2e.kubectl import Json
+from tests.e2e.letta import opened
+from tests.e2e.objects import copy_of
+from tests.e2e.trial import Trial
+
+pytestmark = [pytest.mark.cluster, pytest.mark.disruptive, pytest.mark.timeout(900)]
+
+LABEL = "human"
+BEFORE = "Her favorite color is blue."
+
+
+def remembers(trial: Trial, agent_66: Json, name: str) -> str:
+    """A VoiceAgent with a memory of its own; returns its Letta agent."""
+    trial.kube.apply(copy_of(agent_66, name, trial.namespace))
+    trial.kube.wait(f"voiceagent/{name}", "condition=Ready", trial.namespace, 180)
+    found = trial.kube.get("voiceagent", name, trial.namespace)
+    assert found
+    return str(found["status"]["letta"]["agentID"])
+
+
+def test_a_restore_brings_back_what_was_remembered(trial: Trial, agent_66: Json) -> None:
+    memory = remembers(trial, agent_66, "agent-66")
+    with at_the_cluster(trial.kube) as reader:
+        with opened(trial.kube) as letta:
+            letta.write(memory, LABEL, BEFORE)
+        reader.run(named("back-up"))
+        with opened(trial.kube) as letta:
+            letta.write(memory, LABEL, "Nothing is known of her.")
+
+        reader.run(named("restore"))
+
+    with opened(trial.kube) as letta:
+        assert letta.block(memory, LABEL) == BEFORE
+    assert remembers(trial, agent_66, "another") not in ("", memory)
