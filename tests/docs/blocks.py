@@ -73,9 +73,10 @@ def of(document: str) -> list[Block]:
     return parse(document, (ROOT / document).read_text())
 
 
-def everywhere(language: str) -> list[Block]:
-    """The blocks of one language of all documents. Raises DocumentError."""
-    return [block for document in DOCUMENTS for block in of(document) if block.language == language]
+def everywhere(language: str, how: How | None = None) -> list[Block]:
+    """The blocks of one language of all documents, or those of them that are run in one way. Raises DocumentError."""
+    found = [block for document in DOCUMENTS for block in of(document) if block.language == language]
+    return [block for block in found if how in (None, block.how)]
 
 
 def named(name: str) -> Block:

@@ -9,24 +9,35 @@ from tests.docs.reader import Reader, at_the_cluster
 from tests.e2e.kubectl import Kube, KubectlError
 
 
-@pytest.fixture(scope="module")
-def reader() -> Iterator[Reader]:
-    """With the example session Ready, before and after."""
+@pytest.fixture(scope="session")
+def kube() -> Kube:
     try:
-        kube = Kube()
-        kube.run("get", "deployments", "-n", names.NAMESPACE, "--no-headers")
+        found = Kube()
+        found.run("get", "deployments", "-n", names.NAMESPACE, "--no-headers")
     except (FileNotFoundError, KubectlError) as error:
         pytest.fail(f"the documents' commands need the release that `make up` brings: {error}", pytrace=False)
-    release.start_example(print, anew=True)
+    return found
+
+
+@pytest.fixture(scope="module")
+def reader(kube: Kube) -> Iterator[Reader]:
+    """Somebody whose shell and files last from block to block."""
     with at_the_cluster(kube) as found:
         yield found
     release.start_example(print, anew=True)
 
 
+@pytest.fixture(scope="module")
+def document(kube: Kube, request: pytest.FixtureRequest) -> str:
+    """The document's name, given as parameter; each begins with the example session Ready."""
+    release.start_example(print, anew=True)
+    return str(request.param)
+
+
 @pytest.fixture
-def scratch() -> Iterator[str]:
+def scratch(kube: Kube) -> Iterator[str]:
     """A namespace that takes the place of the release's own in commands that would do harm there."""
-    kube, name = Kube(), "documents-scratch"
+    name = "documents-scratch"
     kube.run("create", "namespace", name)
     yield name
     kube.run("delete", "namespace", name, "--timeout=120s", timeout=150)

@@ -16,12 +16,13 @@ GIVEN = dict.fromkeys(("LIVEKIT_API_KEY", "LIVEKIT_API_SECRET", "LETTA_PASSWORD"
 """What a document says is in one's environment."""
 
 
-def _consoles(how: How) -> list[object]:
-    """Blocks in the order of their document; whoever talks needs a quiet machine."""
+def _typed_here() -> list[object]:
+    """Document and block, in their order; whoever talks needs a quiet machine."""
     return [
-        pytest.param(block, id=block.where, marks=[pytest.mark.speech] if " talk " in block.content else [])
-        for block in blocks.everywhere("console")
-        if block.how is how
+        pytest.param(
+            block.document, block, id=block.where, marks=[pytest.mark.speech] if " talk " in block.content else []
+        )
+        for block in blocks.everywhere("console", How.HERE)
     ]
 
 
@@ -29,12 +30,12 @@ def _manifests() -> list[object]:
     return [pytest.param(block, id=block.where) for block in blocks.everywhere("yaml") if block.kind == "manifest"]
 
 
-@pytest.mark.parametrize("block", _consoles(How.HERE))
-def test_a_block_works_as_it_is_written(reader: Reader, block: Block) -> None:
+@pytest.mark.parametrize(("document", "block"), _typed_here(), indirect=["document"])
+def test_a_block_works_as_it_is_written(reader: Reader, document: str, block: Block) -> None:
     reader.run(block)
 
 
-@pytest.mark.parametrize("block", _consoles(How.SCRATCH))
+@pytest.mark.parametrize("block", [pytest.param(b, id=b.where) for b in blocks.everywhere("console", How.SCRATCH)])
 def test_a_block_works_in_a_namespace_of_its_own(reader: Reader, scratch: str, block: Block) -> None:
     assert names.NAMESPACE in block.content
     reader.run(replace(block, content=block.content.replace(names.NAMESPACE, scratch)), **GIVEN)

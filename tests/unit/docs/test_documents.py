@@ -19,7 +19,7 @@ TARGET = re.compile(r"^([a-z]+):", re.MULTILINE)
 
 
 def _blocks(how: How) -> list[object]:
-    return [pytest.param(block, id=block.where) for block in blocks.everywhere("console") if block.how is how]
+    return [pytest.param(block, id=block.where) for block in blocks.everywhere("console", how)]
 
 
 def _function(path: Path, name: str) -> ast.FunctionDef | None:

@@ -1,0 +1,49 @@
+"""A reader notices what somebody who follows a document would notice."""
+
+import os
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.docs.blocks import Block
+from tests.docs.reader import VALUES, Reader
+
+
+def _block(*lines: str) -> Block:
+    return Block("a.md", 7, "console", "\n".join(lines) + "\n")
+
+
+@pytest.fixture
+def reader(tmp_path: Path) -> Reader:
+    return Reader(tmp_path, {"PATH": os.environ["PATH"]})
+
+
+def test_commands_are_typed_into_one_shell(reader: Reader) -> None:
+    reader.run(_block("$ word=hello", '$ echo "$word $NODE" > said', "$ cat said", "hello  something"), NODE="one")
+    assert (reader.folder / "said").read_text() == "hello one\n"
+
+
+def test_the_command_that_fails_is_named_with_what_it_said(reader: Reader) -> None:
+    with pytest.raises(AssertionError, match=r"a\.md:7: ls /nowhere\n.*No such file"):
+        reader.run(_block("$ true", "$ ls /nowhere", "$ touch late"))
+    assert not (reader.folder / "late").exists()
+
+
+def test_a_pipe_fails_with_any_of_its_parts(reader: Reader) -> None:
+    with pytest.raises(AssertionError, match="false"):
+        reader.run(_block("$ false | cat"))
+
+
+def test_what_is_shown_must_come(reader: Reader) -> None:
+    with pytest.raises(AssertionError, match="shows nothing like"):
+        reader.run(_block("$ echo NAME", "NAME  AGE", "hello 3s"))
+
+
+def test_own_values_are_kept_when_more_are_added(reader: Reader) -> None:
+    (reader.folder / VALUES).write_text("operator: {replicas: 2}\nletta: {enabled: true}\n")
+    reader.add_value("operator", {"logLevel": "DEBUG"})
+    assert yaml.safe_load((reader.folder / VALUES).read_text()) == {
+        "operator": {"replicas": 2, "logLevel": "DEBUG"},
+        "letta": {"enabled": True},
+    }
