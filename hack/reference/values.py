@@ -46,7 +46,7 @@ def _values(path: str, node: yaml.Node, text: str) -> Iterator[Value]:
             yield Value(here, "", comment)
             yield from _values(f"{here}.", value, text)
         else:
-            yield Value(here, text[value.start_mark.index : value.end_mark.index], comment)
+            yield Value(here, text[value.start_mark.index : value.end_mark.index].strip(), comment)
 
 
 def _comment_above(number: int, lines: list[str]) -> str:
@@ -70,10 +70,13 @@ def _block(name: str, values: list[Value], schema: Schema) -> str:
 
 
 def _schema_of(path: str, schema: Schema) -> Schema:
-    """Raises KeyError for a value that the schema does not know."""
+    """Raises KeyError for a value that the schema does not know; a map whose keys are free is known by its values."""
     found = schema
     for part in path.split("."):
-        found = found["properties"][part]
+        known = found.get("properties", {}).get(part) or found.get("additionalProperties")
+        if not known:
+            raise KeyError(path)
+        found = known
         if "$ref" in found:
             found = schema["definitions"][found["$ref"].rpartition("/")[2]]
     return found
