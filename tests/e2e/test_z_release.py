@@ -16,8 +16,6 @@ from tests.e2e.waiting import until
 
 pytestmark = [pytest.mark.cluster, pytest.mark.disruptive, pytest.mark.timeout(900)]
 
-NO_IMAGE = {"ErrImagePull", "ImagePullBackOff"}
-
 
 def helm(*command: str, seconds: float = 300) -> str:
     done = subprocess.run(
@@ -48,7 +46,7 @@ def operators_without_image(kube: Kube) -> list[str]:
         for pod in operators.pods(kube)
         for status in pod["status"].get("containerStatuses", ())
     ]
-    return [name for name, reason in waiting if reason in NO_IMAGE]
+    return [name for name, reason in waiting if reason in ("ErrImagePull", "ImagePullBackOff")]
 
 
 @dataclass(frozen=True)
