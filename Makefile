@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help up down test lint unit bench docs venv
+.PHONY: help up down test lint unit bench venv
 BIN := .venv/bin
 
 help: ## show this list
@@ -31,6 +31,7 @@ bench: ## measure on the cluster and write docs/benchmarks.md
 	@python3 -m hack.up --without-example
 	$(BIN)/python -m tests.load.bench
 
+.PHONY: docs
 docs: venv ## write docs/reference.md anew
 	$(BIN)/python -m hack.reference
 
