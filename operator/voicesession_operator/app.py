@@ -6,7 +6,6 @@ import logging
 import signal
 import sys
 import time
-from collections import Counter
 from contextlib import AsyncExitStack
 from typing import Any, Final
 
@@ -20,9 +19,9 @@ from voicesession_operator.adapters.lease import Elector, LeaseLost
 from voicesession_operator.adapters.letta import LettaDirectory
 from voicesession_operator.adapters.livekit import RoomService
 from voicesession_operator.adapters.recorder import Recorder
-from voicesession_operator.api.reasons import Phase
 from voicesession_operator.controller.agent_reconciler import AgentReconciler
-from voicesession_operator.controller.cache import Cache, Key, Kind
+from voicesession_operator.controller.cache import Cache, Key
+from voicesession_operator.controller.census import Census
 from voicesession_operator.controller.executor import Addresses, Executor
 from voicesession_operator.controller.hints import Hints
 from voicesession_operator.controller.intake import Intake
@@ -30,14 +29,15 @@ from voicesession_operator.controller.reconciler import Outside, SessionReconcil
 from voicesession_operator.controller.resync import Resync
 from voicesession_operator.controller.sources import watch
 from voicesession_operator.controller.user_memories import UserMemories
+from voicesession_operator.controller.webhook_losses import WebhookLosses
 from voicesession_operator.controller.workqueue import WorkQueue
-from voicesession_operator.domain.observed import Leave
 from voicesession_operator.domain.policy import Policy
 from voicesession_operator.settings import Settings, SettingsError
 from voicesession_operator.telemetry import metrics
+from voicesession_operator.telemetry.labels import LostEvent
 from voicesession_operator.telemetry.logging import configure
 from voicesession_operator.web.server import Probes, WebServer
-from voicesession_operator.web.webhook import Webhook
+from voicesession_operator.web.webhook import JOIN, LEAVES, Notice, Webhook
 
 log = logging.getLogger(__name__)
 
@@ -48,6 +48,7 @@ DRAIN_SECONDS: Final = 10.0
 WATCH_STOP_SECONDS: Final = 10.0
 LABEL_RETRY_SECONDS: Final = 1.0
 BAD_SETTINGS: Final = 2
+TOLD: Final = {JOIN: LostEvent.JOINED, **dict.fromkeys(LEAVES, LostEvent.LEFT)}
 
 
 class Operator:
@@ -68,7 +69,7 @@ class Operator:
         self._watch_stop, self._watch_ready = asyncio.Event(), asyncio.Event()
         self._leading = self._accepting = self._stopping = False
         self._watching: asyncio.Task[None] | None = None
-        self._cache, self._hints = Cache(), Hints()
+        self._cache, self._hints, self._losses = Cache(), Hints(), WebhookLosses(time.time)
         recorder = Recorder(kube, settings.pod_name, time.time)
         executor = Executor(kube, rooms, control, self._cache, _addresses(settings))
         memories = UserMemories(letta, self._cache, self._wake, time.time)
@@ -79,11 +80,13 @@ class Operator:
             self._hints,
             _policy(settings, control_key),
             time.time,
+            self._losses,
         )
         self._sessions: WorkQueue[Key] = WorkQueue("sessions", sessions.reconcile, SESSION_WORKERS)
         agents = AgentReconciler(kube, letta, recorder, self._cache, self._wake, time.time)
         self._agents: WorkQueue[Key] = WorkQueue("agents", agents.reconcile, AGENT_WORKERS)
         self._queues: tuple[WorkQueue[Any], ...] = (self._sessions, self._agents, memories.queue)
+        self._census = Census(self._cache, self._queues)
         self._intake = Intake(self._cache, self._sessions, self._agents)
         self._resync = Resync(
             kube, rooms, self._cache, self._intake, settings.installation_id, settings.watch_namespaces, time.time
@@ -102,7 +105,7 @@ class Operator:
             ready=self._is_ready,
             queues_healthy=lambda: all(queue.healthy() for queue in self._queues),
             resync_age=lambda: self._resync.age() if self._leading else 0.0,
-            before_metrics=self._count_sessions,
+            before_metrics=self._count,
         )
 
     def _webhook(self) -> Webhook:
@@ -189,19 +192,20 @@ class Operator:
     def _wake(self, session: Key) -> None:
         self._sessions.add(session)
 
-    def _notify(self, room: str, leave: Leave | None) -> bool:
-        key = self._cache.session_of_room(room)
+    def _notify(self, notice: Notice) -> bool:
+        key = self._cache.session_of_room(notice.room)
         if key is None:
             return False
-        if leave is not None:
-            self._hints.record(key, leave)
+        if notice.event in TOLD:
+            self._losses.told(key, TOLD[notice.event], notice.participant_sid)
+        if notice.leave is not None:
+            self._hints.record(key, notice.leave)
         self._sessions.add(key)
         return True
 
-    def _count_sessions(self) -> None:
-        phases = Counter((raw.get("status") or {}).get("phase") for raw in self._cache.all(Kind.SESSION))
-        for phase in Phase:
-            metrics.SESSIONS.labels(phase.value).set(phases[phase.value])
+    def _count(self) -> None:
+        self._census.take()
+        self._losses.count()
 
 
 def _addresses(settings: Settings) -> Addresses:

@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from voicesession_operator.adapters.errors import Retryable, Terminal
 from voicesession_operator.api.names import CONTROL_PORT
-from voicesession_operator.domain.observed import PodState
+from voicesession_operator.domain.observed import PodState, Timings
 from voicesession_operator.telemetry import metrics
 
 REQUEST_TIMEOUT: Final = aiohttp.ClientTimeout(total=1.0)
@@ -22,6 +22,7 @@ TOKEN_SECONDS: Final = 30
 """Life of a request's token: long enough for clocks that differ a little."""
 OK: Final = 200
 MALFORMED: Final = 400
+TIMINGS: Final = {"process_started": "processStarted", "prepared": "prepared", "bound": "bound", "joined": "joined"}
 
 
 class ControlPort:
@@ -113,7 +114,14 @@ def to_pod_state(answer: dict[str, Any]) -> PodState:
         left_reason=left.get("reason") or "",
         left_at=left.get("at") or 0.0,
         trouble=answer.get("trouble") or "",
+        timings=_to_timings(answer.get("timings") or {}),
     )
+
+
+def _to_timings(told: dict[str, Any]) -> Timings:
+    """What is no number is left out: an image of somebody else's may tell anything."""
+    moments = {name: told.get(key) for name, key in TIMINGS.items()}
+    return Timings(**{name: float(at) for name, at in moments.items() if isinstance(at, int | float)})
 
 
 def _url(ip: str) -> str:

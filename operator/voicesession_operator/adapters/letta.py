@@ -1,11 +1,13 @@
 """Letta: finds the agent that holds a VoiceAgent's or a user's memory, or makes it from the VoiceAgent's blocks."""
 
 import re
+import time
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, Final
 
 from voicesession_operator.api.agent import LettaMemory, VoiceAgent
 from voicesession_operator.domain.agent_plan import Invalid, Memory, NotConfigured, Resolved, Unavailable
+from voicesession_operator.telemetry import metrics
 
 if TYPE_CHECKING:
     from letta_client import APIStatusError, AsyncLetta
@@ -19,6 +21,8 @@ _NOT_FOUND: Final = 404
 _SERVER_ERROR: Final = 500
 _NOT_IN_A_NAME: Final = re.compile(r"[^\w '-]")
 """What Letta 0.16 refuses in an agent's name."""
+EXISTING, AGENT, USER = "existing_agent", "find_agent", "find_user"
+"""What is asked for, as a label of the metric."""
 NAME_CHARACTERS: Final = 200
 """A name is for people only; what is found again is found by its tag."""
 
@@ -44,10 +48,10 @@ class LettaDirectory:
         if memory is None:
             return NotConfigured()
         if memory.agent_id:
-            return await self._ask(lambda letta: _existing(letta, memory.agent_id))
+            return await self._ask(EXISTING, lambda letta: _existing(letta, memory.agent_id))
         tag, name = self._tag(agent), memory.agent or f"{agent.namespace}-{agent.name}"
         criteria: dict[str, Any] = {"name": memory.agent} if memory.agent else {"tags": [tag]}
-        return await self._ask(lambda letta: self._find_or_create(letta, memory, criteria, tag, name))
+        return await self._ask(AGENT, lambda letta: self._find_or_create(letta, memory, criteria, tag, name))
 
     async def resolve_user(self, agent: VoiceAgent, user: str) -> Memory:
         """The Letta agent of one user of this VoiceAgent, by our own tag, else a new one. Never raises."""
@@ -55,15 +59,22 @@ class LettaDirectory:
         if memory is None:
             return NotConfigured()
         tag, name = f"{self._tag(agent)}/{user}", f"{agent.namespace}-{agent.name}-{user}"
-        return await self._ask(lambda letta: self._find_or_create(letta, memory, {"tags": [tag]}, tag, name))
+        return await self._ask(USER, lambda letta: self._find_or_create(letta, memory, {"tags": [tag]}, tag, name))
 
     def _tag(self, agent: VoiceAgent) -> str:
         """Neither a namespace nor a VoiceAgent's name has a slash in it, so what follows a second one is the user."""
         return f"voicesession:{self._installation_id}:{agent.namespace}/{agent.name}"
 
-    async def _ask(self, question: Callable[["AsyncLetta"], Awaitable[Memory]]) -> Memory:
+    async def _ask(self, call: str, question: Callable[["AsyncLetta"], Awaitable[Memory]]) -> Memory:
         if not self._url:
             return NotConfigured()
+        started = time.monotonic()
+        answer = await self._answer(question)
+        seconds = time.monotonic() - started
+        metrics.LETTA_REQUEST_SECONDS.labels(call, type(answer).__name__.lower()).observe(seconds)
+        return answer
+
+    async def _answer(self, question: Callable[["AsyncLetta"], Awaitable[Memory]]) -> Memory:
         from letta_client import APIConnectionError, APIStatusError  # noqa: PLC0415 - most installations start without
 
         try:

@@ -154,8 +154,9 @@ async def _call(call: str, send: Callable[[], Awaitable[T]]) -> T:
     try:
         return await send()
     except api.ServerError as error:
-        outcome = "error"
-        raise _classify(error) from error
+        found = _classify(error)
+        outcome = "not_found" if isinstance(found, NotFound) else "error"
+        raise found from error
     except (aiohttp.ClientError, TimeoutError, OSError) as error:
         outcome = "unreachable"
         raise Retryable(UNAVAILABLE, "LiveKit does not answer") from error

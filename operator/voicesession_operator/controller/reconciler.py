@@ -11,17 +11,19 @@ from voicesession_operator.adapters.errors import NotFound, Retryable
 from voicesession_operator.adapters.kube import AGENTS
 from voicesession_operator.api.agent import VoiceAgent
 from voicesession_operator.api.session import VoiceSession
-from voicesession_operator.controller.cache import Cache, Key, Kind, agent_of
+from voicesession_operator.controller.cache import Cache, Key, Kind, agent_of, key_of
+from voicesession_operator.controller.chronicle import Chronicle
 from voicesession_operator.controller.executor import Executor
 from voicesession_operator.controller.hints import Hints
 from voicesession_operator.controller.pods import owned_pods
 from voicesession_operator.controller.ports import Control, Kube, Recorder, Rooms, UserMemories
 from voicesession_operator.controller.session_metrics import count_changes
 from voicesession_operator.controller.status_writer import NotWritten, write_status
-from voicesession_operator.domain.actions import DeleteSession, Plan
+from voicesession_operator.controller.webhook_losses import WebhookLosses
+from voicesession_operator.domain.actions import CreatePod, DeleteSession, Plan
 from voicesession_operator.domain.memory import wants_own_memory
 from voicesession_operator.domain.naming import room_name
-from voicesession_operator.domain.observed import Failure, Observed, Pod, PodState
+from voicesession_operator.domain.observed import Failure, Observed, Pod, PodState, Unknown
 from voicesession_operator.domain.plan import farewell, plan
 from voicesession_operator.domain.policy import Policy
 from voicesession_operator.telemetry import metrics
@@ -57,6 +59,7 @@ class SessionReconciler:
         hints: Hints,
         policy: Policy,
         clock: Callable[[], float],
+        losses: WebhookLosses,
     ) -> None:
         self._outside = outside
         self._executor = executor
@@ -64,6 +67,8 @@ class SessionReconciler:
         self._hints = hints
         self._policy = policy
         self._clock = clock
+        self._losses = losses
+        self._chronicle = Chronicle()
 
     async def reconcile(self, key: Key) -> float | None:
         """Seconds until the session wants to be looked at again. Raises OutsideError."""
@@ -81,6 +86,7 @@ class SessionReconciler:
         found = self._cache.get(Kind.SESSION, key)
         if found is None:
             self._hints.forget(key)
+            self._losses.forget(key)
             return None
         return await self._bring_in_line(found)
 
@@ -90,6 +96,7 @@ class SessionReconciler:
         failures = await self._execute(session, None, Plan(session.status, actions))
         if failures:
             raise Retryable(failures[0].reason, failures[0].message)
+        self._losses.forget(key_of(raw))
         self._cache.cleaned_up(raw)
 
     async def _bring_in_line(self, raw: Object) -> float | None:
@@ -100,7 +107,7 @@ class SessionReconciler:
             now = self._clock()
             planned = plan(session, observed, now, self._policy)
             if planned.proceed:
-                stored = await self._store(raw, session, planned)
+                stored = await self._store(raw, session, planned, observed)
                 if isinstance(stored, NotWritten):
                     return stored.again
                 # What was seen a moment ago still holds, and the pod is told sooner.
@@ -112,7 +119,7 @@ class SessionReconciler:
             if _deleted(planned, failed):
                 return None
             observed = await self._observe(session, agent, (*observed.failures, *failed))
-        stored = await self._store(raw, session, planned)
+        stored = await self._store(raw, session, planned, observed)
         if isinstance(stored, NotWritten):
             return stored.again
         return 0.0 if planned.actions else self._again(planned, now)
@@ -136,7 +143,17 @@ class SessionReconciler:
         key = Key(session.namespace, session.name)
         wanted = wants_own_memory(session, agent)
         memory = self._outside.memories.of(agent, session.user, key) if agent and wanted else None
-        return Observed(agent, pods, room, states, memory, self._hints.leave(key), failures)
+        observed = Observed(agent, pods, room, states, memory, self._hints.leave(key), failures)
+        self._measure(session, key, observed)
+        return observed
+
+    def _measure(self, session: VoiceSession, key: Key, observed: Observed) -> None:
+        """What only metrics want to know of a look."""
+        if session.status.finished_at is not None or session.deleting:
+            self._losses.forget(key)
+            self._chronicle.looked(session, observed, self._clock())
+        elif not isinstance(observed.room, Unknown):
+            self._losses.looked(key, observed.room)
 
     async def _ask(self, pods: tuple[Pod, ...]) -> dict[str, PodState]:
         """More than one pod only during a recycle."""
@@ -149,9 +166,13 @@ class SessionReconciler:
         outcomes = await asyncio.gather(
             *(self._executor.carry_out(session, agent, action) for action in planned.actions)
         )
+        if any(isinstance(action, CreatePod) for action in planned.actions):
+            self._chronicle.pod_made(session.uid, self._clock())
         return tuple(failure for failure in outcomes if failure is not None)
 
-    async def _store(self, raw: Object, session: VoiceSession, planned: Plan) -> Object | NotWritten:
+    async def _store(
+        self, raw: Object, session: VoiceSession, planned: Plan, observed: Observed
+    ) -> Object | NotWritten:
         """Write the status if it changed, then record events. A lost race only means another look."""
         rendered = planned.status.render()
         if rendered == session.status.render():
@@ -159,6 +180,7 @@ class SessionReconciler:
         stored = await write_status(self._outside.kube, self._cache, Kind.SESSION, raw, rendered)
         if not isinstance(stored, NotWritten):
             count_changes(session, planned.status)
+            self._chronicle.stored(session, planned.status, observed)
             for event in planned.events:
                 await self._outside.recorder.record(Kind.SESSION, stored, event)
         return stored

@@ -8,6 +8,7 @@ import logging
 import random
 from collections import deque
 from collections.abc import Awaitable, Callable, Hashable
+from itertools import islice
 from typing import Final, Generic, TypeVar
 
 from voicesession_operator.adapters.errors import OutsideError
@@ -27,10 +28,11 @@ class WorkQueue(Generic[K]):
     """`handle(key)` does the work and returns the seconds until it wants to see the key again, or None."""
 
     def __init__(self, name: str, handle: Callable[[K], Awaitable[float | None]], workers: int) -> None:
-        self._name = name
+        self.name = name
         self._handle = handle
         self._workers = workers
-        self._waiting: deque[K] = deque()
+        self._waiting: deque[tuple[K, float]] = deque()
+        """In the order in which the keys came, with the loop's time at which they did."""
         self._dirty: set[K] = set()
         self._running: dict[K, float] = {}
         self._timers: dict[K, asyncio.TimerHandle] = {}
@@ -86,9 +88,14 @@ class WorkQueue(Generic[K]):
         now = asyncio.get_running_loop().time()
         return all(now - started < STUCK_SECONDS for started in self._running.values())
 
+    def oldest(self) -> float:
+        """For how many seconds the oldest key has been waiting or worked on; 0 when there is none."""
+        times = [*self._running.values(), *(since for _, since in islice(self._waiting, 1))]
+        return asyncio.get_running_loop().time() - min(times) if times else 0.0
+
     def _push(self, key: K) -> None:
-        self._waiting.append(key)
-        metrics.QUEUE_DEPTH.labels(self._name).set(len(self._waiting))
+        self._waiting.append((key, asyncio.get_running_loop().time()))
+        metrics.QUEUE_DEPTH.labels(self.name).set(len(self._waiting))
         self._wake.release()
 
     def _fire(self, key: K) -> None:
@@ -99,13 +106,15 @@ class WorkQueue(Generic[K]):
         while True:
             await self._wake.acquire()
             if self._waiting:
-                await self._process(self._waiting.popleft())
+                await self._process(*self._waiting.popleft())
 
-    async def _process(self, key: K) -> None:
-        metrics.QUEUE_DEPTH.labels(self._name).set(len(self._waiting))
+    async def _process(self, key: K, since: float) -> None:
+        now = asyncio.get_running_loop().time()
+        metrics.QUEUE_DEPTH.labels(self.name).set(len(self._waiting))
+        metrics.QUEUE_WAIT_SECONDS.labels(self.name).observe(now - since)
         self._dirty.discard(key)
         self._cancel_timer(key)
-        self._running[key] = asyncio.get_running_loop().time()
+        self._running[key] = now
         self._idle.clear()
         try:
             again = await self._attempt(key)
@@ -122,15 +131,16 @@ class WorkQueue(Generic[K]):
         try:
             again = await self._handle(key)
         except OutsideError as error:
-            log.warning("will be tried again", extra={"queue": self._name, "key": str(key), "reason": error.reason})
+            log.warning("will be tried again", extra={"queue": self.name, "key": str(key), "reason": error.reason})
             return self._backoff(key)
         except Exception:
-            log.exception("an unforeseen error, will be tried again", extra={"queue": self._name, "key": str(key)})
+            log.exception("an unforeseen error, will be tried again", extra={"queue": self.name, "key": str(key)})
             return self._backoff(key)
         self._failures.pop(key, None)
         return again
 
     def _backoff(self, key: K) -> float:
+        metrics.QUEUE_RETRIES.labels(self.name).inc()
         failures = self._failures.get(key, 0)
         self._failures[key] = failures + 1
         longest = min(BACKOFF_FIRST_SECONDS * 2.0 ** min(failures, 10), BACKOFF_LONGEST_SECONDS)

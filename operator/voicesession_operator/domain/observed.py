@@ -72,6 +72,17 @@ class Pod:
 
 
 @dataclass(frozen=True)
+class Timings:
+    """An agent pod's own moments, by its own clock; None while they have not happened, or where it does not tell."""
+
+    process_started: float | None = None
+    prepared: float | None = None
+    """Its models were loaded."""
+    bound: float | None = None
+    joined: float | None = None
+
+
+@dataclass(frozen=True)
 class PodState:
     """What the agent pod's control port answered (`GET /v1/state`)."""
 
@@ -96,6 +107,8 @@ class PodState:
     left_at: float = 0.0
     trouble: str = ""
     """Why it cannot serve (bad entrypoint, unknown provider, model that cannot be loaded); empty when it can."""
+    timings: Timings = Timings()
+    """For measurements only; nothing is decided by them."""
 
 
 class LeaveReason(StrEnum):

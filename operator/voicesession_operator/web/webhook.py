@@ -6,6 +6,7 @@ A webhook never carries meaning, because it may be lost, late or doubled; what i
 import logging
 from collections import OrderedDict
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Final
 
 import jwt
@@ -28,7 +29,8 @@ STALE_SECONDS: Final = 360.0
 REMEMBERED_EVENTS: Final = 4096
 """Event IDs kept against replays: LiveKit's own retries end after 15 s."""
 LEAVES: Final = ("participant_left", "participant_connection_aborted")
-EVENTS: Final = frozenset({"room_started", "room_finished", "participant_joined", *LEAVES})
+JOIN: Final = "participant_joined"
+EVENTS: Final = frozenset({"room_started", "room_finished", JOIN, *LEAVES})
 _REASONS: Final[tuple[tuple[type[Exception], str], ...]] = (
     (jwt.InvalidIssuerError, "issuer"),
     (jwt.ExpiredSignatureError, "expired"),
@@ -37,16 +39,27 @@ _REASONS: Final[tuple[tuple[type[Exception], str], ...]] = (
 )
 
 
+@dataclass(frozen=True)
+class Notice:
+    """That something happened in a room: a hint to look at it, and what the hint was."""
+
+    room: str
+    event: str
+    """One of EVENTS."""
+    participant_sid: str = ""
+    leave: Leave | None = None
+    """Where a human left: how, and when."""
+
+
 class Webhook:
-    """`accepting` says whether this replica leads and knows its sessions; `notify` gets every room that had an event,
-    with the departure it told of, and says whether the room is known."""
+    """`accepting` says whether this replica leads and knows its sessions; `notify` says whether the room is known."""
 
     def __init__(
         self,
         key: str,
         secret: str,
         accepting: Callable[[], bool],
-        notify: Callable[[str, Leave | None], bool],
+        notify: Callable[[Notice], bool],
         clock: Callable[[], float],
     ) -> None:
         self._receiver = api.WebhookReceiver(api.TokenVerifier(key, secret))
@@ -77,9 +90,10 @@ class Webhook:
         if event.id in self._seen:
             return self._answer(200, name, "duplicate")
         self._remember(event.id)
+        metrics.WEBHOOK_LAG_SECONDS.observe(max(self._clock() - event.created_at, 0.0))
         if name == "other":
             return self._answer(200, name, "ignored")
-        known = self._notify(event.room.name, _departure(event))
+        known = self._notify(Notice(event.room.name, name, event.participant.sid, _departure(event)))
         return self._answer(200, name, "accepted" if known else "unknown_room")
 
     def _remember(self, event_id: str) -> None:

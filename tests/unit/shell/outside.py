@@ -11,6 +11,7 @@ from voicesession_operator.controller.cache import Cache, Key, Kind
 from voicesession_operator.controller.executor import Addresses, Executor
 from voicesession_operator.controller.hints import Hints
 from voicesession_operator.controller.reconciler import Outside, SessionReconciler
+from voicesession_operator.controller.webhook_losses import WebhookLosses
 from voicesession_operator.domain.actions import Event
 from voicesession_operator.domain.agent_plan import Memory
 from voicesession_operator.domain.observed import Participant, PodState, Room, Unknown
@@ -176,7 +177,10 @@ class World:
             self.kube, self.rooms, self.control, self.cache, Addresses("ws://livekit:7880", "http://letta:8283", "pw")
         )
         outside = Outside(self.kube, self.rooms, self.control, self.recorder, self.memories)
-        self.reconciler = SessionReconciler(outside, executor, self.cache, self.hints, POLICY, lambda: self.now)
+        self.losses = WebhookLosses(lambda: self.now)
+        self.reconciler = SessionReconciler(
+            outside, executor, self.cache, self.hints, POLICY, lambda: self.now, self.losses
+        )
         self.cache.upsert(Kind.AGENT, self.kube.put("voiceagents", raw.agent()))
         self.cache.upsert(Kind.SESSION, self.kube.put("voicesessions", raw.session()))
 

@@ -21,6 +21,7 @@ from voicesession_operator.controller.pods import to_pod
 from voicesession_operator.domain.observed import Unknown
 
 from tests.unit.shell import raw
+from tests.unit.shell.counting import counted
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 NOW = 1_763_853_600.0
@@ -205,10 +206,12 @@ async def test_deleting_a_room_that_is_gone_is_no_error() -> None:
     async def answer(_: web.Request) -> web.Response:
         return web.json_response({"code": "not_found", "msg": "no such room"}, status=404)
 
-    async with serving(answer) as server:
-        rooms = RoomService(str(server.make_url("")), "key", "0123456789abcdef0123456789abcdef")
-        await rooms.delete_room("vs-1")
-        await rooms.close()
+    with counted() as rise:
+        async with serving(answer) as server:
+            rooms = RoomService(str(server.make_url("")), "key", "0123456789abcdef0123456789abcdef")
+            await rooms.delete_room("vs-1")
+            await rooms.close()
+    assert rise.of("voicesession_livekit_request_seconds_count", call="DeleteRoom", outcome="not_found") == 1
 
 
 async def test_the_agents_token_opens_one_room() -> None:

@@ -12,6 +12,7 @@ from voicesession_operator.api.agent import VoiceAgent
 from voicesession_operator.domain.agent_plan import Invalid, NotConfigured, Resolved, Unavailable
 
 from tests.unit.shell import raw
+from tests.unit.shell.counting import counted
 
 Object = dict[str, Any]
 
@@ -94,3 +95,15 @@ async def test_where_there_is_no_letta_or_no_model() -> None:
     nowhere = LettaDirectory("", "", "", "", "installation-1")
     assert await nowhere.resolve_user(agent(), "alice") == NotConfigured()
     assert await nowhere.resolve(VoiceAgent.parse(raw.agent())) == NotConfigured()
+
+
+async def test_every_look_up_is_timed_by_its_answer() -> None:
+    letta = Letta()
+    with counted() as rise:
+        async with directory(letta) as found:
+            await found.resolve(agent())
+            letta.status = 503
+            await found.resolve_user(agent(), "alice")
+    name = "voicesession_letta_request_seconds_count"
+    assert rise.of(name, call="find_agent", outcome="resolved") == 1
+    assert rise.of(name, call="find_user", outcome="unavailable") == 1

@@ -25,7 +25,7 @@ class Nets:
         return None
 
     def queued(self) -> list[Key]:
-        found = list(self.sessions._waiting)
+        found = [key for key, _ in self.sessions._waiting]
         self.sessions._waiting.clear()
         self.sessions._dirty.clear()
         return found
@@ -37,7 +37,7 @@ async def test_what_exists_is_found_and_enqueued() -> None:
     nets.kube.put("voiceagents", raw.agent())
     await nets.resync.once()
     assert nets.queued() == [HELLO]
-    assert list(nets.agents._waiting) == [Key("default", "agent-66")]
+    assert [key for key, _ in nets.agents._waiting] == [Key("default", "agent-66")]
     assert nets.resync.age() == 0
 
 

@@ -15,7 +15,7 @@ from voicesession_operator.domain.observed import Leave, LeaveReason
 from voicesession_operator.telemetry.metrics import REGISTRY
 from voicesession_operator.web import webhook
 from voicesession_operator.web.server import Probes, WebServer
-from voicesession_operator.web.webhook import Webhook
+from voicesession_operator.web.webhook import Notice, Webhook
 
 from tests.builders import ROOM
 
@@ -31,11 +31,13 @@ class Receiver:
     def __init__(self) -> None:
         self.accepting = True
         self.told: list[tuple[str, Leave | None]] = []
+        self.notices: list[Notice] = []
         self.webhook = Webhook(KEY, SECRET, lambda: self.accepting, self.notify, lambda: NOW)
 
-    def notify(self, room: str, leave: Leave | None) -> bool:
-        self.told.append((room, leave))
-        return room == ROOM
+    def notify(self, notice: Notice) -> bool:
+        self.notices.append(notice)
+        self.told.append((notice.room, notice.leave))
+        return notice.room == ROOM
 
 
 @pytest.fixture
@@ -184,3 +186,15 @@ async def test_health_and_metrics_are_served(client: Client) -> None:
     for path in ("/healthz", "/readyz", "/metrics"):
         async with client.get(path) as response:
             assert response.status == 200, path
+
+
+async def test_who_came_is_told_and_how_old_the_news_is(client: Client, receiver: Receiver) -> None:
+    name = "voicesession_webhook_lag_seconds"
+    before = REGISTRY.get_sample_value(f"{name}_sum") or 0.0, REGISTRY.get_sample_value(f"{name}_count") or 0.0
+    body = event(createdAt=str(int(NOW) - 7), participant={"identity": "alice", "sid": "PA_alice"})
+    await post(client, body, signed(body))
+    assert receiver.notices == [Notice(ROOM, "participant_joined", "PA_alice")]
+    assert REGISTRY.get_sample_value(f"{name}_sum") == before[0] + 7
+    assert REGISTRY.get_sample_value(f"{name}_count") == before[1] + 1
+    await post(client, body, signed(body))
+    assert REGISTRY.get_sample_value(f"{name}_count") == before[1] + 1, "a repeated event is no news"
