@@ -8,15 +8,16 @@ from voicesession_agent.memory import MemoryBackendError, Turn, digest
 from voicesession_agent.recollection import Recollection
 from voicesession_agent.reports import Reports
 from voicesession_agent.supervisor import Supervisor
+from voicesession_agent.telemetry import Metrics
 
 
 class Backchannel:
     """GET /job (facts, blocks), GET /leave (answers when the job shall go), POST /report, /turn, /remember."""
 
-    def __init__(self, supervisor: Supervisor, recollection: Recollection) -> None:
+    def __init__(self, supervisor: Supervisor, recollection: Recollection, metrics: Metrics) -> None:
         self._supervisor = supervisor
         self._recollection = recollection
-        self._reports = Reports(supervisor, recollection.someone_speaks)
+        self._reports = Reports(supervisor, recollection.someone_speaks, metrics.answered)
 
     def app(self) -> web.Application:
         app = web.Application()
@@ -66,6 +67,6 @@ class Backchannel:
         report: dict[str, Any] = await request.json()
         try:
             await self._reports.take(report)
-        except (KeyError, TypeError, ValueError) as error:
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise web.HTTPBadRequest from error
         return web.json_response({})

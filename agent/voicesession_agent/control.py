@@ -16,7 +16,7 @@ log = logging.getLogger(__name__)
 
 
 class ControlPort:
-    """GET /healthz /readyz /metrics for anyone; GET and PUT /v1/state for the operator's signature only."""
+    """GET /healthz /readyz for anyone; GET and PUT /v1/state for the operator's signature only."""
 
     def __init__(
         self,
@@ -36,7 +36,6 @@ class ControlPort:
             [
                 web.get("/healthz", self._healthz),
                 web.get("/readyz", self._readyz),
-                web.get("/metrics", self._scrape),
                 web.get("/v1/state", self._get),
                 web.put("/v1/state", self._put),
             ]
@@ -49,9 +48,6 @@ class ControlPort:
     async def _readyz(self, _: web.Request) -> web.Response:
         ready = self._state.ready
         return web.Response(status=200 if ready else 503, text="ready\n" if ready else "not ready\n")
-
-    async def _scrape(self, _: web.Request) -> web.Response:
-        return web.Response(body=self._metrics.render(), headers={"Content-Type": "text/plain; version=0.0.4"})
 
     async def _get(self, request: web.Request) -> web.Response:
         return await self._checked(request) or web.json_response(self._state.render())

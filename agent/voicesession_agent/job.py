@@ -11,6 +11,7 @@ from livekit.agents import JobContext, JobProcess
 from voicesession_agent import entrypoints
 from voicesession_agent.departure import Departures
 from voicesession_agent.jobs import launch_of
+from voicesession_agent.latency import Latencies
 from voicesession_agent.link import JobLink, report_now
 from voicesession_agent.presence import Presence
 from voicesession_agent.settings import Settings
@@ -52,7 +53,7 @@ async def entrypoint(ctx: JobContext) -> None:
     """One job: join with the operator's token and stay until put out, told to leave, or done."""
     link = JobLink(Settings.load().job_socket, launch_of(ctx.job.id))
     presence = Presence(ctx.room, link)
-    signs = VitalSigns(ctx.room, link, lambda: ctx._primary_agent_session)
+    signs = VitalSigns(ctx.room, link, lambda: ctx._primary_agent_session, Latencies(presence.report).watch)
     departures = Departures(ctx, link, presence)
     beating = asyncio.create_task(signs.run())
 

@@ -18,10 +18,13 @@ from voicesession_agent.control import ControlPort
 from voicesession_agent.jobs import JobServer
 from voicesession_agent.letta import LettaMemory
 from voicesession_agent.recollection import Recollection
+from voicesession_agent.scraping import scraped
 from voicesession_agent.settings import Settings
 from voicesession_agent.state import CaptureStatus, JobPhase, MemoryPhase, PodState
 from voicesession_agent.supervisor import GaveUpError, Supervisor
 from voicesession_agent.telemetry import Metrics, configure_logging, process_started_at
+from voicesession_agent.timed_memory import TimedMemory
+from voicesession_agent.wanted import MemoryAddress
 
 FLUSH_SECONDS: Final = 0.5
 """Kubernetes grants 20 s, but a person may be waiting for the next agent."""
@@ -44,7 +47,7 @@ class Pod:
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, self._stop.set)
         async with aiohttp.ClientSession() as http:
-            recollection = Recollection(lambda address: LettaMemory(address, http), self._lost, self._repeated)
+            recollection = Recollection(lambda address: self._memory(address, http), self._lost, self._repeated)
             supervisor = Supervisor(self._state, self._jobs, self._metrics, recollection, time.time)
             self._watch(recollection)
             sites = await self._serve(supervisor, recollection)
@@ -60,12 +63,14 @@ class Pod:
         verifier = Verifier(self._settings.public_key, self._settings.pod_uid)
         control = await _started(ControlPort(self._state, verifier, self._metrics, supervisor.tell).app())
         await web.TCPSite(control, port=self._settings.control_port).start()
-        jobs = await _started(Backchannel(supervisor, recollection).app())
+        jobs = await _started(Backchannel(supervisor, recollection, self._metrics).app())
         await web.UnixSite(jobs, self._settings.job_socket).start()
+        metrics = await _started(scraped(self._metrics))
+        await web.TCPSite(metrics, port=self._settings.metrics_port).start()
         log.info("listening", extra={"event": "listening", "port": self._settings.control_port, "at": time.time()})
         # the first signed request must not pay for this import, and neither may the start of listening
         await asyncio.to_thread(importlib.import_module, "voicesession_agent.signature")
-        return [control, jobs]
+        return [control, jobs, metrics]
 
     async def _work(self, supervisor: Supervisor, recollection: Recollection) -> int:
         """Run everything until one part ends; only the stop signal is a good end."""
@@ -93,6 +98,9 @@ class Pod:
         self._state.memory_status = lambda: recollection.status
         turns = recollection.turns
         self._state.capture_status = lambda: CaptureStatus(len(turns), turns.lost, turns.repeated)
+
+    def _memory(self, address: MemoryAddress, http: aiohttp.ClientSession) -> TimedMemory:
+        return TimedMemory(LettaMemory(address, http), self._metrics.memory_took)
 
     def _lost(self, why: Lost) -> None:
         self._metrics.turns_lost.labels(why.value).inc()

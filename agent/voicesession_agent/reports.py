@@ -21,18 +21,23 @@ class UnknownReportError(ValueError):
 
 
 class Reports:
-    """`spoken` is told whenever a human begins to speak or comes."""
+    """`spoken` is told whenever a human begins to speak or comes, `answered` how long each part of an answer took."""
 
     def __init__(
-        self, supervisor: Supervisor, spoken: Callable[[], None], clock: Callable[[], float] = time.time
+        self,
+        supervisor: Supervisor,
+        spoken: Callable[[], None],
+        answered: Callable[[dict[str, float]], None],
+        clock: Callable[[], float] = time.time,
     ) -> None:
         self._supervisor = supervisor
         self._state = supervisor.state
         self._spoken = spoken
+        self._answered = answered
         self._clock = clock
 
     async def take(self, report: dict[str, Any]) -> None:
-        """Raise KeyError, TypeError or ValueError when the report is malformed."""
+        """Raise AttributeError, KeyError, TypeError or ValueError when the report is malformed."""
         launch = int(report.get("launch", 0))
         match report["kind"]:
             case "prepared":
@@ -41,6 +46,8 @@ class Reports:
                 self._cannot_prepare(str(report["text"]))
             case "background_cancelled":
                 self._background_cancelled(launch, int(report["ms"]), int(report["tools"]))
+            case "latency":
+                self._answered({str(name): float(seconds) for name, seconds in report["seconds"].items()})
             case kind:
                 self._from_job(launch, kind, report)
 

@@ -57,6 +57,7 @@ class Settings:
     pod_uid: str
     public_key: bytes
     control_port: int = 8080
+    metrics_port: int = 9001
     livekit_url: str = ""
     agent: AgentSpec = AgentSpec()
     trouble: str = ""
@@ -66,12 +67,13 @@ class Settings:
 
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> "Settings":
-        """Raise SettingsError when the pod's UID, port or control key is missing or malformed."""
+        """Raise SettingsError when the pod's UID, a port or the control key is missing or malformed."""
         agent, trouble = _agent(env)
         return cls(
             pod_uid=_required(env, "VOICESESSION_POD_UID"),
             public_key=_public_key(_required(env, "VOICESESSION_CONTROL_PUBLIC_KEY")),
-            control_port=_port(env.get("VOICESESSION_CONTROL_PORT", "8080")),
+            control_port=_port(env, "VOICESESSION_CONTROL_PORT", cls.control_port),
+            metrics_port=_port(env, "VOICESESSION_METRICS_PORT", cls.metrics_port),
             livekit_url=env.get("LIVEKIT_URL", ""),
             agent=agent,
             trouble=trouble,
@@ -110,9 +112,10 @@ def _public_key(text: str) -> bytes:
     return key
 
 
-def _port(text: str) -> int:
+def _port(env: Mapping[str, str], name: str, default: int) -> int:
+    text = env.get(name, str(default))
     if not text.isdecimal() or not 0 <= int(text) <= 65535:  # noqa: PLR2004 - the range of TCP ports
-        raise SettingsError("VOICESESSION_CONTROL_PORT is not a port number")
+        raise SettingsError(f"{name} is not a port number")
     return int(text)
 
 

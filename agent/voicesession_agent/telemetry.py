@@ -11,11 +11,25 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, Final
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    disable_created_metrics,
+    generate_latest,
+)
 
+from voicesession_agent import auth
+from voicesession_agent.capture import Lost
 from voicesession_agent.health.vitals import Ailment
+from voicesession_agent.latency import RESPONSE, Stage
+from voicesession_agent.timed_memory import Call, Outcome
 
 RESET_BUCKETS: Final = (0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.75, 1.0, 2.0, 5.0, 10.0)
+RESPONSE_BUCKETS: Final = (0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 2.0, 2.5, 3.0, 4.0, 6.0, 10.0, 20.0)
+STAGE_BUCKETS: Final = (0.01, 0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0)
+MEMORY_BUCKETS: Final = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0)
 LOGGED_FIELDS: Final = frozenset(
     (
         *("event", "session", "room", "epoch", "launch", "sid", "at", "lived", "delay", "reason", "exitcode"),
@@ -59,13 +73,22 @@ class Metrics:
     """Every metric of this process; label values are members of enums, so their number is bounded."""
 
     def __init__(self) -> None:
+        disable_created_metrics()  # type: ignore[no-untyped-call]  # a third of all samples, and of use to nobody
         self.registry = CollectorRegistry()
         self.refused = Counter(
-            "voicesession_control_refused", "Control requests refused.", ["reason"], registry=self.registry
+            "voicesession_control_refused",
+            "Requests to the control port that were refused, by reason.",
+            ["reason"],
+            registry=self.registry,
         )
-        self.launches = Counter("voicesession_agent_job_launches", "Jobs started.", registry=self.registry)
+        self.launches = Counter(
+            "voicesession_agent_job_launches", "Jobs that this pod has started.", registry=self.registry
+        )
         self.turns_lost = Counter(
-            "voicesession_agent_turns_lost", "Turns that never reached memory.", ["reason"], registry=self.registry
+            "voicesession_agent_turns_lost",
+            "Turns that never reached memory, by reason.",
+            ["reason"],
+            registry=self.registry,
         )
         self.turns_repeated = Counter(
             "voicesession_agent_turns_repeated",
@@ -74,25 +97,78 @@ class Metrics:
         )
         self.remedies = Counter(
             "voicesession_agent_remedies",
-            "New jobs for what was wrong with the old.",
+            "New jobs that were started for what was wrong with the old one, by what that was.",
             ["state"],
             registry=self.registry,
         )
         self.reset_seconds = Histogram(
             "voicesession_agent_reset_seconds",
-            "From being told of a reset to the new job in its room.",
+            "From being told of a reset until the new job was in its room.",
             buckets=RESET_BUCKETS,
             registry=self.registry,
         )
+        self._measure_answers()
+        self._show_state()
+        self._begin_at_zero()
+
+    def _measure_answers(self) -> None:
+        self._response_seconds = Histogram(
+            "voicesession_agent_response_seconds",
+            "From the end of a human's speech to the answer's first audio leaving the job; the way to her ear adds "
+            "about 0.25 s.",
+            buckets=RESPONSE_BUCKETS,
+            registry=self.registry,
+        )
+        self._stage_seconds = Histogram(
+            "voicesession_agent_response_stage_seconds",
+            "The time to an answer, split: how long each stage took after the one before it.",
+            ["stage"],
+            buckets=STAGE_BUCKETS,
+            registry=self.registry,
+        )
+        self._memory_seconds = Histogram(
+            "voicesession_agent_memory_request_seconds",
+            "Duration of this pod's calls to memory.",
+            ["call", "outcome"],
+            buckets=MEMORY_BUCKETS,
+            registry=self.registry,
+        )
+
+    def _show_state(self) -> None:
         self._ill = Gauge(
-            "voicesession_agent_ill", "1 for what is wrong with the job.", ["state"], registry=self.registry
+            "voicesession_agent_ill",
+            "1 for what is wrong with the job, until the next one works.",
+            ["state"],
+            registry=self.registry,
         )
-        self._backlog = Gauge("voicesession_agent_capture_backlog", "Turns waiting for memory.", registry=self.registry)
+        self._backlog = Gauge(
+            "voicesession_agent_capture_backlog", "Turns that wait for memory.", registry=self.registry
+        )
         self._memory_ok = Gauge(
-            "voicesession_agent_memory_ok", "1 while memory can be read (or none is wanted).", registry=self.registry
+            "voicesession_agent_memory_ok", "1 while memory can be read, or none is wanted.", registry=self.registry
         )
-        self._humans = Gauge("voicesession_agent_humans", "Humans the job sees.", registry=self.registry)
+        self._humans = Gauge("voicesession_agent_humans", "Humans that the job sees.", registry=self.registry)
         self._joined = Gauge("voicesession_agent_job_joined", "1 while the job is in its room.", registry=self.registry)
+
+    def _begin_at_zero(self) -> None:
+        """A series that appears with its first event shows Prometheus no rise: the first failure would alert nobody."""
+        for refusal in auth.Reason:
+            self.refused.labels(refusal.value)
+        for why in Lost:
+            self.turns_lost.labels(why.value)
+        for known in Ailment:
+            self.remedies.labels(known.value)
+        for stage in Stage:
+            self._stage_seconds.labels(stage.value)
+
+    def answered(self, seconds: dict[str, float]) -> None:
+        """One message's making, by Stage and RESPONSE. Raise ValueError for any other name."""
+        for name, value in seconds.items():
+            found = self._response_seconds if name == RESPONSE else self._stage_seconds.labels(Stage(name).value)
+            found.observe(value)
+
+    def memory_took(self, call: Call, outcome: Outcome, seconds: float) -> None:
+        self._memory_seconds.labels(call.value, outcome.value).observe(seconds)
 
     def watch(
         self,

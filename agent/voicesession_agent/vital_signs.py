@@ -25,8 +25,8 @@ log = logging.getLogger(__name__)
 class VitalSigns:
     """Beats from the job's own event loop, so that one that is blocked sends none.
 
-    `session` finds the session of whoever wrote the agent, once there is one: its errors are counted. Whether it is
-    deaf or mute is asked only of a session given to `attend`: others may be meant to be.
+    `session` finds the session of whoever wrote the agent, once there is one: its errors are counted, and `found` gets
+    it. Whether it is deaf or mute is asked only of a session given to `attend`: others may be meant to be.
     """
 
     def __init__(
@@ -34,11 +34,13 @@ class VitalSigns:
         room: rtc.Room,
         link: JobLink,
         session: Callable[[], "AgentSession[Any] | None"],
+        found: Callable[["AgentSession[Any]"], None],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._room = room
         self._link = link
         self._session = session
+        self._found = found
         self._clock = clock
         self._watched: AgentSession[Any] | None = None
         self._attended = False
@@ -63,7 +65,7 @@ class VitalSigns:
 
     async def run(self) -> None:
         while True:
-            self._watch_errors()
+            self._watch()
             try:
                 await self._link.beat(self.vitals())
             except (aiohttp.ClientError, TimeoutError):
@@ -81,7 +83,7 @@ class VitalSigns:
             failing=self._failures.role(),
         )
 
-    def _watch_errors(self) -> None:
+    def _watch(self) -> None:
         session = self._session()
         if session is None or session is self._watched:
             return
@@ -90,6 +92,7 @@ class VitalSigns:
         session.on("close", self._closed)
         session.on("user_input_transcribed", self._transcribed)
         session.on("agent_state_changed", self._worked)
+        self._found(session)
 
     def _speakers(self, speakers: Sequence[rtc.Participant]) -> None:
         now, linked = self._clock(), self._linked()

@@ -125,6 +125,7 @@ def test_every_field_of_the_state_arrives() -> None:
         left_reason="CLIENT_INITIATED",
         left_at=5.0,
         trouble="in trouble",
+        timings=observed.Timings(process_started=1.0, prepared=2.0, bound=3.0, joined=4.0),
     )
     assert state.job is JobPhase.JOINED
 

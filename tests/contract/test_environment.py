@@ -8,7 +8,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from voicesession_agent.settings import Settings
 from voicesession_operator.adapters.agent_pod import public_key_of
-from voicesession_operator.api.names import CONTROL_PORT
+from voicesession_operator.api.names import CONTROL_PORT, METRICS_PORT
 from voicesession_operator.domain.pod import build_pod
 
 from tests.builders import POLICY, agent, session
@@ -52,6 +52,7 @@ def test_the_agent_reads_what_the_operator_writes() -> None:
     settings = Settings.from_env(environment(**SPEC))
     assert settings.trouble == ""
     assert (settings.pod_uid, settings.control_port, settings.public_key) == ("pod-uid", CONTROL_PORT, RAW_KEY)
+    assert settings.metrics_port == METRICS_PORT
     assert settings.livekit_url == POLICY.livekit_url
 
 

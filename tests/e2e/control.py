@@ -15,7 +15,7 @@ import jwt
 from hack.cluster import names
 from tests.e2e.kubectl import Json, Kube
 
-PORT = 8080
+PORT, METRICS_PORT = 8080, 9001
 ASK = """
 import sys, urllib.request
 request = urllib.request.Request("http://127.0.0.1:8080/v1/state", headers={"Authorization": sys.stdin.read()})
@@ -33,10 +33,10 @@ def state(kube: Kube, pod: str, namespace: str) -> Json:
 
 
 class Port:
-    """Requests to one pod's control port as anybody may make them."""
+    """Requests to one pod's control port as anybody may make them, and what its metrics tell of them."""
 
-    def __init__(self, address: str) -> None:
-        self._address = address
+    def __init__(self, address: str, metrics: str) -> None:
+        self._address, self._metrics = address, metrics
 
     def ask(self, method: str, body: bytes = b"", token: str = "") -> tuple[int, str]:
         """The status, and the reason that is given for it."""
@@ -51,7 +51,7 @@ class Port:
 
     def refused(self) -> dict[str, float]:
         """How many requests were refused so far, by reason."""
-        with urllib.request.urlopen(f"{self._address}/metrics", timeout=10) as answer:  # noqa: S310  http only
+        with urllib.request.urlopen(f"{self._metrics}/metrics", timeout=10) as answer:  # noqa: S310  http only
             lines = answer.read().decode().splitlines()
         counted = [line for line in lines if line.startswith("voicesession_control_refused_total{")]
         return {line.split('"')[1]: float(line.rsplit(" ", 1)[1]) for line in counted}
@@ -59,8 +59,11 @@ class Port:
 
 @contextmanager
 def opened(kube: Kube, pod: str, namespace: str) -> Iterator[Port]:
-    with kube.forwarded(f"pod/{pod}", namespace, PORT) as port:
-        yield Port(f"http://127.0.0.1:{port}")
+    with (
+        kube.forwarded(f"pod/{pod}", namespace, PORT) as port,
+        kube.forwarded(f"pod/{pod}", namespace, METRICS_PORT) as metrics_port,
+    ):
+        yield Port(f"http://127.0.0.1:{port}", f"http://127.0.0.1:{metrics_port}")
 
 
 def sign(key: str, pod_uid: str, method: str = "GET", body: bytes = b"") -> str:

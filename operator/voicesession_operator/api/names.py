@@ -32,6 +32,8 @@ ROLE_ATTRIBUTE: Final = "voicesession.role"
 """Participant attribute, written by whoever mints the token, that outranks every guess about who is a human."""
 
 CONTROL_PORT: Final = 8080
+METRICS_PORT: Final = 9001
+"""Of agent pods: apart from the control port, so that a network policy can let a scraper reach nothing else."""
 AGENT_CONTAINER: Final = "agent"
 
 PUBLISHES_FOR_ATTRIBUTE: Final = "lk.publish_on_behalf"

@@ -87,7 +87,10 @@ def _container(agent: VoiceAgent, policy: Policy) -> Json:
         "image": shape.get("image") or policy.agent_image,
         "imagePullPolicy": policy.pull_policy,
         "env": _environment(agent, policy),
-        "ports": [{"name": "control", "containerPort": names.CONTROL_PORT, "protocol": "TCP"}],
+        "ports": [
+            {"name": "control", "containerPort": names.CONTROL_PORT, "protocol": "TCP"},
+            {"name": "metrics", "containerPort": names.METRICS_PORT, "protocol": "TCP"},
+        ],
         "readinessProbe": {"httpGet": {"path": "/readyz", "port": "control"}, "periodSeconds": 2, "timeoutSeconds": 2},
         # Patient on purpose: importing speech models starves the loop for seconds on a small node.
         "livenessProbe": {
@@ -113,6 +116,7 @@ def _environment(agent: VoiceAgent, policy: Policy) -> list[Json]:
         {"name": "HOME", "value": "/tmp"},  # noqa: S108 - the only writable path of the container
         {"name": "VOICESESSION_POD_UID", "valueFrom": {"fieldRef": {"fieldPath": "metadata.uid"}}},
         {"name": "VOICESESSION_CONTROL_PORT", "value": str(names.CONTROL_PORT)},
+        {"name": "VOICESESSION_METRICS_PORT", "value": str(names.METRICS_PORT)},
         {"name": "VOICESESSION_CONTROL_PUBLIC_KEY", "value": policy.control_public_key},
         {"name": "VOICESESSION_AGENT", "value": _definition(agent)},
         {"name": "LIVEKIT_URL", "value": policy.livekit_url},

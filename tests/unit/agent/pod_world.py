@@ -91,7 +91,8 @@ class World:
         self.metrics = Metrics()
         self.state = PodState("pod-1", process_started=99.0)
         self.supervisor = Supervisor(self.state, self.jobs, self.metrics, self.memory, lambda: self.now)
-        self.reports = Reports(self.supervisor, self.memory.someone_speaks, lambda: self.now)
+        spoken, answered = self.memory.someone_speaks, self.metrics.answered
+        self.reports = Reports(self.supervisor, spoken, answered, lambda: self.now)
         self.running = asyncio.create_task(self.supervisor.run())
 
     async def until(self, condition: Callable[[], bool]) -> None:

@@ -42,7 +42,8 @@ class Pod(World):
         super().__init__()
         self.kept = Memory()
         self.recollection = Recollection(lambda _: self.kept, lambda _: None, lambda: None)
-        self.runner = web.AppRunner(Backchannel(self.supervisor, self.recollection).app(), shutdown_timeout=0.01)
+        app = Backchannel(self.supervisor, self.recollection, self.metrics).app()
+        self.runner = web.AppRunner(app, shutdown_timeout=0.01)
         self.socket = socket
         self.link = JobLink(socket, 1)
 
@@ -113,3 +114,14 @@ async def test_a_fact_is_remembered_or_the_reason_comes_back(pod: Pod) -> None:
     assert pod.kept.blocks[0].value == "likes blue\nThe user's dog is Rex."
     pod.kept.refuses = True
     assert await pod.link.remember("And more.") == "Letta answers 404"
+
+
+async def test_what_an_answer_took_is_counted_and_nonsense_is_refused(pod: Pod) -> None:
+    await pod.link.report("latency", seconds={"llm_first_token": 0.4, "response": 1.1})
+    for nonsense in ({"her words": 1.0}, {"response": "long"}, "long"):
+        with pytest.raises(aiohttp.ClientResponseError, match="400"):
+            await pod.link.report("latency", seconds=nonsense)
+    shown = pod.metrics.render().decode()
+    assert 'voicesession_agent_response_stage_seconds_sum{stage="llm_first_token"} 0.4' in shown
+    assert "voicesession_agent_response_seconds_sum 1.1" in shown
+    assert "her words" not in shown

@@ -24,8 +24,8 @@ BODY = {"sessionUID": "u1", "epoch": 0, "room": {"name": "vs-1", "url": "ws://x"
 
 
 class Port:
-    def __init__(self, url: str, http: aiohttp.ClientSession, state: PodState) -> None:
-        self.url, self.http, self.state = url, http, state
+    def __init__(self, url: str, http: aiohttp.ClientSession, state: PodState, metrics: Metrics) -> None:
+        self.url, self.http, self.state, self.metrics = url, http, state, metrics
 
     async def get(self, path: str, **headers: str) -> tuple[int, str]:
         async with self.http.get(self.url + path, headers=headers) as answer:
@@ -51,11 +51,12 @@ async def port() -> AsyncIterator[Port]:
         state.tell(wanted, 2.0)
 
     raw = KEY.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
-    runner = web.AppRunner(ControlPort(state, Verifier(raw, "pod-1"), Metrics(), tell).app())
+    metrics = Metrics()
+    runner = web.AppRunner(ControlPort(state, Verifier(raw, "pod-1"), metrics, tell).app())
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     async with aiohttp.ClientSession() as http:
-        yield Port(f"http://127.0.0.1:{runner.addresses[0][1]}", http, state)
+        yield Port(f"http://127.0.0.1:{runner.addresses[0][1]}", http, state, metrics)
     await runner.cleanup()
 
 
@@ -79,7 +80,7 @@ async def test_refusals_are_answered_and_counted(port: Port) -> None:
     token = bearer("GET")
     assert (await port.get("/v1/state", Authorization=token))[0] == 200
     assert await port.get("/v1/state", Authorization=token) == (401, '{"reason": "replayed"}')
-    metrics = (await port.get("/metrics"))[1]
+    metrics = port.metrics.render().decode()
     for reason in ("missing", "body", "replayed"):
         assert f'voicesession_control_refused_total{{reason="{reason}"}} 1.0' in metrics
 

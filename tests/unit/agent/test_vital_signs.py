@@ -22,7 +22,9 @@ class Scene:
         self.has_session = True
         room: Any = self.room
         link: Any = self
-        self.signs = VitalSigns(room, link, lambda: self.session if self.has_session else None, lambda: self.now)  # type: ignore[arg-type, return-value]
+        self.found: list[Any] = []
+        session: Any = lambda: self.session if self.has_session else None  # noqa: E731 - of a stand-in's type
+        self.signs = VitalSigns(room, link, session, self.found.append, lambda: self.now)
         self.room.comes("alice")
         self.room.comes("bob")
 
@@ -120,3 +122,13 @@ async def test_a_session_that_closed_itself(scene: Scene, error: Any, failing: s
     await scene.one_beat()
     scene.session.emit("close", error=error)
     assert (await scene.one_beat()).failing == failing
+
+
+async def test_a_session_is_found_once(scene: Scene) -> None:
+    scene.has_session = False
+    await scene.one_beat()
+    assert scene.found == []
+    scene.has_session = True
+    await scene.one_beat()
+    await scene.one_beat()
+    assert scene.found == [scene.session]
