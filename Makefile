@@ -12,6 +12,7 @@ down: ## delete the cluster; caches and images stay
 	@python3 -m hack.down
 
 test: lint ## lint, then every test, on the real cluster
+	@python3 -m hack.test_needs
 	@python3 -m hack.up --without-example
 	$(BIN)/pytest tests
 

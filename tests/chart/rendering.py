@@ -42,6 +42,11 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "all-external": EXTERNAL_LIVEKIT | EXTERNAL_LETTA,
     "no-letta": {"letta.enabled": False},
     "namespaced": NAMESPACED,
+    "monitored": {
+        "monitoring.podMonitor.enabled": True,
+        "monitoring.prometheusRule.enabled": True,
+        "monitoring.dashboards.enabled": True,
+    },
     "bare": {"letta.enabled": False, "networkPolicy.enabled": False, "uninstall.endSessions": False},
 }
 

@@ -14,7 +14,7 @@ import aiohttp
 from kubernetes.aio.client import ApiClient, Configuration
 from kubernetes.aio.config import ConfigException, load_incluster_config, load_kube_config
 
-from voicesession_operator.adapters.errors import OutsideError, Retryable, from_kubernetes
+from voicesession_operator.adapters.errors import Conflict, NotFound, OutsideError, Retryable, Terminal, from_kubernetes
 from voicesession_operator.api import names
 from voicesession_operator.telemetry import metrics
 
@@ -27,6 +27,7 @@ CHUNK: Final = 500
 HTTP_ERRORS: Final = 400
 MERGE_PATCH: Final = "application/merge-patch+json"
 JSON: Final = "application/json"
+VERBS: Final = ("list", "get", "create", "update", "patch", "delete")
 
 
 @dataclass(frozen=True)
@@ -95,6 +96,9 @@ class KubeClient:
 
     def __init__(self, configuration: Configuration) -> None:
         self._api = ApiClient(configuration)
+        for verb in VERBS:
+            for kind in (Retryable, Conflict, NotFound, Terminal):
+                metrics.KUBERNETES_ERRORS.labels(verb, kind.__name__)
 
     async def close(self) -> None:
         await self._api.close()  # type: ignore[no-untyped-call]

@@ -50,6 +50,8 @@ class Resync:
         self._namespaces = namespaces
         self._clock = clock
         self.last_success: float | None = None
+        for kind, _, _ in LISTED:
+            metrics.RESYNC_DIFFERENCES.labels(kind.value)
 
     def age(self) -> float:
         """Seconds since the last full list; 0 before the first one."""

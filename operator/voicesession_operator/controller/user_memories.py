@@ -8,7 +8,14 @@ from typing import Final, NamedTuple, Protocol
 from voicesession_operator.api.agent import VoiceAgent
 from voicesession_operator.controller.cache import Cache, Key, Kind
 from voicesession_operator.controller.workqueue import WorkQueue
-from voicesession_operator.domain.agent_plan import RETRY_SECONDS, Memory, Resolved
+from voicesession_operator.domain.agent_plan import (
+    RETRY_SECONDS,
+    Invalid,
+    Memory,
+    NotConfigured,
+    Resolved,
+    Unavailable,
+)
 from voicesession_operator.telemetry import metrics
 
 CAPACITY: Final = 10_000
@@ -64,6 +71,8 @@ class UserMemories:
         self.queue: WorkQueue[UserKey] = WorkQueue("users", self.resolve, WORKERS)
         self._answers: OrderedDict[UserKey, _Answer] = OrderedDict()
         self._waiting: dict[UserKey, set[Key]] = {}
+        for kind in (Unavailable, Invalid, NotConfigured):
+            metrics.USER_MEMORY_ERRORS.labels(kind.__name__)
 
     def of(self, agent: VoiceAgent, user: str, session: Key) -> Memory | None:
         """What is known by now; asks for what is not. Never waits."""

@@ -241,11 +241,13 @@ def _begin_at_zero() -> None:
         START_STAGE_SECONDS.labels(stage.value)
     for event in LostEvent:
         WEBHOOKS_LOST.labels(event.value)
+        WEBHOOKS.labels(event.value, "accepted")
     for condition in TROUBLES:
         SESSIONS_TROUBLED.labels(condition.value)
     for queue in QUEUES:
         QUEUE_OLDEST_SECONDS.labels(queue)
         QUEUE_WAIT_SECONDS.labels(queue)
+        QUEUE_RETRIES.labels(queue)
 
 
 _begin_at_zero()

@@ -12,7 +12,9 @@ from typing import Any
 from aiohttp import web
 from livekit import rtc
 from voicesession_agent.auth import RefusedError, Verifier
-from voicesession_agent.state import HumanLeft, OtherSessionError, PodState
+from voicesession_agent.scraping import scraped
+from voicesession_agent.state import HumanLeft, JobPhase, OtherSessionError, PodState
+from voicesession_agent.telemetry import Metrics
 from voicesession_agent.wanted import MalformedError, parse
 
 REJOIN_SECONDS = 1.0
@@ -32,6 +34,17 @@ class FakeAgent:
         self._room = rtc.Room()
         self._changed = asyncio.Event()
         self.stopping = asyncio.Event()
+
+    def metrics(self) -> Metrics:
+        found = Metrics()
+        found.watch(
+            backlog=lambda: 0,
+            memory_ok=lambda: 1,
+            humans=lambda: len(self.state.humans),
+            joined=lambda: self.state.job is JobPhase.JOINED,
+            ailment=lambda: None,
+        )
+        return found
 
     def app(self) -> web.Application:
         app = web.Application()
@@ -129,15 +142,16 @@ async def main() -> None:
     agent = FakeAgent(dict(os.environ), time.time())
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGTERM, agent.stopping.set)
-    runner = web.AppRunner(agent.app())
-    await runner.setup()
-    port = int(os.environ["VOICESESSION_CONTROL_PORT"])
-    await web.TCPSite(runner, "0.0.0.0", port).start()  # noqa: S104  inside a pod
+    runners = web.AppRunner(agent.app()), web.AppRunner(scraped(agent.metrics()))
+    for runner, name in zip(runners, ("VOICESESSION_CONTROL_PORT", "VOICESESSION_METRICS_PORT"), strict=True):
+        await runner.setup()
+        await web.TCPSite(runner, "0.0.0.0", int(os.environ[name])).start()  # noqa: S104  inside a pod
     life = loop.create_task(agent.live())
     await agent.stopping.wait()
     life.cancel()
     await agent.leave()
-    await runner.cleanup()
+    for runner in runners:
+        await runner.cleanup()
 
 
 if __name__ == "__main__":
