@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 
 from hack.cluster import names
 from tests.e2e import operators
@@ -11,7 +12,10 @@ from tests.e2e.waiting import until
 
 NOWHERE = "voicesession.dev/nowhere"
 WEBHOOK = f"{names.RELEASE}-operator-webhook"
+LEASE = f"{names.RELEASE}-voicesession-operator"
 BACK_SECONDS = 240
+LEADER_SECONDS = 90
+"""The operator that lost the lead is a container that is started again, after 10 s or more."""
 
 
 @contextmanager
@@ -41,6 +45,19 @@ def without(kube: Kube, component: str) -> Iterator[None]:
         kube.run(
             "rollout", "status", f"{kind}/{name}", "-n", names.NAMESPACE, f"--timeout={BACK_SECONDS}s", timeout=300
         )
+
+
+@contextmanager
+def nobody_leads(kube: Kube) -> Iterator[None]:
+    """The Lease is held by somebody who does not exist, for an hour: operators run and wait."""
+    now = datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+    held = {"holderIdentity": "nobody", "leaseDurationSeconds": 3600, "acquireTime": now, "renewTime": now}
+    kube.patch("lease", LEASE, names.NAMESPACE, {"spec": held})
+    try:
+        yield
+    finally:
+        kube.patch("lease", LEASE, names.NAMESPACE, {"spec": {"holderIdentity": "", "leaseDurationSeconds": 1}})
+        operators.leader(kube, LEADER_SECONDS)
 
 
 def restart(kube: Kube, component: str) -> None:

@@ -1,4 +1,4 @@
-"""Letta made slow: for a while its Service leads to a proxy that holds answers back."""
+"""Servers made slow: a proxy that holds answers back, and Letta's Service leading to one for a while."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -63,7 +63,7 @@ def answers_held(kube: Kube, path: str, seconds: float, times: int) -> Iterator[
     service = kube.get("service", SERVICE, names.NAMESPACE)
     assert service, f"no service {SERVICE}"
     usual: Json = service["spec"]["selector"]
-    kube.apply(_proxy(_address(kube, usual), path, seconds, times))
+    kube.apply(proxy(PROXY, names.NAMESPACE, f"{_address(kube, usual)}:{PORT}", path, seconds, times))
     try:
         kube.wait(f"pod/{PROXY}", "condition=Ready", names.NAMESPACE, READY_SECONDS)
         _select(kube, {**dict.fromkeys(usual), LABEL: PROXY})
@@ -100,16 +100,18 @@ def _address(kube: Kube, selector: Json) -> str:
     return str(found[0]["status"]["podIP"])
 
 
-def _proxy(upstream: str, path: str, seconds: float, times: int) -> Json:
-    environment = {"UPSTREAM": upstream, "PORT": PORT, "HELD": path, "SECONDS": seconds, "TIMES": times}
+def proxy(name: str, namespace: str, upstream: str, path: str, seconds: float, times: int) -> Json:
+    """A pod that listens on the port of `upstream` (host:port) and leads there; holds answers as the program says."""
+    host, _, port = upstream.rpartition(":")
+    environment = {"UPSTREAM": host, "PORT": port, "HELD": path, "SECONDS": seconds, "TIMES": times}
     return {
         "apiVersion": "v1",
         "kind": "Pod",
         # Where network policies are enforced, Letta lets in whoever is an agent pod.
         "metadata": {
-            "name": PROXY,
-            "namespace": names.NAMESPACE,
-            "labels": {LABEL: PROXY, "app.kubernetes.io/component": "agent-pod"},
+            "name": name,
+            "namespace": namespace,
+            "labels": {LABEL: name, "app.kubernetes.io/component": "agent-pod"},
         },
         "spec": {
             "automountServiceAccountToken": False,
@@ -122,9 +124,9 @@ def _proxy(upstream: str, path: str, seconds: float, times: int) -> Json:
                     "imagePullPolicy": "IfNotPresent",
                     "command": ["python", "-u", "-c", PROGRAM],
                     # Letta's Service looks for its port by this name.
-                    "ports": [{"name": "http", "containerPort": PORT}],
-                    "env": [{"name": name, "value": str(value)} for name, value in environment.items()],
-                    "readinessProbe": {"tcpSocket": {"port": PORT}, "periodSeconds": 1},
+                    "ports": [{"name": "http", "containerPort": int(port)}],
+                    "env": [{"name": key, "value": str(value)} for key, value in environment.items()],
+                    "readinessProbe": {"tcpSocket": {"port": int(port)}, "periodSeconds": 1},
                 }
             ],
         },

@@ -18,23 +18,25 @@ class Panel:
     """One diagram: series by name, each as long as the common x axis."""
 
     title: str
-    series: dict[str, Sequence[float]]
+    series: dict[str, Sequence[float | None]]
+    """None where there is no value: the line has a gap."""
 
 
-def save(path: Path, x_label: str, xs: Sequence[float], panels: Sequence[Panel]) -> None:
+def save(path: Path, x_label: str, xs: Sequence[float], panels: Sequence[Panel], columns: int = 1) -> None:
     path.parent.mkdir(exist_ok=True)
-    path.write_text(render(x_label, xs, panels))
+    path.write_text(render(x_label, xs, panels, columns))
 
 
-def render(x_label: str, xs: Sequence[float], panels: Sequence[Panel]) -> str:
-    """The panels below one another; every y axis begins at 0, so that growth is not made to look larger."""
-    height = HEIGHT * len(panels)
+def render(x_label: str, xs: Sequence[float], panels: Sequence[Panel], columns: int = 1) -> str:
+    """The panels row by row; every y axis begins at 0, so that growth is not made to look larger."""
+    width, height = WIDTH * columns, HEIGHT * -(-len(panels) // columns)
     parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" {FONT}>',
-        f'<rect width="{WIDTH}" height="{height}" fill="{BACKGROUND}"/>',
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" {FONT}>',
+        f'<rect width="{width}" height="{height}" fill="{BACKGROUND}"/>',
     ]
     for number, panel in enumerate(panels):
-        parts.append(f'<g transform="translate(0 {number * HEIGHT})">')
+        row, column = divmod(number, columns)
+        parts.append(f'<g transform="translate({column * WIDTH} {row * HEIGHT})">')
         parts += _panel(x_label, xs, panel)
         parts.append("</g>")
     return "\n".join([*parts, "</svg>", ""])
@@ -42,14 +44,27 @@ def render(x_label: str, xs: Sequence[float], panels: Sequence[Panel]) -> str:
 
 def _panel(x_label: str, xs: Sequence[float], panel: Panel) -> list[str]:
     last = max(xs, default=1.0) or 1.0
-    top = _round_up(max((max(ys, default=0.0) for ys in panel.series.values()), default=0.0) or 1.0)
+    known = [y for ys in panel.series.values() for y in ys if y is not None]
+    top = _round_up(max(known, default=0.0) or 1.0)
     parts = [_text(LEFT, 18, panel.title, weight="bold"), *_axes(x_label, last, top)]
     for number, (name, ys) in enumerate(panel.series.items()):
         color = COLORS[number % len(COLORS)]
-        points = " ".join(f"{_x(x, last):.1f},{_y(y, top):.1f}" for x, y in zip(xs, ys, strict=True))
-        parts.append(f'<polyline points="{points}" fill="none" stroke="{color}" stroke-width="1.5"/>')
+        for points in _runs(xs, ys, last, top):
+            parts.append(f'<polyline points="{points}" fill="none" stroke="{color}" stroke-width="1.5"/>')
         parts.append(_text(WIDTH - RIGHT + 10, TOP + 12 + 16 * number, name, fill=color))
     return parts
+
+
+def _runs(xs: Sequence[float], ys: Sequence[float | None], last: float, top: float) -> list[str]:
+    """The points of each stretch without a gap; a single point is drawn as a line of one pixel."""
+    runs: list[list[tuple[float, float]]] = [[]]
+    for x, y in zip(xs, ys, strict=True):
+        if y is None:
+            runs.append([])
+        else:
+            runs[-1].append((_x(x, last), _y(y, top)))
+    whole = [run if len(run) > 1 else [*run, (run[0][0] + 1, run[0][1])] for run in runs if run]
+    return [" ".join(f"{x:.1f},{y:.1f}" for x, y in run) for run in whole]
 
 
 def _axes(x_label: str, last: float, top: float) -> list[str]:

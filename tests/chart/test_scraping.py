@@ -1,0 +1,191 @@
+"""What the cluster test of monitoring stands on, tried without a cluster: Prometheus reads what is made for it."""
+
+import base64
+import json
+import subprocess
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from voicesession_agent.telemetry import Metrics
+from voicesession_operator.domain.pod import build_pod
+from voicesession_operator.telemetry.metrics import render
+
+from hack.dashboards.__main__ import DASHBOARDS
+from tests.builders import POLICY, agent, session
+from tests.chart.rendering import program
+from tests.e2e import prometheus, scraping
+from tests.e2e.discovery import NAMESPACE, POD, targets_of
+from tests.e2e.prometheus import Prometheus
+from tests.e2e.scraping import ApiServer
+from tests.e2e.waiting import until
+
+Json = dict[str, Any]
+
+PEM = "LS0tLS1CRUdJTiBDRVJUSUZJQ0FURS0tLS0tCg=="
+KUBECONFIG = {
+    "apiVersion": "v1",
+    "kind": "Config",
+    "clusters": [{"name": "c", "cluster": {"server": "https://127.0.0.1:6443", "certificate-authority-data": PEM}}],
+    "users": [{"name": "u", "user": {"client-certificate-data": PEM, "client-key-data": PEM}}],
+    "contexts": [{"name": "x", "context": {"cluster": "c", "user": "u"}}],
+    "current-context": "x",
+}
+
+
+class Told:
+    """An API server as far as a scraper sees it: remembers what was asked and answers with the metrics of a pod."""
+
+    def __init__(self, address: str) -> None:
+        self.address = address
+        self.asked: set[str] = set()
+
+
+@pytest.fixture
+def api(tmp_path: Path) -> ApiServer:
+    return ApiServer.from_kubeconfig(json.dumps(KUBECONFIG), tmp_path)
+
+
+def promtool(*args: str | Path) -> None:
+    done = subprocess.run(
+        [program("promtool"), *map(str, args)], capture_output=True, text=True, check=False, timeout=60
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_credentials_are_for_their_owner_only(api: ApiServer) -> None:
+    assert base64.b64encode(api.key.read_bytes()).decode() == PEM
+    assert {path.stat().st_mode & 0o777 for path in (api.ca, api.key, api.certificate)} == {0o600}
+
+
+def test_prometheus_reads_what_is_made_of_the_monitors(api: ApiServer, tmp_path: Path) -> None:
+    rules, config = tmp_path / "rules.yaml", tmp_path / "prometheus.yaml"
+    rules.write_text(yaml.safe_dump(scraping.rules("1m", "5s")))
+    configs = scraping.scrape_configs(scraping.rendered("PodMonitor"), api, tmp_path / "pods.json")
+    config.write_text(yaml.safe_dump(prometheus.configuration(configs, rules)))
+    promtool("check", "config", "--syntax-only", config)
+    promtool("check", "rules", rules)
+
+
+def test_every_monitor_is_looked_for_as_it_says(api: ApiServer, tmp_path: Path) -> None:
+    made = scraping.scrape_configs(scraping.rendered("PodMonitor"), api, tmp_path / "pods.json")
+    configs = {config["job_name"].split("/voicesession-")[1]: config["relabel_configs"] for config in made}
+    assert configs.keys() == {"operator", "agents", "gateway"}
+    here = {"source_labels": [NAMESPACE], "regex": "voicesession\\-system", "action": "keep"}
+    assert [here in relabelings for relabelings in configs.values()] == [True, False, True]
+    voiceagent = {"source_labels": [f"{POD}_label_voicesession_dev_agent"], "target_label": "voiceagent"}
+    assert voiceagent in configs["agents"]
+    assert {"source_labels": [f"{POD}_container_port_name"], "regex": "metrics", "action": "keep"} in configs["agents"]
+
+
+def test_a_pod_is_a_target_for_each_of_its_ports() -> None:
+    ports = [{"name": "control", "containerPort": 8080}, {"name": "metrics", "containerPort": 9001}]
+    pod = {
+        "metadata": {
+            "namespace": "default",
+            "name": "hello-0",
+            "uid": "u",
+            "labels": {"voicesession.dev/agent": "a-66"},
+        },
+        "spec": {"containers": [{"name": "agent", "ports": ports}, {"name": "bare"}]},
+        "status": {"phase": "Running", "podIP": "10.0.0.1"},
+    }
+    control, metrics = targets_of([pod])
+    assert control["targets"] == ["10.0.0.1:8080"]
+    assert metrics == {
+        "targets": ["10.0.0.1:9001"],
+        "labels": {
+            NAMESPACE: "default",
+            f"{POD}_name": "hello-0",
+            f"{POD}_phase": "Running",
+            f"{POD}_container_name": "agent",
+            f"{POD}_container_port_name": "metrics",
+            f"{POD}_container_port_number": "9001",
+            f"{POD}_label_voicesession_dev_agent": "a-66",
+        },
+    }
+    assert targets_of([{**pod, "status": {"phase": "Pending"}}]) == []
+
+
+def test_targets_are_found_and_scraped_through_the_api_servers_proxy(api_server: Told, tmp_path: Path) -> None:
+    pods = tmp_path / "pods.json"
+    pods.write_text(json.dumps(targets_of([_operator(), _agent()])))
+    api = replace(ApiServer.from_kubeconfig(json.dumps(KUBECONFIG), tmp_path), server=api_server.address)
+    made = scraping.scrape_configs(scraping.rendered("PodMonitor"), api, pods)
+    plain = [{**config, "scheme": "http", "tls_config": {}} for config in made]
+    with prometheus.running(plain, scraping.rules("1m", "2s"), tmp_path) as found:
+        until(lambda: len(found.query("up == 1")) == 2, "both pods are scraped", 30, poll=0.5)
+        up = {(s["metric"]["pod"], s["metric"].get("voiceagent"), s["metric"]["endpoint"]) for s in found.query("up")}
+        leaders = found.query("voicesession_leader")
+    assert up == {("operator-1", None, "http"), ("hello-0", "agent-66", "metrics")}
+    assert [series["metric"]["namespace"] for series in leaders] == ["voicesession-system"]
+    assert api_server.asked == {
+        "/api/v1/namespaces/voicesession-system/pods/operator-1:8080/proxy/metrics",
+        "/api/v1/namespaces/default/pods/hello-0:9001/proxy/metrics",
+    }
+
+
+def test_a_real_prometheus_understands_every_query_of_the_dashboards(dashless: Prometheus) -> None:
+    for dashboard in DASHBOARDS.values():
+        for panel in dashboard.panels:
+            for query in panel.queries:
+                dashless.query(query.expr.replace("$window", "1m"))
+
+
+def test_the_loss_of_all_operators_alerts_within_seconds(dashless: Prometheus) -> None:
+    dashless.fires("VoicesessionOperatorDown", 30)
+    assert dashless.firing() == dashless.has_fired() == {"VoicesessionOperatorDown"}
+    (graph,) = dashless.graph("vector(1)", dashless.began - 10, dashless.began, 5)
+    assert [value for _, value in graph.points] == [1.0, 1.0, 1.0]
+
+
+@pytest.fixture
+def api_server() -> Iterator[Told]:
+    class Answer(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            told.asked.add(self.path)
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(render() if ":8080/" in self.path else Metrics().render())
+
+        def log_message(self, *_: object) -> None:
+            return
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Answer) as server:
+        told = Told(f"https://127.0.0.1:{server.server_port}")
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        yield told
+        server.shutdown()
+        thread.join()
+
+
+def _operator() -> Json:
+    selector = scraping.rendered("PodMonitor")[0]["spec"]["selector"]["matchLabels"]
+    return _pod("voicesession-system", "operator-1", selector, {"name": "http", "containerPort": 8080})
+
+
+def _agent() -> Json:
+    made = build_pod(session().build(), agent(), 0, POLICY)
+    (container,) = made["spec"]["containers"]
+    return _pod("default", "hello-0", made["metadata"]["labels"], *container["ports"])
+
+
+def _pod(namespace: str, name: str, labels: Json, *ports: Json) -> Json:
+    return {
+        "metadata": {"namespace": namespace, "name": name, "labels": labels},
+        "spec": {"containers": [{"name": "main", "ports": list(ports)}]},
+        "status": {"phase": "Running", "podIP": "10.0.0.1"},
+    }
+
+
+@pytest.fixture(scope="module")
+def dashless(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]:
+    """One that scrapes nothing: all it needs to be asked."""
+    with prometheus.running([], scraping.rules("1m", "2s"), tmp_path_factory.mktemp("prometheus")) as found:
+        yield found

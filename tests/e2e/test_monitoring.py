@@ -1,0 +1,269 @@
+"""A real Prometheus reads what the chart gives it: all is scraped, every alert fires by a real fault, panels have data.
+
+One story in the order of the tests: each adds to what the last ones are about. Windows are a minute and conditions need
+hold for seconds, so that a fault need not last for long; thresholds are the chart's own.
+"""
+
+import os
+import secrets
+import time
+import urllib.request
+from collections.abc import Iterator
+from math import isfinite
+from pathlib import Path
+from statistics import mean
+
+import pytest
+
+from hack.cluster import names
+from hack.dashboards.__main__ import DASHBOARDS
+from tests.e2e import discovery, faults, nodes, objects, operators, prometheus, scraping, slowness, webhooks
+from tests.e2e.conversation import ASK
+from tests.e2e.guest import Guest
+from tests.e2e.kubectl import Json, Kube
+from tests.e2e.objects import RESET, copy_of, trial_agent
+from tests.e2e.prometheus import Prometheus
+from tests.e2e.rooms import LiveKit
+from tests.e2e.scraping import ApiServer
+from tests.e2e.trial import Trial
+from tests.e2e.waiting import until
+from tests.load import panels
+
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600)]
+
+WINDOW, HELD = "60s", "3s"
+"""Of the alerts, instead of minutes."""
+LONG = "1h"
+"""Of the dashboards: all of the story."""
+SEEN_SECONDS = 30
+"""From a fault to its alert: scraped, evaluated twice, on a busy machine."""
+QUIET_SECONDS = 150
+"""What earlier tests have done is out of every window."""
+MODEL_SECONDS = 4
+LATE_SECONDS = 36
+"""More than the 30 s above which a start is slow, and the second that creation times may lack."""
+PATIENCE_SECONDS = 30
+"""Of the operator, for a webhook that may still come."""
+QUEUE_SECONDS = 60
+LOST_TURNS = 300
+"""256 wait, the others are dropped."""
+WAITING_AGENTS = 40
+"""Two workers, and 5 s until Letta is given up: the last one waits for 100 s."""
+LATE_WEBHOOKS = 50
+SCRIPTED_LLM = "app.kubernetes.io/component=scripted-llm"
+NO_AGENT = "agent-00000000-0000-4000-8000-000000000000"
+IMAGES = "DASHBOARD_IMAGES"
+"""A folder for the pictures of the dashboards, such as docs/images; without it they are thrown away."""
+GATEWAYS = {"VoicesessionGatewayFailing", "VoicesessionGatewayRefusing"}
+SEND_TURNS = """
+import http.client, json, socket, sys
+class Unix(http.client.HTTPConnection):
+    def connect(self):
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.connect("/tmp/voicesession-job.sock")
+supervisor = Unix("supervisor")
+for number in range(int(sys.argv[1])):
+    turn = json.dumps({"user": f"turn {number}", "assistant": "yes"})
+    supervisor.request("POST", "/turn", turn, {"Content-Type": "application/json"})
+    supervisor.getresponse().read()
+"""
+"""In an agent pod: what its job does after every turn, more often than people could talk."""
+
+
+@pytest.fixture(scope="module")
+def watcher(kube: Kube, livekit: LiveKit, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]:
+    folder = tmp_path_factory.mktemp("prometheus")
+    pods = folder / "pods.json"
+    credentials = kube.run("config", "view", "--minify", "--flatten", "--raw", "-o", "json")
+    api = ApiServer.from_kubeconfig(credentials, folder)
+    configs = scraping.scrape_configs(scraping.rendered("PodMonitor"), api, pods)
+    with discovery.kept(pods), prometheus.running(configs, scraping.rules(WINDOW, HELD), folder) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def place(kube: Kube, livekit: LiveKit) -> Iterator[Trial]:
+    """One namespace for the whole story."""
+    namespace = f"monitoring-{secrets.token_hex(3)}"
+    kube.run("create", "namespace", namespace)
+    made = Trial(kube, livekit, namespace)
+    made.fake_agent()
+    yield made
+    made.close()
+    kube.run("delete", "namespace", namespace, "--wait=false")
+
+
+def test_all_that_the_monitors_select_is_scraped(watcher: Prometheus, place: Trial) -> None:
+    session = place.ready("steady", join=3600)
+
+    agent = until(lambda: watcher.query(f'up{{pod="{session.pod}"}} == 1'), "its agent is scraped", SEEN_SECONDS)
+
+    assert [found["metric"]["voiceagent"] for found in agent] == ["fake"]
+    assert {found["metric"]["endpoint"] for found in agent} == {"metrics"}
+    replicas = {pod["metadata"]["name"] for pod in operators.pods(place.kube)}
+    found = watcher.query(f'up{{job="{names.NAMESPACE}/voicesession-operator"}} == 1')
+    assert {series["metric"]["pod"] for series in found} == replicas
+    assert watcher.values("sum(voicesession_leader)") == [1.0]
+    assert watcher.values(f'voicesession_agent_job_joined{{pod="{session.pod}"}}') == [1.0]
+
+
+def test_a_healthy_installation_alerts_nobody(watcher: Prometheus, place: Trial) -> None:
+    until(lambda: watcher.firing() == set(), "no alert fires", QUIET_SECONDS, poll=1.0)
+
+
+@pytest.mark.speech
+def test_slow_answers(watcher: Prometheus, place: Trial, agent_66: Json) -> None:
+    model = {**agent_66["spec"]["llm"], "baseURL": f"http://{_slow_model(place)}/v1"}
+    place.kube.apply(copy_of(agent_66, "agent-66", place.namespace, llm=model, onLastHumanLeft=RESET))
+    place.kube.wait("voiceagent/agent-66", "condition=Ready", place.namespace, 120)
+    session = place.ready("call", "agent-66", grace=0, reconnect_grace=0)
+    with Guest(place.livekit, session) as alice:
+        alice.come()
+        alice.meet()
+        alice.greeted()
+        heard = [alice.say(said).latency for said in ("Test one", ASK)]
+        watcher.fires("VoicesessionAnswersSlow", SEEN_SECONDS)
+        alice.leave()
+    place.reset_complete("call", 1)
+
+    name = "voicesession_agent_response_seconds"
+    (measured,) = watcher.values(f'{name}_sum{{pod="{session.pod}"}} / {name}_count{{pod="{session.pod}"}}')
+    print(f"end of speech to first audio: {measured:.2f} s as the agent measures it, {mean(heard):.2f} s as she does")
+    assert MODEL_SECONDS < measured < mean(heard) + 0.5
+    stage = 'voicesession_agent_response_stage_seconds_sum{stage="llm_first_token"}'
+    assert watcher.values(f'{stage} and {{pod="{session.pod}"}}')[0] > MODEL_SECONDS
+
+
+def test_sessions_that_never_start_or_start_late_and_an_agent_that_is_ill(watcher: Prometheus, place: Trial) -> None:
+    place.fake_agent("absent", FAKE_AGENT_JOIN="never")
+    place.kube.apply(trial_agent("stuck", place.namespace, "stuck"))
+    began = time.monotonic()
+    place.start("late", "coming")
+    place.start("ill", "stuck", max_replacements=0)
+    place.start("failing", "absent", start=10)
+
+    watcher.fires("VoicesessionSessionsFail", 10 + SEEN_SECONDS)
+    until(lambda: time.monotonic() - began > LATE_SECONDS, "late enough", LATE_SECONDS + 1, poll=0.5)
+    place.fake_agent("coming")
+    watcher.fires("VoicesessionStartsSlow", 2 * SEEN_SECONDS)
+    watcher.fires("VoicesessionAgentIll", 4 * SEEN_SECONDS)
+
+
+def test_pods_that_are_lost_again_and_again(watcher: Prometheus, place: Trial) -> None:
+    place.ready("fragile", max_replacements=10, join=3600)
+    for number in (1, 2, 3):
+        place.kube.delete("pod", place.session("fragile").pod, place.namespace, "--force", "--grace-period=0")
+        until(lambda n=number: _is_back(place, "fragile", n), f"replacement {number}", 60)
+
+    watcher.fires("VoicesessionAgentsReplaced", SEEN_SECONDS)
+    assert watcher.values('sum(increase(voicesession_agent_replacements_total{reason="PodLost"}[60s]))')[0] > 2.5
+
+
+def test_a_reset_that_does_not_help(watcher: Prometheus, place: Trial) -> None:
+    anew = objects.fake_agent("anew", place.namespace)
+    place.kube.apply({**anew, "spec": {**anew["spec"], "onLastHumanLeft": RESET}})
+    session = place.ready("anew", "anew", grace=0, reconnect_grace=0)
+    visitor = place.visit("anew")
+    nodes.stop_agent_process(place.kube, session.pod, place.namespace)
+    visitor.leave()
+
+    watcher.fires("VoicesessionResetsEscalated", 2 * SEEN_SECONDS)
+
+
+def test_webhooks_that_never_come(watcher: Prometheus, place: Trial) -> None:
+    with faults.webhooks_dropped(place.kube):
+        visitors = [place.visit("steady", identity) for identity in ("alice", "bob")]
+        until(lambda: place.session("steady").status["humans"] == 2, "both are seen", SEEN_SECONDS)
+        watcher.fires("VoicesessionWebhooksLost", PATIENCE_SECONDS + SEEN_SECONDS)
+    for visitor in visitors:
+        visitor.leave()
+
+    assert place.finished("steady", 60).end_reason == "LastHumanLeft"
+    torn_down = 'sum(increase(voicesession_last_human_seconds_count{until="torn_down"}[60s]))'
+    until(lambda: watcher.values(torn_down)[0] > 0, "its end is measured", 2 * SEEN_SECONDS, poll=1.0)
+
+
+def test_webhooks_that_come_late(watcher: Prometheus, place: Trial) -> None:
+    leader = operators.leader(place.kube)["metadata"]["name"]
+    with place.kube.forwarded(f"pod/{leader}", names.NAMESPACE, 8080) as port:
+        for _ in range(LATE_WEBHOOKS):
+            body = webhooks.event("vs-000000000000", at=time.time() - 60)
+            headers = webhooks.headers(body, place.livekit.key)
+            request = urllib.request.Request(f"http://127.0.0.1:{port}{webhooks.PATH}", body, headers)
+            urllib.request.urlopen(request, timeout=10).close()  # noqa: S310  http only
+
+    watcher.fires("VoicesessionWebhooksLate", SEEN_SECONDS)
+
+
+@pytest.mark.speech
+def test_memory_that_is_away_for_long(watcher: Prometheus, place: Trial) -> None:
+    """After test_slow_answers, whose session remembers."""
+    pod = place.session("call").pod
+    with faults.without(place.kube, "letta"):
+        place.kube.exec(pod, place.namespace, "python", "-c", SEND_TURNS, str(LOST_TURNS))
+
+        watcher.fires("VoicesessionTurnsLost", SEEN_SECONDS)
+        watcher.fires("VoicesessionMemoryUnavailable", 2 * SEEN_SECONDS)
+        assert watcher.values(f'voicesession_agent_capture_backlog{{pod="{pod}"}}') == [256.0]
+        place.kube.delete("voicesession", "call", place.namespace)
+
+
+def test_a_queue_that_waits_for_a_slow_letta(watcher: Prometheus, place: Trial) -> None:
+    waiting = [f"waiting-{number}" for number in range(WAITING_AGENTS)]
+    spec = {"pod": {"image": objects.FAKE_IMAGE}, "memory": {"letta": {"agentID": NO_AGENT}}}
+    with slowness.answers_held(place.kube, "/v1/agents", seconds=30, times=1000):
+        place.kube.apply(*(objects.agent(name, place.namespace, spec) for name in waiting))
+
+        watcher.fires("VoicesessionQueueStuck", QUEUE_SECONDS + 2 * SEEN_SECONDS)
+        place.kube.run("delete", "voiceagents", *waiting, "-n", place.namespace)
+
+
+def test_operators_of_which_none_leads(watcher: Prometheus, place: Trial) -> None:
+    with faults.nobody_leads(place.kube):
+        watcher.fires("VoicesessionNoLeader", SEEN_SECONDS)
+
+
+def test_no_operator_at_all(watcher: Prometheus, place: Trial) -> None:
+    with faults.without(place.kube, "operator"):
+        watcher.fires("VoicesessionOperatorDown", SEEN_SECONDS)
+    operators.leader(place.kube, 90)
+
+
+def test_livekit_down(watcher: Prometheus, place: Trial) -> None:
+    place.ready("last", join=3600)
+    with faults.without(place.kube, "livekit"):
+        watcher.fires("VoicesessionLiveKitFailing", 2 * SEEN_SECONDS)
+    until(lambda: place.session("last").is_true("Ready"), "Ready again", 120, poll=0.5)
+
+
+def test_every_alert_has_fired(watcher: Prometheus) -> None:
+    groups = scraping.rules(WINDOW, HELD)["groups"]
+    wanted = {rule["alert"] for group in groups for rule in group["rules"]} - GATEWAYS
+    assert watcher.has_fired() >= wanted
+
+
+@pytest.mark.parametrize("name", DASHBOARDS)
+def test_every_query_of_a_dashboard_has_data(watcher: Prometheus, name: str, tmp_path: Path) -> None:
+    queries = {(panel.title, query.expr): query for panel in DASHBOARDS[name].panels for query in panel.queries}
+    told = {what: watcher.values(panels.with_window(query, LONG)) for what, query in queries.items()}
+    assert [what for what, values in told.items() if not any(map(isfinite, values))] == []
+
+    path = Path(os.environ.get(IMAGES, tmp_path)) / f"dashboard-{name}.svg"
+    panels.draw(watcher, DASHBOARDS[name], path, watcher.began, time.time(), WINDOW)
+    assert all(panel.title in path.read_text() for panel in DASHBOARDS[name].panels)
+
+
+def _slow_model(place: Trial) -> str:
+    """The address of one that begins each answer late."""
+    (scripted,) = place.kube.all("pods", names.NAMESPACE, SCRIPTED_LLM)
+    upstream = f"{scripted['status']['podIP']}:8000"
+    place.kube.apply(slowness.proxy("slow-model", place.namespace, upstream, "/completions", MODEL_SECONDS, 1000))
+    place.kube.wait("pod/slow-model", "condition=Ready", place.namespace, 60)
+    found = place.kube.get("pod", "slow-model", place.namespace)
+    assert found
+    return f"{found['status']['podIP']}:8000"
+
+
+def _is_back(place: Trial, name: str, replacements: int) -> bool:
+    found = place.find(name)
+    return found is not None and found.status["replacements"] == replacements and found.is_true("Ready")
