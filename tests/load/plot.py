@@ -7,7 +7,7 @@ from pathlib import Path
 
 WIDTH, HEIGHT = 760, 220
 LEFT, RIGHT, TOP, BOTTOM = 70, 150, 30, 40
-COLORS = ("#1f77b4", "#d62728", "#2ca02c", "#9467bd", "#ff7f0e")
+COLORS = ("#1f77b4", "#d62728", "#2ca02c", "#9467bd", "#ff7f0e", "#8c564b", "#e377c2", "#17becf", "#7f7f7f", "#bcbd22")
 TICKS = 5
 BACKGROUND = "#ffffff"
 FONT = 'font-family="sans-serif" font-size="11"'
