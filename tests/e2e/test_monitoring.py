@@ -29,7 +29,7 @@ from tests.e2e.trial import Trial
 from tests.e2e.waiting import until
 from tests.load import panels
 
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.cluster, pytest.mark.speech, pytest.mark.timeout(600)]
 
 WINDOW, HELD = "60s", "3s"
 """Of the alerts, instead of minutes."""
@@ -111,7 +111,6 @@ def test_a_healthy_installation_alerts_nobody(watcher: Prometheus, place: Trial)
     until(lambda: watcher.firing() == set(), "no alert fires", QUIET_SECONDS, poll=1.0)
 
 
-@pytest.mark.speech
 def test_slow_answers(watcher: Prometheus, place: Trial, agent_66: Json) -> None:
     model = {**agent_66["spec"]["llm"], "baseURL": f"http://{_slow_model(place)}/v1"}
     place.kube.apply(copy_of(agent_66, "agent-66", place.namespace, llm=model, onLastHumanLeft=RESET))
@@ -195,7 +194,6 @@ def test_webhooks_that_come_late(watcher: Prometheus, place: Trial) -> None:
     watcher.fires("VoicesessionWebhooksLate", SEEN_SECONDS)
 
 
-@pytest.mark.speech
 def test_memory_that_is_away_for_long(watcher: Prometheus, place: Trial) -> None:
     """After test_slow_answers, whose session remembers."""
     pod = place.session("call").pod
