@@ -33,8 +33,9 @@ bench: ## measure on the cluster and write docs/benchmarks.md
 	$(BIN)/python -m tests.load.bench
 
 .PHONY: docs
-docs: venv ## write docs/reference.md anew
+docs: venv ## write docs/reference.md and the dashboards anew
 	$(BIN)/python -m hack.reference
+	$(BIN)/python -m hack.dashboards
 
 venv: ## the virtual environment alone
 	@python3 -m hack.venv
