@@ -1,6 +1,9 @@
 .DEFAULT_GOAL := help
-.PHONY: help up down test lint unit bench venv
+.PHONY: help up down test lint release unit bench venv
 BIN := .venv/bin
+# how many processes run the tests that may run beside each other (tests/turns.py)
+WORKERS ?= 2
+BESIDE := -n $(WORKERS) --dist loadgroup --no-loadscope-reorder
 
 help: ## show this list
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -11,10 +14,10 @@ up: ## cluster, images, release and an example session that is Ready
 down: ## delete the cluster; caches and images stay
 	@python3 -m hack.down
 
-test: lint ## lint, then every test, on the real cluster
+test: venv ## lint, then every test, on the real cluster
 	@python3 -m hack.test_needs
-	@python3 -m hack.up --without-example
-	$(BIN)/pytest tests
+	@$(MAKE) --no-print-directory -j2 lint release
+	$(BIN)/pytest tests $(BESIDE) --durations=20
 
 lint: venv ## formatting, lint, types, import contracts
 	$(BIN)/ruff check .
@@ -25,11 +28,13 @@ lint: venv ## formatting, lint, types, import contracts
 	$(BIN)/python -m hack.tidy $$(git ls-files)
 	@if command -v shellcheck >/dev/null; then shellcheck tests/e2e/substrate/*.sh tests/e2e/substrate/*/*.sh .ci/run; fi
 
+release: venv
+	@python3 -m hack.up --without-example
+
 unit: venv ## the tests that need no cluster
 	$(BIN)/pytest tests/unit tests/contract
 
-bench: ## measure on the cluster and write docs/benchmarks.md
-	@python3 -m hack.up --without-example
+bench: release ## measure on the cluster and write docs/benchmarks.md
 	$(BIN)/python -m tests.load.bench
 
 .PHONY: docs

@@ -35,6 +35,7 @@ def all_sent(trial: Trial) -> Json | None:
     return found if found["backlog"] == 0 else None
 
 
+@pytest.mark.disruptive
 def test_a_turn_that_is_being_captured_arrives_once_or_is_counted(trial: Trial, agent_66: Json) -> None:
     with answers_held(trial.kube, "/messages/capture", LATE_SECONDS, times=1):
         trial.kube.apply(copy_of(agent_66, "agent-66", trial.namespace, "greeting", onLastHumanLeft=RESET))

@@ -107,6 +107,7 @@ def test_one_name_in_two_namespaces(trial: Trial) -> None:
         trial.kube.run("delete", "namespace", other, "--wait=false")
 
 
+@pytest.mark.disruptive
 def test_livekit_down(trial: Trial) -> None:
     with faults.without(trial.kube, "livekit"):
         trial.start("call")
@@ -118,6 +119,7 @@ def test_livekit_down(trial: Trial) -> None:
     trial.one_event("call", trouble["reason"])
 
 
+@pytest.mark.disruptive
 def test_wrong_livekit_key(trial: Trial) -> None:
     with faults.operator_environment(trial.kube, LIVEKIT_API_SECRET="0" * 32):
         trial.start("call")
@@ -154,6 +156,7 @@ def _leave_while_its_supervisor_is_stopped(trial: Trial) -> Session:
 
 
 @pytest.mark.speech
+@pytest.mark.disruptive
 def test_letta_down_does_not_stop_speech(trial: Trial, agent_66: Json) -> None:
     trial.kube.apply(copy_of(agent_66, "agent-66", trial.namespace))
     trial.kube.wait("voiceagent/agent-66", "condition=Ready", trial.namespace, 120)
@@ -168,6 +171,7 @@ def test_letta_down_does_not_stop_speech(trial: Trial, agent_66: Json) -> None:
     until(lambda: trial.session("call").is_true("MemoryReady") or None, "MemoryReady again", 180)
 
 
+@pytest.mark.disruptive
 def test_postgres_restarted(trial: Trial, agent_66: Json) -> None:
     trial.kube.apply(copy_of(agent_66, "before", trial.namespace))
     trial.kube.wait("voiceagent/before", "condition=Ready", trial.namespace, 120)

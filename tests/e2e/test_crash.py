@@ -57,6 +57,7 @@ def test_when_replacements_are_used_up_it_is_over(trial: Trial) -> None:
     trial.gone()
 
 
+@pytest.mark.disruptive
 def test_leader_killed_while_sessions_are_made(trial: Trial) -> None:
     operators.leader(trial.kube)
     for name in ("one", "two", "three"):
@@ -70,6 +71,7 @@ def test_leader_killed_while_sessions_are_made(trial: Trial) -> None:
     assert len(rooms) == len(trial.pods()) == 3
 
 
+@pytest.mark.disruptive
 def test_leader_killed_while_sessions_are_torn_down(trial: Trial) -> None:
     names = ("one", "two", "three", "four")
     for name in names:
@@ -87,6 +89,7 @@ def test_leader_killed_while_sessions_are_torn_down(trial: Trial) -> None:
     assert all(trial.find(name) is None for name in names[2:])
 
 
+@pytest.mark.disruptive
 def test_live_calls_outlive_the_leader(trial: Trial) -> None:
     session = trial.ready("call")
     trial.visit("call")

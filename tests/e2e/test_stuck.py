@@ -2,7 +2,7 @@
 
 import secrets
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -44,6 +44,14 @@ SCRIPTED_LLM = "app.kubernetes.io/component=scripted-llm"
 STOP = "Please stop talking for a moment"
 
 
+in_one_process = pytest.mark.xdist_group("stuck")
+
+
+def meanwhile(test: Callable[..., None]) -> Callable[..., None]:
+    """A test that goes on while another session proves to be hopeless."""
+    return in_one_process(pytest.mark.usefixtures("hopeless")(test))
+
+
 def listening(trial: Trial, agent_66: Json, **changes: object) -> Session:
     """The example without memory, which says only what it is asked."""
     settings: Json = {"onLastHumanLeft": RESET, **changes}
@@ -51,9 +59,9 @@ def listening(trial: Trial, agent_66: Json, **changes: object) -> Session:
     return trial.ready("call", "agent-66", grace=60, reconnect_grace=60)
 
 
-@pytest.fixture(scope="module", autouse=True)
+@pytest.fixture(scope="module")
 def hopeless(kube: Kube, livekit: LiveKit) -> Iterator[tuple[Trial, Attendance]]:
-    """An agent that no new job can mend, begun before all tests of this module: it needs minutes, its test is last."""
+    """An agent that no new job can mend, begun before the others of its group: it needs minutes, its test is last."""
     namespace = f"hopeless-{secrets.token_hex(3)}"
     kube.run("create", "namespace", namespace)
     trial = Trial(kube, livekit, namespace)
@@ -64,6 +72,7 @@ def hopeless(kube: Kube, livekit: LiveKit) -> Iterator[tuple[Trial, Attendance]]
     kube.run("delete", "namespace", namespace, "--wait=false")
 
 
+@meanwhile
 def test_a_stopped_job_is_replaced(trial: Trial, agent_66: Json, record_property: Record) -> None:
     session = listening(trial, agent_66)
     trial.visit("call")
@@ -133,6 +142,7 @@ def test_an_agent_that_speaks_and_is_not_heard(trial: Trial, agent_66: Json, rec
     assert trial.session("call").pod == session.pod
 
 
+@meanwhile
 def test_an_agent_whose_connection_is_cut(trial: Trial, agent_66: Json, record_property: Record) -> None:
     session = listening(trial, agent_66)
     trial.visit("call")
@@ -147,6 +157,7 @@ def test_an_agent_whose_connection_is_cut(trial: Trial, agent_66: Json, record_p
     assert after.status["replacements"] <= 1
 
 
+@meanwhile
 def test_a_room_that_somebody_else_has_deleted(trial: Trial, agent_66: Json, record_property: Record) -> None:
     session = listening(trial, agent_66)
     trial.visit("call")
@@ -162,6 +173,7 @@ def test_a_room_that_somebody_else_has_deleted(trial: Trial, agent_66: Json, rec
     Visitor(trial.livekit, "call", trial.namespace, session.room, "bob").joined().leave()
 
 
+@in_one_process
 def test_what_cannot_be_mended_ends(hopeless: tuple[Trial, Attendance]) -> None:
     trial, agents = hopeless
 

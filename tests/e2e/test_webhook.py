@@ -55,6 +55,7 @@ async def test_what_is_answered(receiver: str, trial: Trial) -> None:
     gc.collect()
 
 
+@pytest.mark.disruptive
 async def test_a_flood_changes_nothing_for_a_live_call(receiver: str, trial: Trial) -> None:
     session = await asyncio.to_thread(trial.ready, "call")
     await asyncio.to_thread(trial.visit, "call")

@@ -7,7 +7,7 @@ import pytest
 from tests.integration.faultproxy import Fault, FaultProxy
 from tests.integration.scene import Scene
 
-pytestmark = pytest.mark.cluster
+pytestmark = [pytest.mark.cluster, pytest.mark.disruptive]
 
 HEALED_SECONDS = 80
 """A full list every 60 s, and a busy machine."""
