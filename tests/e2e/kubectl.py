@@ -68,8 +68,8 @@ class Kube:
         """`kubectl wait`; KubectlError when the time is up."""
         self.run("wait", what, f"--for={condition}", "-n", namespace, f"--timeout={seconds:.0f}s", timeout=seconds + 10)
 
-    def exec(self, pod: str, namespace: str, *command: str, stdin: str | None = None) -> str:
-        return self.run("exec", "-i", pod, "-n", namespace, "--", *command, stdin=stdin)
+    def exec(self, pod: str, namespace: str, *command: str, stdin: str | None = None, timeout: float = 60) -> str:
+        return self.run("exec", "-i", pod, "-n", namespace, "--", *command, stdin=stdin, timeout=timeout)
 
     def logs(self, pod: str, namespace: str, *flags: str) -> str:
         return self.run("logs", pod, "-n", namespace, *flags)

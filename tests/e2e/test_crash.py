@@ -58,7 +58,10 @@ def test_when_replacements_are_used_up_it_is_over(trial: Trial) -> None:
 
 
 @pytest.mark.disruptive
-def test_leader_killed_while_sessions_are_made(trial: Trial) -> None:
+def test_leader_killed_while_sessions_are_made_and_a_call_goes_on(trial: Trial) -> None:
+    live = trial.ready("live")
+    trial.visit("live")
+    sid = trial.agent_sid(live)
     operators.leader(trial.kube)
     for name in ("one", "two", "three"):
         trial.start(name)
@@ -66,9 +69,11 @@ def test_leader_killed_while_sessions_are_made(trial: Trial) -> None:
 
     for name in ("one", "two", "three"):
         trial.kube.wait(f"voicesession/{name}", "condition=Ready", trial.namespace, 120)
-    rooms = {trial.session(name).room for name in ("one", "two", "three")}
+    rooms = {trial.session(name).room for name in ("live", "one", "two", "three")}
     assert set(trial.livekit.rooms(trial.namespace)) == rooms
-    assert len(rooms) == len(trial.pods()) == 3
+    assert len(rooms) == len(trial.pods()) == 4
+    assert trial.agent_sid(live) == sid != ""
+    assert trial.session("live").is_true("Ready")
 
 
 @pytest.mark.disruptive
@@ -87,19 +92,6 @@ def test_leader_killed_while_sessions_are_torn_down(trial: Trial) -> None:
     trial.gone(120)
     assert {trial.finished(name, 60).end_reason for name in names[:2]} == {"Requested"}
     assert all(trial.find(name) is None for name in names[2:])
-
-
-@pytest.mark.disruptive
-def test_live_calls_outlive_the_leader(trial: Trial) -> None:
-    session = trial.ready("call")
-    trial.visit("call")
-    sid = trial.agent_sid(session)
-
-    operators.kill_leader(trial.kube)
-    operators.leader(trial.kube)
-
-    assert trial.agent_sid(session) == sid
-    assert trial.session("call").is_true("Ready")
     until(lambda: operators.all_ready(trial.kube), "both operators", 120)
 
 

@@ -8,6 +8,7 @@ from voicesession_cli import sound
 
 from hack.cluster import names
 from tests.e2e.conversation import ASK, QUESTION, REMEMBER, TURNS, converse
+from tests.e2e.guest import Guest
 from tests.e2e.hearing import content, has_words
 from tests.e2e.kubectl import Json
 from tests.e2e.objects import copy_of
@@ -55,16 +56,19 @@ def test_ten_spoken_turns_in_a_row(trial: Trial, agent_66: Json) -> None:
 
 
 def test_whoever_is_back_within_the_grace_finds_the_same_agent(trial: Trial, agent_66: Json) -> None:
-    trial.kube.apply(copy_of(agent_66, "agent-66", trial.namespace, "memory"))
+    trial.kube.apply(copy_of(agent_66, "agent-66", trial.namespace, "greeting", "memory"))
     session = trial.ready("call", "agent-66", grace=60)
-    converse(trial.livekit, session, [(REMEMBER, ("blue",))])
-    before = trial.agent_sid(session)
-    until(lambda: trial.session("call").status.get("lastHumanLeftAt"), "lastHumanLeftAt", 30)
+    with Guest(trial.livekit, session) as alice:
+        alice.visit((REMEMBER, ("blue",)))
+        before = trial.agent_sid(session)
+        until(lambda: trial.session("call").status.get("lastHumanLeftAt"), "lastHumanLeftAt", 30)
 
-    (answer,) = converse(trial.livekit, session, [(ASK, ("blue",))])
+        alice.visit((ASK, ("blue",)))
 
-    assert trial.agent_sid(session) == before != ""
-    assert has_words(answer.words, "blue"), answer.words
+        after = trial.agent_sid(session)
+        answer = alice.listen()[-1]
+    assert after == before != ""
+    assert answer.told, answer.words
     assert answer.right, answer.heard
 
 
