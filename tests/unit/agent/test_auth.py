@@ -67,6 +67,26 @@ def test_replayed(verifier: Verifier) -> None:
         (bearer(sha256=hashlib.sha256(b"other").hexdigest()), Reason.BODY),
         (bearer(sha256=None), Reason.BODY),
     ],
+    ids=(
+        "no header",
+        "empty",
+        "other scheme",
+        "no token",
+        "another key",
+        "symmetric",
+        "unsigned",
+        "another pod",
+        "no audience",
+        "no id",
+        "expiry no number",
+        "expired",
+        "from the future",
+        "lives too long",
+        "another method",
+        "no method",
+        "another body",
+        "no digest",
+    ),
 )
 def test_refused(verifier: Verifier, header: str | None, reason: Reason) -> None:
     with pytest.raises(RefusedError) as caught:
