@@ -3,13 +3,11 @@
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final, Self
+from typing import Self
 
-LOG_LEVELS: Final = ("DEBUG", "INFO", "WARNING", "ERROR")
+from voicesession_operator.environment import LOG_LEVELS, SettingsError, choice, number, parts, required, url
 
-
-class SettingsError(Exception):
-    """A setting is missing or makes no sense; the message is one line and names the variable."""
+__all__ = ["Settings", "SettingsError", "UninstallSettings"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,30 +43,30 @@ class Settings:
     def from_env(cls, environ: Mapping[str, str] | None = None) -> Self:
         """Read the environment (or `environ`). Raises SettingsError."""
         env = os.environ if environ is None else environ
-        livekit_url = _url(env, "LIVEKIT_URL")
+        livekit_url = url(env, "LIVEKIT_URL")
         return cls(
-            pod_name=_required(env, "POD_NAME"),
-            pod_namespace=_required(env, "POD_NAMESPACE"),
-            release=_required(env, "RELEASE"),
-            installation_id=_required(env, "INSTALLATION_ID"),
+            pod_name=required(env, "POD_NAME"),
+            pod_namespace=required(env, "POD_NAMESPACE"),
+            release=required(env, "RELEASE"),
+            installation_id=required(env, "INSTALLATION_ID"),
             livekit_url=livekit_url,
             livekit_public_url=env.get("LIVEKIT_PUBLIC_URL", "") or livekit_url,
-            livekit_api_key=_required(env, "LIVEKIT_API_KEY"),
-            livekit_api_secret=_required(env, "LIVEKIT_API_SECRET"),
-            control_private_key=_required(env, "CONTROL_PRIVATE_KEY"),
-            agent_image=_required(env, "AGENT_IMAGE"),
-            agent_image_pull_policy=_choice(
+            livekit_api_key=required(env, "LIVEKIT_API_KEY"),
+            livekit_api_secret=required(env, "LIVEKIT_API_SECRET"),
+            control_private_key=required(env, "CONTROL_PRIVATE_KEY"),
+            agent_image=required(env, "AGENT_IMAGE"),
+            agent_image_pull_policy=choice(
                 env, "AGENT_IMAGE_PULL_POLICY", "IfNotPresent", ("Always", "IfNotPresent", "Never")
             ),
             letta_url=env.get("LETTA_URL", ""),
             letta_api_key=env.get("LETTA_API_KEY", ""),
             letta_model=env.get("LETTA_MODEL", ""),
             letta_embedding=env.get("LETTA_EMBEDDING", ""),
-            watch_namespaces=_names(env, "WATCH_NAMESPACES"),
-            http_port=int(_number(env, "HTTP_PORT", 8080, 0, 65535)),
-            poll_seconds=_number(env, "POLL_SECONDS", 10, 1, 300),
-            lease_duration_seconds=int(_number(env, "LEASE_DURATION_SECONDS", 8, 2, 300)),
-            log_level=_choice(env, "LOG_LEVEL", "INFO", LOG_LEVELS),
+            watch_namespaces=parts(env, "WATCH_NAMESPACES"),
+            http_port=int(number(env, "HTTP_PORT", 8080, 0, 65535)),
+            poll_seconds=number(env, "POLL_SECONDS", 10, 1, 300),
+            lease_duration_seconds=int(number(env, "LEASE_DURATION_SECONDS", 8, 2, 300)),
+            log_level=choice(env, "LOG_LEVEL", "INFO", LOG_LEVELS),
             kubeconfig=env.get("KUBECONFIG", ""),
         )
 
@@ -86,43 +84,7 @@ class UninstallSettings:
         """Read the environment (or `environ`). Raises SettingsError."""
         env = os.environ if environ is None else environ
         return cls(
-            watch_namespaces=_names(env, "WATCH_NAMESPACES"),
-            log_level=_choice(env, "LOG_LEVEL", "INFO", LOG_LEVELS),
+            watch_namespaces=parts(env, "WATCH_NAMESPACES"),
+            log_level=choice(env, "LOG_LEVEL", "INFO", LOG_LEVELS),
             kubeconfig=env.get("KUBECONFIG", ""),
         )
-
-
-def _required(env: Mapping[str, str], name: str) -> str:
-    value = env.get(name, "").strip()
-    if not value:
-        raise SettingsError(f"{name} is not set")
-    return value
-
-
-def _url(env: Mapping[str, str], name: str) -> str:
-    value = _required(env, name)
-    if not value.startswith(("http://", "https://", "ws://", "wss://")):
-        raise SettingsError(f"{name} must begin with http://, https://, ws:// or wss://, not {value!r}")
-    return value
-
-
-def _number(env: Mapping[str, str], name: str, default: float, low: float, high: float) -> float:
-    text = env.get(name, "").strip()
-    try:
-        value = float(text) if text else default
-    except ValueError:
-        raise SettingsError(f"{name} must be a number, not {text!r}") from None
-    if not low <= value <= high:
-        raise SettingsError(f"{name} must be between {low:g} and {high:g}, not {text}")
-    return value
-
-
-def _choice(env: Mapping[str, str], name: str, default: str, allowed: tuple[str, ...]) -> str:
-    value = env.get(name, "").strip() or default
-    if value not in allowed:
-        raise SettingsError(f"{name} must be one of {', '.join(allowed)}, not {value!r}")
-    return value
-
-
-def _names(env: Mapping[str, str], name: str) -> tuple[str, ...]:
-    return tuple(part.strip() for part in env.get(name, "").split(",") if part.strip())

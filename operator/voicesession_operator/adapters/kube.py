@@ -7,6 +7,7 @@ one object that does not fit them makes a whole list fail.
 import asyncio
 import json
 import time
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -22,6 +23,9 @@ Object = dict[str, Any]
 
 REQUEST_TIMEOUT: Final = aiohttp.ClientTimeout(total=10)
 """A healthy API server answers these requests in milliseconds."""
+WATCH_SECONDS: Final = 50
+"""A watch is asked for anew this often, so that a dead connection hides the truth no longer than that."""
+WATCH_TIMEOUT: Final = aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=WATCH_SECONDS + 10)
 CHUNK: Final = 500
 """Objects per page of a list: parsing one page blocks the loop for about 0.1 s at most."""
 HTTP_ERRORS: Final = 400
@@ -92,7 +96,7 @@ async def load_credentials(kubeconfig: str) -> Credentials:
 
 
 class KubeClient:
-    """Seven verbs. Every method raises Retryable, Conflict, NotFound or Terminal."""
+    """The verbs of the API. Every method raises Retryable, Conflict, NotFound or Terminal."""
 
     def __init__(self, configuration: Configuration) -> None:
         self._api = ApiClient(configuration)
@@ -115,6 +119,23 @@ class KubeClient:
                 return found, page["metadata"].get("resourceVersion", "0")
             query["continue"] = following
             await asyncio.sleep(0)
+
+    async def watch(
+        self, resource: Resource, namespace: str, version: str, selector: str = ""
+    ) -> AsyncIterator[tuple[str, Object]]:
+        """Type and object of every change after `version`, bookmarks too, for WATCH_SECONDS at most."""
+        query = {"watch": "1", "resourceVersion": version, "allowWatchBookmarks": "true"}
+        query |= {"timeoutSeconds": str(WATCH_SECONDS)} | ({"labelSelector": selector} if selector else {})
+        try:
+            response = await self._open("GET", resource.path(namespace), None, query, WATCH_TIMEOUT)
+            stream: aiohttp.ClientResponse = response.response
+            async with stream:
+                if stream.status >= HTTP_ERRORS:
+                    raise from_kubernetes(stream.status, _parse(await stream.read()))
+                async for line in stream.content:
+                    yield _event(line)
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise Retryable("KubernetesUnavailable", "the API server does not answer") from error
 
     async def get(self, resource: Resource, namespace: str, name: str) -> Object:
         return await self._request("GET", "get", resource, resource.path(namespace, name))
@@ -166,6 +187,20 @@ class KubeClient:
         return answer
 
     async def _send(self, method: str, path: str, body: Object | None, query: dict[str, str]) -> Object:
+        try:
+            response = await self._open(method, path, body, query, REQUEST_TIMEOUT)
+            text = await response.read()
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise Retryable("KubernetesUnavailable", "the API server does not answer") from error
+        answer = _parse(text)
+        if response.status >= HTTP_ERRORS:
+            raise from_kubernetes(response.status, answer)
+        return answer
+
+    async def _open(
+        self, method: str, path: str, body: Object | None, query: dict[str, str], timeout: aiohttp.ClientTimeout
+    ) -> Any:
+        """The client's own response, whose body has not been read."""
         headers = {"Accept": JSON, "Content-Type": MERGE_PATCH if method == "PATCH" else JSON}
         request = await self._api.param_serialize(
             method,
@@ -175,15 +210,16 @@ class KubeClient:
             body=body,
             auth_settings=["BearerToken"],
         )
-        try:
-            response = await self._api.call_api(*request, _request_timeout=REQUEST_TIMEOUT)
-            text = await response.read()  # type: ignore[no-untyped-call]
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise Retryable("KubernetesUnavailable", "the API server does not answer") from error
-        answer = _parse(text)
-        if response.status >= HTTP_ERRORS:
-            raise from_kubernetes(response.status, answer)
-        return answer
+        return await self._api.call_api(*request, _request_timeout=timeout)
+
+
+def _event(line: bytes) -> tuple[str, Object]:
+    """One line of a watch. Raises what the API server tells in place of an object, 410 Gone for instance."""
+    event = _parse(line)
+    kind, found = event.get("type", "ERROR"), event.get("object") or {}
+    if kind == "ERROR":
+        raise from_kubernetes(int(found.get("code", 0)), found)
+    return kind, found
 
 
 def _parse(text: bytes) -> Object:

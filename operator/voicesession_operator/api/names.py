@@ -22,6 +22,12 @@ SESSION_ANNOTATION: Final = "voicesession.dev/session"
 """Annotation of an agent pod: `namespace/name` of its VoiceSession."""
 ORDINAL_ANNOTATION: Final = "voicesession.dev/ordinal"
 """Annotation of an agent pod: 0 for the first of its session, one more for each that follows."""
+CALLER_LABEL: Final = "voicesession.dev/caller"
+"""Label of a VoiceSession that the gateway made: the start of the SHA-256 of who asked for it."""
+USER_LABEL: Final = "voicesession.dev/user"
+"""Label of a VoiceSession that the gateway made: the start of the SHA-256 of its caller and `spec.user`."""
+CONVERSATION_LABEL: Final = "voicesession.dev/conversation"
+"""Label of a VoiceSession that the gateway made: the start of the SHA-256 of what calls for it again lead here by."""
 LEADER_LABEL: Final = "voicesession.dev/leader"
 """Label that the leading operator puts on its own pod; the webhook Service selects it."""
 
@@ -30,6 +36,11 @@ USER_SCOPE: Final = "User"
 
 ROLE_ATTRIBUTE: Final = "voicesession.role"
 """Participant attribute, written by whoever mints the token, that outranks every guess about who is a human."""
+HUMAN_ROLE: Final = "human"
+SESSION_ATTRIBUTE: Final = "voicesession.session"
+"""Participant attribute of people whose token the gateway minted: the name of their VoiceSession."""
+RESERVED_ATTRIBUTES: Final = ("voicesession.", "lk.")
+"""How attributes begin that decide who counts as a human, and therefore are nobody's to choose."""
 
 CONTROL_PORT: Final = 8080
 METRICS_PORT: Final = 9001

@@ -11,6 +11,8 @@ ROOM_CHARACTERS: Final = 12
 POD_PREFIX_CHARACTERS: Final = 40
 """Leaves room in a 63-character host name for `-<8 hex>-<ordinal>`."""
 IDENTITY_CHARACTERS: Final = 63
+AGENT_PREFIX: Final = "agent-"
+"""How every agent's identity begins; a human under that identity would put the agent out of the room."""
 LABEL_CHARACTERS: Final = 63
 """Longest label value Kubernetes takes."""
 
@@ -33,7 +35,7 @@ def pod_name(session_name: str, session_uid: str, ordinal: int) -> str:
 
 def agent_identity(agent_name: str) -> str:
     """The agent's identity in the room: `agent-<VoiceAgent name>`, at most 63 characters."""
-    return f"agent-{agent_name}"[:IDENTITY_CHARACTERS]
+    return f"{AGENT_PREFIX}{agent_name}"[:IDENTITY_CHARACTERS]
 
 
 def room_metadata(session: VoiceSession, installation_id: str) -> str:
