@@ -23,6 +23,10 @@ ROUNDS: Final = 5
 """How often a session may end, or be another's, while somebody asks for it."""
 WATCH_SECONDS: Final = 5.0
 """A healthy watch shows a new object within milliseconds."""
+FORBIDDEN: Final = "Forbidden"
+"""The API server's reason where the gateway's own rights are too narrow: no caller can do anything about it."""
+RETRY_SECONDS: Final = 1.0
+"""When to ask again after an outage."""
 START_MARGIN_SECONDS: Final = 5.0
 """Beyond a session's own deadline, for the operator to say that it has passed."""
 
@@ -67,7 +71,7 @@ class Desk:
             except Refusal as refusal:
                 if how is metrics.How.CREATED or refusal.kind is not Kind.SESSION_ENDED:
                     raise
-        raise Refusal(Kind.CONFLICT, "the session ended again and again", retry_after=1.0)
+        raise Refusal(Kind.CONFLICT, "the session ended again and again", retry_after=RETRY_SECONDS)
 
     async def obtain(self, wish: Wish) -> tuple[Record, metrics.How]:
         """The session of that wish, whatever its state. Raises Refusal."""
@@ -78,7 +82,7 @@ class Desk:
             made = await self._create(step, wish)
             if made is not None:
                 return made, metrics.How.CREATED
-        raise Refusal(Kind.CONFLICT, "the session was taken again and again", retry_after=1.0)
+        raise Refusal(Kind.CONFLICT, "the session was taken again and again", retry_after=RETRY_SECONDS)
 
     async def end(self, record: Record) -> None:
         """Delete it, which ends the conversation at once; nothing happens where it is gone already. Raises Refusal."""
@@ -127,7 +131,10 @@ class Desk:
         return made if await self._stays(made) else None
 
     async def _shown(self, made: Record, event: asyncio.Event) -> Record:
-        """Wait until the watch shows it: by then it has shown all that are older."""
+        """Wait until the watch shows it: by then it has shown all that are older. Raises Refusal.
+
+        Then the session stays: whoever asks again joins it, or it ends because nobody came.
+        """
         deadline = self._monotonic() + WATCH_SECONDS
         while True:
             found = self._sessions.get(made.name)
@@ -135,7 +142,7 @@ class Desk:
                 return found
             if not await changed(event, deadline - self._monotonic()):
                 log.warning("the watch does not show a new session", extra={"session": made.name})
-                return made
+                raise Refusal(Kind.UNAVAILABLE, "the watch on sessions is interrupted", retry_after=RETRY_SECONDS)
 
     async def _stays(self, made: Record) -> bool:
         """Whether it may; else it is deleted again. Raises Refusal where it would be one too many."""
@@ -155,32 +162,28 @@ class Desk:
         seconds = min(record.session.limits.start_seconds + START_MARGIN_SECONDS, self._longest_wait)
         deadline = self._monotonic() + seconds
         last: Condition | None = None
-        latest: Record | None = record
         with metrics.WAITING.track_inprogress(), self._sessions.changes(record.name) as event:
             while True:
-                latest = self._sessions.get(record.name) or latest
-                if self._is_over(latest, record):
-                    raise ended(latest if latest and latest.uid == record.uid else record, last)
-                if latest and latest.is_ready:
-                    return latest
-                last = (lacking(latest) if latest else None) or last
-                if not await changed(event, deadline - self._monotonic()):
-                    return await self._as_it_is(record, latest, seconds)
                 latest = self._sessions.get(record.name)
+                if latest is None or latest.uid != record.uid:
+                    raise ended(record, last)
+                if not latest.is_live:
+                    raise ended(latest, last)
+                if latest.is_ready:
+                    return latest
+                last = lacking(latest) or last
+                if not await changed(event, deadline - self._monotonic()):
+                    return await self._as_it_is(latest, seconds)
 
-    @staticmethod
-    def _is_over(latest: Record | None, record: Record) -> bool:
-        return latest is None or latest.uid != record.uid or not latest.is_live
-
-    async def _as_it_is(self, record: Record, latest: Record | None, seconds: float) -> Record:
+    async def _as_it_is(self, latest: Record, seconds: float) -> Record:
         """The last word has the API server, for the watch may have been interrupted. Raises Refusal."""
         try:
-            raw = await self._kube.get(SESSIONS, self._namespace, record.name)
+            raw = await self._kube.get(SESSIONS, self._namespace, latest.name)
         except OutsideError as error:
             metrics.KUBERNETES_ERRORS.labels(metrics.Call.GET.value).inc()
             raise not_ready(latest, seconds) from error
-        found = Record.parse(raw, record.born)
-        if found.uid == record.uid and found.is_ready:
+        found = Record.parse(raw, latest.born)
+        if found.uid == latest.uid and found.is_ready:
             return found
         raise not_ready(found, seconds)
 
@@ -204,6 +207,6 @@ def _manifest(name: str, agent: str, wish: Wish) -> dict[str, Any]:
 def _outside(error: OutsideError, call: metrics.Call) -> Refusal:
     metrics.KUBERNETES_ERRORS.labels(call.value).inc()
     log.warning("the API server refused", extra={"call": call.value, "reason": error.reason})
-    if isinstance(error, Terminal):
+    if isinstance(error, Terminal) and error.reason != FORBIDDEN:
         return Refusal(Kind.INVALID_SESSION, error.message, error.reason)
-    return Refusal(Kind.UNAVAILABLE, error.message, error.reason, retry_after=1.0)
+    return Refusal(Kind.UNAVAILABLE, "Kubernetes does not do what is asked of it", error.reason, RETRY_SECONDS)

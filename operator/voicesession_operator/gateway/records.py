@@ -109,9 +109,9 @@ def ended(record: Record, last: Condition | None) -> Refusal:
     return Refusal(kind, f"{said}{_because(last)}", reason, retry_after=1.0)
 
 
-def not_ready(record: Record | None, seconds: float) -> Refusal:
+def not_ready(record: Record, seconds: float) -> Refusal:
     """The agent was not seen in the room within that time."""
-    last = lacking(record) if record else None
+    last = lacking(record)
     message = f"not Ready after {seconds:.0f} s{_because(last) or f' ({NOTHING_SAID})'}"
     return Refusal(Kind.SESSION_NOT_READY, message, str(last.reason) if last else "", retry_after=1.0)
 

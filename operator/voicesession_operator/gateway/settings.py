@@ -37,15 +37,15 @@ class Settings:
     livekit_public_url: str
     livekit_api_key: str
     livekit_api_secret: str = field(repr=False)
+    caller_rate: Rate
+    user_rate: Rate
+    quota: Quota
     auth: str = KEYS
     keys_dir: str = ""
     oidc: OidcSettings | None = None
     default_agent: str = ""
     page_dir: str = ""
     cors_origins: tuple[str, ...] = ()
-    caller_rate: Rate = Rate(10, 50)
-    user_rate: Rate = Rate(1, 10)
-    quota: Quota = Quota(50, 3)
     streams_per_caller: int = 100
     ready_seconds: float = 120
     token_seconds: float = 300
