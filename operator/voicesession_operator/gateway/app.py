@@ -41,7 +41,7 @@ class Gateway:
         self._agents = Agents()
         self._sessions = Sessions(self._agents.spec)
         self._stop, self._stopping = asyncio.Event(), False
-        self._watches = (
+        self.watches = (
             Watch(kube, AGENTS, settings.namespace, self._agents),
             Watch(kube, SESSIONS, settings.namespace, self._sessions, selector=names.CALLER_LABEL),
         )
@@ -71,7 +71,7 @@ class Gateway:
     async def run(self) -> int:
         """Until SIGTERM or SIGINT (0), or until a watch fails for good (1)."""
         self._catch_signals()
-        watching = [asyncio.create_task(watch.run()) for watch in self._watches]
+        watching = [asyncio.create_task(watch.run()) for watch in self.watches]
         stop = asyncio.create_task(self._stop.wait())
         scraper, _ = await serve(scraped(self._sessions.count), self._settings.metrics_port)
         people, port = await serve(self.app, self._settings.http_port)

@@ -19,6 +19,7 @@ STARTING = {**READY, "AgentJoined": ("False", "Starting", "The pod is starting")
 def session(
     name: str = "call-a",
     version: int = 1,
+    *,
     uid: str = "",
     caller: str = CALLER,
     conversation: str = "c",

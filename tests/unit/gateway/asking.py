@@ -1,0 +1,65 @@
+"""How tests ask a gateway, and how they play the operator."""
+
+import asyncio
+import json
+from typing import Any, NamedTuple
+
+from tests.unit.gateway import raw
+from tests.unit.gateway.cluster import Cluster
+from tests.unit.gateway.conftest import Client
+
+SOON = 5.0
+
+
+class Answer(NamedTuple):
+    status: int
+    body: Any
+    headers: Any
+
+    @property
+    def code(self) -> str:
+        return str(self.body["error"]["code"])
+
+
+async def ask(client: Client, method: str, path: str, body: Any = None, **headers: str) -> Answer:
+    given = {name.replace("_", "-"): value for name, value in headers.items()}
+    async with client.request(method, path, json=body, headers=given) as response:
+        text = await response.text()
+        is_json = response.content_type == "application/json"
+        return Answer(response.status, json.loads(text) if is_json else text, response.headers)
+
+
+async def token(client: Client, body: Any = None, **headers: str) -> Answer:
+    return await ask(
+        client, "POST", "/token", body or {"room_config": {"agents": [{"agent_name": "agent-66"}]}}, **headers
+    )
+
+
+async def made(api: Cluster, count: int = 1) -> list[str]:
+    """Wait until so many sessions exist; their names."""
+    async with asyncio.timeout(SOON):
+        while len(api.sessions) < count:
+            await asyncio.sleep(0.005)
+    return list(api.sessions)
+
+
+class Operator:
+    """Makes every session Ready as soon as it is there, until the block ends."""
+
+    def __init__(self, api: Cluster) -> None:
+        self._api = api
+
+    async def __aenter__(self) -> "Operator":
+        self._task = asyncio.create_task(self._work())
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._task.cancel()
+        await asyncio.gather(self._task, return_exceptions=True)
+
+    async def _work(self) -> None:
+        while True:
+            for name, found in list(self._api.sessions.items()):
+                if not found.get("status") and name in self._api.sessions:
+                    await self._api.status(name, raw.ready())
+            await asyncio.sleep(0.002)

@@ -1,0 +1,63 @@
+"""One cluster, and gateways in front of it that are spoken to over HTTP."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
+from typing import Any
+
+import pytest
+from aiohttp.test_utils import TestClient, TestServer
+from voicesession_operator.api import names
+from voicesession_operator.gateway.app import Gateway
+from voicesession_operator.gateway.settings import Settings
+
+from tests.unit.gateway import cluster, raw
+from tests.unit.gateway.cluster import Cluster
+
+Client = TestClient[Any, Any]
+Start = Callable[..., Awaitable[Client]]
+
+SECRET = "a secret of thirty-two characters"
+ENOUGH = {
+    "NAMESPACE": "voice",
+    "LIVEKIT_PUBLIC_URL": "wss://livekit.example",
+    "LIVEKIT_API_KEY": "key",
+    "LIVEKIT_API_SECRET": SECRET,
+    "AUTH_MODE": "none",
+    "CALLER_REQUESTS_PER_SECOND": "1000",
+    "CALLER_BURST": "1000",
+    "USER_BURST": "100",
+}
+
+
+@pytest.fixture
+async def api() -> AsyncIterator[Cluster]:
+    """With one VoiceAgent, agent-66."""
+    made = Cluster()
+    await made.put(names.AGENTS, raw.agent())
+    yield made
+
+
+@pytest.fixture
+async def start(api: Cluster) -> AsyncIterator[Start]:
+    """Start a gateway with these variables; it knows the cluster when it is returned."""
+    async with AsyncExitStack() as stack:
+        url = await stack.enter_async_context(cluster.serving(api))
+
+        async def begin(wait: bool = True, **variables: str) -> Client:
+            kube = await stack.enter_async_context(cluster.client(url))
+            gateway = Gateway(Settings.from_env(ENOUGH | variables), kube)
+            watching = [asyncio.create_task(watch.run()) for watch in gateway.watches]
+            stack.push_async_callback(_cancel, *watching)
+            made = await stack.enter_async_context(TestClient(TestServer(gateway.app)))
+            while wait and (await made.get("/readyz")).status != 200:
+                await asyncio.sleep(0)
+            return made
+
+        yield begin
+
+
+async def _cancel(*tasks: "asyncio.Task[None]") -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
