@@ -78,7 +78,9 @@ class Desk:
         for _ in range(ROUNDS):
             step = choose(self._sessions.of(wish.caller), wish)
             if isinstance(step, Join):
-                return step.record, metrics.How.JOINED
+                if await self._has_come_to_stay(step.record):
+                    return step.record, metrics.How.JOINED
+                continue
             made = await self._create(step, wish)
             if made is not None:
                 return made, metrics.How.CREATED
@@ -107,6 +109,22 @@ class Desk:
         finally:
             del self._making[step.name]
             making.done.set()
+
+    async def _has_come_to_stay(self, record: Record) -> bool:
+        """False for one that was just made, here or by another replica, and that is going to be deleted again."""
+        going_on = self._making.get(record.name)
+        if going_on:
+            await going_on.done.wait()
+            return False
+        if record.is_ready:
+            return True
+        with self._sessions.changes(record.name) as event:
+            try:
+                judge(self._sessions.of(record.caller), record, self._quota)
+            except Refusal:
+                await changed(event, WATCH_SECONDS)
+                return False
+        return True
 
     def _agent(self, wish: Wish) -> str:
         name = wish.agent or self._default_agent
@@ -150,12 +168,19 @@ class Desk:
             judge(self._sessions.of(made.caller), made, self._quota)
         except Refusal as refusal:
             metrics.WITHDRAWN.inc()
-            with suppress(Refusal):
-                await self.end(made)
+            await self._withdraw(made)
             if refusal.kind is not Kind.CONFLICT:
                 raise
             return False
         return True
+
+    async def _withdraw(self, made: Record) -> None:
+        """Delete it and wait until the watch shows that; should either fail, the session ends as nobody comes."""
+        with self._sessions.changes(made.name) as event, suppress(Refusal):
+            await self.end(made)
+            while (found := self._sessions.get(made.name)) and found.uid == made.uid:
+                if not await changed(event, WATCH_SECONDS):
+                    return
 
     async def _wait(self, record: Record) -> Record:
         """The same session once it is Ready. Raises Refusal with what the operator says."""

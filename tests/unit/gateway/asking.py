@@ -2,11 +2,15 @@
 
 import asyncio
 import json
+from collections.abc import Awaitable, Callable
 from typing import Any, NamedTuple
+
+from aiohttp.test_utils import TestClient
 
 from tests.unit.gateway import raw
 from tests.unit.gateway.cluster import Cluster
-from tests.unit.gateway.conftest import Client
+
+Client = TestClient[Any, Any]
 
 SOON = 5.0
 
@@ -37,10 +41,18 @@ async def token(client: Client, body: Any = None, **headers: str) -> Answer:
 
 async def made(api: Cluster, count: int = 1) -> list[str]:
     """Wait until so many sessions exist; their names."""
-    async with asyncio.timeout(SOON):
-        while len(api.sessions) < count:
-            await asyncio.sleep(0.005)
+    await until(lambda: len(api.sessions) >= count)
     return list(api.sessions)
+
+
+async def until(check: Callable[[], bool | Awaitable[bool]]) -> None:
+    """Ask again and again; TimeoutError when it takes too long."""
+    async with asyncio.timeout(SOON):
+        while True:
+            answer = check()
+            if answer if isinstance(answer, bool) else await answer:
+                return
+            await asyncio.sleep(0.002)
 
 
 class Operator:

@@ -67,21 +67,22 @@ class Cluster:
         self.calls[verb] += 1
         if verb in self.refuse:
             return self.refuse[verb]()
-        match verb:
-            case "watch":
-                return await self._watch(request, plural)
-            case "get-all":
-                items = [raw for raw in self.objects[plural].values() if _selected(request, raw)]
-                return web.json_response({"metadata": {"resourceVersion": str(self.revision)}, "items": items})
-            case "post-all":
-                return await self._create(plural, await request.json())
-        raw = self.objects[plural].get(name)
+        if verb == "watch":
+            return await self._watch(request, plural)
+        if verb == "post-all":
+            return await self._create(plural, await request.json())
+        if verb == "get-all":
+            items = [raw for raw in self.objects[plural].values() if _selected(request, raw)]
+            return web.json_response({"metadata": {"resourceVersion": str(self.revision)}, "items": items})
+        return await self._one(request, self.objects[plural].get(name))
+
+    async def _one(self, request: web.Request, raw: Object | None) -> web.Response:
         if raw is None:
             return problem(404, "NotFound")
-        if verb == "delete":
+        if request.method == "DELETE":
             if (await request.json())["preconditions"]["uid"] != raw["metadata"]["uid"]:
                 return problem(409, "Conflict")
-            await self.drop(name)
+            await self.drop(raw["metadata"]["name"])
         return web.json_response(raw)
 
     async def _create(self, plural: str, raw: Object) -> web.Response:

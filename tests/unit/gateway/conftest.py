@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
-from typing import Any
 
 import pytest
 from aiohttp.test_utils import TestClient, TestServer
@@ -12,12 +11,12 @@ from voicesession_operator.gateway.app import Gateway
 from voicesession_operator.gateway.settings import Settings
 
 from tests.unit.gateway import cluster, raw
+from tests.unit.gateway.asking import Client, until
 from tests.unit.gateway.cluster import Cluster
 
-Client = TestClient[Any, Any]
 Start = Callable[..., Awaitable[Client]]
 
-SECRET = "a secret of thirty-two characters"
+SECRET = "a secret of thirty-two characters"  # noqa: S105
 ENOUGH = {
     "NAMESPACE": "voice",
     "LIVEKIT_PUBLIC_URL": "wss://livekit.example",
@@ -31,11 +30,11 @@ ENOUGH = {
 
 
 @pytest.fixture
-async def api() -> AsyncIterator[Cluster]:
+async def api() -> Cluster:
     """With one VoiceAgent, agent-66."""
     made = Cluster()
     await made.put(names.AGENTS, raw.agent())
-    yield made
+    return made
 
 
 @pytest.fixture
@@ -50,11 +49,15 @@ async def start(api: Cluster) -> AsyncIterator[Start]:
             watching = [asyncio.create_task(watch.run()) for watch in gateway.watches]
             stack.push_async_callback(_cancel, *watching)
             made = await stack.enter_async_context(TestClient(TestServer(gateway.app)))
-            while wait and (await made.get("/readyz")).status != 200:
-                await asyncio.sleep(0)
+            if wait:
+                await until(lambda: _is_ready(made))
             return made
 
         yield begin
+
+
+async def _is_ready(client: Client) -> bool:
+    return bool((await client.get("/readyz")).status == 200)
 
 
 async def _cancel(*tasks: "asyncio.Task[None]") -> None:

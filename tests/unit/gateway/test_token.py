@@ -11,7 +11,7 @@ from voicesession_operator.gateway import desk
 from voicesession_operator.gateway.metrics import REGISTRY
 
 from tests.unit.gateway import raw
-from tests.unit.gateway.asking import SOON, Operator, ask, made, token
+from tests.unit.gateway.asking import Client, Operator, ask, made, token, until
 from tests.unit.gateway.cluster import Cluster, problem
 from tests.unit.gateway.conftest import SECRET, Start
 
@@ -209,9 +209,7 @@ async def test_a_client_that_leaves_while_it_waits_leaves_nothing_behind(api: Cl
     await api.status(name, raw.finished("NobodyCame", "Nobody came"))
     async with Operator(api):
         assert (await token(client, ALICE)).headers["Voicesession-Name"] == f"{name}-2"
-    async with asyncio.timeout(SOON):
-        while REGISTRY.get_sample_value("voicesession_gateway_waiting_requests"):
-            await asyncio.sleep(0.01)
+    await until(lambda: REGISTRY.get_sample_value("voicesession_gateway_waiting_requests") == 0)
 
 
 @pytest.mark.parametrize(
@@ -279,9 +277,7 @@ async def test_what_happened_while_no_watch_was_open_is_known(api: Cluster, star
         await api.drop(name)
         await api.cut_watches(forget=True)
         del api.refuse["watch"]
-        async with asyncio.timeout(SOON):
-            while (await ask(client, "GET", f"/api/v1/sessions/{name}")).status != 404:
-                await asyncio.sleep(0.01)
+        await until(lambda: _is_unknown(client, name))
         assert (await token(client, ALICE)).status == 201
 
 
@@ -290,3 +286,7 @@ async def test_before_the_cluster_is_known_nobody_is_served(api: Cluster, start:
     client = await start(wait=False)
     assert (await ask(client, "GET", "/readyz")).status == 503
     assert (await token(client)).code == "Unavailable"
+
+
+async def _is_unknown(client: Client, name: str) -> bool:
+    return (await ask(client, "GET", f"/api/v1/sessions/{name}")).status == 404
