@@ -198,7 +198,7 @@ class KubeClient:
         return answer
 
     async def _open(
-        self, method: str, path: str, body: Object | None, query: dict[str, str], timeout: aiohttp.ClientTimeout
+        self, method: str, path: str, body: Object | None, query: dict[str, str], limit: aiohttp.ClientTimeout
     ) -> Any:
         """The client's own response, whose body has not been read."""
         headers = {"Accept": JSON, "Content-Type": MERGE_PATCH if method == "PATCH" else JSON}
@@ -210,7 +210,7 @@ class KubeClient:
             body=body,
             auth_settings=["BearerToken"],
         )
-        return await self._api.call_api(*request, _request_timeout=timeout)
+        return await self._api.call_api(*request, _request_timeout=limit)
 
 
 def _event(line: bytes) -> tuple[str, Object]:

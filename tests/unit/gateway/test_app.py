@@ -1,0 +1,149 @@
+"""Settings, the page, metrics, and a replica's life."""
+
+import asyncio
+import os
+import signal
+from pathlib import Path
+
+import pytest
+from aiohttp import ClientSession
+from voicesession_operator.gateway import app, metrics
+from voicesession_operator.gateway.app import Gateway
+from voicesession_operator.gateway.choosing import Quota
+from voicesession_operator.gateway.rates import Rate
+from voicesession_operator.gateway.refusal import Kind
+from voicesession_operator.gateway.settings import Settings, SettingsError
+
+from tests.unit.gateway import cluster
+from tests.unit.gateway.asking import ask, token
+from tests.unit.gateway.cluster import Cluster
+from tests.unit.gateway.conftest import ENOUGH, Start
+
+NEEDED = {
+    "NAMESPACE": "voice",
+    "LIVEKIT_PUBLIC_URL": "wss://livekit.example",
+    "LIVEKIT_API_KEY": "key",
+    "LIVEKIT_API_SECRET": "a secret that nobody may see",
+    "KEYS_DIR": "/keys",
+}
+
+
+def test_defaults() -> None:
+    found = Settings.from_env(NEEDED)
+    assert (found.auth, found.http_port, found.metrics_port, found.ready_seconds) == ("keys", 9000, 9001, 120)
+    assert (found.caller_rate, found.user_rate, found.quota) == (Rate(10, 50), Rate(1, 10), Quota(50, 3))
+    assert (found.cors_origins, found.page_dir, found.default_agent, found.token_seconds) == ((), "", "", 300)
+
+
+@pytest.mark.parametrize("missing", sorted(NEEDED))
+def test_what_is_missing_is_named(missing: str) -> None:
+    with pytest.raises(SettingsError, match=f"^{missing} is not set$"):
+        Settings.from_env({**NEEDED, missing: " "})
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("AUTH_MODE", "open", "AUTH_MODE must be one of none, keys, oidc"),
+        ("AUTH_MODE", "oidc", "OIDC_ISSUER is not set"),
+        ("USER_SESSIONS", "-1", "USER_SESSIONS must be between 0"),
+        ("CALLER_BURST", "0", "CALLER_BURST must be between 1"),
+        ("TOKEN_SECONDS", "soon", "TOKEN_SECONDS must be a number"),
+    ],
+)
+def test_what_is_wrong_is_named(name: str, value: str, message: str) -> None:
+    with pytest.raises(SettingsError, match=message):
+        Settings.from_env({**NEEDED, name: value})
+
+
+def test_repr_keeps_secrets() -> None:
+    assert "nobody may see" not in repr(Settings.from_env(NEEDED))
+
+
+async def test_the_page_and_what_it_needs_to_know(start: Start, tmp_path: Path) -> None:
+    (tmp_path / "index.html").write_text("<title>voice</title>")
+    (tmp_path / "assets").mkdir()
+    (tmp_path / "assets" / "page.js").write_text("export {}")
+    client = await start(PAGE_DIR=str(tmp_path), DEFAULT_AGENT="agent-66")
+    index, script, config = [await ask(client, "GET", path) for path in ("/", "/assets/page.js", "/config.json")]
+    assert (index.status, script.status) == (200, 200)
+    assert "<title>voice</title>" in index.body
+    assert config.body == {
+        "tokenEndpoint": "/token",
+        "agentsEndpoint": "/api/v1/agents",
+        "sessionsEndpoint": "/api/v1/sessions",
+        "auth": "none",
+        "defaultAgent": "agent-66",
+    }
+    policy = index.headers["Content-Security-Policy"]
+    assert "connect-src 'self' wss://livekit.example https://livekit.example;" in policy
+    assert "unsafe" not in policy
+    assert index.headers["Cache-Control"] == "no-cache"
+    assert (await ask(client, "GET", "/../secret")).status == 404
+    assert (await ask(client, "GET", "/assets")).status in (403, 404)
+
+
+async def test_without_a_page_the_rest_works(start: Start) -> None:
+    client = await start(PAGE_DIR="/nowhere")
+    answer = await ask(client, "GET", "/")
+    assert (answer.status, answer.code) == (404, "NotFound")
+    assert (await ask(client, "GET", "/api/v1/agents")).status == 200
+
+
+async def test_requests_and_refusals_are_counted_by_what_there_is_only(start: Start) -> None:
+    client = await start()
+    labels = {"method": "POST", "route": "/token", "code": "404"}
+    before = metrics.REGISTRY.get_sample_value("voicesession_gateway_requests_total", labels) or 0
+    refused = metrics.REGISTRY.get_sample_value("voicesession_gateway_refusals_total", {"kind": "UnknownAgent"}) or 0
+    await token(client, {"room_config": {"agents": [{"agent_name": "nobody"}]}})
+    for path in ("/a", "/b/c", "/api/v1/sessions/x", "/api/v1/sessions/y/events"):
+        await ask(client, "GET", path)
+    await ask(client, "BREW", "/token")
+    assert metrics.REGISTRY.get_sample_value("voicesession_gateway_requests_total", labels) == before + 1
+    after = metrics.REGISTRY.get_sample_value("voicesession_gateway_refusals_total", {"kind": "UnknownAgent"})
+    assert after == refused + 1
+    text = metrics.render().decode()
+    assert 'route="/api/v1/sessions/{name}"' in text
+    assert "BREW" not in text
+    assert 'route="/b/c"' not in text
+    assert all(f'kind="{kind}"' in text for kind in Kind)
+
+
+async def test_an_error_of_ours_says_nothing_of_itself(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    client = await start()
+    monkeypatch.setattr("voicesession_operator.gateway.api.token_wish", lambda *_: 1 / 0)
+    answer = await token(client)
+    assert (answer.status, answer.code) == (500, "Internal")
+    assert "division" not in answer.body["error"]["message"]
+
+
+async def test_a_replica_stops_when_it_is_told_to(api: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(app, "UNNOTICED_SECONDS", 0.1)
+    ports: list[int] = []
+    serve = app.serve
+
+    async def noted(*args: object) -> object:
+        runner, port = await serve(*args)  # type: ignore[arg-type]
+        ports.append(port)
+        return runner, port
+
+    monkeypatch.setattr(app, "serve", noted)
+    async with cluster.serving(api) as url, cluster.client(url) as kube, ClientSession() as client:
+        settings = Settings.from_env(ENOUGH | {"HTTP_PORT": "0", "METRICS_PORT": "0"})
+        running = asyncio.create_task(Gateway(settings, kube).run())
+        while len(ports) < 2:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+        async with client.get(f"http://127.0.0.1:{ports[0]}/metrics") as response:
+            assert "voicesession_gateway_live_sessions" in await response.text()
+        async with client.get(f"http://127.0.0.1:{ports[1]}/healthz") as response:
+            assert response.status == 200
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert await asyncio.wait_for(running, 10) == 0
+
+
+def test_senseless_settings_are_told_in_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("NAMESPACE", raising=False)
+    assert app.main() == app.BAD_SETTINGS
+    assert capsys.readouterr().err == "voicesession-gateway: NAMESPACE is not set\n"
