@@ -27,6 +27,7 @@ AGENT = OwnImage("agent", "agent/Dockerfile", ".")
 OWN_IMAGES = (
     OwnImage("operator", "operator/Dockerfile", "."),
     AGENT,
+    OwnImage("gateway", "gateway/Dockerfile", "."),
     OwnImage("scripted-llm", "demo/scripted-llm/Dockerfile", "."),
     OwnImage("own-agent", "examples/own-agent/Dockerfile", "examples/own-agent"),
     OwnImage("fake-agent", "tests/load/fake-agent/Dockerfile", "tests/load/fake-agent"),

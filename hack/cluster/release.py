@@ -27,6 +27,7 @@ PENDING = "status in (pending-install,pending-upgrade,pending-rollback)"
 # a new image under an old tag restarts nothing by itself: its ID in the pod template does
 RESTARTED_BY = {
     "operator": f"voicesession/operator:{VERSION}",
+    "gateway": f"voicesession/gateway:{VERSION}",
     "demo.scriptedLLM": f"voicesession/scripted-llm:{VERSION}",
     "letta": "letta/letta:0.16.8",
     "livekit": "livekit/livekit-server:v1.13.5",

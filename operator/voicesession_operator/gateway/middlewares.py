@@ -23,7 +23,7 @@ EXPOSED: Final = "Voicesession-Name, Retry-After, Location"
 PREFLIGHT_SECONDS: Final = 600
 STREAM: Final = "text/event-stream"
 KNOWN_METHODS: Final = frozenset({"GET", "HEAD", "POST", "DELETE", "OPTIONS"})
-BY_STATUS: Final = {404: Kind.NOT_FOUND, 405: Kind.METHOD_NOT_ALLOWED, 413: Kind.TOO_LARGE}
+BY_STATUS: Final = {403: Kind.NOT_FOUND, 404: Kind.NOT_FOUND, 405: Kind.METHOD_NOT_ALLOWED, 413: Kind.TOO_LARGE}
 
 
 def refused(refusal: Refusal) -> web.Response:

@@ -34,9 +34,9 @@ async def ask(client: Client, method: str, path: str, body: Any = None, **header
 
 
 async def token(client: Client, body: Any = None, **headers: str) -> Answer:
-    return await ask(
-        client, "POST", "/token", body or {"room_config": {"agents": [{"agent_name": "agent-66"}]}}, **headers
-    )
+    """Without a body: for anybody with agent-66."""
+    agent = {"room_config": {"agents": [{"agent_name": "agent-66"}]}}
+    return await ask(client, "POST", "/token", agent if body is None else body, **headers)
 
 
 async def made(api: Cluster, count: int = 1) -> list[str]:
