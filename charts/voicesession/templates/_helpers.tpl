@@ -130,3 +130,17 @@ http://{{ include "voicesession.fullname" . }}-scripted-llm.{{ .Release.Namespac
 {{- $secret := lookup "v1" "Secret" .root.Release.Namespace .name | default dict -}}
 {{- get ($secret.data | default dict) .key -}}
 {{- end -}}
+
+{{/* The one namespace that the gateway serves. */}}
+{{- define "voicesession.gateway.namespace" -}}
+{{- $watched := .Values.operator.watchNamespaces -}}
+{{- $wanted := .Values.gateway.namespace | default (first $watched) | default .Release.Namespace -}}
+{{- if and $watched (not (has $wanted $watched)) -}}
+{{- fail (printf "gateway.namespace: %s is none of operator.watchNamespaces, so nobody would serve its sessions" $wanted) -}}
+{{- end -}}
+{{ $wanted }}
+{{- end -}}
+
+{{- define "voicesession.gateway.secretName" -}}
+{{ .Values.gateway.auth.keys.existingSecret | default (printf "%s-gateway" (include "voicesession.fullname" .)) }}
+{{- end -}}
