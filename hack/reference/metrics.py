@@ -6,12 +6,14 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.metrics import MetricWrapperBase
 from voicesession_agent.telemetry import Metrics as AgentMetrics
 from voicesession_operator.api.names import METRICS_PORT
+from voicesession_operator.gateway.metrics import REGISTRY as GATEWAY
 from voicesession_operator.telemetry.metrics import REGISTRY as OPERATOR
 
 from hack.reference.markdown import code, section, table
 
 REGISTRIES = (
     ("operator", "port 8080, `/metrics`, with the standard `process_` and `python_` metrics", OPERATOR),
+    ("gateway", "port 9001, `/metrics`, with the standard `process_` and `python_` metrics", GATEWAY),
     ("agent pod", f"port {METRICS_PORT}, `/metrics`", AgentMetrics().registry),
 )
 

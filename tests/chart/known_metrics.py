@@ -4,23 +4,23 @@ import re
 from functools import cache
 
 from voicesession_agent.telemetry import Metrics
+from voicesession_operator.gateway.metrics import REGISTRY as GATEWAY
 from voicesession_operator.telemetry.metrics import REGISTRY
 
 SUFFIXES = {"histogram": ("_bucket", "_sum", "_count"), "counter": ("_total",), "gauge": ("",)}
 LIBRARY = frozenset({"process_resident_memory_bytes", "process_cpu_seconds_total"})
 """Of prometheus_client itself; absent where there is no /proc."""
-GATEWAY = "voicesession_gateway_"
 _NAME = re.compile(r"\b(?:voicesession|process|python)_[a-z0-9_]+")
 
 
 @cache
 def families() -> frozenset[str]:
     """Names of samples, as queries ask for them."""
-    found = [*REGISTRY.collect(), *Metrics().registry.collect()]
+    found = [*REGISTRY.collect(), *GATEWAY.collect(), *Metrics().registry.collect()]
     ours = (family for family in found if family.name.startswith("voicesession_"))
     return LIBRARY | {f"{family.name}{suffix}" for family in ours for suffix in SUFFIXES[family.type]}
 
 
 def in_query(expr: str) -> set[str]:
-    """Names of samples that a query asks for, but for the gateway's."""
-    return {name for name in _NAME.findall(expr) if not name.startswith(GATEWAY)}
+    """Names of samples that a query asks for."""
+    return set(_NAME.findall(expr))

@@ -32,6 +32,22 @@ EXTERNAL_LETTA = {
 }
 EXTERNAL_POSTGRES = {"postgres.external.enabled": True, "postgres.external.existingSecret": "their-postgres"}
 NAMESPACED = {"operator.watchNamespaces": ["north", "south"]}
+OPEN_GATEWAY = {
+    "gateway.auth.mode": "none",
+    "gateway.auth.allowAnonymous": True,
+    "gateway.service.type": "NodePort",
+    "gateway.defaultAgent": "agent-66",
+}
+PUBLIC_GATEWAY = {
+    "gateway.auth.mode": "oidc",
+    "gateway.auth.oidc.issuer": "https://login.example.com",
+    "gateway.auth.oidc.audience": "voice",
+    "gateway.ingress.enabled": True,
+    "gateway.ingress.host": "voice.example.com",
+    "gateway.ingress.tlsSecret": "voice-example-com-tls",
+    "gateway.corsOrigins": ["https://www.example.com"],
+    "gateway.allowFrom": [{"namespaceSelector": {"matchLabels": {"team": "ingress"}}}],
+}
 
 VARIANTS: dict[str, dict[str, Any]] = {
     "defaults": {},
@@ -42,12 +58,19 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "all-external": EXTERNAL_LIVEKIT | EXTERNAL_LETTA,
     "no-letta": {"letta.enabled": False},
     "namespaced": NAMESPACED,
+    "open-gateway": OPEN_GATEWAY,
+    "public-gateway": PUBLIC_GATEWAY,
     "monitored": {
         "monitoring.podMonitor.enabled": True,
         "monitoring.prometheusRule.enabled": True,
         "monitoring.dashboards.enabled": True,
     },
-    "bare": {"letta.enabled": False, "networkPolicy.enabled": False, "uninstall.endSessions": False},
+    "bare": {
+        "letta.enabled": False,
+        "networkPolicy.enabled": False,
+        "uninstall.endSessions": False,
+        "gateway.enabled": False,
+    },
 }
 
 

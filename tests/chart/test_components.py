@@ -28,21 +28,23 @@ LIVEKIT = ("Deployment", f"{FULLNAME}-livekit")
 POSTGRES = ("StatefulSet", f"{FULLNAME}-postgres")
 SCRIPTED = ("Deployment", f"{FULLNAME}-scripted-llm")
 OPERATOR = ("Deployment", f"{FULLNAME}-operator")
+GATEWAY = ("Deployment", f"{FULLNAME}-gateway")
 GIVEN = "given"
 """Stands for whatever a reference brings."""
-WORKLOADS = {LETTA, LIVEKIT, POSTGRES, SCRIPTED, OPERATOR}
+WORKLOADS = {LETTA, LIVEKIT, POSTGRES, SCRIPTED, OPERATOR, GATEWAY}
 
 
 @pytest.mark.parametrize(
     ("values", "expected"),
     [
-        ({}, {OPERATOR, LIVEKIT, LETTA, POSTGRES}),
+        ({}, {OPERATOR, GATEWAY, LIVEKIT, LETTA, POSTGRES}),
         (EVERYTHING, WORKLOADS),
-        (EXTERNAL_LIVEKIT, {OPERATOR, LETTA, POSTGRES}),
-        (EXTERNAL_LETTA, {OPERATOR, LIVEKIT}),
-        (EXTERNAL_POSTGRES, {OPERATOR, LIVEKIT, LETTA}),
-        (EXTERNAL_LIVEKIT | EXTERNAL_LETTA, {OPERATOR}),
-        ({"letta.enabled": False}, {OPERATOR, LIVEKIT}),
+        (EXTERNAL_LIVEKIT, {OPERATOR, GATEWAY, LETTA, POSTGRES}),
+        (EXTERNAL_LETTA, {OPERATOR, GATEWAY, LIVEKIT}),
+        (EXTERNAL_POSTGRES, {OPERATOR, GATEWAY, LIVEKIT, LETTA}),
+        (EXTERNAL_LIVEKIT | EXTERNAL_LETTA, {OPERATOR, GATEWAY}),
+        ({"letta.enabled": False}, {OPERATOR, GATEWAY, LIVEKIT}),
+        ({"letta.enabled": False, "gateway.enabled": False}, {OPERATOR, LIVEKIT}),
     ],
 )
 def test_each_part_is_there_unless_it_is_external(values: dict[str, Any], expected: set[tuple[str, str]]) -> None:
@@ -186,7 +188,7 @@ def test_livekit_restarts_when_its_own_configuration_changes() -> None:
     assert workload(render(), "livekit") != workload(render({"livekit.logLevel": "debug"}), "livekit")
 
 
-@pytest.mark.parametrize("part", ["operator", "livekit", "letta", "postgres", "demo.scriptedLLM"])
+@pytest.mark.parametrize("part", ["operator", "gateway", "livekit", "letta", "postgres", "demo.scriptedLLM"])
 def test_pod_annotations_reach_the_pod(part: str) -> None:
     objects = render({**EVERYTHING, f"{part}.podAnnotations": {"example.com/build": "7"}})
     pod = workload(objects, "scripted-llm" if part.startswith("demo") else part)
@@ -212,7 +214,7 @@ def test_the_uninstall_hook_can_not_hold_anything_up() -> None:
 
 def test_network_policies_let_in_who_has_to_come_in() -> None:
     policies = {o["metadata"]["name"]: o["spec"] for o in render() if o["kind"] == "NetworkPolicy"}
-    assert policies.keys() == {f"{FULLNAME}-agent-pods", f"{FULLNAME}-letta", f"{FULLNAME}-postgres"}
+    assert policies.keys() == {f"{FULLNAME}-{part}" for part in ("agent-pods", "gateway", "letta", "postgres")}
     operator, agents = policies[f"{FULLNAME}-letta"]["ingress"][0]["from"]
     assert operator["podSelector"]["matchLabels"]["app.kubernetes.io/component"] == "operator"
     assert agents["namespaceSelector"] == {}

@@ -31,11 +31,29 @@ def test_without_being_asked_the_chart_makes_none_of_it() -> None:
     assert not [name for kind, name in named(render()) if "dashboard" in name]
 
 
-def test_the_operator_is_scraped_once_whatever_is_asked() -> None:
+def test_everything_is_scraped_once_whatever_is_asked() -> None:
     assert monitors(POD_MONITORS) == {("PodMonitor", "operator"), ("PodMonitor", "agents"), ("PodMonitor", "gateway")}
-    assert monitors(SERVICE_MONITORS) == {("ServiceMonitor", "operator")}
-    both = {("ServiceMonitor", "operator"), ("PodMonitor", "agents"), ("PodMonitor", "gateway")}
+    assert monitors(SERVICE_MONITORS) == {("ServiceMonitor", "operator"), ("ServiceMonitor", "gateway")}
+    both = {("ServiceMonitor", "operator"), ("ServiceMonitor", "gateway"), ("PodMonitor", "agents")}
     assert monitors(POD_MONITORS | SERVICE_MONITORS) == both
+    without = {("PodMonitor", "operator"), ("PodMonitor", "agents")}
+    assert monitors(POD_MONITORS | {"gateway.enabled": False}) == without
+    assert monitors(SERVICE_MONITORS | {"gateway.enabled": False}) == {("ServiceMonitor", "operator")}
+
+
+@pytest.mark.parametrize("values", [POD_MONITORS, SERVICE_MONITORS])
+def test_the_gateways_own_port_for_metrics_is_scraped(values: Object) -> None:
+    objects = render(values)
+    ports = {p["name"]: p["containerPort"] for p in workload(objects, "gateway")["spec"]["containers"][0]["ports"]}
+    kind, field = ("PodMonitor", "podMetricsEndpoints") if values is POD_MONITORS else ("ServiceMonitor", "endpoints")
+    spec = one(objects, kind, f"{FULLNAME}-gateway")["spec"]
+    assert ports[spec[field][0]["port"]] == 9001
+    assert _selects(spec, one(objects, "Service", f"{FULLNAME}-gateway-metrics")["metadata"]["labels"])
+    people, scrapers = one(objects, "NetworkPolicy", f"{FULLNAME}-gateway")["spec"]["ingress"]
+    assert [port["port"] for rule in (people, scrapers) for port in rule["ports"]] == [9000, 9001]
+    assert "from" not in people
+    (only,) = one(render(), "NetworkPolicy", f"{FULLNAME}-gateway")["spec"]["ingress"]
+    assert only == people
 
 
 @pytest.mark.parametrize("values", [POD_MONITORS, SERVICE_MONITORS])

@@ -10,9 +10,11 @@ from tests.chart.rendering import (
     VARIANTS,
     Object,
     containers,
+    environment,
     one,
     pod_templates,
     render,
+    workload,
 )
 
 RESTRICTED_VOLUMES = {"configMap", "emptyDir", "secret", "projected", "downwardAPI", "persistentVolumeClaim"}
@@ -28,6 +30,11 @@ OPERATOR_RULES = {
 """What the operator does with the API: the watches of kopf, the calls of the resync, the executor and the recorder."""
 LEADER_RULES = {("coordination.k8s.io", "leases"): {"get", "create", "update"}, ("", "pods"): {"list", "patch"}}
 """The Lease, and the mark on the leader's own pod."""
+GATEWAY_RULES = {
+    ("voicesession.dev", "voicesessions"): {"create", "get", "list", "watch", "delete"},
+    ("voicesession.dev", "voiceagents"): {"list", "watch"},
+}
+"""In one namespace: its two watches, and what its desk does with a session."""
 UNINSTALL_RULES = {("voicesession.dev", "voicesessions"): {"list", "delete"}}
 
 
@@ -57,7 +64,7 @@ def _restricted(name: str, container: Object) -> None:
 def test_only_who_calls_kubernetes_has_a_token(variant: str) -> None:
     for name, pod in pod_templates(render(VARIANTS[variant])):
         has_token = pod["spec"]["automountServiceAccountToken"]
-        assert has_token == (name in (f"{FULLNAME}-operator", f"{FULLNAME}-uninstall")), name
+        assert has_token == (name in {f"{FULLNAME}-{part}" for part in ("operator", "gateway", "uninstall")}), name
         assert ("serviceAccountName" in pod["spec"]) == has_token, name
 
 
@@ -90,8 +97,24 @@ def test_the_operator_may_do_what_it_does_and_no_more() -> None:
     assert {o["metadata"]["name"] for o in objects if o["kind"] in ("Role", "ClusterRole")} == {
         f"{NAMESPACE}-{FULLNAME}-operator",
         f"{FULLNAME}-operator-leader",
+        f"{FULLNAME}-gateway",
         f"{NAMESPACE}-{FULLNAME}-uninstall",
     }
+
+
+@pytest.mark.parametrize(
+    ("values", "namespace"),
+    [({}, NAMESPACE), (NAMESPACED, "north"), ({"gateway.namespace": "voice"}, "voice")],
+)
+def test_the_gateway_has_rights_in_the_one_namespace_that_it_serves(values: Object, namespace: str) -> None:
+    objects = render(values)
+    (role,) = [o for o in objects if o["kind"] == "Role" and o["metadata"]["name"] == f"{FULLNAME}-gateway"]
+    assert role["metadata"]["namespace"] == namespace
+    assert _rules(role) == GATEWAY_RULES
+    (container,) = workload(objects, "gateway")["spec"]["containers"]
+    assert environment(container)["NAMESPACE"] == namespace
+    bound = [o for o in objects if o["kind"].endswith("Binding") and f"{FULLNAME}-gateway" in str(o["subjects"])]
+    assert [(o["kind"], o["metadata"]["namespace"]) for o in bound] == [("RoleBinding", namespace)]
 
 
 def test_watched_namespaces_replace_the_cluster_wide_rights() -> None:

@@ -1,0 +1,147 @@
+"""The gateway as the chart deploys it: settings that it reads, secrets it alone has, and nobody let in by mistake."""
+
+from typing import Any
+
+import pytest
+from voicesession_operator.gateway.choosing import Quota
+from voicesession_operator.gateway.rates import Rate
+from voicesession_operator.gateway.settings import OidcSettings, Settings
+
+from hack.cluster.names import ROOT
+from tests.chart.rendering import (
+    EXTERNAL_LIVEKIT,
+    FULLNAME,
+    NAMESPACE,
+    NAMESPACED,
+    OPEN_GATEWAY,
+    PUBLIC_GATEWAY,
+    ChartError,
+    Object,
+    environment,
+    named,
+    one,
+    render,
+    template,
+    workload,
+)
+
+GIVEN = "given"
+NAME = f"{FULLNAME}-gateway"
+VALUES = ROOT / "hack" / "kind-values.yaml"
+
+
+def settings(values: Object) -> Settings:
+    env = variables(values)
+    return Settings.from_env({name: v if isinstance(v, str) else GIVEN for name, v in env.items()})
+
+
+def variables(values: Object) -> dict[str, Any]:
+    (container,) = workload(render(values), "gateway")["spec"]["containers"]
+    return environment(container)
+
+
+def test_it_gets_every_setting_it_reads() -> None:
+    livekit = {"livekit_public_url": f"ws://{FULLNAME}-livekit.{NAMESPACE}.svc:7880"}
+    given = {"livekit_api_key": GIVEN, "livekit_api_secret": GIVEN, "namespace": NAMESPACE} | livekit
+    rates = {"caller_rate": Rate(10, 50), "user_rate": Rate(1, 10), "quota": Quota(50, 3)}
+    assert settings({}) == Settings(**given, **rates, keys_dir="/etc/voicesession/keys")
+    assert settings(OPEN_GATEWAY) == Settings(**given, **rates, auth="none", default_agent="agent-66")
+    oidc = OidcSettings(issuer="https://login.example.com", audience="voice")
+    origins = ("https://www.example.com",)
+    assert settings(PUBLIC_GATEWAY) == Settings(**given, **rates, auth="oidc", oidc=oidc, cors_origins=origins)
+
+
+def test_limits_are_values() -> None:
+    paths = {
+        "caller.requestsPerSecond": 0.5,
+        "caller.burst": 5,
+        "caller.sessions": 6,
+        "caller.streams": 7,
+        "user.requestsPerSecond": 0.25,
+        "user.burst": 8,
+        "user.sessions": 0,
+    }
+    values = {f"gateway.limits.{path}": value for path, value in paths.items()}
+    found = settings(values | {"gateway.readySeconds": 30, "gateway.tokenSeconds": 60})
+    assert (found.caller_rate, found.user_rate, found.quota) == (Rate(0.5, 5), Rate(0.25, 8), Quota(6, 0))
+    assert (found.streams_per_caller, found.ready_seconds, found.token_seconds) == (7, 30, 60)
+
+
+def test_its_secrets_are_livekits_key_and_the_callers_keys() -> None:
+    secrets = {name: source["secretKeyRef"] for name, source in variables({}).items() if isinstance(source, dict)}
+    livekit = f"{FULLNAME}-livekit"
+    assert secrets == {key: {"name": livekit, "key": key} for key in ("LIVEKIT_API_KEY", "LIVEKIT_API_SECRET")}
+    external = variables(EXTERNAL_LIVEKIT)
+    assert external["LIVEKIT_API_SECRET"]["secretKeyRef"]["name"] == "their-livekit"
+    assert external["LIVEKIT_PUBLIC_URL"] == "wss://livekit.example.com"
+
+
+@pytest.mark.parametrize(
+    ("values", "secret"),
+    [({}, NAME), ({"gateway.auth.keys.existingSecret": "my-keys"}, "my-keys"), (OPEN_GATEWAY, None)],
+)
+def test_keys_are_a_mounted_secret_so_that_a_change_counts(values: Object, secret: str | None) -> None:
+    objects = render(values)
+    pod = workload(objects, "gateway")["spec"]
+    mounted = [v["secret"]["secretName"] for v in pod["volumes"] if "secret" in v]
+    assert mounted == ([secret] if secret else [])
+    assert (("Secret", NAME) in named(objects)) == (secret == NAME)
+    paths = [m["mountPath"] for m in pod["containers"][0]["volumeMounts"] if m["name"] == "keys"]
+    assert paths == (["/etc/voicesession/keys"] if secret else [])
+
+
+def test_the_key_that_is_made_is_long() -> None:
+    assert len(one(render(), "Secret", NAME)["data"]["default"]) * 3 // 4 >= 32
+
+
+@pytest.mark.parametrize(
+    ("values", "complaint"),
+    [
+        ({"gateway.auth.mode": "none"}, "set gateway.auth.allowAnonymous: true"),
+        ({"gateway.auth.mode": "open"}, "gateway/auth/mode"),
+        ({"gateway.auth.mode": "oidc"}, "gateway/auth/oidc/issuer"),
+        ({"gateway.auth.mode": "oidc", "gateway.auth.oidc.issuer": "https://x"}, "gateway/auth/oidc/audience"),
+        ({"gateway.corsOrigins": ["*"]}, "gateway/corsOrigins"),
+        ({"gateway.corsOrigins": ["https://x.example/"]}, "gateway/corsOrigins"),
+        ({"gateway.ingress.enabled": True}, "gateway/ingress/host"),
+        ({"gateway.limits.user.burst": 0}, "gateway/limits/user/burst"),
+        ({"gateway.limits.users": {}}, "additional properties 'users' not allowed"),
+        ({**NAMESPACED, "gateway.namespace": "east"}, "east is none of operator.watchNamespaces"),
+    ],
+)
+def test_wrong_values_are_refused_with_their_place(values: Object, complaint: str) -> None:
+    with pytest.raises(ChartError, match=complaint):
+        template(values)
+
+
+def test_people_reach_it_at_one_port() -> None:
+    (port,) = one(render(), "Service", NAME)["spec"]["ports"]
+    assert port == {"name": "http", "port": 9000, "targetPort": "http"}
+    assert ("Ingress", NAME) not in named(render())
+    objects = render(PUBLIC_GATEWAY)
+    spec = one(objects, "Ingress", NAME)["spec"]
+    assert spec["tls"] == [{"hosts": ["voice.example.com"], "secretName": "voice-example-com-tls"}]
+    (path,) = spec["rules"][0]["http"]["paths"]
+    assert path["backend"]["service"] == {"name": NAME, "port": {"name": "http"}}
+    (people,) = one(objects, "NetworkPolicy", NAME)["spec"]["ingress"]
+    assert people["from"] == PUBLIC_GATEWAY["gateway.allowFrom"]
+
+
+def test_on_the_kind_cluster_it_is_at_the_port_that_kind_maps() -> None:
+    text = template({}, f"--values={VALUES}")
+    config = (ROOT / "kind-config.yaml").read_text()
+    assert "nodePort: 30900" in text
+    assert "{containerPort: 30900, hostPort: 9000, listenAddress: 127.0.0.1, protocol: TCP}" in config
+
+
+def test_two_replicas_spread_and_go_one_at_a_time() -> None:
+    objects = render()
+    assert one(objects, "Deployment", NAME)["spec"]["replicas"] == 2
+    assert one(objects, "PodDisruptionBudget", NAME)["spec"]["maxUnavailable"] == 1
+    pod = workload(objects, "gateway")
+    (spread,) = pod["spec"]["topologySpreadConstraints"]
+    assert spread["labelSelector"]["matchLabels"].items() <= pod["metadata"]["labels"].items()
+
+
+def test_without_it_nothing_of_it_is_left() -> None:
+    assert not [name for _, name in named(render({"gateway.enabled": False})) if "gateway" in name]
