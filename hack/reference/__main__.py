@@ -1,4 +1,4 @@
-"""`make docs`: writes docs/reference.md from the CRDs, the chart's values, the metrics and the API's words."""
+"""`make docs`: writes docs/reference.md from the CRDs, the chart's values, the metrics and the API's words, the gateway's too."""
 
 import sys
 

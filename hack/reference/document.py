@@ -2,7 +2,7 @@
 
 import re
 
-from hack.reference import metrics, resources, values, vocabulary
+from hack.reference import gateway, metrics, resources, values, vocabulary
 
 INTRODUCTION = """# Reference
 
@@ -12,7 +12,7 @@ Written by `make docs` from the CRDs, the chart's values and the source; a test 
 
 def render() -> str:
     """The whole of docs/reference.md."""
-    body = "\n\n".join(part.render() for part in (resources, vocabulary, values, metrics))
+    body = "\n\n".join(part.render() for part in (resources, vocabulary, values, gateway, metrics))
     return "\n\n".join([INTRODUCTION, _contents(body), body]) + "\n"
 
 

@@ -39,10 +39,10 @@ class Role:
         return token.with_attributes(dict(self.attributes)).with_grants(grants).to_jwt()
 
 
-class Bystander:
-    """In the room from its making until leave()."""
+class Holder:
+    """Of a token: in its room from the making of this until leave()."""
 
-    def __init__(self, livekit: LiveKit, room: str, identity: str, role: Role) -> None:
+    def __init__(self, url: str, token: str, identity: str) -> None:
         self._process = subprocess.Popen(
             [sys.executable, "-m", "tests.e2e.bystander"],
             stdin=subprocess.PIPE,
@@ -52,7 +52,7 @@ class Bystander:
         )
         assert self._process.stdin
         assert self._process.stdout
-        self._process.stdin.write(json.dumps({"url": livekit.url, "token": role.token(livekit, room, identity)}) + "\n")
+        self._process.stdin.write(json.dumps({"url": url, "token": token}) + "\n")
         self._process.stdin.flush()
         told = self._process.stdout.readline().strip()
         assert told == "in", f"{identity} could not join: {told}{self._process.stdout.read()}"
@@ -64,6 +64,13 @@ class Bystander:
         self._process.wait(LEAVE_SECONDS)
         if self._process.stdout:
             self._process.stdout.close()
+
+
+class Bystander(Holder):
+    """Somebody whose token says what she is."""
+
+    def __init__(self, livekit: LiveKit, room: str, identity: str, role: Role) -> None:
+        super().__init__(livekit.url, role.token(livekit, room, identity), identity)
 
 
 async def _stand_by(url: str, token: str) -> None:

@@ -17,7 +17,7 @@ import pytest
 
 from hack.cluster import names
 from hack.dashboards.__main__ import DASHBOARDS
-from tests.e2e import discovery, faults, nodes, objects, operators, prometheus, scraping, slowness, webhooks
+from tests.e2e import discovery, faults, gateway, nodes, objects, operators, prometheus, scraping, slowness, webhooks
 from tests.e2e.conversation import ASK
 from tests.e2e.guest import Guest
 from tests.e2e.kubectl import Json, Kube
@@ -50,11 +50,11 @@ LOST_TURNS = 300
 WAITING_AGENTS = 40
 """Two workers, and 5 s until Letta is given up: the last one waits for 100 s."""
 LATE_WEBHOOKS = 50
+REFUSALS = 20
 SCRIPTED_LLM = "app.kubernetes.io/component=scripted-llm"
 NO_AGENT = "agent-00000000-0000-4000-8000-000000000000"
 IMAGES = "DASHBOARD_IMAGES"
 """A folder for the pictures of the dashboards, such as docs/images; without it they are thrown away."""
-GATEWAYS = {"VoicesessionGatewayFailing", "VoicesessionGatewayRefusing"}
 SEND_TURNS = """
 import http.client, json, socket, sys
 class Unix(http.client.HTTPConnection):
@@ -148,6 +148,24 @@ def test_sessions_that_never_start_or_start_late_and_an_agent_that_is_ill(watche
     watcher.fires("VoicesessionAgentIll", 4 * SEEN_SECONDS)
 
 
+def test_a_gateway_that_cannot_help_and_one_that_turns_people_away(watcher: Prometheus, place: Trial) -> None:
+    absent = f"absent-{secrets.token_hex(3)}"
+    document = objects.fake_agent(absent, names.EXAMPLE_NAMESPACE, FAKE_AGENT_JOIN="never")
+    place.kube.apply({**document, "spec": {**document["spec"], "limits": {"startSeconds": 1}}})
+    people = gateway.in_cluster(place.kube)
+    until(lambda: people.knows(absent), "the gateway knows the agent", SEEN_SECONDS)
+    try:
+        for number in range(3):
+            body = gateway.token_body(absent, participant_identity=f"{absent}-{number}")
+            assert people.post("/token", body).status == 504
+        watcher.fires("VoicesessionGatewayFailing", SEEN_SECONDS)
+        for _ in range(REFUSALS):
+            assert people.post("/token", {}, Origin="https://stranger.example").status == 403
+        watcher.fires("VoicesessionGatewayRefusing", SEEN_SECONDS)
+    finally:
+        place.kube.delete("voiceagent", absent, names.EXAMPLE_NAMESPACE)
+
+
 def test_pods_that_are_lost_again_and_again(watcher: Prometheus, place: Trial) -> None:
     place.ready("fragile", max_replacements=10, join=3600)
     for number in (1, 2, 3):
@@ -236,7 +254,7 @@ def test_livekit_down(watcher: Prometheus, place: Trial) -> None:
 
 def test_every_alert_has_fired(watcher: Prometheus) -> None:
     groups = scraping.rules(WINDOW, HELD)["groups"]
-    wanted = {rule["alert"] for group in groups for rule in group["rules"]} - GATEWAYS
+    wanted = {rule["alert"] for group in groups for rule in group["rules"]}
     assert watcher.has_fired() >= wanted
 
 

@@ -22,6 +22,8 @@ HEADERS: Final = "Authorization, Content-Type, Idempotency-Key, Last-Event-ID"
 EXPOSED: Final = "Voicesession-Name, Retry-After, Location"
 PREFLIGHT_SECONDS: Final = 600
 STREAM: Final = "text/event-stream"
+PROBES: Final = frozenset({"/healthz", "/readyz"})
+"""Not counted: a kubelet asks more often than people do, and would hide how many of their requests fail."""
 KNOWN_METHODS: Final = frozenset({"GET", "HEAD", "POST", "DELETE", "OPTIONS"})
 BY_STATUS: Final = {403: Kind.NOT_FOUND, 404: Kind.NOT_FOUND, 405: Kind.METHOD_NOT_ALLOWED, 413: Kind.TOO_LARGE}
 
@@ -56,11 +58,13 @@ async def errors(request: web.Request, handler: Handler) -> web.StreamResponse:
 
 @web.middleware
 async def counted(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Counts and times every answer."""
+    """Counts and times every answer, but for probes."""
     began = asyncio.get_running_loop().time()
     response = await handler(request)
     method = request.method if request.method in KNOWN_METHODS else "other"
     route = _route(request)
+    if route in PROBES:
+        return response
     metrics.REQUESTS.labels(method, route, str(response.status)).inc()
     if response.content_type != STREAM:
         metrics.REQUEST_SECONDS.labels(method, route).observe(asyncio.get_running_loop().time() - began)

@@ -105,6 +105,7 @@ async def test_requests_and_refusals_are_counted_by_what_there_is_only(start: St
     text = metrics.render().decode()
     assert 'route="/api/v1/sessions/{name}"' in text
     assert "BREW" not in text
+    assert "/readyz" not in text
     assert 'route="/b/c"' not in text
     assert all(f'kind="{kind}"' in text for kind in Kind)
 
