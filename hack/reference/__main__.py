@@ -1,4 +1,4 @@
-"""`make docs`: writes docs/reference.md from the CRDs, the chart's values, the metrics and the API's words, the gateway's too."""
+"""`make docs`: writes docs/reference.md from the CRDs, the chart's values, the APIs' words and the metrics."""
 
 import sys
 

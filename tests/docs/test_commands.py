@@ -12,7 +12,9 @@ from tests.docs.reader import Reader
 pytestmark = [pytest.mark.cluster, pytest.mark.disruptive, pytest.mark.timeout(1200)]
 
 
-GIVEN = dict.fromkeys(("LIVEKIT_API_KEY", "LIVEKIT_API_SECRET", "LETTA_PASSWORD", "POSTGRES_URI"), "none-that-is-used")
+GIVEN = dict.fromkeys(
+    ("LIVEKIT_API_KEY", "LIVEKIT_API_SECRET", "LETTA_PASSWORD", "POSTGRES_URI", "CALLER_KEY"), "none-that-is-used"
+)
 """What a document says is in one's environment."""
 
 

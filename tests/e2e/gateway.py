@@ -1,4 +1,4 @@
-"""The gateway as its callers have it: the one in the cluster, or replicas on this machine with settings of a test's own."""
+"""The gateway as its callers have it: the cluster's own, or replicas on this machine with settings of a test."""
 
 import asyncio
 import json
