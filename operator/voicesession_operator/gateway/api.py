@@ -62,7 +62,7 @@ class Api:
         app.router.add_post(SESSIONS, self._create)
         app.router.add_get(SESSION, self._get)
         app.router.add_delete(SESSION, self._end)
-        app.router.add_get(EVENTS, self._events)
+        app.router.add_get(EVENTS, self._events, allow_head=False)
         app.router.add_get(OPENAPI, self._openapi)
 
     async def _token(self, request: web.Request) -> web.Response:

@@ -71,8 +71,8 @@ class Keys:
             if seen != self._seen:
                 self._seen, self._callers = seen, dict(_keys(files))
                 log.info("keys read", extra={"callers": len(set(self._callers.values()))})
-        except OSError as error:
-            log.error("the keys cannot be read: those known before hold on", extra={"error": error.strerror})
+        except (OSError, UnicodeError) as error:
+            log.error("the keys cannot be read: those known before hold on", extra={"error": type(error).__name__})
 
 
 class Oidc:
@@ -101,7 +101,7 @@ class Oidc:
                 leeway=LEEWAY_SECONDS,
                 options={"require": ["exp", "iss", "aud", settings.caller_claim, settings.user_claim]},
             )
-        except jwt.PyJWKClientConnectionError as error:
+        except (jwt.PyJWKClientConnectionError, ValueError) as error:  # no answer, or none that is JSON
             log.warning("the identity provider does not answer")
             raise Refusal(Kind.UNAVAILABLE, "the identity provider does not answer", retry_after=1.0) from error
         except jwt.PyJWTError as error:

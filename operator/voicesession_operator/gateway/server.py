@@ -50,8 +50,8 @@ def scraped(before: Callable[[], None]) -> web.Application:
 
 
 async def serve(app: web.Application, port: int) -> tuple[web.AppRunner, int]:
-    """Listen; `port` 0 takes any free one. Raises OSError if it is taken."""
+    """Listen; `port` 0 takes any free one, of which the one for IPv4 is told. Raises OSError if it is taken."""
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=SHUTDOWN_SECONDS, keepalive_timeout=60.0)
     await runner.setup()
     await web.TCPSite(runner, port=port).start()
-    return runner, int(runner.addresses[0][1])
+    return runner, int(min(runner.addresses, key=len)[1])  # an IPv6 address has more parts

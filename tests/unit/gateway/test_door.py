@@ -71,6 +71,9 @@ async def test_keys_that_cannot_be_read_for_a_moment_hold_on(tmp_path: Path) -> 
     (folder / "shop").write_text(KEY)
     keys = Keys(folder, lambda: now[0])
     await keys.caller(f"Bearer {KEY}")
+    (folder / "bank").write_bytes(b"\xff" * 20)
+    now[0] += auth.LOOK_SECONDS
+    assert await keys.caller(f"Bearer {KEY}") == Caller("keys:shop")
     folder.rename(tmp_path / "away")
     now[0] += auth.LOOK_SECONDS
     assert await keys.caller(f"Bearer {KEY}") == Caller("keys:shop")
@@ -171,6 +174,12 @@ async def test_a_provider_that_is_away_is_not_the_callers_fault(provider: Provid
         provider.document = {"issuer": "https://evil.example", "jwks_uri": "http://127.0.0.1:9/"}
         found = await refusal(oidc(provider, **settings), text)
         assert (found.kind, found.status) == (Kind.UNAVAILABLE, 503)
+
+
+async def test_nor_is_one_whose_keys_cannot_be_read(provider: Provider, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(json, "dumps", lambda _: "<html>")
+    found = await refusal(oidc(provider), "Bearer eyJhbGciOiJFUzI1NiIsImtpZCI6ImsxIn0.e30.e30")
+    assert found.kind is Kind.UNAVAILABLE
 
 
 async def test_with_oidc_the_tokens_user_has_the_session(api: Cluster, start: Start, provider: Provider) -> None:

@@ -121,6 +121,12 @@ async def test_every_change_is_told_until_it_is_over(api: Cluster, client: Clien
     assert [one["phase"] for one in (await events(client, name))[1]] == ["Finished"]
 
 
+async def test_a_stream_without_a_body_is_none(client: Client) -> None:
+    name = await create(client)
+    async with client.head(f"{PATH}/{name}/events", headers=SHOP) as response:
+        assert response.status == 405
+
+
 async def test_a_deleted_session_is_over_too(api: Cluster, client: Client) -> None:
     name = await create(client)
     following = asyncio.create_task(events(client, name))
