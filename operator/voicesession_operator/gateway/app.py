@@ -21,7 +21,6 @@ from voicesession_operator.gateway.mirror import Agents, Sessions
 from voicesession_operator.gateway.pages import Page
 from voicesession_operator.gateway.server import public, scraped, serve
 from voicesession_operator.gateway.settings import Settings, SettingsError
-from voicesession_operator.gateway.streams import CLOSING
 from voicesession_operator.gateway.tokens import Mint
 from voicesession_operator.gateway.watching import Watch
 from voicesession_operator.telemetry.logging import configure
@@ -66,7 +65,7 @@ class Gateway:
         mint = Mint(settings.livekit_api_key, settings.livekit_api_secret, settings.token_seconds)
         api = Api(door, desk, self._agents, self._sessions, mint, settings.default_agent)
         page = Page(settings.page_dir, settings.livekit_public_url, settings.auth, settings.default_agent)
-        self.app = public(api, page, door, self._is_ready)
+        self.app = public(api, page, door, self._is_ready, self._sessions.wake_all)
 
     async def run(self) -> int:
         """Until SIGTERM or SIGINT (0), or until a watch fails for good (1)."""
@@ -93,8 +92,6 @@ class Gateway:
         self._stopping = True
         log.info("shutting down")
         await asyncio.sleep(UNNOTICED_SECONDS)
-        self.app[CLOSING].is_set = True
-        self._sessions.wake_all()
         await people.cleanup()
 
     def _is_ready(self) -> bool:

@@ -18,8 +18,8 @@ SHUTDOWN_SECONDS: Final = 20.0
 """Requests that wait for a session have this long; a session is Ready within 6 s as a rule."""
 
 
-def public(api: Api, page: Page, door: Door, ready: Callable[[], bool]) -> web.Application:
-    """What people and back ends see."""
+def public(api: Api, page: Page, door: Door, ready: Callable[[], bool], wake: Callable[[], None]) -> web.Application:
+    """What people and back ends see. At its end `wake` lets event streams see that they are to end too."""
     app = web.Application(client_max_size=BODY_BYTES, middlewares=[counted, cors(door), errors])
     app[CLOSING] = Closing()
 
@@ -30,6 +30,11 @@ def public(api: Api, page: Page, door: Door, ready: Callable[[], bool]) -> web.A
         is_ready = ready()
         return web.json_response({"ready": is_ready}, status=200 if is_ready else 503)
 
+    async def close_streams(_: web.Application) -> None:
+        app[CLOSING].is_set = True
+        wake()
+
+    app.on_shutdown.append(close_streams)
     app.router.add_get("/healthz", healthz)
     app.router.add_get("/readyz", readyz)
     api.add_to(app)
