@@ -22,6 +22,9 @@ SESSION_ANNOTATION: Final = "voicesession.dev/session"
 """Annotation of an agent pod: `namespace/name` of its VoiceSession."""
 ORDINAL_ANNOTATION: Final = "voicesession.dev/ordinal"
 """Annotation of an agent pod: 0 for the first of its session, one more for each that follows."""
+RESET_REQUESTED_AT_ANNOTATION: Final = "voicesession.dev/reset-requested-at"
+"""Annotation that anybody may write on a VoiceSession: an RFC 3339 time. Each value begins one reset, whatever the
+session's `onLastHumanLeft.action` is and whoever is in the room."""
 LEADER_LABEL: Final = "voicesession.dev/leader"
 """Label that the leading operator puts on its own pod; the webhook Service selects it."""
 

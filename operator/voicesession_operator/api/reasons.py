@@ -63,6 +63,8 @@ class Reason(StrEnum):
     """Normal event: the fresh agent is in the room; the message says after how long."""
     RESET_ESCALATED = "ResetEscalated"
     """Warning event: the reset took too long and the pod is replaced."""
+    RESET_REQUEST_INVALID = "ResetRequestInvalid"
+    """Warning event: the annotation that asks for a reset is no RFC 3339 time, and nothing is done."""
     RECYCLED = "Recycled"
     """Normal event: the new pod of a recycle has taken over."""
     MEMORY_AVAILABLE = "MemoryAvailable"
@@ -123,6 +125,8 @@ class Cause(StrEnum):
     """Everybody left and the grace passed."""
     AGENT_ABSENT = "AgentAbsent"
     """The agent believed itself in the room, and LiveKit did not list it."""
+    REQUESTED = "Requested"
+    """The annotation voicesession.dev/reset-requested-at asked for it."""
     REPLACED = "Replaced"
     """Told to a pod only: the one before it was lost."""
 

@@ -208,6 +208,11 @@ class World:
         changed = {**found, "spec": spec or found["spec"], "status": status}
         self.cache.upsert(Kind.AGENT, self.kube.put("voiceagents", changed))
 
+    def annotate(self, name: str, value: str) -> None:
+        found = self.session()
+        changed = {**found, "metadata": {**found["metadata"], "annotations": {name: value}}}
+        self.cache.upsert(Kind.SESSION, self.kube.put("voicesessions", changed))
+
     def change_spec(self, **spec: Any) -> None:
         found = self.session()
         changed = {**found, "spec": {**found["spec"], **spec}}
