@@ -1,8 +1,10 @@
 """From apply to nothing left: every way a session may end."""
 
 import pytest
+from voicesession_operator.api.times import from_rfc3339
 
 from tests.e2e.faults import webhooks_dropped
+from tests.e2e.objects import RESET
 from tests.e2e.trial import Trial
 from tests.e2e.waiting import until
 
@@ -12,6 +14,8 @@ LIVEKIT_NOTICES = 25
 """Seconds until LiveKit tells of a human whose process was killed: 20 to 22, measured."""
 POLL = 35
 """What may pass without any webhook: the operator's poll, on a busy machine."""
+MILLISECOND = 0.001
+"""What times in a status are rounded to."""
 BUSY = 20
 """What other tests beside this one may add to anything, in seconds."""
 
@@ -108,6 +112,20 @@ def test_nobody_comes(trial: Trial) -> None:
     trial.ready("call", join=2)
 
     assert trial.finished("call", 2 + BUSY).end_reason == "NobodyCame"
+    trial.gone(BUSY)
+
+
+def test_people_who_say_nothing_end_it(trial: Trial) -> None:
+    trial.kube.patch("voiceagent", "fake", trial.namespace, {"spec": {"onLastHumanLeft": RESET}})
+    room = trial.ready("call", idle=8).room
+    came = trial.livekit.participants(room)[trial.visit("call").identity].joined_at_ms / 1000
+
+    session = trial.finished("call", 8 + BUSY)
+
+    assert session.end_reason == "Idle"
+    assert "idleSeconds (8)" in session.condition("Finished")["message"]
+    ended = from_rfc3339(session.status["finishedAt"]) or 0.0
+    assert ended >= came + 8 - MILLISECOND
     trial.gone(BUSY)
 
 
