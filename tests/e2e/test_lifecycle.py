@@ -118,7 +118,8 @@ def test_nobody_comes(trial: Trial) -> None:
 def test_people_who_say_nothing_end_it(trial: Trial) -> None:
     trial.kube.patch("voiceagent", "fake", trial.namespace, {"spec": {"onLastHumanLeft": RESET}})
     room = trial.ready("call", idle=8).room
-    came = trial.livekit.participants(room)[trial.visit("call").identity].joined_at_ms / 1000
+    alice = trial.visit("call")
+    came = trial.livekit.participants(room)[alice.identity].joined_at_ms / 1000
 
     session = trial.finished("call", 8 + BUSY)
 

@@ -1,4 +1,4 @@
-"""A livekit plug-in whose first user in a pod is deaf: it gets every sound and makes out no word; the next one hears."""
+"""A livekit plug-in whose first user in a pod is deaf: it gets all sound and makes out no word; the next one hears."""
 
 from pathlib import Path
 from typing import Any, Final
