@@ -28,11 +28,15 @@ def listening(trial: Trial, agent_66: Json, *without: str) -> Session:
     return trial.ready("call", "agent-66", grace=0)
 
 
-def said_once(alice: Guest) -> None:
-    """All that she said was answered as it should be at the first time, but for MISHEARD sentences."""
+def said_once(alice: Guest, overtaken: int = 0) -> None:
+    """All that she said was answered as it should be at the first time, but for MISHEARD sentences.
+
+    And but for those `overtaken` by a reset, which she said while the agent of the last visit was being replaced.
+    """
     repeated = [answer for answer in alice.answers if answer.repeated]
-    assert all(answer.misheard for answer in repeated), f"repeated without having been misheard: {repeated}"
-    assert len(repeated) <= MISHEARD, f"misheard more than {MISHEARD} time: {repeated}"
+    lost = [answer for answer in repeated if not answer.misheard]
+    assert len(lost) <= overtaken, f"repeated without having been misheard: {lost}"
+    assert len(repeated) - len(lost) <= MISHEARD, f"misheard more than {MISHEARD} time: {repeated}"
 
 
 def test_whoever_comes_back_is_served_by_the_same_agent(trial: Trial, agent_66: Json) -> None:
@@ -88,7 +92,7 @@ def test_rapid_joins_and_leaves_end_in_an_answer(trial: Trial, agent_66: Json) -
     print(f"resets after {QUICK_JOINS + 2} leaves: {there.status['resets']}; {answers}")
     assert rapid.told, rapid
     assert answers[-1].right, answers[-1]
-    said_once(alice)
+    said_once(alice, overtaken=1)  # a second after the last of many leaves
     assert there.pod == session.pod
     assert there.status["replacements"] == 0
     trial.reset_complete("call", there.status["resets"] + 1)

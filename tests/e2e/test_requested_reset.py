@@ -87,6 +87,7 @@ def test_she_who_is_there_begins_anew_with_the_agent(trial: Trial, agent_66: Jso
 
         ask(trial, "call")
         after = trial.reset_complete("call", 1)
+        alice.stay(1)
 
         asked = alice.say(WHICH, *UNKNOWN)
         alice.leave()
