@@ -70,6 +70,10 @@ class SessionBuilder:
     def ttl(self, seconds: float | None) -> "SessionBuilder":
         return SessionBuilder(replace(self.session, ttl_seconds_after_finished=seconds))
 
+    def request(self, value: str) -> "SessionBuilder":
+        """The annotation that asks for a reset."""
+        return SessionBuilder(replace(self.session, reset_request=value))
+
     def ending(self) -> "SessionBuilder":
         return SessionBuilder(replace(self.session, end=True))
 

@@ -48,6 +48,9 @@ class IdleMonitor:
         self._restart()
 
     def human(self, speaks: bool) -> None:
+        """livekit-agents also calls her away after 15 s: that is no new silence."""
+        if speaks == self._silence.human_speaks:
+            return
         self._silence.human_speaks = speaks
         self._silence.asked = self._silence.asked and not speaks
         self._restart()

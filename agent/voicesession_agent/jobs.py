@@ -106,6 +106,8 @@ class LiveKitJobs:
     async def run(self) -> None:
         await asyncio.to_thread(importlib.import_module, "livekit.agents")
         self._server = self._build()
+        # Its queue to LiveKit, which nobody empties here, would hold the first 64 jobs, and a waiting task all others.
+        self._server._update_job_status = _tell_nobody
         self._imported.set()
         await self._server.run(unregistered=True)
 
@@ -190,6 +192,10 @@ class LiveKitJob:
         self._process._kill_sent = True
         with suppress(ValueError):  # already joined and closed
             self._process._proc.kill()
+
+
+async def _tell_nobody(_: Any) -> None:
+    """Of what has become of a job: the supervisor sees it for itself."""
 
 
 def _no_load() -> float:

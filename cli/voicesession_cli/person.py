@@ -90,7 +90,13 @@ class Person:
         began = time.perf_counter()
         ended = await self._microphone.say(utterance)
         first = await self._first_audible(ended, ended + within)
-        last = await self._until_quiet(first, quiet, ended + within)
+        await self._until_quiet(first, quiet, ended + within)
+        return self.reply(began, ended)
+
+    def reply(self, began: float, ended: float) -> Reply:
+        """What has been heard since she ended, and was written since she began, by time.perf_counter()."""
+        first = self.recorder.first_audible(ended) or ended
+        last = self.recorder.last_audible or first
         return Reply(
             audio=self.recorder.between(first - LEAD_SECONDS, last + LEAD_SECONDS),
             latency=first - ended,

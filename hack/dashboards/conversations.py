@@ -2,6 +2,8 @@
 
 from hack.dashboards.grafana import Dashboard, Panel, Query, Row, means, quantiles, rise
 
+FAILED = '{reason=~"StartDeadline|Invalid|AgentLost|RoomLost"}'
+"""Ends that nobody wanted."""
 NOW = Row(
     "Now",
     [
@@ -41,8 +43,9 @@ NOW = Row(
         ),
         Panel(
             "Failed sessions",
-            "Ended because their agent never came (StartDeadline) or was lost (AgentLost), in the window.",
-            [rise("voicesession_sessions_finished_total", where='{reason=~"StartDeadline|AgentLost"}')],
+            "Ended because their agent never came (StartDeadline, Invalid), or it or their room was lost (AgentLost, "
+            "RoomLost), in the window.",
+            [rise("voicesession_sessions_finished_total", where=FAILED)],
             kind="stat",
             width=4,
             limit=1,

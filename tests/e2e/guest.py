@@ -40,6 +40,8 @@ class Answer:
     """Seconds from the end of speech to the first audible audio; 0 when none came."""
     repeated: bool
     """Whether the person had to say it twice, because she was misheard or not answered."""
+    misheard: int = 0
+    """How often the agent heard something, and not what she said, and gave no answer with the wanted words."""
     heard: str = ""
     """What the independent ear heard; filled in by Guest.listen()."""
 
@@ -105,6 +107,14 @@ class Guest:
     def mutter(self, text: str, within: float = 1.0) -> Answer:
         """Speak once; an answer is not expected."""
         return self._say(text, ANY_ANSWER, within, tries=1)
+
+    def hear(self, within: float, *wanted: str) -> Answer:
+        """Say nothing until the agent has spoken of itself. Fails if it does not begin to in that time."""
+        told = self._do("hear", within=within, patience=within + GREETING_SECONDS)
+        answer = Answer(said="", wanted=wanted, **told)
+        assert answer.words or answer.latency, f"{self.identity} heard nothing for {within:g} s"
+        self.answers.append(answer)
+        return answer
 
     def stay(self, seconds: float) -> None:
         """Be in the room (or outside of it) for a while, saying nothing."""

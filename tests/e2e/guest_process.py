@@ -14,7 +14,7 @@ from voicesession_cli.errors import CommandError
 from voicesession_cli.person import Person, Reply
 from voicesession_cli.sound import Samples
 
-from tests.e2e.hearing import has_words
+from tests.e2e.hearing import has_words, misheard
 
 NOBODY = "not in the room"
 Order = dict[str, Any]
@@ -45,17 +45,21 @@ class Life:
 
     async def say(self, order: Order) -> Told:
         """Up to `tries` times, until the answer has the wanted words."""
-        utterance, reply, tried = sound.speak(order["text"]), None, 0
+        text, utterance, reply, tried, mistaken = order["text"], sound.speak(order["text"]), None, 0, 0
         while tried < order["tries"] and not (reply and has_words(reply.words, *order["wanted"])):
+            began = time.perf_counter()
             reply = await self._once(utterance, order["within"]) or reply
+            if not (reply and has_words(reply.words, *order["wanted"])):
+                mistaken += misheard(text, self._speaker().transcript.text_of(self._speaker().identity, began))
             tried += 1
-        self._recordings.append(reply.audio if reply else None)
-        return {
-            "words": reply.words if reply else "",
-            "heard_by_agent": reply.heard_by_agent if reply else "",
-            "latency": reply.latency if reply else 0.0,
-            "repeated": tried > 1,
-        }
+        return self._told(reply, repeated=tried > 1, misheard=mistaken)
+
+    async def hear(self, order: Order) -> Told:
+        """What the agent says of itself."""
+        person, began = self._speaker(), time.perf_counter()
+        spoke = await person.wait_for_quiet(order["within"])
+        reply = person.reply(began, began) if spoke else None
+        return self._told(reply, repeated=False, misheard=0)
 
     async def stay(self, order: Order) -> Told:
         await asyncio.sleep(order["seconds"])
@@ -72,6 +76,16 @@ class Life:
         if self._ear is None:
             self._ear = await asyncio.to_thread(Ear)
         return {"heard": [self._ear.hear(audio) if audio is not None else "" for audio in self._recordings]}
+
+    def _told(self, reply: Reply | None, *, repeated: bool, misheard: int) -> Told:
+        self._recordings.append(reply.audio if reply else None)
+        return {
+            "words": reply.words if reply else "",
+            "heard_by_agent": reply.heard_by_agent if reply else "",
+            "latency": reply.latency if reply else 0.0,
+            "repeated": repeated,
+            "misheard": misheard,
+        }
 
     async def _once(self, utterance: Samples, within: float) -> Reply | None:
         """None when nothing was heard; what ends the visit itself is raised."""

@@ -18,6 +18,11 @@ def has_words(text: str, *wanted: str) -> bool:
     return set(wanted) <= set(words(text))
 
 
+def misheard(said: str, heard: str) -> bool:
+    """Whether something was heard, and it lacks a word of what was said; who hears nothing at all is deaf."""
+    return bool(words(heard)) and not content(said) <= content(heard)
+
+
 def content(text: str) -> set[str]:
     """The words that say something."""
     return {word for word in words(text) if len(word) >= DEFINITION_WORD}

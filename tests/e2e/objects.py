@@ -66,6 +66,11 @@ def session(name: str, namespace: str, agent: str = "fake", ttl: int = 600, **se
     }
 
 
+def for_user(document: Json, user: str) -> Json:
+    """The VoiceSession with its `spec.user`."""
+    return {**document, "spec": {**document["spec"], "user": user}}
+
+
 RESET: Json = {"action": "Reset"}
 RECYCLE: Json = {"action": "Recycle"}
 """For a VoiceAgent's onLastHumanLeft; the graces are its sessions'."""

@@ -5,6 +5,7 @@ from collections import Counter
 import pytest
 
 from tests.e2e import control, podlog
+from tests.e2e.conversation import ASK, REMEMBER
 from tests.e2e.guest import Guest
 from tests.e2e.hearing import words
 from tests.e2e.kubectl import Json
@@ -16,6 +17,8 @@ from tests.e2e.waiting import until
 
 pytestmark = [pytest.mark.cluster, pytest.mark.speech]
 
+HELD_SECONDS = 30
+"""Far more than the 4 s after which the pod gives a fact up, and all that a reset may take."""
 LATE_SECONDS = 7
 """More than the 5 s that the pod waits for Letta: Letta has the turn by then, and the pod cannot know."""
 DEADLINE_SECONDS = 10
@@ -83,5 +86,33 @@ def test_a_tool_that_runs_for_half_a_minute_does_not_hold_the_reset(trial: Trial
 
     log = trial.kube.logs(session.pod, trial.namespace)
     assert "tool ended" not in log
+    assert trial.session("call").status["replacements"] == 0
+    assert podlog.complaints(trial.kube, session.pod, trial.namespace) == []
+
+
+@pytest.mark.disruptive
+def test_remembering_that_hangs_does_not_hold_the_reset(trial: Trial, agent_66: Json) -> None:
+    with answers_held(trial.kube, "/core-memory/blocks", HELD_SECONDS, times=1):
+        trial.kube.apply(copy_of(agent_66, "agent-66", trial.namespace, "greeting", onLastHumanLeft=RESET))
+        trial.kube.wait("voiceagent/agent-66", "condition=Ready", trial.namespace, 120)
+        session = trial.ready("call", "agent-66", grace=0)
+        with Guest(trial.livekit, session) as alice:
+            alice.come()
+            alice.meet()
+            alice.mutter(REMEMBER, within=0.5)
+            until(lambda: held(trial.kube), "a write whose answer is held back", 15)
+            alice.leave()
+
+            trial.reset_complete("call", 1, DEADLINE_SECONDS)
+
+            alice.come()
+            alice.meet()
+            asked = alice.say(ASK, "blue")
+            alice.leave()
+            trial.reset_complete("call", 2)
+
+    cancelled = podlog.entries(trial.kube, session.pod, trial.namespace, "background_cancelled")
+    assert cancelled[0]["tools"] == 1, "she left while the tool was at work"
+    assert asked.told, f"Letta had the fact though nobody was told so: {asked}"
     assert trial.session("call").status["replacements"] == 0
     assert podlog.complaints(trial.kube, session.pod, trial.namespace) == []

@@ -1,8 +1,10 @@
 """From apply to nothing left: every way a session may end."""
 
 import pytest
+from voicesession_operator.api.times import from_rfc3339
 
 from tests.e2e.faults import webhooks_dropped
+from tests.e2e.objects import RESET, agent
 from tests.e2e.trial import Trial
 from tests.e2e.waiting import until
 
@@ -12,6 +14,10 @@ LIVEKIT_NOTICES = 25
 """Seconds until LiveKit tells of a human whose process was killed: 20 to 22, measured."""
 POLL = 35
 """What may pass without any webhook: the operator's poll, on a busy machine."""
+MILLISECOND = 0.001
+"""What times in a status are rounded to."""
+POD_SECONDS = 40
+"""An agent pod tells what is wrong with it by then, also on a busy machine; 5 s on an idle one."""
 BUSY = 20
 """What other tests beside this one may add to anything, in seconds."""
 
@@ -35,6 +41,28 @@ def test_an_agent_that_never_joins_is_never_ready(trial: Trial) -> None:
     assert session.end_reason == "StartDeadline"
     assert session.status.get("readyAt") is None
     assert "startSeconds (15)" in session.condition("Finished")["message"]
+    trial.gone()
+
+
+WRITTEN_WRONG = {
+    "no such agent": (None, 'VoiceAgent "wrong" not found', 3),
+    "entry point": ({"entrypoint": "nowhere:nothing"}, "nowhere", POD_SECONDS),
+    "pod": ({"pod": {"resources": {"requests": {"cpu": "2"}, "limits": {"cpu": "1"}}}}, "limit", 3),
+}
+
+
+@pytest.mark.parametrize("what", WRITTEN_WRONG)
+def test_what_cannot_work_as_written_ends_as_invalid(trial: Trial, what: str) -> None:
+    spec, words, seconds = WRITTEN_WRONG[what]
+    if spec is not None:
+        trial.kube.apply(agent("wrong", trial.namespace, spec))
+    trial.start("call", "wrong", start=seconds)
+
+    session = trial.finished("call", seconds + BUSY)
+
+    assert session.end_reason == "Invalid"
+    assert words in session.condition("Finished")["message"]
+    assert trial.event("call", "Finished", "Invalid")["type"] == "Warning"
     trial.gone()
 
 
@@ -108,6 +136,21 @@ def test_nobody_comes(trial: Trial) -> None:
     trial.ready("call", join=2)
 
     assert trial.finished("call", 2 + BUSY).end_reason == "NobodyCame"
+    trial.gone(BUSY)
+
+
+def test_people_who_say_nothing_end_it(trial: Trial) -> None:
+    trial.kube.patch("voiceagent", "fake", trial.namespace, {"spec": {"onLastHumanLeft": RESET}})
+    room = trial.ready("call", idle=8).room
+    alice = trial.visit("call")
+    came = trial.livekit.participants(room)[alice.identity].joined_at_ms / 1000
+
+    session = trial.finished("call", 8 + BUSY)
+
+    assert session.end_reason == "Idle"
+    assert "idleSeconds (8)" in session.condition("Finished")["message"]
+    ended = from_rfc3339(session.status["finishedAt"]) or 0.0
+    assert ended >= came + 8 - MILLISECOND
     trial.gone(BUSY)
 
 

@@ -14,6 +14,10 @@ pytestmark = [pytest.mark.cluster, pytest.mark.speech]
 
 QUICK_JOINS = 10
 CYCLES = 4
+MISHEARD = 1
+"""How many sentences of one test may have been said twice, and only those that the agent heard as something else: its
+offline recognizer mishears about one in 50 (docs/benchmarks.md). One that is not heard, or understood and not answered,
+is none of them."""
 REFRESH_PAUSE = 3
 """What a person may take between two sentences; memory is refreshed 2 s after a captured turn."""
 
@@ -22,6 +26,17 @@ def listening(trial: Trial, agent_66: Json, *without: str) -> Session:
     """A session that resets the moment the last human has left; the agent does not greet, so that turns are short."""
     trial.kube.apply(copy_of(agent_66, "agent-66", trial.namespace, "greeting", *without, onLastHumanLeft=RESET))
     return trial.ready("call", "agent-66", grace=0)
+
+
+def said_once(alice: Guest, overtaken: int = 0) -> None:
+    """All that she said was answered as it should be at the first time, but for MISHEARD sentences.
+
+    And but for those `overtaken` by a reset, which she said while the agent of the last visit was being replaced.
+    """
+    repeated = [answer for answer in alice.answers if answer.repeated]
+    lost = [answer for answer in repeated if not answer.misheard]
+    assert len(lost) <= overtaken, f"repeated without having been misheard: {lost}"
+    assert len(repeated) - len(lost) <= MISHEARD, f"misheard more than {MISHEARD} time: {repeated}"
 
 
 def test_whoever_comes_back_is_served_by_the_same_agent(trial: Trial, agent_66: Json) -> None:
@@ -42,6 +57,7 @@ def test_whoever_comes_back_is_served_by_the_same_agent(trial: Trial, agent_66: 
         answers = alice.listen()
 
     assert all(answer.right for answer in answers), answers
+    said_once(alice)
     assert first != second, "the agent of the second conversation is the one of the first"
     assert after.identity == during.identity == session.identity
     assert during.status["resets"] == 1
@@ -76,6 +92,7 @@ def test_rapid_joins_and_leaves_end_in_an_answer(trial: Trial, agent_66: Json) -
     print(f"resets after {QUICK_JOINS + 2} leaves: {there.status['resets']}; {answers}")
     assert rapid.told, rapid
     assert answers[-1].right, answers[-1]
+    said_once(alice, overtaken=1)  # a second after the last of many leaves
     assert there.pod == session.pod
     assert there.status["replacements"] == 0
     trial.reset_complete("call", there.status["resets"] + 1)
@@ -97,6 +114,7 @@ def test_nothing_said_in_one_conversation_is_known_in_the_next(trial: Trial, age
             trial.reset_complete("call", number + 1)
         answers = alice.answers
 
+    said_once(alice)
     assert answers[2].told, f"not even within one conversation: {answers[2]}"
     assert trial.session("call").status["replacements"] == 0
     print("\n".join(f"{a.latency:.3f} s: {a.said} -> {a.words}" for a in answers))
@@ -129,4 +147,4 @@ def test_what_is_to_be_remembered_outlives_the_reset_and_nothing_else(trial: Tri
     assert remembered.told, remembered
     assert alice.answers[3].right, alice.answers[3]
     assert edited.told, edited
-    print(f"edited block used; the question had to be repeated: {edited.repeated}")
+    said_once(alice)

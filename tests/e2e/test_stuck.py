@@ -12,7 +12,7 @@ from tests.e2e.attendance import Attendance
 from tests.e2e.guest import Guest
 from tests.e2e.healing import Healing, Record
 from tests.e2e.kubectl import Json, Kube, Session
-from tests.e2e.objects import RESET, copy_of, trial_agent
+from tests.e2e.objects import RESET, TRIAL_IMAGE, copy_of, trial_agent
 from tests.e2e.rooms import LiveKit
 from tests.e2e.trial import Trial
 from tests.e2e.visitor import Visitor
@@ -42,6 +42,10 @@ TURN_SECONDS = 7
 LLM_PORT = {"name": "http", "port": 8000, "protocol": "TCP"}
 SCRIPTED_LLM = "app.kubernetes.io/component=scripted-llm"
 STOP = "Please stop talking for a moment"
+LONG_SENTENCE = "My name is Alice, I live in Berlin, and I would like to know how many open tasks are left on the board"
+"""6.4 s of speech."""
+DEAF_SENTENCES = 3
+"""10 s of speech without a word heard make an agent deaf; the last of them is said to the next job."""
 
 
 in_one_process = pytest.mark.xdist_group("stuck")
@@ -140,6 +144,22 @@ def test_an_agent_that_speaks_and_is_not_heard(trial: Trial, agent_66: Json, rec
         healing.healed(old, SILENT_SECONDS)
         alice.say("Test one", "test")
     assert trial.session("call").pod == session.pod
+
+
+@pytest.mark.speech
+def test_an_agent_that_gets_her_sound_and_no_word(trial: Trial, agent_66: Json, record_property: Record) -> None:
+    session = listening(trial, agent_66, stt={"provider": "deaf"}, pod={"image": TRIAL_IMAGE})
+    with Guest(trial.livekit, session) as alice:
+        alice.come()
+        old = alice.meet()
+        healing = Healing(trial, "call", "AgentDeaf", record=record_property)
+        for _ in range(DEAF_SENTENCES):
+            alice.mutter(LONG_SENTENCE)
+        healing.detected(SILENT_SECONDS)
+        healing.healed(old, SILENT_SECONDS)
+        alice.say("Test one", "test")
+    after = trial.session("call")
+    assert (after.pod, after.status["humans"]) == (session.pod, 1)
 
 
 @meanwhile

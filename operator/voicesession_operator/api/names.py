@@ -28,6 +28,9 @@ USER_LABEL: Final = "voicesession.dev/user"
 """Label of a VoiceSession that the gateway made: the start of the SHA-256 of its caller and `spec.user`."""
 CONVERSATION_LABEL: Final = "voicesession.dev/conversation"
 """Label of a VoiceSession that the gateway made: the start of the SHA-256 of what calls for it again lead here by."""
+RESET_REQUESTED_AT_ANNOTATION: Final = "voicesession.dev/reset-requested-at"
+"""Annotation that anybody may write on a VoiceSession: an RFC 3339 time. Each value begins one reset, whatever the
+session's `onLastHumanLeft.action` is and whoever is in the room."""
 LEADER_LABEL: Final = "voicesession.dev/leader"
 """Label that the leading operator puts on its own pod; the webhook Service selects it."""
 

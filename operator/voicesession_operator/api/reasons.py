@@ -38,7 +38,9 @@ class Reason(StrEnum):
     POD_TROUBLE = "PodTrouble"
     """AgentJoined is False: Kubernetes cannot run the pod (image, Secret, node); the message says what it says."""
     AGENT_TROUBLE = "AgentTrouble"
-    """AgentJoined is False: the agent in the pod cannot start; the message says why."""
+    """AgentJoined is False: the agent's job cannot do its work; the next one may."""
+    AGENT_INVALID = "AgentInvalid"
+    """AgentJoined is False: the pod cannot prepare the agent as its VoiceAgent is written; the message says why."""
     AGENT_NOT_FOUND = "AgentNotFound"
     """AgentJoined is False: no VoiceAgent of that name in the namespace."""
     AGENT_REPLACED = "AgentReplaced"
@@ -63,6 +65,8 @@ class Reason(StrEnum):
     """Normal event: the fresh agent is in the room; the message says after how long."""
     RESET_ESCALATED = "ResetEscalated"
     """Warning event: the reset took too long and the pod is replaced."""
+    RESET_REQUEST_INVALID = "ResetRequestInvalid"
+    """Warning event: the annotation that asks for a reset is no RFC 3339 time, and nothing is done."""
     RECYCLED = "Recycled"
     """Normal event: the new pod of a recycle has taken over."""
     MEMORY_AVAILABLE = "MemoryAvailable"
@@ -80,7 +84,7 @@ class Reason(StrEnum):
     FINISHED = "Finished"
     """RoomReady, AgentJoined and Ready are False since the session is over.
 
-    Also an event: Normal for a planned end, Warning for StartDeadline and AgentLost.
+    Also an event: Normal for a planned end, Warning for StartDeadline, Invalid, AgentLost and RoomLost.
     """
 
 
@@ -99,8 +103,16 @@ class EndReason(StrEnum):
     """spec.end was set."""
     START_DEADLINE = "StartDeadline"
     """No agent was in the room within startSeconds."""
+    INVALID = "Invalid"
+    """The same, where waiting longer could not have helped.
+
+    There is no such VoiceAgent, the pod cannot prepare its agent (entry point, provider, model), or Kubernetes calls
+    the pod invalid.
+    """
     AGENT_LOST = "AgentLost"
     """One more agent pod was lost than maxReplacements allows."""
+    ROOM_LOST = "RoomLost"
+    """LiveKit lost the room and, though it answers, could not make it again within startSeconds."""
 
 
 class Action(StrEnum):
@@ -123,6 +135,8 @@ class Cause(StrEnum):
     """Everybody left and the grace passed."""
     AGENT_ABSENT = "AgentAbsent"
     """The agent believed itself in the room, and LiveKit did not list it."""
+    REQUESTED = "Requested"
+    """The annotation voicesession.dev/reset-requested-at asked for it."""
     REPLACED = "Replaced"
     """Told to a pod only: the one before it was lost."""
 

@@ -1,13 +1,17 @@
 """VoiceSession as values: parsed once at the border, immutable after."""
 
 from dataclasses import dataclass, field, fields
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
+from voicesession_operator.api import names
 from voicesession_operator.api.conditions import Condition
 from voicesession_operator.api.reasons import Action, ResetOutcome
 from voicesession_operator.api.times import from_rfc3339, to_rfc3339
 
 T = TypeVar("T")
+
+REQUEST_CHARACTERS: Final = 64
+"""What is read of a request for a reset: a timestamp has half of that, an annotation may have 256 KiB."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +38,8 @@ class LastReset:
     started_at: float
     completed_at: float | None = None
     outcome: str = ResetOutcome.RUNNING
+    request: str = ""
+    """The latest request for a reset that was acted on, by this reset or an earlier one."""
 
     @classmethod
     def parse(cls, raw: dict[str, Any] | None) -> "LastReset | None":
@@ -41,7 +47,8 @@ class LastReset:
         if raw is None or started_at is None:
             return None
         outcome = raw.get("outcome") or ResetOutcome.RUNNING
-        return cls(raw.get("cause") or "", started_at, from_rfc3339(raw.get("completedAt")), outcome)
+        completed_at, request = from_rfc3339(raw.get("completedAt")), raw.get("request") or ""
+        return cls(raw.get("cause") or "", started_at, completed_at, outcome, request)
 
     def render(self) -> dict[str, Any]:
         completed_at = None if self.completed_at is None else to_rfc3339(self.completed_at)
@@ -50,6 +57,7 @@ class LastReset:
             "startedAt": to_rfc3339(self.started_at),
             "completedAt": completed_at,
             "outcome": str(self.outcome),
+            "request": self.request or None,
         }
 
 
@@ -75,6 +83,8 @@ class Status:
     recycles: int = 0
     """How many of the resets were recycles."""
     last_reset: LastReset | None = None
+    refused_request: str = ""
+    """A request for a reset that is no timestamp; empty once it is one, or gone."""
     replacements: int = 0
     started_at: float | None = None
     ready_at: float | None = None
@@ -103,6 +113,7 @@ class Status:
             resets=raw.get("resets", 0),
             recycles=raw.get("recycles", 0),
             last_reset=LastReset.parse(raw.get("lastReset")),
+            refused_request=raw.get("refusedRequest") or "",
             replacements=raw.get("replacements", 0),
             started_at=from_rfc3339(raw.get("startedAt")),
             ready_at=from_rfc3339(raw.get("readyAt")),
@@ -132,6 +143,7 @@ class Status:
             "resets": self.resets,
             "recycles": self.recycles,
             "lastReset": None if self.last_reset is None else self.last_reset.render(),
+            "refusedRequest": self.refused_request or None,
             "replacements": self.replacements,
             "lastHumanLeftReason": str(self.last_human_left_reason) or None,
             "endReason": str(self.end_reason) or None,
@@ -164,6 +176,8 @@ class VoiceSession:
     on_last_human_left: OnLastHumanLeft = OnLastHumanLeft()
     limits: Limits = Limits()
     ttl_seconds_after_finished: float | None = 600
+    reset_request: str = ""
+    """Its annotation that asks for a reset, as far as it is read."""
     status: Status = field(default_factory=Status)
 
     @classmethod
@@ -186,8 +200,14 @@ class VoiceSession:
             on_last_human_left=_layered(OnLastHumanLeft, spec.get("onLastHumanLeft"), outer.get("onLastHumanLeft")),
             limits=_layered(Limits, spec.get("limits"), outer.get("limits")),
             ttl_seconds_after_finished=spec.get("ttlSecondsAfterFinished", 600),
+            reset_request=_reset_request(meta),
             status=Status.parse(raw.get("status") or {}),
         )
+
+
+def _reset_request(meta: dict[str, Any]) -> str:
+    written = (meta.get("annotations") or {}).get(names.RESET_REQUESTED_AT_ANNOTATION, "")
+    return str(written)[:REQUEST_CHARACTERS]
 
 
 def _layered(cls: type[T], *layers: dict[str, Any] | None) -> T:

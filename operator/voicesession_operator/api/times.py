@@ -1,6 +1,11 @@
 """Kubernetes timestamps (RFC 3339, UTC, milliseconds) to Unix seconds and back."""
 
+import re
 from datetime import UTC, datetime
+from typing import Final
+
+RFC3339: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)", re.ASCII)
+"""Python's own parser also takes dates without a time, weeks, and times of no zone."""
 
 
 def to_rfc3339(seconds: float) -> str:
@@ -11,3 +16,14 @@ def to_rfc3339(seconds: float) -> str:
 def from_rfc3339(text: str | None) -> float | None:
     """The reverse; None stays None. Raises ValueError for anything that is not a timestamp."""
     return datetime.fromisoformat(text).timestamp() if text else None
+
+
+def is_rfc3339(text: str) -> bool:
+    """Whether somebody else's text is a timestamp, in any zone."""
+    if not RFC3339.fullmatch(text.upper()):
+        return False
+    try:
+        datetime.fromisoformat(text.upper())
+    except ValueError:
+        return False
+    return True

@@ -9,7 +9,7 @@ from voicesession_operator.adapters.errors import Conflict, NotFound, OutsideErr
 from voicesession_operator.adapters.kube import PODS, SESSIONS
 from voicesession_operator.api.agent import VoiceAgent
 from voicesession_operator.api.session import VoiceSession
-from voicesession_operator.controller.cache import Cache, Kind
+from voicesession_operator.controller.cache import Cache, Key, Kind, uid_of
 from voicesession_operator.controller.pods import is_controlled_by
 from voicesession_operator.controller.ports import Control, Kube, Rooms
 from voicesession_operator.domain.actions import (
@@ -91,6 +91,9 @@ class Executor:
         )
         if answer and answer.get("kind") == "Pod":
             self._cache.upsert(Kind.POD, answer)
+        known = self._cache.get(Kind.POD, Key(session.namespace, action.name))
+        if answer is None and known is not None and uid_of(known) == action.uid:
+            self._cache.remove(Kind.POD, known)  # the watch has missed its end, and its successor waits for that
 
     def _wanted(self, agent: VoiceAgent | None, action: Tell) -> Object:
         token = self._rooms.agent_token(action.room_name, action.identity, action.display_name, action.ttl_seconds)

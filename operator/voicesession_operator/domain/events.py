@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from voicesession_operator.api import names
 from voicesession_operator.api.conditions import Condition, find
 from voicesession_operator.api.reasons import ConditionType, EndReason, Reason, ResetOutcome
 from voicesession_operator.api.session import Status
@@ -31,7 +32,13 @@ PLANNED_ENDS: Final = frozenset(
 
 def events_between(old: Status, new: Status) -> tuple[Event, ...]:
     """What people should be told about this change of status."""
-    return (*_troubles(old, new), *_losses(old, new), *_resets(old, new), *_milestones(old, new))
+    return (
+        *_troubles(old, new),
+        *_losses(old, new),
+        *_refusals(old, new),
+        *_resets(old, new),
+        *_milestones(old, new),
+    )
 
 
 def _troubles(old: Status, new: Status) -> tuple[Event, ...]:
@@ -60,6 +67,14 @@ def _losses(old: Status, new: Status) -> tuple[Event, ...]:
         message = f"A pod of the agent was lost; {pod} is replacement {new.replacements}"
         events.append(Event("Warning", str(Reason.AGENT_REPLACED), message))
     return tuple(events)
+
+
+def _refusals(old: Status, new: Status) -> tuple[Event, ...]:
+    if not new.refused_request or new.refused_request == old.refused_request:
+        return ()
+    wanted = "no RFC 3339 time such as 2026-01-31T12:00:00Z; there is no reset"
+    message = f'Annotation {names.RESET_REQUESTED_AT_ANNOTATION}: "{new.refused_request}" is {wanted}'
+    return (Event("Warning", str(Reason.RESET_REQUEST_INVALID), message),)
 
 
 def _resets(old: Status, new: Status) -> tuple[Event, ...]:

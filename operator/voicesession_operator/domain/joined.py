@@ -1,6 +1,7 @@
 """AgentJoined: True only while this session's own agent job is seen in the room, and it is one of the current epoch."""
 
 from dataclasses import replace
+from typing import Final
 
 from voicesession_operator.api.conditions import Condition, find, put
 from voicesession_operator.api.reasons import ConditionType, Reason
@@ -11,6 +12,8 @@ from voicesession_operator.domain.failures import failure_of
 from voicesession_operator.domain.observed import Observed, Pod, Room, Unknown
 from voicesession_operator.domain.reset import epoch_of, is_running, note_replaced
 
+PREPARING: Final = "Preparing"
+"""State of a pod in which no job has ever been ready: its trouble is in how the VoiceAgent is written."""
 STARTING = Condition(
     ConditionType.AGENT_JOINED, "False", Reason.STARTING, "The agent is starting and has not joined the room yet"
 )
@@ -102,7 +105,7 @@ def _is_absent(status: Status, observed: Observed, pod: Pod) -> bool:
 def _trouble(session: VoiceSession, observed: Observed, pod: Pod) -> Condition:
     failure, state = failure_of(observed, Tell), observed.state_of(pod)
     if state is not None and state.trouble:
-        return _false(Reason.AGENT_TROUBLE, state.trouble)
+        return _false(Reason.AGENT_INVALID if state.state == PREPARING else Reason.AGENT_TROUBLE, state.trouble)
     if failure:
         return _false(failure.reason, failure.message)
     stored = find(session.status.conditions, ConditionType.AGENT_JOINED)

@@ -23,8 +23,9 @@ from voicesession_operator.domain.presence import note_humans
 from voicesession_operator.domain.recycle import successions
 from voicesession_operator.domain.renewal import resets
 from voicesession_operator.domain.replacement import agent_lost, replacement_due, want_pods
+from voicesession_operator.domain.requests import note_request
 from voicesession_operator.domain.reset import note_complete
-from voicesession_operator.domain.room import note_room, want_room
+from voicesession_operator.domain.room import note_room, room_lost, want_room
 from voicesession_operator.domain.steps import Step
 from voicesession_operator.domain.teardown import farewell, plan_deleting, plan_finished
 from voicesession_operator.domain.verdict import Deadline
@@ -75,7 +76,7 @@ def _actions(
 
 
 def _note(session: VoiceSession, observed: Observed, children: Children, now: float, policy: Policy) -> Status:
-    status = begin(session, now, policy)
+    status = note_request(session, begin(session, now, policy))
     status = note_room(status, observed, now)
     status = note_agent(session, status, observed, children, now)
     status = note_complete(status, now)
@@ -94,6 +95,7 @@ def _deadlines(session: VoiceSession, status: Status, observed: Observed, childr
         *max_duration(session, status),
         *agent_lost(session, children),
         *start(session, status),
+        *room_lost(session, status, observed),
         *agent_stayed_away(session, status),
         *hopeless(session, status, children),
         *idle(session, status, observed, observed.state_of(children.current)),

@@ -1,4 +1,5 @@
-"""When a session's conversation begins anew: its last human left, or its agent is not where it believes to be."""
+"""When a session's conversation begins anew: somebody asks for it, the last human left, or the agent is not where it
+believes to be."""
 
 from dataclasses import replace
 from typing import Final
@@ -11,6 +12,7 @@ from voicesession_operator.domain.children import wanted_ordinal
 from voicesession_operator.domain.joined import RESETTING
 from voicesession_operator.domain.lifecycle import note_ready, phase
 from voicesession_operator.domain.naming import pod_name
+from voicesession_operator.domain.requests import acted_on, asked_for
 from voicesession_operator.domain.reset import epoch_of, is_incomplete
 from voicesession_operator.domain.steps import Step
 
@@ -24,7 +26,12 @@ def resets(session: VoiceSession, status: Status, now: float) -> tuple[Step, ...
     """One reset at a time: the next one waits until the last is complete, and stored as that."""
     if is_incomplete(status):
         return ()
-    due = {Cause.LAST_HUMAN_LEFT: _left(session, status), Cause.AGENT_ABSENT: _absent(status)}
+    due = {
+        # The first one that is due serves them all: what was asked for must not come again right after another.
+        Cause.REQUESTED: asked_for(session, status),
+        Cause.LAST_HUMAN_LEFT: _left(session, status),
+        Cause.AGENT_ABSENT: _absent(status),
+    }
     just_completed = is_incomplete(session.status)
     return tuple(
         Step(at, status if just_completed else _begin(session, status, cause, now))
@@ -68,7 +75,9 @@ def _begin(session: VoiceSession, status: Status, cause: Cause, now: float) -> S
         status,
         resets=status.resets + 1,
         recycles=status.recycles + int(recycle),
-        last_reset=LastReset(cause, now),
+        last_reset=LastReset(
+            cause, now, request=session.reset_request if cause is Cause.REQUESTED else acted_on(status)
+        ),
         conditions=put(status.conditions, RESETTING, now),
     )
     begun = note_ready(replace(begun, agent_epoch=epoch_of(begun)), now)

@@ -2,14 +2,15 @@
 
 from dataclasses import replace
 
-from voicesession_operator.api.conditions import Condition, put
-from voicesession_operator.api.reasons import ConditionType, Reason
+from voicesession_operator.api.conditions import Condition, find, put
+from voicesession_operator.api.reasons import ConditionType, EndReason, Reason
 from voicesession_operator.api.session import Status, VoiceSession
 from voicesession_operator.domain.actions import CreateRoom
 from voicesession_operator.domain.failures import failure_of
 from voicesession_operator.domain.naming import room_metadata
 from voicesession_operator.domain.observed import Observed, Room, Unknown
 from voicesession_operator.domain.policy import Policy
+from voicesession_operator.domain.verdict import Deadline, Verdict
 
 
 def note_room(status: Status, observed: Observed, now: float) -> Status:
@@ -24,6 +25,19 @@ def want_room(session: VoiceSession, status: Status, observed: Observed, policy:
         return ()
     metadata = room_metadata(session, policy.installation_id)
     return (CreateRoom(status.room_name, metadata, session.max_participants),)
+
+
+def room_lost(session: VoiceSession, status: Status, observed: Observed) -> tuple[Deadline, ...]:
+    """A room that was there is gone, and every try to make it again fails; a LiveKit that is away loses nothing.
+
+    Only after a try that has just failed: who was away for long, like an operator, tries before it gives up.
+    """
+    room, failure = find(status.conditions, ConditionType.ROOM_READY), failure_of(observed, CreateRoom)
+    if status.ready_at is None or room is None or room.status != "False" or failure is None:
+        return ()
+    seconds = session.limits.start_seconds
+    message = f"The room was lost and could not be made again within startSeconds ({seconds:g}): {failure.message}"
+    return (Deadline(room.since + seconds, Verdict(EndReason.ROOM_LOST, message)),)
 
 
 def _condition(observed: Observed) -> Condition:

@@ -51,6 +51,13 @@ async def test_it_asks_once_per_silence(scene: Scene) -> None:
     assert scene.asked == 2
 
 
+async def test_her_being_taken_for_away_is_no_new_silence(scene: Scene) -> None:
+    scene.monitor.there(True)
+    begun = scene.monitor._timer
+    scene.human("away")
+    assert scene.monitor._timer is begun is not None
+
+
 async def test_nobody_there_is_not_asked(scene: Scene) -> None:
     await asyncio.sleep(LONG)
     scene.monitor.there(True)

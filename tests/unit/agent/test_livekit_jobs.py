@@ -1,8 +1,10 @@
 """Jobs as real processes of livekit-agents, without a LiveKit server to join."""
 
 import asyncio
+import gc
 import os
 import signal
+import weakref
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from pathlib import Path
@@ -69,6 +71,20 @@ async def test_a_handle_is_of_the_one_job_it_started(jobs: LiveKitJobs, tmp_path
     assert not ended.done()
     second.kill()
     await asyncio.wait_for(ended, DEADLINE)
+
+
+async def test_nothing_of_a_job_is_kept_when_its_process_is_gone(jobs: LiveKitJobs) -> None:
+    job = await jobs.launch(Order(1, "vs-1", "", "token-1", "agent"))
+    process = weakref.ref(job._process)  # type: ignore[attr-defined]
+    job.kill()
+    await asyncio.wait_for(job.ended(), DEADLINE)
+    del job
+    async with asyncio.timeout(DEADLINE):
+        while jobs._pool.processes:  # noqa: ASYNC110 - the pool tells nobody
+            await asyncio.sleep(0.01)
+    assert jobs._server._msg_chan.empty(), "messages for a LiveKit that nobody is connected to"
+    gc.collect()
+    assert process() is None
 
 
 def test_a_job_learns_its_number_from_its_id() -> None:

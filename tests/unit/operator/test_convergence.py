@@ -1,5 +1,6 @@
 """Properties of plan() carried out again and again in a simulated world that misbehaves."""
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from itertools import pairwise
@@ -9,6 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from voicesession_operator.api.conditions import is_true
 from voicesession_operator.api.session import Status
+from voicesession_operator.api.times import is_rfc3339, to_rfc3339
 from voicesession_operator.domain.observed import LeaveReason
 
 from tests.builders import agent, session
@@ -33,6 +35,10 @@ def delete_pods(world: World) -> None:
 
 def ask_for_the_end(world: World) -> None:
     world.session = replace(world.session, end=True)
+
+
+def ask_for_a_reset(world: World, value: str = "") -> None:
+    world.session = replace(world.session, reset_request=value or to_rfc3339(world.now))
 
 
 def silence(world: World, silent: bool) -> None:
@@ -68,6 +74,8 @@ HAPPENINGS: dict[str, Callable[[World], None]] = {
     "a second passes": lambda world: pass_time(world, 1),
     "half a minute passes": lambda world: pass_time(world, 30),
     "end": ask_for_the_end,
+    "a reset is asked for": ask_for_a_reset,
+    "a reset is asked for in vain": lambda world: ask_for_a_reset(world, "at once, please"),
     "hints are forgotten": forget_hints,
     "operator dies after one action": lambda world: world.begin_pass(actions=1),
     "operator dies before its write": lambda world: world.begin_pass(actions=99),
@@ -175,6 +183,7 @@ def test_a_reset_is_neither_doubled_nor_lost(life: list[str], action: str) -> No
         assert after.resets - before.resets in (0, 1)
         if after.resets > before.resets and after.last_reset and after.last_reset.cause == "LastHumanLeft":
             assert before.humans or before.last_human_left_at is not None
+    assert max(Counter(requests_begun(world)).values(), default=1) == 1, "once for each value"
     world.people.clear()
     settle(world, passes=40)
     status = world.session.status
@@ -182,6 +191,19 @@ def test_a_reset_is_neither_doubled_nor_lost(life: list[str], action: str) -> No
         assert status.last_human_left_at is None
         assert status.last_reset is None or status.last_reset.completed_at is not None
         assert world.jobs[world.occupant] >= 1 + status.resets
+        if is_rfc3339(world.session.reset_request):
+            assert status.last_reset is not None
+            assert status.last_reset.request == world.session.reset_request
+
+
+def requests_begun(world: World) -> list[str]:
+    """The request of each reset that was begun for one, in their order."""
+    resets = [
+        after.last_reset
+        for before, after in pairwise(world.history)
+        if after.resets > before.resets and after.last_reset is not None
+    ]
+    return [reset.request for reset in resets if reset.cause == "Requested"]
 
 
 def ordinary_life() -> World:

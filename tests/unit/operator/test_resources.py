@@ -3,10 +3,11 @@
 from typing import Any
 
 import pytest
+from voicesession_operator.api import names
 from voicesession_operator.api.agent import VoiceAgent
 from voicesession_operator.api.conditions import Condition, find, is_true, put
-from voicesession_operator.api.session import Limits, OnLastHumanLeft, Status, VoiceSession
-from voicesession_operator.api.times import from_rfc3339, to_rfc3339
+from voicesession_operator.api.session import LastReset, Limits, OnLastHumanLeft, Status, VoiceSession
+from voicesession_operator.api.times import from_rfc3339, is_rfc3339, to_rfc3339
 
 from tests.builders import T0, ready_session
 
@@ -44,7 +45,9 @@ def test_ttl_can_be_switched_off() -> None:
 
 
 def test_status_survives_the_api_server() -> None:
-    status = ready_session().status(first_human_at=T0 + 9.25, last_human_left_reason="Left").build().status
+    reset = LastReset("Requested", T0 + 20, T0 + 20.25, "Complete", "2026-11-24T10:45:05Z")
+    times = {"first_human_at": T0 + 9.25, "last_human_left_reason": "Left"}
+    status = ready_session().status(**times, last_reset=reset, refused_request="soon").build().status
     stored = {key: value for key, value in status.render().items() if value is not None}
     assert Status.parse(stored) == status
 
@@ -71,6 +74,37 @@ def test_times_round_trip() -> None:
     assert from_rfc3339(None) is None
     with pytest.raises(ValueError, match="tomorrow"):
         from_rfc3339("tomorrow")
+
+
+@pytest.mark.parametrize(
+    ("text", "right"),
+    [
+        ("2026-11-24T10:45:05Z", True),
+        ("2026-11-24T10:45:05.123456789Z", True),
+        ("2026-11-24t11:45:05+01:00", True),
+        ("2026-11-24T10:45:05", False),
+        ("2026-11-24 10:45:05Z", False),
+        ("2026-11-24", False),
+        ("2026-02-30T10:45:05Z", False),
+        ("2026-W48-2", False),
+        ("1763853611", False),
+        ("\u0662026-11-24T10:45:05Z", False),
+        ("now", False),
+        ("", False),
+    ],
+)
+def test_other_peoples_times(text: str, right: bool) -> None:
+    assert is_rfc3339(text) is right
+
+
+def test_what_asks_for_a_reset_is_read_so_far() -> None:
+    def request(**metadata: Any) -> str:
+        return VoiceSession.parse({**RAW, "metadata": RAW["metadata"] | metadata}).reset_request
+
+    assert (request(), request(annotations=None), request(annotations={"other": "x"})) == ("", "", "")
+    annotation = names.RESET_REQUESTED_AT_ANNOTATION
+    assert request(annotations={annotation: "2026-11-24T10:45:05Z"}) == "2026-11-24T10:45:05Z"
+    assert len(request(annotations={annotation: "x" * 1000})) == 64
 
 
 def test_transition_time_moves_only_with_the_status() -> None:

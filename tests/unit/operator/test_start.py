@@ -161,12 +161,38 @@ def test_a_pod_that_stays_silent_is_asked_less_often() -> None:
     assert (early.requeue_after, condition(early.status, "AgentJoined").since) == (0.25, T0 + 100)
 
 
-def test_start_deadline_says_what_was_missing() -> None:
-    stored = decide(session(), empty_world().no_agent().room(), T0).status
-    found = decide(session().stored(stored), empty_world().no_agent().room(), T0 + 60)
-    assert (found.status.end_reason, found.status.phase) == ("StartDeadline", "Finished")
-    assert 'VoiceAgent "agent-66" not found in namespace "default"' in condition(found.status, "Finished").message
+def preparing(**values: str) -> WorldBuilder:
+    return empty_world().room().pods(pod()).state(PodState("Preparing", **values))
+
+
+@pytest.mark.parametrize(
+    ("world", "reason", "message"),
+    [
+        (empty_world().no_agent().room(), "Invalid", 'VoiceAgent "agent-66" not found in namespace "default"'),
+        (preparing(trouble='stt.provider "acme" is not installed'), "Invalid", '"acme" is not installed'),
+        (empty_world().room().failed("CreatePod", "Invalid", "pod is invalid", True), "Invalid", "pod is invalid"),
+        (empty_world().room().failed("CreatePod", "QuotaExceeded", "no quota"), "StartDeadline", "no quota"),
+        (empty_world().no_room().failed("CreateRoom", "LiveKitRefused", "no room"), "StartDeadline", "no room"),
+        (empty_world().room().pods(pod(trouble="ErrImagePull: x")), "StartDeadline", "ErrImagePull: x"),
+        (preparing(), "StartDeadline", "has not joined the room yet"),
+        (joined_world().room().state(bound(trouble="cannot join")), "StartDeadline", "cannot join"),
+    ],
+)
+def test_the_deadline_says_what_was_missing_and_whether_waiting_could_have_helped(
+    world: WorldBuilder, reason: str, message: str
+) -> None:
+    stored = session().stored(decide(session(), world, T0).status)
+    assert decide(stored, world, T0 + 59.9).status.end_reason == ""
+    not_tried_again = WorldBuilder(replace(world.build(), failures=()))
+    found = decide(stored, not_tried_again, T0 + 60)
+    assert (found.status.end_reason, found.status.phase) == (reason, "Finished")
+    assert message in condition(found.status, "Finished").message
     assert [(event.type, event.reason) for event in found.events] == [("Warning", "Finished")]
+
+
+def test_what_was_refused_and_is_mended_by_then_is_not_invalid() -> None:
+    stored = session().stored(decide(session(), empty_world().no_agent().room(), T0).status)
+    assert decide(stored, empty_world().room().pods(pod()), T0 + 60).status.end_reason == "StartDeadline"
 
 
 def test_agent_that_arrives_with_the_deadline_wins() -> None:

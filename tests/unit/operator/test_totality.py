@@ -27,6 +27,7 @@ TEXT = st.text(max_size=8)
 TIMES = st.one_of(st.floats(), st.floats(T0 - 100, T0 + 1000))
 STORED_TIMES = st.one_of(st.none(), st.floats(T0 - 100, T0 + 1000))
 NUMBERS = st.integers(-5, 10**9)
+REQUESTS = st.one_of(TEXT, st.sampled_from(("", "2026-01-31T12:00:00Z", "2026-01-31T12:00:01+01:00")))
 
 POD_NAMES = st.sampled_from(("", "a", pod_name("hello", UID, 0), pod_name("hello", UID, 1)))
 pods = st.builds(
@@ -85,13 +86,19 @@ statuses = st.builds(
     conditions=conditions,
     agent_pod=POD_NAMES,
     next_pod=POD_NAMES,
+    refused_request=REQUESTS,
     replacements=st.integers(0, 3),
     recycles=st.integers(0, 3),
     resets=st.integers(0, 3),
     last_reset=st.one_of(
         st.none(),
         st.builds(
-            LastReset, st.sampled_from(Cause), st.floats(T0, T0 + 1000), STORED_TIMES, st.sampled_from(ResetOutcome)
+            LastReset,
+            st.sampled_from(Cause),
+            st.floats(T0, T0 + 1000),
+            STORED_TIMES,
+            st.sampled_from(ResetOutcome),
+            REQUESTS,
         ),
     ),
     humans=st.integers(0, 9),
@@ -116,6 +123,7 @@ sessions = st.builds(
     on_last_human_left=st.builds(OnLastHumanLeft, st.sampled_from(Action), NUMBERS, NUMBERS),
     limits=st.builds(Limits, NUMBERS, NUMBERS, NUMBERS, NUMBERS, st.integers(-1, 10)),
     ttl_seconds_after_finished=st.one_of(st.none(), NUMBERS),
+    reset_request=REQUESTS,
     status=statuses,
 )
 

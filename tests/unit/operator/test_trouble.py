@@ -48,8 +48,14 @@ CANNOT_START = 'CreateContainerConfigError: secret "keys" not found'
         (
             empty_world().room().pods(pod()).state(PodState("Preparing", trouble="no module named mine")),
             "AgentJoined",
-            ("False", "AgentTrouble"),
+            ("False", "AgentInvalid"),
             "no module named mine",
+        ),
+        (
+            empty_world().room().pods(pod()).state(bound(participant_sid="", trouble="cannot join the room")),
+            "AgentJoined",
+            ("False", "AgentTrouble"),
+            "cannot join the room",
         ),
         (
             empty_world().no_room().pods(pod()).failed("CreateRoom", "LiveKitRefused", "no"),
@@ -139,6 +145,42 @@ def test_a_lost_room_is_made_again() -> None:
     found = decide(talking, joined_world().room(sid="RM_2"), T0 + 50)
     assert (found.status.room_sid, reasons(found)) == ("RM_2", ["RoomRecreated"])
     assert (found.status.humans, found.status.last_human_left_reason) == (0, "Unknown")
+
+
+def refused(since: float) -> SessionBuilder:
+    """Its room is lost, and LiveKit does not make it again."""
+    talking = ready_session().status(humans=1, first_human_at=T0 + 9)
+    return talking.stored(decide(talking, REFUSING, since).status)
+
+
+REFUSING = joined_world().no_room().failed("CreateRoom", "LiveKitRefused", "LiveKit answers resource_exhausted: no")
+
+
+def test_a_room_that_cannot_be_made_again_ends_it_after_start_seconds() -> None:
+    lost = T0 + 50
+    assert verdict(refused(lost).build().status, "RoomReady") == ("False", "LiveKitRefused")
+    assert decide(refused(lost), REFUSING, lost + 59.9).status.end_reason == ""
+    found = decide(refused(lost), REFUSING, lost + 60)
+    assert found.status.end_reason == "RoomLost"
+    assert "LiveKit answers resource_exhausted: no" in condition(found.status, "Finished").message
+    assert [(event.type, event.reason) for event in found.events] == [("Warning", "Finished")]
+
+
+def test_a_room_is_given_up_only_after_another_try() -> None:
+    found = decide(refused(T0 + 50), joined_world().no_room(), T0 + 900)
+    assert (found.status.end_reason, kinds(found)) == ("", ["CreateRoom"])
+    assert decide(refused(T0 + 50), joined_world(), T0 + 900).status.end_reason == ""
+
+
+def test_a_livekit_that_is_away_loses_no_room() -> None:
+    away = joined_world().livekit_down().failed("CreateRoom", "LiveKitUnavailable", "LiveKit does not answer")
+    assert decide(refused(T0 + 50), away, T0 + 900).status.end_reason == ""
+
+
+def test_a_room_that_never_was_is_no_lost_one() -> None:
+    world = empty_world().no_room().pods(pod()).failed("CreateRoom", "LiveKitRefused", "LiveKit answers no")
+    stored = session().stored(decide(session(), world, T0 + 1).status)
+    assert decide(stored, world, T0 + 61).status.end_reason == "StartDeadline"
 
 
 LOST = [

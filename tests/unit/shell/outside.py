@@ -1,12 +1,14 @@
 """Stand-ins for Kubernetes, LiveKit and agent pods: they remember what was asked of them and can be told to fail."""
 
 import copy
+from collections.abc import Callable
 from typing import Any
 
 from voicesession_operator.adapters.errors import Conflict, NotFound, OutsideError
 from voicesession_operator.adapters.kube import Resource
 from voicesession_operator.adapters.livekit import OwnedRoom
 from voicesession_operator.api.agent import VoiceAgent
+from voicesession_operator.api.times import to_rfc3339
 from voicesession_operator.controller.cache import Cache, Key, Kind
 from voicesession_operator.controller.executor import Addresses, Executor
 from voicesession_operator.controller.hints import Hints
@@ -25,9 +27,10 @@ HELLO = Key("default", "hello")
 
 
 class Kube:
-    """Objects by resource and name; every write gets the next resourceVersion."""
+    """Objects by resource and name; every write gets the next resourceVersion. `clock` gives Unix seconds."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], float] = lambda: T0) -> None:
+        self._clock = clock
         self.objects: dict[tuple[str, str], Object] = {}
         self.version = 100
         self.writes: list[str] = []
@@ -55,7 +58,8 @@ class Kube:
         self._write(f"create {resource.plural}")
         if (resource.plural, body["metadata"]["name"]) in self.objects:
             raise Conflict("AlreadyExists", "taken")
-        return self.put(resource.plural, {**body, "status": {"phase": "Pending"}})
+        metadata = {**body["metadata"], "creationTimestamp": to_rfc3339(self._clock())}
+        return self.put(resource.plural, {**body, "metadata": metadata, "status": {"phase": "Pending"}})
 
     async def patch_status(self, resource: Resource, namespace: str, name: str, version: str, status: Object) -> Object:
         self._write(f"patch {resource.plural}")
@@ -170,9 +174,9 @@ class World:
     """A session reconciler with everything it talks to; the VoiceAgent and one session exist."""
 
     def __init__(self) -> None:
-        self.kube, self.rooms, self.control, self.recorder = Kube(), Rooms(), Control(), Recorder()
-        self.cache, self.hints, self.memories = Cache(), Hints(), Users()
         self.now = T0 + 1
+        self.kube, self.rooms, self.control = Kube(lambda: self.now), Rooms(), Control()
+        self.recorder, self.cache, self.hints, self.memories = Recorder(), Cache(), Hints(), Users()
         executor = Executor(
             self.kube, self.rooms, self.control, self.cache, Addresses("ws://livekit:7880", "http://letta:8283", "pw")
         )
@@ -207,6 +211,11 @@ class World:
         found = self.kube.objects["voiceagents", AGENT]
         changed = {**found, "spec": spec or found["spec"], "status": status}
         self.cache.upsert(Kind.AGENT, self.kube.put("voiceagents", changed))
+
+    def annotate(self, name: str, value: str) -> None:
+        found = self.session()
+        changed = {**found, "metadata": {**found["metadata"], "annotations": {name: value}}}
+        self.cache.upsert(Kind.SESSION, self.kube.put("voicesessions", changed))
 
     def change_spec(self, **spec: Any) -> None:
         found = self.session()

@@ -3,6 +3,7 @@
 import pytest
 from voicesession_operator.adapters.errors import Conflict, Retryable, Terminal
 from voicesession_operator.controller.cache import Kind
+from voicesession_operator.domain.naming import pod_name
 from voicesession_operator.domain.observed import Leave, LeaveReason, Unknown
 
 from tests.builders import AGENT, IDENTITY, ROOM, UID, agent_participant, bound, human
@@ -180,6 +181,22 @@ async def test_a_room_that_cannot_be_deleted_is_not_forgotten() -> None:
     world.rooms.error = None
     await world.reconcile()
     assert world.rooms.deleted == [ROOM]
+
+
+async def test_a_pod_whose_deletion_the_watch_has_missed_is_replaced_all_the_same() -> None:
+    world = await ready()
+    lost = world.pod()
+    del world.kube.objects["pods", lost["metadata"]["name"]]
+    world.control.states.clear()
+    world.rooms.rooms[ROOM].clear()
+    world.now += 60
+    await world.reconcile()
+    assert world.condition("AgentJoined")["status"] == "False"
+    assert world.kube.writes.count("create pods") == 1
+    world.now += 31
+    await world.reconcile()
+    assert world.pod()["metadata"]["name"] == pod_name("hello", UID, 1)
+    assert [event.reason for event in world.recorder.events] == ["Ready", "AgentReplaced"]
 
 
 async def test_an_agent_that_the_watch_has_not_told_of_is_asked_for() -> None:

@@ -2,6 +2,7 @@
 
 import pytest
 from voicesession_operator.adapters.errors import Conflict
+from voicesession_operator.api.names import RESET_REQUESTED_AT_ANNOTATION
 from voicesession_operator.domain.agent_plan import Resolved
 from voicesession_operator.domain.observed import Leave, LeaveReason
 from voicesession_operator.telemetry.metrics import REGISTRY
@@ -32,6 +33,10 @@ def joined(world: World, epoch: int = 2) -> None:
     world.control.states[uid] = bound(epoch=epoch, job_epoch=epoch, participant_sid=f"PA_{epoch}")
 
 
+async def die(*_: object) -> None:
+    raise RuntimeError
+
+
 def counted(name: str, **labels: str) -> float:
     return REGISTRY.get_sample_value(f"voicesession_{name}", labels) or 0.0
 
@@ -58,10 +63,6 @@ async def test_an_operator_that_dies_after_the_write_is_followed_by_one_that_tel
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     world = await visited()
-
-    async def die(*_: object) -> None:
-        raise RuntimeError
-
     with monkeypatch.context() as patched:
         patched.setattr(world.control, "tell", die)
         with pytest.raises(RuntimeError):
@@ -99,6 +100,52 @@ async def test_one_that_is_escalated_is_counted_as_that() -> None:
     pods = {name: body for (kind, name), body in world.kube.objects.items() if kind == "pods"}
     assert "deletionTimestamp" in pods.pop(old)["metadata"]
     assert len(pods) == 1
+
+
+async def in_a_call() -> World:
+    """Alice is there, and somebody asks for a reset."""
+    world = await visited(action="Teardown", reconnectGraceSeconds=0)
+    world.rooms.rooms[ROOM].append(human())
+    world.annotate(RESET_REQUESTED_AT_ANNOTATION, "2026-11-24T10:45:05Z")
+    return world
+
+
+async def test_one_that_is_asked_for_is_stored_told_and_counted_once() -> None:
+    world = await in_a_call()
+    labels = {"cause": "Requested", "outcome": "Complete"}
+    before = counted("resets_total", **labels)
+    await world.reconcile()
+    assert world.kube.writes == ["patch voicesessions"]
+    assert [(told["epoch"], told["cause"]) for told in world.control.told] == [(2, "Requested")]
+    joined(world)
+    world.rooms.rooms[ROOM].append(human())
+    for _ in range(3):
+        await world.reconcile()
+    status = world.session()["status"]
+    assert (status["resets"], status["humans"], status["lastReset"]["outcome"]) == (1, 1, "Complete")
+    assert status["lastReset"]["request"] == "2026-11-24T10:45:05Z"
+    assert (len(world.control.told), counted("resets_total", **labels)) == (1, before + 1)
+
+
+async def test_one_that_is_asked_for_outlives_the_operator_that_decided_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = await in_a_call()
+    with monkeypatch.context() as patched:
+        patched.setattr(world.control, "tell", die)
+        with pytest.raises(RuntimeError):
+            await world.reconcile()
+    assert (world.session()["status"]["resets"], world.control.told) == (1, [])
+    for _ in range(3):
+        await world.reconcile()
+    assert (world.session()["status"]["resets"], [told["epoch"] for told in world.control.told]) == (1, [2])
+
+
+async def test_a_request_that_is_no_time_is_told_of_and_nothing_else() -> None:
+    world = await in_a_call()
+    world.annotate(RESET_REQUESTED_AT_ANNOTATION, "soon")
+    for _ in range(3):
+        await world.reconcile()
+    assert [event.reason for event in world.recorder.events] == ["ResetRequestInvalid"]
+    assert (world.control.told, world.session()["status"]["resets"]) == ([], 0)
 
 
 async def test_a_recycle_asks_both_pods() -> None:
