@@ -37,6 +37,9 @@ class Settings:
     lease_duration_seconds: int = 8
     log_level: str = "INFO"
     kubeconfig: str = ""
+    otlp_endpoint: str = ""
+    """Where spans are sent; empty: nowhere."""
+    trace_ratio: float = 1.0
 
     def __repr__(self) -> str:
         return f"Settings(release={self.release!r}, installation_id={self.installation_id!r})"
@@ -70,6 +73,8 @@ class Settings:
             lease_duration_seconds=int(_number(env, "LEASE_DURATION_SECONDS", 8, 2, 300)),
             log_level=_choice(env, "LOG_LEVEL", "INFO", LOG_LEVELS),
             kubeconfig=env.get("KUBECONFIG", ""),
+            otlp_endpoint=_web_address(env, "OTEL_EXPORTER_OTLP_ENDPOINT"),
+            trace_ratio=_number(env, "OTEL_TRACES_SAMPLER_ARG", 1, 0, 1),
         )
 
 
@@ -103,6 +108,13 @@ def _url(env: Mapping[str, str], name: str) -> str:
     value = _required(env, name)
     if not value.startswith(("http://", "https://", "ws://", "wss://")):
         raise SettingsError(f"{name} must begin with http://, https://, ws:// or wss://, not {value!r}")
+    return value
+
+
+def _web_address(env: Mapping[str, str], name: str) -> str:
+    value = env.get(name, "").strip()
+    if value and not value.startswith(("http://", "https://")):
+        raise SettingsError(f"{name} must begin with http:// or https://, not {value!r}")
     return value
 
 

@@ -22,6 +22,9 @@ SESSION_ANNOTATION: Final = "voicesession.dev/session"
 """Annotation of an agent pod: `namespace/name` of its VoiceSession."""
 ORDINAL_ANNOTATION: Final = "voicesession.dev/ordinal"
 """Annotation of an agent pod: 0 for the first of its session, one more for each that follows."""
+TRACEPARENT_ANNOTATION: Final = "voicesession.dev/traceparent"
+"""Annotation of a VoiceSession: the span that it was made in, as W3C's `traceparent`, read while tracing is on.
+Without it a session has a trace of its own."""
 LEADER_LABEL: Final = "voicesession.dev/leader"
 """Label that the leading operator puts on its own pod; the webhook Service selects it."""
 

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field, fields
 from typing import Any, TypeVar
 
+from voicesession_operator.api import names
 from voicesession_operator.api.conditions import Condition
 from voicesession_operator.api.reasons import Action, ResetOutcome
 from voicesession_operator.api.times import from_rfc3339, to_rfc3339
@@ -164,6 +165,8 @@ class VoiceSession:
     on_last_human_left: OnLastHumanLeft = OnLastHumanLeft()
     limits: Limits = Limits()
     ttl_seconds_after_finished: float | None = 600
+    traceparent: str = ""
+    """As whoever made it wrote it; may be malformed."""
     status: Status = field(default_factory=Status)
 
     @classmethod
@@ -186,6 +189,7 @@ class VoiceSession:
             on_last_human_left=_layered(OnLastHumanLeft, spec.get("onLastHumanLeft"), outer.get("onLastHumanLeft")),
             limits=_layered(Limits, spec.get("limits"), outer.get("limits")),
             ttl_seconds_after_finished=spec.get("ttlSecondsAfterFinished", 600),
+            traceparent=meta.get("annotations", {}).get(names.TRACEPARENT_ANNOTATION, ""),
             status=Status.parse(raw.get("status") or {}),
         )
 
