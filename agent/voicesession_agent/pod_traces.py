@@ -1,4 +1,4 @@
-"""What happens in a pod as spans of its session's trace: jobs, their joins, the first audio, and every turn by stages."""
+"""What happens in a pod as spans of its session's trace: jobs, joins, the first audio, and every turn by stages."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -90,7 +90,7 @@ class PodTraces:
             self._write(MEMORY_LOAD, now - seconds, now, error=error)
 
     def answered(self, seconds: Mapping[str, float], spoke_at: float | None) -> None:
-        """How long a message took by Stage and RESPONSE; `spoke_at` is when its first audio left, if it is an answer."""
+        """Seconds of a message by Stage and RESPONSE; `spoke_at`: when its first audio left, if it is the agent's."""
         said = {stage.value: seconds[stage] for stage in HEARING if stage in seconds}
         if spoke_at is None:
             self._said = said or self._said
@@ -105,7 +105,7 @@ class PodTraces:
         job = self._job
         if job is not None and job.joined is not None and not job.heard:
             job.heard = True
-            self._write(FIRST_AUDIO, max(job.joined, min(job.met or at, at)), at)
+            self._write(FIRST_AUDIO, job.joined if job.met is None or job.met > at else job.met, at)
 
     def _turn(self, seconds: Mapping[str, float], end: float) -> None:
         begin = end - seconds[RESPONSE]

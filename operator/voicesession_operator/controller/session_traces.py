@@ -68,9 +68,10 @@ class SessionTraces:
     def _start(self, session: VoiceSession) -> SpanContext:
         """The trace that the session was made in, or one of its own."""
         given = read_traceparent(session.traceparent)
-        trace_id = given.trace_id if given.is_valid else _id("trace", session.uid, 16)
-        sampled = given.trace_flags.sampled if given.is_valid else self._tracing.keeps(trace_id)
-        flags = TraceFlags(TraceFlags.SAMPLED if sampled else TraceFlags.DEFAULT)
+        trace_id, flags = given.trace_id, given.trace_flags
+        if not given.is_valid:
+            trace_id = _id("trace", session.uid, 16)
+            flags = TraceFlags(TraceFlags.SAMPLED if self._tracing.keeps(trace_id) else TraceFlags.DEFAULT)
         return SpanContext(trace_id, _id(SESSION_START, session.uid, 8), is_remote=False, trace_flags=flags)
 
 

@@ -33,6 +33,9 @@ class PlacedIds(RandomIdGenerator):
     def generate_span_id(self) -> int:
         return super().generate_span_id() if self.place is None else self.place.span_id
 
+    def is_trace_id_random(self) -> bool:
+        return self.place is None or self.place.trace_flags.random_trace_id
+
 
 class Outages(SpanExporter):
     """Says once that spans are lost, and once that they are not; the exporter itself would say it for every batch."""

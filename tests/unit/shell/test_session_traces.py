@@ -102,7 +102,7 @@ async def test_a_reset_and_the_teardown_are_spans_below_the_start() -> None:
     assert times(teardown) == (T0 + 101.5, T0 + 103.5)
     assert reset.parent == teardown.parent == place(start)
     assert words(reset) == {"voicesession.reset.cause": "LastHumanLeft", "voicesession.reset.outcome": "Complete"}
-    assert words(teardown) == {"voicesession.end_reason": "Ended"}
+    assert words(teardown) == {"voicesession.end_reason": "Requested"}
 
 
 async def test_a_session_that_is_never_ready_has_a_start_that_failed() -> None:
