@@ -35,7 +35,7 @@ class Tracing:
     def connect(self, endpoint: str, instance: str, agent: str) -> None:
         """To the collector at `endpoint` (OTLP over HTTP, without `/v1/traces`); an empty one leaves tracing off.
 
-        Blocks for 0.3 s of imports; the network is not touched.
+        Blocks for some 0.1 s of imports; the network is not touched.
         """
         if endpoint:
             from voicesession_agent import otlp  # noqa: PLC0415 - only for whoever wants it
