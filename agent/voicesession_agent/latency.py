@@ -33,9 +33,12 @@ class Latencies:
         session.on("conversation_item_added", self._added)
 
     def _added(self, event: Any) -> None:
-        seconds = measured(getattr(event.item, "metrics", None) or {})
-        if seconds:
-            self._report("latency", seconds=seconds)
+        metrics = getattr(event.item, "metrics", None) or {}
+        seconds, spoke_at = measured(metrics), None
+        if getattr(event.item, "role", "") == "assistant":
+            spoke_at = metrics.get("started_speaking_at")
+        if seconds or spoke_at is not None:
+            self._report("latency", seconds=seconds, spoke_at=spoke_at)
 
 
 def measured(metrics: Mapping[str, Any]) -> dict[str, float]:

@@ -17,13 +17,15 @@ from voicesession_agent.capture import Lost
 from voicesession_agent.control import ControlPort
 from voicesession_agent.jobs import JobServer
 from voicesession_agent.letta import LettaMemory
+from voicesession_agent.pod_traces import PodTraces
 from voicesession_agent.recollection import Recollection
 from voicesession_agent.scraping import scraped
 from voicesession_agent.settings import Settings
 from voicesession_agent.state import CaptureStatus, JobPhase, MemoryPhase, PodState
 from voicesession_agent.supervisor import GaveUpError, Supervisor
 from voicesession_agent.telemetry import Metrics, configure_logging, process_started_at
-from voicesession_agent.timed_memory import TimedMemory
+from voicesession_agent.timed_memory import Call, Outcome, TimedMemory
+from voicesession_agent.tracing import Tracing
 from voicesession_agent.wanted import MemoryAddress
 
 FLUSH_SECONDS: Final = 0.5
@@ -38,6 +40,8 @@ class Pod:
         self._settings = settings
         self._jobs = jobs
         self._metrics = Metrics()
+        self._tracing = Tracing()
+        self._traces = PodTraces(self._tracing, time.time)
         self._state = PodState(settings.pod_uid, process_started_at(), prepare_trouble=settings.trouble)
         self._stop = asyncio.Event()
 
@@ -48,12 +52,12 @@ class Pod:
             asyncio.get_running_loop().add_signal_handler(number, self._stop.set)
         async with aiohttp.ClientSession() as http:
             recollection = Recollection(lambda address: self._memory(address, http), self._lost, self._repeated)
-            supervisor = Supervisor(self._state, self._jobs, self._metrics, recollection, time.time)
+            supervisor = Supervisor(self._state, self._jobs, self._metrics, recollection, time.time, self._traces)
             self._watch(recollection)
             sites = await self._serve(supervisor, recollection)
             code = await self._work(supervisor, recollection)
             await supervisor.close()
-            await recollection.flush(FLUSH_SECONDS)
+            await asyncio.gather(recollection.flush(FLUSH_SECONDS), self._tracing.close(FLUSH_SECONDS))
             for site in sites:
                 await site.cleanup()
         log.info("stopped", extra={"event": "stopped", "exitcode": code})
@@ -68,6 +72,8 @@ class Pod:
         metrics = await _started(scraped(self._metrics))
         await web.TCPSite(metrics, port=self._settings.metrics_port).start()
         log.info("listening", extra={"event": "listening", "port": self._settings.control_port, "at": time.time()})
+        settings = self._settings
+        await asyncio.to_thread(self._tracing.connect, settings.otlp_endpoint, settings.pod_uid, settings.agent.name)
         # the first signed request must not pay for this import, and neither may the start of listening
         await asyncio.to_thread(importlib.import_module, "voicesession_agent.signature")
         return [control, jobs, metrics]
@@ -100,7 +106,11 @@ class Pod:
         self._state.capture_status = lambda: CaptureStatus(len(turns), turns.lost, turns.repeated)
 
     def _memory(self, address: MemoryAddress, http: aiohttp.ClientSession) -> TimedMemory:
-        return TimedMemory(LettaMemory(address, http), self._metrics.memory_took)
+        return TimedMemory(LettaMemory(address, http), self._memory_took)
+
+    def _memory_took(self, call: Call, outcome: Outcome, seconds: float) -> None:
+        self._metrics.memory_took(call, outcome, seconds)
+        self._traces.memory_took(call, outcome, seconds)
 
     def _lost(self, why: Lost) -> None:
         self._metrics.turns_lost.labels(why.value).inc()

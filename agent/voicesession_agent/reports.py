@@ -47,7 +47,7 @@ class Reports:
             case "background_cancelled":
                 self._background_cancelled(launch, int(report["ms"]), int(report["tools"]))
             case "latency":
-                self._answered({str(name): float(seconds) for name, seconds in report["seconds"].items()})
+                self._timed(launch, report)
             case kind:
                 self._from_job(launch, kind, report)
 
@@ -73,7 +73,7 @@ class Reports:
                 return lambda: self._troubled(str(report["text"]))
             case "humans":
                 identities = tuple(map(str, report["identities"]))
-                return lambda: self._state.humans_are(identities, self._clock())
+                return lambda: self._humans_are(identities)
             case "left":
                 left = HumanLeft(str(report["identity"]), str(report["reason"]), float(report["at"]))
                 return lambda: self._human_left(left)
@@ -82,6 +82,18 @@ class Reports:
             case "greeted":
                 return lambda: self._state.greeted.add(str(report["identity"]))
         raise UnknownReportError
+
+    def _timed(self, launch: int, report: dict[str, Any]) -> None:
+        seconds = {str(name): float(value) for name, value in report["seconds"].items()}
+        spoke_at = report.get("spoke_at")
+        self._answered(seconds)
+        if self._state.accepts(launch):
+            self._supervisor.traces.answered(seconds, None if spoke_at is None else float(spoke_at))
+
+    def _humans_are(self, identities: tuple[str, ...]) -> None:
+        self._state.humans_are(identities, self._clock())
+        if identities:
+            self._supervisor.traces.met()
 
     def _cannot_prepare(self, text: str) -> None:
         """Something this pod cannot mend by itself."""

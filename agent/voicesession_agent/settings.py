@@ -64,6 +64,8 @@ class Settings:
     """Why `agent` cannot be served; the pod then stays up to tell it."""
     job_socket: str = "/tmp/voicesession-job.sock"  # noqa: S108 - the pod's own emptyDir, shared with nobody
     log_level: str = "INFO"
+    otlp_endpoint: str = ""
+    """Where spans are sent; empty: nowhere. Not under OpenTelemetry's own name, which other people's code heeds."""
 
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> "Settings":
@@ -79,6 +81,7 @@ class Settings:
             trouble=trouble,
             job_socket=env.get(JOB_SOCKET, cls.job_socket),
             log_level=env.get("LOG_LEVEL", "INFO").upper(),
+            otlp_endpoint=env.get("VOICESESSION_OTLP_ENDPOINT", ""),
         )
 
     @classmethod

@@ -10,6 +10,7 @@ from voicesession_agent.health.diagnosis import STUCK, Diagnosis
 from voicesession_agent.health.remedies import Remedies
 from voicesession_agent.health.stuck import BEAT_SECONDS, Pulse
 from voicesession_agent.jobs import Job, JobServer, Order
+from voicesession_agent.pod_traces import PodTraces
 from voicesession_agent.reset import OLD_JOB_SECONDS
 from voicesession_agent.restart import End, RestartPolicy
 from voicesession_agent.retired import Retired, kill
@@ -41,9 +42,16 @@ class Supervisor:
     """Holds the state and keeps a job running while one is wanted."""
 
     def __init__(
-        self, state: PodState, jobs: JobServer, metrics: Metrics, memory: Memory, clock: Callable[[], float]
+        self,
+        state: PodState,
+        jobs: JobServer,
+        metrics: Metrics,
+        memory: Memory,
+        clock: Callable[[], float],
+        traces: PodTraces,
     ) -> None:
         self.state = state
+        self.traces = traces
         self._jobs = jobs
         self._metrics = metrics
         self._memory = memory
@@ -62,6 +70,7 @@ class Supervisor:
         reset = self.state.tell(wanted, self._clock())
         if first:
             log.info("bound", extra={"event": "bound", "session": wanted.session_uid, "room": wanted.room_name})
+        self.traces.told(wanted, anew=reset)
         self._memory.told(wanted)
         if reset:
             log.info("reset started", extra={"event": "reset_started", "epoch": wanted.epoch, "cause": wanted.cause})
@@ -83,6 +92,7 @@ class Supervisor:
         now = tenure.joined_at = self._clock()
         tenure.end = End.DIED
         reset = self.state.job_joined(sid, now)
+        self.traces.joined()
         log.info("joined", extra={"event": "joined", "sid": sid, "launch": launch, "at": now})
         if reset is not None:
             extra = {"event": "reset_complete", "epoch": reset.epoch, "cause": reset.cause, "ms": reset.milliseconds}
@@ -149,6 +159,7 @@ class Supervisor:
         self._retired.successor_started()
         over = Over.EXITED if job is None else await self._over(tenure, job)
         self._tenure = None
+        self.traces.job_over()
         self._jobs.prepare_next()
         if job is not None:
             self._see_off(tenure, job, over)
@@ -161,6 +172,7 @@ class Supervisor:
         if wanted is None:
             return None
         self._metrics.launches.inc()
+        self.traces.job_starts()
         log.info("job starts", extra={"event": "job_starts", "launch": tenure.launch, "epoch": wanted.epoch})
         order = Order(tenure.launch, wanted.room_name, wanted.room_url, wanted.token, wanted.identity)
         limit = reset.remaining(tenure.started) if reset is not None and reset.open else None
@@ -170,6 +182,7 @@ class Supervisor:
         except Exception:
             log.exception("no process took the job", extra={"event": "launch_failed", "launch": tenure.launch})
             return None
+        self.traces.job_taken()
         tenure.started = self._clock()
         tenure.pulse = Pulse(tenure.started)
         return job

@@ -35,6 +35,8 @@ class Wanted:
     """Memory is read, and nothing is written to it: neither turns nor what somebody asks to be remembered."""
     idle_seconds: float = 0.0
     """How long nobody may speak before the operator ends the session; 0 is for ever."""
+    traceparent: str = ""
+    """What this pod's spans belong below, as W3C has it; empty: nobody traces."""
 
 
 def parse(body: bytes) -> Wanted:
@@ -60,6 +62,7 @@ def parse(body: bytes) -> Wanted:
         cause=_text(raw, "cause", required=False),
         read_only=False if memory is None else _field(memory, "readOnly", bool, default=False),
         idle_seconds=_seconds(raw, "idleSeconds"),
+        traceparent=_text(raw, "traceparent", required=False),
     )
 
 

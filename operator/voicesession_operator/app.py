@@ -27,6 +27,7 @@ from voicesession_operator.controller.hints import Hints
 from voicesession_operator.controller.intake import Intake
 from voicesession_operator.controller.reconciler import Outside, SessionReconciler
 from voicesession_operator.controller.resync import Resync
+from voicesession_operator.controller.session_traces import SessionTraces
 from voicesession_operator.controller.sources import watch
 from voicesession_operator.controller.user_memories import UserMemories
 from voicesession_operator.controller.webhook_losses import WebhookLosses
@@ -36,6 +37,7 @@ from voicesession_operator.settings import Settings, SettingsError
 from voicesession_operator.telemetry import metrics
 from voicesession_operator.telemetry.labels import LostEvent
 from voicesession_operator.telemetry.logging import configure
+from voicesession_operator.telemetry.tracing import Tracing
 from voicesession_operator.web.server import Probes, WebServer
 from voicesession_operator.web.webhook import JOIN, LEAVES, Notice, Webhook
 
@@ -48,6 +50,8 @@ DRAIN_SECONDS: Final = 10.0
 WATCH_STOP_SECONDS: Final = 10.0
 LABEL_RETRY_SECONDS: Final = 1.0
 BAD_SETTINGS: Final = 2
+SERVICE: Final = "voicesession-operator"
+"""The name under which its spans are found."""
 TOLD: Final = {JOIN: LostEvent.JOINED, **dict.fromkeys(LEAVES, LostEvent.LEFT)}
 
 
@@ -62,6 +66,7 @@ class Operator:
         rooms: RoomService,
         control: ControlPort,
         letta: LettaDirectory,
+        tracing: Tracing,
     ) -> None:
         self._settings = settings
         self._kube = kube
@@ -71,7 +76,8 @@ class Operator:
         self._watching: asyncio.Task[None] | None = None
         self._cache, self._hints, self._losses = Cache(), Hints(), WebhookLosses(time.time)
         recorder = Recorder(kube, settings.pod_name, time.time)
-        executor = Executor(kube, rooms, control, self._cache, _addresses(settings))
+        traces = SessionTraces(tracing)
+        executor = Executor(kube, rooms, control, self._cache, _addresses(settings), traces)
         memories = UserMemories(letta, self._cache, self._wake, time.time)
         sessions = SessionReconciler(
             Outside(kube, rooms, control, recorder, memories),
@@ -81,6 +87,7 @@ class Operator:
             _policy(settings, control_key),
             time.time,
             self._losses,
+            traces,
         )
         self._sessions: WorkQueue[Key] = WorkQueue("sessions", sessions.reconcile, SESSION_WORKERS)
         agents = AgentReconciler(kube, letta, recorder, self._cache, self._wake, time.time)
@@ -220,6 +227,7 @@ def _policy(settings: Settings, control_key: Ed25519PrivateKey) -> Policy:
         livekit_url=settings.livekit_url,
         public_url=settings.livekit_public_url,
         installation_id=settings.installation_id,
+        otlp_endpoint=settings.otlp_endpoint,
         poll_seconds=settings.poll_seconds,
     )
 
@@ -252,7 +260,9 @@ async def serve(settings: Settings, control_key: Ed25519PrivateKey) -> int:
             settings.installation_id,
         )
         stack.push_async_callback(letta.close)
-        return await Operator(settings, control_key, kube, rooms, control, letta).run()
+        tracing = Tracing.connect(SERVICE, settings.pod_name, settings.otlp_endpoint, settings.trace_ratio)
+        stack.push_async_callback(tracing.close)
+        return await Operator(settings, control_key, kube, rooms, control, letta, tracing).run()
 
 
 def main() -> int:

@@ -24,6 +24,14 @@ def url(env: Mapping[str, str], name: str) -> str:
     return value
 
 
+def web_address(env: Mapping[str, str], name: str) -> str:
+    """Empty where it is not set."""
+    value = env.get(name, "").strip()
+    if value and not value.startswith(("http://", "https://")):
+        raise SettingsError(f"{name} must begin with http:// or https://, not {value!r}")
+    return value
+
+
 def number(env: Mapping[str, str], name: str, default: float, low: float, high: float) -> float:
     text = env.get(name, "").strip()
     try:

@@ -35,6 +35,9 @@ class Settings:
     lease_duration_seconds: int = 8
     log_level: str = "INFO"
     kubeconfig: str = ""
+    otlp_endpoint: str = ""
+    """Where spans are sent; empty: nowhere."""
+    trace_ratio: float = 1.0
 
     def __repr__(self) -> str:
         return f"Settings(release={self.release!r}, installation_id={self.installation_id!r})"
@@ -68,6 +71,8 @@ class Settings:
             lease_duration_seconds=int(number(env, "LEASE_DURATION_SECONDS", 8, 2, 300)),
             log_level=choice(env, "LOG_LEVEL", "INFO", LOG_LEVELS),
             kubeconfig=env.get("KUBECONFIG", ""),
+            otlp_endpoint=web_address(env, "OTEL_EXPORTER_OTLP_ENDPOINT"),
+            trace_ratio=number(env, "OTEL_TRACES_SAMPLER_ARG", 1, 0, 1),
         )
 
 

@@ -65,6 +65,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
         "monitoring.prometheusRule.enabled": True,
         "monitoring.dashboards.enabled": True,
     },
+    "traced": {"tracing.enabled": True, "tracing.endpoint": "http://collector:4318"},
     "bare": {
         "letta.enabled": False,
         "networkPolicy.enabled": False,

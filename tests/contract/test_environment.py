@@ -34,9 +34,9 @@ SPEC: dict[str, Any] = {
 }
 
 
-def environment(**spec: Any) -> dict[str, str]:
+def environment(otlp_endpoint: str = "", **spec: Any) -> dict[str, str]:
     """What the kubelet would put into the container."""
-    policy = replace(POLICY, control_public_key=base64.b64encode(RAW_KEY).decode())
+    policy = replace(POLICY, control_public_key=base64.b64encode(RAW_KEY).decode(), otlp_endpoint=otlp_endpoint)
     pod = build_pod(session().build(), agent(**spec), 0, policy)
     return {variable["name"]: _value(variable) for variable in pod["spec"]["containers"][0]["env"]}
 
@@ -70,6 +70,12 @@ def test_the_pods_own_shape_stays_with_the_operator() -> None:
     given = environment(**SPEC)["VOICESESSION_AGENT"]
     for word in ("mine:1", "graceSeconds", "joinSeconds", "sk-llm"):
         assert word not in given
+
+
+def test_spans_go_where_the_operator_says_and_otherwise_nowhere() -> None:
+    assert Settings.from_env(environment("http://collector:4318")).otlp_endpoint == "http://collector:4318"
+    assert Settings.from_env(environment()).otlp_endpoint == ""
+    assert not [name for name in environment("http://collector:4318") if name.startswith("OTEL_")]
 
 
 def test_an_own_entrypoint_needs_no_providers() -> None:

@@ -3,13 +3,17 @@
 import json
 from typing import Any, cast
 
+from voicesession_agent.tracing import read_traceparent
 from voicesession_agent.wanted import MemoryAddress, parse
+from voicesession_operator.api.session import Status
 from voicesession_operator.controller.cache import Cache
 from voicesession_operator.controller.executor import Addresses, Executor
 from voicesession_operator.controller.ports import Control, Kube, Rooms
+from voicesession_operator.controller.session_traces import OFF, SessionTraces
 from voicesession_operator.domain.actions import Tell
 
-from tests.builders import agent, session
+from tests.builders import T0, agent, session
+from tests.unit.shell.spans import Kept
 
 
 class FakeRooms:
@@ -25,11 +29,11 @@ class FakeControl:
         self.bodies.append(json.dumps(wanted).encode())
 
 
-async def told(letta_url: str, memory_agent_id: str, read_only: bool = False) -> bytes:
+async def told(letta_url: str, memory_agent_id: str, read_only: bool = False, traces: SessionTraces = OFF) -> bytes:
     control = FakeControl()
     addresses = Addresses("ws://livekit:7880", letta_url, "letta-key")
     executor = Executor(
-        cast(Kube, None), cast(Rooms, FakeRooms()), cast(Control, control), cast(Cache, None), addresses
+        cast(Kube, None), cast(Rooms, FakeRooms()), cast(Control, control), cast(Cache, None), addresses, traces
     )
     action = Tell(
         "10.0.0.1",
@@ -75,3 +79,16 @@ async def test_the_fields_of_a_reset() -> None:
 async def test_a_memory_that_is_only_read() -> None:
     body = json.loads(await told("http://letta:8283", "agent-1", read_only=True))
     assert (body["memory"]["readOnly"], body["capture"]) == (True, False)
+
+
+async def test_the_agent_writes_below_the_span_that_the_operator_named() -> None:
+    kept = Kept()
+    order = parse(await told("http://letta:8283", "agent-1", traces=SessionTraces(kept.tracing)))
+    SessionTraces(kept.tracing).ended(session().build(), Status(finished_at=T0 + 60))
+    start, parent = kept.one("session start").get_span_context(), read_traceparent(order.traceparent)
+    assert start is not None
+    assert (parent.trace_id, parent.span_id, parent.trace_flags.sampled) == (start.trace_id, start.span_id, True)
+
+
+async def test_with_tracing_off_the_agent_has_no_trace_to_write_to() -> None:
+    assert not read_traceparent(parse(await told("", "")).traceparent).is_valid

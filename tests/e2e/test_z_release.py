@@ -1,6 +1,5 @@
 """The release itself: upgraded, rolled back and removed under a live call, as docs/operations.md says. Runs last."""
 
-import subprocess
 from dataclasses import dataclass
 
 import pytest
@@ -9,24 +8,13 @@ from hack.cluster import names, release
 from tests.docs.blocks import named
 from tests.docs.reader import at_the_cluster
 from tests.e2e import operators
-from tests.e2e.kubectl import Kube, program
+from tests.e2e.helm import helm
+from tests.e2e.kubectl import Kube
 from tests.e2e.rooms import connect
 from tests.e2e.trial import Trial
 from tests.e2e.waiting import until
 
 pytestmark = [pytest.mark.cluster, pytest.mark.disruptive, pytest.mark.timeout(900)]
-
-
-def helm(*command: str, seconds: float = 300) -> str:
-    done = subprocess.run(
-        [program("helm"), *command, "--kube-context", names.CONTEXT, "--namespace", names.NAMESPACE],
-        capture_output=True,
-        text=True,
-        timeout=seconds,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
 
 
 def secrets(kube: Kube) -> dict[str, object]:

@@ -31,6 +31,9 @@ CONVERSATION_LABEL: Final = "voicesession.dev/conversation"
 RESET_REQUESTED_AT_ANNOTATION: Final = "voicesession.dev/reset-requested-at"
 """Annotation that anybody may write on a VoiceSession: an RFC 3339 time. Each value begins one reset, whatever the
 session's `onLastHumanLeft.action` is and whoever is in the room."""
+TRACEPARENT_ANNOTATION: Final = "voicesession.dev/traceparent"
+"""Annotation of a VoiceSession: the span that it was made in, as W3C's `traceparent`, read while tracing is on.
+Without it a session has a trace of its own."""
 LEADER_LABEL: Final = "voicesession.dev/leader"
 """Label that the leading operator puts on its own pod; the webhook Service selects it."""
 

@@ -178,6 +178,8 @@ class VoiceSession:
     ttl_seconds_after_finished: float | None = 600
     reset_request: str = ""
     """Its annotation that asks for a reset, as far as it is read."""
+    traceparent: str = ""
+    """As whoever made it wrote it; may be malformed."""
     status: Status = field(default_factory=Status)
 
     @classmethod
@@ -201,6 +203,7 @@ class VoiceSession:
             limits=_layered(Limits, spec.get("limits"), outer.get("limits")),
             ttl_seconds_after_finished=spec.get("ttlSecondsAfterFinished", 600),
             reset_request=_reset_request(meta),
+            traceparent=meta.get("annotations", {}).get(names.TRACEPARENT_ANNOTATION, ""),
             status=Status.parse(raw.get("status") or {}),
         )
 

@@ -12,6 +12,7 @@ from voicesession_operator.api.session import VoiceSession
 from voicesession_operator.controller.cache import Cache, Key, Kind, uid_of
 from voicesession_operator.controller.pods import is_controlled_by
 from voicesession_operator.controller.ports import Control, Kube, Rooms
+from voicesession_operator.controller.session_traces import OFF, SessionTraces
 from voicesession_operator.domain.actions import (
     Action,
     CreatePod,
@@ -40,12 +41,21 @@ class Addresses:
 class Executor:
     """Turns actions into calls."""
 
-    def __init__(self, kube: Kube, rooms: Rooms, control: Control, cache: Cache, addresses: Addresses) -> None:
+    def __init__(
+        self,
+        kube: Kube,
+        rooms: Rooms,
+        control: Control,
+        cache: Cache,
+        addresses: Addresses,
+        traces: SessionTraces = OFF,
+    ) -> None:
         self._kube = kube
         self._rooms = rooms
         self._control = control
         self._cache = cache
         self._addresses = addresses
+        self._traces = traces
 
     async def carry_out(self, session: VoiceSession, agent: VoiceAgent | None, action: Action) -> Failure | None:
         """One action for that session; None if it worked."""
@@ -67,7 +77,7 @@ class Executor:
             case DeletePod():
                 await self._delete_pod(session, action)
             case Tell():
-                await self._control.tell(action.pod_ip, action.pod_uid, self._wanted(agent, action))
+                await self._control.tell(action.pod_ip, action.pod_uid, self._wanted(session, agent, action))
             case DeleteSession():
                 await _unless_gone(lambda: self._kube.delete(SESSIONS, session.namespace, session.name, action.uid))
 
@@ -95,7 +105,7 @@ class Executor:
         if answer is None and known is not None and uid_of(known) == action.uid:
             self._cache.remove(Kind.POD, known)  # the watch has missed its end, and its successor waits for that
 
-    def _wanted(self, agent: VoiceAgent | None, action: Tell) -> Object:
+    def _wanted(self, session: VoiceSession, agent: VoiceAgent | None, action: Tell) -> Object:
         token = self._rooms.agent_token(action.room_name, action.identity, action.display_name, action.ttl_seconds)
         return {
             "sessionUID": action.session_uid,
@@ -108,6 +118,7 @@ class Executor:
             "capture": bool(agent and agent.letta and agent.letta.capture) and not action.memory_read_only,
             "idleSeconds": action.idle_seconds,
             "end": False,
+            "traceparent": self._traces.traceparent(session),
         }
 
     def _memory(self, action: Tell) -> Object | None:

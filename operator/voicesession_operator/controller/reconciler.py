@@ -18,6 +18,7 @@ from voicesession_operator.controller.hints import Hints
 from voicesession_operator.controller.pods import owned_pods
 from voicesession_operator.controller.ports import Control, Kube, Recorder, Rooms, UserMemories
 from voicesession_operator.controller.session_metrics import count_changes
+from voicesession_operator.controller.session_traces import OFF, SessionTraces
 from voicesession_operator.controller.status_writer import NotWritten, write_status
 from voicesession_operator.controller.webhook_losses import WebhookLosses
 from voicesession_operator.domain.actions import CreatePod, DeleteSession, Plan
@@ -60,6 +61,7 @@ class SessionReconciler:
         policy: Policy,
         clock: Callable[[], float],
         losses: WebhookLosses,
+        traces: SessionTraces = OFF,
     ) -> None:
         self._outside = outside
         self._executor = executor
@@ -68,7 +70,7 @@ class SessionReconciler:
         self._policy = policy
         self._clock = clock
         self._losses = losses
-        self._chronicle = Chronicle()
+        self._chronicle = Chronicle(traces)
 
     async def reconcile(self, key: Key) -> float | None:
         """Seconds until the session wants to be looked at again. Raises OutsideError."""

@@ -122,6 +122,8 @@ def _environment(agent: VoiceAgent, policy: Policy) -> list[Json]:
         {"name": "LIVEKIT_URL", "value": policy.livekit_url},
         *_provider_keys(agent),
     ]
+    if policy.otlp_endpoint:
+        own.append({"name": "VOICESESSION_OTLP_ENDPOINT", "value": policy.otlp_endpoint})
     taken = {variable["name"] for variable in own}
     given = agent.spec.get("pod", {}).get("env", [])
     return own + [variable for variable in given if variable["name"] not in taken]

@@ -19,5 +19,7 @@ class Policy:
     """LiveKit as people reach it; goes to `status.room.url`."""
     installation_id: str
     """Marks the rooms of this installation, so that an orphan sweep touches no others."""
+    otlp_endpoint: str = ""
+    """Where agent pods send their spans; empty: nowhere."""
     poll_seconds: float = 10.0
     """Longest time a live session goes unobserved, without jitter."""

@@ -4,10 +4,12 @@ import asyncio
 from collections.abc import Callable
 
 from voicesession_agent.jobs import Order
+from voicesession_agent.pod_traces import PodTraces
 from voicesession_agent.reports import Reports
 from voicesession_agent.state import PodState
 from voicesession_agent.supervisor import Supervisor
 from voicesession_agent.telemetry import Metrics
+from voicesession_agent.tracing import Tracing
 from voicesession_agent.wanted import Wanted
 
 TOKEN = "t"  # noqa: S105 - of no room
@@ -84,13 +86,14 @@ class FakeMemory:
 class World:
     """`now` is the supervisor's clock; what it waits for with asyncio runs on the real one."""
 
-    def __init__(self) -> None:
+    def __init__(self, tracing: Tracing | None = None) -> None:
         self.now = 100.0
         self.jobs = FakeJobs()
         self.memory = FakeMemory()
         self.metrics = Metrics()
         self.state = PodState("pod-1", process_started=99.0)
-        self.supervisor = Supervisor(self.state, self.jobs, self.metrics, self.memory, lambda: self.now)
+        self.traces = PodTraces(tracing or Tracing(), lambda: self.now)
+        self.supervisor = Supervisor(self.state, self.jobs, self.metrics, self.memory, lambda: self.now, self.traces)
         spoken, answered = self.memory.someone_speaks, self.metrics.answered
         self.reports = Reports(self.supervisor, spoken, answered, lambda: self.now)
         self.running = asyncio.create_task(self.supervisor.run())

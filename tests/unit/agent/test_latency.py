@@ -15,7 +15,13 @@ HEARD: llm.MetricsReport = {
     "end_of_turn_delay": 0.75,
     "on_user_turn_completed_delay": 0.01,
 }
-SPOKEN: llm.MetricsReport = {"llm_node_ttft": 0.25, "tts_node_ttfb": 0.125, "e2e_latency": 1.25, "llm_node_tps": 40.0}
+SPOKEN: llm.MetricsReport = {
+    "started_speaking_at": 103.25,
+    "llm_node_ttft": 0.25,
+    "tts_node_ttfb": 0.125,
+    "e2e_latency": 1.25,
+    "llm_node_tps": 40.0,
+}
 
 
 def test_the_stages_of_one_turn_count_from_one_another() -> None:
@@ -43,4 +49,8 @@ def test_messages_are_reported_without_their_words() -> None:
     session.emit("conversation_item_added", item=llm.ChatMessage(role="user", content=["My secret"], metrics=HEARD))
     session.emit("conversation_item_added", item=llm.ChatMessage(role="assistant", content=["Hello"]))
     session.emit("conversation_item_added", item=llm.AgentHandoff(new_agent_id="other"))
-    assert reported == [("latency", {"seconds": measured(HEARD)})]
+    session.emit("conversation_item_added", item=llm.ChatMessage(role="assistant", content=["Blue"], metrics=SPOKEN))
+    assert reported == [
+        ("latency", {"seconds": measured(HEARD), "spoke_at": None}),
+        ("latency", {"seconds": measured(SPOKEN), "spoke_at": 103.25}),
+    ]

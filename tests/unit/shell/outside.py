@@ -13,6 +13,7 @@ from voicesession_operator.controller.cache import Cache, Key, Kind
 from voicesession_operator.controller.executor import Addresses, Executor
 from voicesession_operator.controller.hints import Hints
 from voicesession_operator.controller.reconciler import Outside, SessionReconciler
+from voicesession_operator.controller.session_traces import OFF, SessionTraces
 from voicesession_operator.controller.webhook_losses import WebhookLosses
 from voicesession_operator.domain.actions import Event
 from voicesession_operator.domain.agent_plan import Memory
@@ -173,17 +174,16 @@ class Users:
 class World:
     """A session reconciler with everything it talks to; the VoiceAgent and one session exist."""
 
-    def __init__(self) -> None:
+    def __init__(self, traces: SessionTraces = OFF) -> None:
         self.now = T0 + 1
         self.kube, self.rooms, self.control = Kube(lambda: self.now), Rooms(), Control()
         self.recorder, self.cache, self.hints, self.memories = Recorder(), Cache(), Hints(), Users()
-        executor = Executor(
-            self.kube, self.rooms, self.control, self.cache, Addresses("ws://livekit:7880", "http://letta:8283", "pw")
-        )
+        addresses = Addresses("ws://livekit:7880", "http://letta:8283", "pw")
+        executor = Executor(self.kube, self.rooms, self.control, self.cache, addresses, traces)
         outside = Outside(self.kube, self.rooms, self.control, self.recorder, self.memories)
         self.losses = WebhookLosses(lambda: self.now)
         self.reconciler = SessionReconciler(
-            outside, executor, self.cache, self.hints, POLICY, lambda: self.now, self.losses
+            outside, executor, self.cache, self.hints, POLICY, lambda: self.now, self.losses, traces
         )
         self.cache.upsert(Kind.AGENT, self.kube.put("voiceagents", raw.agent()))
         self.cache.upsert(Kind.SESSION, self.kube.put("voicesessions", raw.session()))

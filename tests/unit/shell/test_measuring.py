@@ -7,48 +7,16 @@ import pytest
 from voicesession_operator.api.conditions import Condition
 from voicesession_operator.api.reasons import Cause, ResetOutcome
 from voicesession_operator.api.session import LastReset, Status
-from voicesession_operator.controller.cache import Kind
 from voicesession_operator.controller.chronicle import Chronicle
 from voicesession_operator.controller.session_metrics import why_replaced
-from voicesession_operator.domain.observed import Leave, LeaveReason, Timings
 from voicesession_operator.telemetry.labels import StartStage
 
-from tests.builders import ROOM, T0, agent_participant, bound, human
+from tests.builders import ROOM, T0, human
 from tests.unit.shell.counting import Rise, counted
-from tests.unit.shell.outside import HELLO, World
+from tests.unit.shell.life import gone, joined, ready, visited
 
 STAGES = "voicesession_start_stage_seconds"
 LEFT = "voicesession_last_human_seconds"
-
-
-def joined(world: World, epoch: int = 1, **state: Any) -> None:
-    world.rooms.rooms[ROOM] = [agent_participant(f"PA_{epoch}")]
-    uid = world.pod()["metadata"]["uid"]
-    world.control.states[uid] = bound(epoch=epoch, job_epoch=epoch, participant_sid=f"PA_{epoch}", **state)
-
-
-async def ready(**left: Any) -> World:
-    """Created at T0, seen by the operator at T0 + 1, Ready at T0 + 6."""
-    world = World()
-    world.change_spec(onLastHumanLeft=left)
-    await world.reconcile()
-    world.change_pod(phase="Running", podIP="10.0.0.1")
-    joined(world, timings=Timings(T0 + 2, T0 + 5, T0 + 3, T0 + 5.5))
-    world.now = T0 + 6
-    await world.reconcile()
-    return world
-
-
-async def visited(**left: Any) -> World:
-    """Ready at T0 + 6; a human came, and left at T0 + 100, seen at T0 + 101."""
-    world = await ready(**left)
-    world.rooms.rooms[ROOM].append(human())
-    await world.reconcile()
-    world.rooms.rooms[ROOM].pop()
-    world.now = T0 + 101
-    world.hints.record(HELLO, Leave("alice", LeaveReason.LEFT, T0 + 100))
-    await world.reconcile()
-    return world
 
 
 def stages(rise: Rise) -> dict[str, float]:
@@ -81,11 +49,7 @@ async def test_from_the_last_human_to_nothing_left() -> None:
         world.now = T0 + 106
         await world.reconcile()
         assert rise.of("voicesession_teardown_seconds_count") == 0, "its pod is still on its way out"
-        pod = world.pod()
-        del world.kube.objects["pods", pod["metadata"]["name"]]
-        world.cache.remove(Kind.POD, pod)
-        for _ in range(2):
-            await world.reconcile()
+        await gone(world)
     assert (rise.of("voicesession_teardown_seconds_count"), rise.of("voicesession_teardown_seconds_sum")) == (1, 2)
     assert (rise.of(f"{LEFT}_count", until="torn_down"), rise.of(f"{LEFT}_sum", until="torn_down")) == (1, 5)
 
@@ -96,10 +60,7 @@ async def test_an_end_that_nobody_left_for_is_no_leaving() -> None:
         world.change_spec(end=True)
         for _ in range(3):
             await world.reconcile()
-        pod = world.pod()
-        del world.kube.objects["pods", pod["metadata"]["name"]]
-        world.cache.remove(Kind.POD, pod)
-        await world.reconcile()
+        await gone(world)
     assert rise.of("voicesession_teardown_seconds_count") == 1
     assert rise.of(f"{LEFT}_count", until="torn_down") == 0
 

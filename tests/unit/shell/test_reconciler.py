@@ -62,6 +62,7 @@ async def test_a_pod_that_answers_is_told_its_session() -> None:
         "capture": True,
         "idleSeconds": 60,
         "end": False,
+        "traceparent": "",
     }
 
 

@@ -22,6 +22,7 @@ def test_defaults() -> None:
     assert settings.watch_namespaces == ()
     assert (settings.http_port, settings.poll_seconds, settings.lease_duration_seconds) == (8080, 10, 8)
     assert settings.letta_url == ""
+    assert (settings.otlp_endpoint, settings.trace_ratio) == ("", 1)
 
 
 def test_namespaces_are_a_list() -> None:
@@ -41,6 +42,8 @@ def test_what_is_missing_is_named(missing: str) -> None:
         ("HTTP_PORT", "eighty", "HTTP_PORT must be a number, not 'eighty'"),
         ("POLL_SECONDS", "0", "POLL_SECONDS must be between 1 and 300, not 0"),
         ("LOG_LEVEL", "loud", "LOG_LEVEL must be one of DEBUG, INFO"),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "collector:4317", "OTEL_EXPORTER_OTLP_ENDPOINT must begin with http"),
+        ("OTEL_TRACES_SAMPLER_ARG", "1.5", "OTEL_TRACES_SAMPLER_ARG must be between 0 and 1, not 1.5"),
         ("AGENT_IMAGE_PULL_POLICY", "Often", "AGENT_IMAGE_PULL_POLICY must be one of"),
     ],
 )

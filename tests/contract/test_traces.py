@@ -1,0 +1,128 @@
+"""One trace through the real programs' own parts: the operator's spans and a whole agent pod's, at one collector."""
+
+import asyncio
+import signal
+import socket
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from voicesession_agent import pod as agent
+from voicesession_agent.link import JobLink
+from voicesession_agent.settings import AgentSpec, Settings
+from voicesession_operator.adapters import agent_pod
+from voicesession_operator.adapters.agent_pod import ControlPort, public_key_of
+from voicesession_operator.controller.session_traces import SessionTraces
+from voicesession_operator.telemetry.labels import StartStage
+from voicesession_operator.telemetry.tracing import Tracing
+
+from tests.builders import session
+from tests.e2e import otlp_receiver
+from tests.e2e.otlp_receiver import Received
+from tests.unit.agent.pod_world import DEADLINE, FakeJobs
+
+KEY = Ed25519PrivateKey.generate()
+HERE = "127.0.0.1"
+
+
+@pytest.fixture
+def collector() -> Iterator[Received]:
+    with otlp_receiver.serving(HERE, 0) as found:
+        yield found
+
+
+class Pod:
+    """An agent pod whose jobs are told what to report by the test."""
+
+    def __init__(self, endpoint: str, folder: Path) -> None:
+        self.port, self.jobs = _free_port(), FakeJobs()
+        path = str(folder / "job.sock")
+        settings = Settings(
+            pod_uid="pod-1",
+            public_key=public_key_of(KEY),
+            control_port=self.port,
+            metrics_port=_free_port(),
+            agent=AgentSpec(name="agent-66"),
+            job_socket=path,
+            otlp_endpoint=endpoint,
+        )
+        self.running = asyncio.create_task(agent.Pod(settings, self.jobs).run())
+        self.job = JobLink(path, 1)
+
+    async def ended(self) -> int:
+        """As the kubelet ends it."""
+        signal.raise_signal(signal.SIGTERM)
+        return await asyncio.wait_for(self.running, DEADLINE)
+
+
+@pytest.fixture
+async def pod(collector: Received, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Pod]:
+    monkeypatch.setattr(agent, "configure_logging", lambda _: None)
+    made = Pod(_address(collector), tmp_path)
+    monkeypatch.setattr(agent_pod, "CONTROL_PORT", made.port)
+    yield made
+    await made.job.close()
+    made.running.cancel()
+    await asyncio.gather(made.running, return_exceptions=True)
+
+
+async def test_from_the_request_to_the_first_audio(pod: Pod, collector: Received) -> None:
+    tracing = Tracing.connect("voicesession-operator", "operator-1", _address(collector), 1.0)
+    traces, call, began = SessionTraces(tracing), session().build(), time.time()
+    control = ControlPort(KEY, time.time)
+    await _answers(control)
+    await control.tell(HERE, "pod-1", _wanted(traces.traceparent(call)))
+    await pod.job.report("prepared")
+    await _until(lambda: bool(pod.jobs.jobs))
+    await pod.job.report("joined", sid="PA_1")
+    traces.started(call, began, {StartStage.FOUND: 0.0, StartStage.SEEN: time.time() - began})
+    await pod.job.report("humans", identities=["alice"])
+    await pod.job.report("latency", seconds={"tts_first_audio": 0.1}, spoke_at=time.time())
+
+    assert await pod.ended() == 0
+    await tracing.close()
+    await control.close()
+
+    spans = {span["name"]: span for span in collector.spans}
+    assert {name: span["service"].removeprefix("voicesession-") for name, span in spans.items()} == {
+        "session start": "operator",
+        "found": "operator",
+        "seen": "operator",
+        "job": "agent",
+        "join": "agent",
+        "first audio": "agent",
+    }
+    assert len({span["trace"] for span in spans.values()}) == 1
+    start = spans["session start"]["span"]
+    assert [spans[name]["parent"] for name in ("session start", "seen", "job", "first audio")] == ["", *[start] * 3]
+    assert max(spans.values(), key=lambda span: float(span["end"]))["name"] == "first audio"
+    assert spans["job"]["attributes"]["voicesession.agent"] == "agent-66"
+
+
+def _wanted(traceparent: str) -> dict[str, object]:
+    room = {"name": "vs-1", "url": "ws://livekit:7880"}
+    return {"sessionUID": "u1", "epoch": 1, "room": room, "token": "room-token", "traceparent": traceparent}
+
+
+async def _answers(control: ControlPort) -> None:
+    async with asyncio.timeout(DEADLINE):
+        while await control.state(HERE, "pod-1") is None:  # noqa: ASYNC110 - as in _until
+            await asyncio.sleep(0.01)
+
+
+async def _until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(DEADLINE):
+        while not condition():  # noqa: ASYNC110 - the code under test tells nobody
+            await asyncio.sleep(0.01)
+
+
+def _address(collector: Received) -> str:
+    return f"http://{HERE}:{collector.server.server_port}"
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind((HERE, 0))
+        return int(probe.getsockname()[1])

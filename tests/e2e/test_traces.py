@@ -1,0 +1,173 @@
+"""Traces with a real collector: one of them leads from the request for a session to what the person heard first."""
+
+import json
+import secrets
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from voicesession_operator.api.names import TRACEPARENT_ANNOTATION
+
+from hack.cluster import names, release
+from tests.e2e import objects, operators, otlp_receiver
+from tests.e2e.conversation import REMEMBER
+from tests.e2e.guest import Guest
+from tests.e2e.helm import helm
+from tests.e2e.kubectl import Json, Kube
+from tests.e2e.objects import copy_of
+from tests.e2e.otlp_receiver import PORT
+from tests.e2e.rooms import LiveKit
+from tests.e2e.trial import START_SECONDS, Trial
+from tests.e2e.waiting import until
+
+pytestmark = [pytest.mark.cluster, pytest.mark.speech, pytest.mark.disruptive, pytest.mark.timeout(900)]
+
+COLLECTOR = "collector"
+IMAGE = f"voicesession/operator:{names.VERSION}"
+"""Has what the collector needs."""
+UP_SECONDS = 60
+ROLLOUT_SECONDS = 180
+SENT_SECONDS = 30
+"""Batches are of 2 s; a busy machine."""
+START = {"session start", "pod created", "process started", "models loaded", "bound", "joined", "seen", "job", "join"}
+ATTRIBUTES = {
+    "service.name",
+    "service.instance.id",
+    "voicesession.session.uid",
+    "voicesession.agent",
+    "voicesession.namespace",
+    "voicesession.epoch",
+    "voicesession.cause",
+    "voicesession.end_reason",
+}
+SPOKEN = {"memory load", "first audio", "turn", "llm first token", "tts first audio"}
+
+
+@dataclass(frozen=True)
+class Collector:
+    kube: Kube
+    namespace: str
+
+    def address(self) -> str:
+        pod = self.kube.get("pod", COLLECTOR, self.namespace)
+        assert pod, "no collector"
+        return f"http://{pod['status']['podIP']}:{PORT}"
+
+    def spans(self, trace: str) -> dict[str, Json]:
+        """Those of one trace by name; of several with one name the first that came."""
+        text = self.kube.run("get", "--raw", f"/api/v1/namespaces/{self.namespace}/pods/{COLLECTOR}:{PORT}/proxy/spans")
+        return {span["name"]: span for span in reversed(json.loads(text)) if span["trace"] == trace}
+
+    def with_all(self, trace: str, wanted: set[str]) -> dict[str, Json]:
+        def check() -> dict[str, Json] | None:
+            found = self.spans(trace)
+            return found if wanted <= found.keys() else None
+
+        try:
+            return until(check, f"spans {sorted(wanted)}", SENT_SECONDS)
+        except AssertionError as late:
+            raise AssertionError(f"{late}; there are: {sorted(self.spans(trace))}") from None
+
+
+@pytest.fixture(scope="module")
+def collector(kube: Kube, livekit: LiveKit) -> Iterator[Collector]:
+    """With a release that sends its spans there."""
+    namespace = f"traces-{secrets.token_hex(3)}"
+    kube.run("create", "namespace", namespace)
+    kube.apply(_pod(namespace))
+    kube.wait(f"pod/{COLLECTOR}", "condition=Ready", namespace, UP_SECONDS)
+    made = Collector(kube, namespace)
+    try:
+        _upgrade(kube, f"tracing.endpoint={made.address()}", "tracing.enabled=true")
+        yield made
+    finally:
+        release.install(print)
+        until(lambda: operators.all_ready(kube), "both operators", ROLLOUT_SECONDS)
+        kube.run("delete", "namespace", namespace, "--wait=false")
+
+
+def test_one_trace_leads_from_the_request_to_the_first_audio(
+    collector: Collector, trial: Trial, agent_66: Json
+) -> None:
+    trial.kube.apply(copy_of(agent_66, "agent-66", trial.namespace))
+    trial.kube.wait("voiceagent/agent-66", "condition=Ready", trial.namespace, 120)
+    trace, request = secrets.token_hex(16), secrets.token_hex(8)
+    _request(trial, f"00-{trace}-{request}-01")
+    with Guest(trial.livekit, trial.session("call")) as alice:
+        alice.come()
+        alice.meet()
+        alice.greeted()
+        alice.say(REMEMBER, "blue")
+        collector.with_all(trace, START | SPOKEN)
+        alice.leave()
+    trial.finished("call", 60)
+    spans = collector.with_all(trace, START | SPOKEN | {"teardown"})
+
+    begin, heard = spans["session start"]["begin"], spans["first audio"]["end"]
+    for span in sorted(spans.values(), key=lambda span: float(span["begin"])):
+        print(f"{span['begin'] - begin:7.2f} s {span['end'] - span['begin']:7.3f} s  {span['service']}: {span['name']}")
+    assert {span["service"] for span in spans.values()} == {"voicesession-operator", "voicesession-agent"}
+    assert spans["session start"]["parent"] == request
+    assert {spans[name]["parent"] for name in ("job", "first audio", "turn", "seen", "teardown")} == {
+        spans["session start"]["span"]
+    }
+    assert max(spans[name]["end"] for name in START) <= heard
+    assert not [name for name, span in spans.items() if span["failed"]]
+    assert {key for span in spans.values() for key in span["attributes"]} <= ATTRIBUTES
+    told = str([(span["name"], span["attributes"]) for span in spans.values()])
+    assert not [word for word in ("alice", "favorite", "color", "blue", "eyJ") if word in told]
+
+
+def test_a_collector_that_is_away_delays_nobody(collector: Collector, trial: Trial) -> None:
+    trial.kube.delete("pod", COLLECTOR, collector.namespace, "--force", "--grace-period=0")
+    for name in ("one", "two"):
+        trial.ready(name)
+    leader = operators.leader(trial.kube)["metadata"]["name"]
+    lost = "spans are lost"
+    until(lambda: lost in trial.kube.logs(leader, names.NAMESPACE), "the operator says that spans are lost", 60)
+    assert trial.kube.logs(leader, names.NAMESPACE).count(lost) == 1
+    assert operators.all_ready(trial.kube)
+
+
+def _request(trial: Trial, traceparent: str) -> None:
+    """A session as the gateway makes it for whoever asks for a token."""
+    document = objects.session("call", trial.namespace, "agent-66")
+    document["metadata"]["annotations"] = {TRACEPARENT_ANNOTATION: traceparent}
+    trial.kube.apply(document)
+    trial.kube.wait("voicesession/call", "condition=Ready", trial.namespace, START_SECONDS)
+
+
+def _upgrade(kube: Kube, *values: str) -> None:
+    before = {pod["metadata"]["uid"] for pod in operators.pods(kube)}
+    settings = [option for value in values for option in ("--set", value)]
+    helm("upgrade", names.RELEASE, str(names.CHART), "--reuse-values", *settings)
+
+    def replaced() -> bool:
+        return operators.all_ready(kube) and before.isdisjoint(p["metadata"]["uid"] for p in operators.pods(kube))
+
+    until(replaced, "both operators anew", ROLLOUT_SECONDS)
+
+
+def _pod(namespace: str) -> Json:
+    program = Path(otlp_receiver.__file__).read_text()
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": COLLECTOR, "namespace": namespace},
+        "spec": {
+            "automountServiceAccountToken": False,
+            "enableServiceLinks": False,
+            "terminationGracePeriodSeconds": 0,
+            "containers": [
+                {
+                    "name": COLLECTOR,
+                    "image": IMAGE,
+                    "imagePullPolicy": "IfNotPresent",
+                    "command": ["python", "-u", "-c", program, str(PORT)],
+                    "ports": [{"containerPort": PORT}],
+                    "readinessProbe": {"tcpSocket": {"port": PORT}, "periodSeconds": 1},
+                }
+            ],
+        },
+    }
