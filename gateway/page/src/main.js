@@ -1,4 +1,5 @@
 // Puts the parts together: state, page, gateway, conversation.
+import { LogLevel, setLogLevel } from 'livekit-client';
 import { wait } from './clock.js';
 import { Conversation } from './conversation.js';
 import { Gateway } from './gateway.js';
@@ -105,6 +106,7 @@ find('microphone').addEventListener('change', (event) => conversation.useMicroph
 addEventListener('pagehide', () => conversation.suspend());
 microphone.onDevicesChanged(listMicrophones);
 microphone.onAllowed(() => state.problem?.about === 'microphone' && retry());
+setLogLevel(LogLevel.warn);
 draw(null, state);
 listMicrophones();
 load();

@@ -38,7 +38,7 @@ const changes = {
   heard: (state) => (state.isSilent ? { ...state, isSilent: false } : state),
 
   started: (state) => ({ ...state, ...NOT_IN_A_CALL, stage: 'starting', session: null, lines: [], problem: null, offer: '' }),
-  trying: (state) => ({ ...state, stage: 'starting', problem: null }),
+  trying: (state) => ({ ...state, stage: 'starting' }),
   token: (state) => ({ ...state, stage: 'connecting' }),
   live: (state) => ({ ...state, stage: 'live', problem: null }),
   reconnecting: (state) => ({ ...state, stage: 'reconnecting' }),

@@ -6,6 +6,7 @@ import { hint, nameOf, quality, status } from './words.js';
 
 const find = (id) => document.getElementById(id);
 const GONE = new Set(['idle', 'waiting']);
+const BUSY_TRYING = new Set(['starting', 'connecting']);
 const BARS = { excellent: 3, good: 2, poor: 1 };
 
 /** Calls back with (before, after) parts of a state when one of `of(state)` differs. */
@@ -61,6 +62,7 @@ function drawActions(state) {
   connect.disabled = state.agents.length === 0;
   connect.textContent = isBusy(state) ? 'Disconnect' : 'Connect';
   connect.classList.toggle('leave', isBusy(state));
+  find('main').classList.toggle('busy', isBusy(state));
   find('agent').disabled = isBusy(state) || state.agents.length === 0;
 }
 
@@ -75,7 +77,7 @@ function drawProblem({ problem, stage }) {
   setText('problem-title', problem?.title ?? '');
   setText('problem-text', problem?.text ?? '');
   find('retry').textContent = stage === 'waiting' ? 'Try now' : 'Try again';
-  find('retry').hidden = problem?.about === 'key';
+  find('retry').hidden = problem?.about === 'key' || BUSY_TRYING.has(stage);
 }
 
 function drawOffer(state) {

@@ -8,11 +8,11 @@ const STAGE = {
   reconnecting: () => 'The connection was lost. Reconnecting …',
 };
 const AGENT = {
-  listening: (name) => `${name} is listening`,
-  thinking: (name) => `${name} is thinking`,
-  speaking: (name) => `${name} is speaking`,
-  initializing: (name) => `${name} is getting ready`,
-  idle: (name) => `${name} is there`,
+  listening: 'Listening',
+  thinking: 'Thinking',
+  speaking: 'Speaking',
+  initializing: 'Getting ready',
+  idle: 'There',
 };
 const QUALITY = { excellent: 'Excellent', good: 'Good', poor: 'Poor', lost: 'Lost' };
 
@@ -25,9 +25,9 @@ export function nameOf(state) {
 export function status(state) {
   const name = nameOf(state);
   if (state.agents.length === 0) return state.problem ? '' : 'Loading …';
-  if (state.stage === 'live') return (AGENT[state.agentState] ?? (() => `Connected. ${name} is on the way …`))(name);
+  if (state.stage === 'live') return AGENT[state.agentState] ?? `Connected. ${name} is on the way …`;
   if (state.stage === 'waiting') return waiting(state.waitSeconds);
-  if (state.stage === 'starting' && state.session) return `${STAGE.starting(name)} ${lacking(state.session)}`.trim();
+  if (state.stage === 'starting' && state.problem) return waiting(0);
   return STAGE[state.stage](name);
 }
 
@@ -36,11 +36,12 @@ export const quality = (state) => QUALITY[state.quality] ?? '–';
 /** Shown in small print under the status. */
 export function hint(state) {
   if (state.notice) return state.notice;
+  if (state.stage === 'starting') return lacking(state.session);
   if (state.isSilent) return 'Your microphone gives no sound. Is it muted, or another one chosen?';
   return state.isMuted && state.stage === 'live' ? 'You are muted.' : '';
 }
 
 const waiting = (seconds) => (seconds ? `Trying again in ${seconds} s` : 'Trying again …');
 
-/** What a session that is not Ready yet lacks; its phase where the operator gives no words for it. */
-const lacking = (session) => (session.phase === 'Ready' ? '' : session.message || session.phase || '');
+/** What the operator says that a session which is waited for lacks. */
+const lacking = (session) => (!session || session.phase === 'Ready' ? '' : session.message);

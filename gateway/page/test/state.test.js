@@ -28,7 +28,9 @@ test('between two attempts the problem stays to be read, and what was said too',
   assert.equal(state.problem, problem);
   assert.equal(state.lines.length, 1);
   assert.ok(isBusy(state) && !isInCall(state));
-  assert.equal(reduce(state, { type: 'live' }).problem, null);
+  const trying = reduce(state, { type: 'trying' });
+  assert.equal(trying.problem, problem);
+  assert.equal(reduce(trying, { type: 'live' }).problem, null);
 });
 
 test('connecting again begins with an empty transcript', () => {

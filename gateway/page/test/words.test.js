@@ -6,15 +6,16 @@ import { hint, quality, status } from '../src/words.js';
 const agents = [{ name: 'agent-66', displayName: 'Agent_66' }];
 const state = (more) => ({ ...initial, agents, agent: 'agent-66', ...more });
 
-test('the status names the agent and what it does', () => {
-  assert.equal(status(state({ stage: 'live', agentState: 'thinking' })), 'Agent_66 is thinking');
+test('the status tells what the agent does', () => {
+  assert.equal(status(state({ stage: 'live', agentState: 'thinking' })), 'Thinking');
   assert.equal(status(state({ stage: 'live', agentState: '' })), 'Connected. Agent_66 is on the way …');
   assert.equal(status(state({ stage: 'waiting', waitSeconds: 4 })), 'Trying again in 4 s');
 });
 
 test('who waits long is told what is missing', () => {
   const session = { phase: 'Pending', message: 'LiveKit does not answer.' };
-  assert.equal(status(state({ stage: 'starting', session })), 'Waiting for Agent_66 … LiveKit does not answer.');
+  const waiting = state({ stage: 'starting', session });
+  assert.deepEqual([status(waiting), hint(waiting)], ['Waiting for Agent_66 …', 'LiveKit does not answer.']);
 });
 
 test('hints tell of a muted or a silent microphone', () => {
