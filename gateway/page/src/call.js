@@ -85,6 +85,8 @@ export class Call {
     let text = '';
     try {
       for await (const piece of reader) this.dispatch({ ...line, text: (text += piece), final: false });
+    } catch {
+      // the room ended in the middle of a word: what came is what there is
     } finally {
       if (text) this.dispatch({ ...line, text, final: who === 'agent' || final === 'true' });
     }

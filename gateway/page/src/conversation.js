@@ -50,7 +50,9 @@ export class Conversation {
 
   /** The page is about to go away, perhaps to come back. */
   suspend() {
-    if (this.isWanted) this.#keep(this.show.state().agent);
+    if (!this.isWanted) return;
+    this.#keep(this.show.state().agent);
+    this.#stop.abort();
   }
 
   /** Do not wait for the next attempt. */

@@ -103,7 +103,9 @@ find('continue').addEventListener('click', () => resume(state.offer));
 find('key-form').addEventListener('submit', useKey);
 find('agent').addEventListener('change', (event) => dispatch({ type: 'chosen', agent: event.target.value }));
 find('microphone').addEventListener('change', (event) => conversation.useMicrophone(event.target.value));
-addEventListener('pagehide', () => conversation.suspend());
+// livekit-client leaves the room at these two, which must not look like the end of the conversation
+for (const event of ['beforeunload', 'pagehide']) addEventListener(event, () => conversation.suspend());
+addEventListener('pageshow', (event) => event.persisted && location.reload());
 microphone.onDevicesChanged(listMicrophones);
 microphone.onAllowed(() => state.problem?.about === 'microphone' && retry());
 setLogLevel(LogLevel.warn);
