@@ -93,7 +93,8 @@ class Screen:
 
     def session(self) -> str:
         """The session's name as the page shows it; empty before it is known."""
-        return self._text("#session-name").strip("–")
+        shown = self._text("#session-name")
+        return shown if shown.isascii() else ""
 
     def is_live(self) -> bool:
         return self.status() in ("Listening", "Thinking", "Speaking") or self.status().startswith("Connected.")

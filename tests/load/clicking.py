@@ -23,9 +23,9 @@ STAGES = {
     "click -> audible": ("clicked", "audible"),
 }
 NOTE = (
-    "Chromium with a fake microphone; the agent greets whoever comes. The stages are the page's own User Timing marks, the "
-    "last one when the agent's audio is first louder than silence. Each round is a session of its own: the one before "
-    "is over and its pod gone."
+    "Chromium with a fake microphone; the agent greets whoever comes. The stages are the page's own User Timing marks, "
+    "the last one when the agent's audio is first louder than silence. Each round is a session of its own: the one "
+    "before is over and its pod gone."
 )
 
 
