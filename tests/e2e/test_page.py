@@ -82,10 +82,14 @@ def answered(shown: Screen, *wanted: str) -> None:
     until(lambda: shown.status() == "Listening", "the agent has finished", BUSY)
 
 
-def here(trial: Trial, name: str) -> Session:
-    """The session once its status counts one human."""
-    until(lambda: trial.session(name).status.get("humans") == 1, "one human in the status", BUSY)
-    return trial.session(name)
+def met(trial: Trial, shown: Screen) -> Session:
+    """The session on the page, once its status counts one human."""
+
+    def check() -> Session | None:
+        found = trial.find(shown.session()) if shown.session() else None
+        return found if found and found.status.get("humans") == 1 else None
+
+    return until(check, "the session on the page counts one human", BUSY)
 
 
 @pytest.mark.speech
@@ -151,10 +155,10 @@ def test_a_microphone_that_is_denied_and_then_allowed(trial: Trial, tmp_path: Pa
 
         live(shown, START)
         assert shown.problem() == ""
-        here(trial, until(shown.session, "the session's name", BUSY))
+        name = met(trial, shown).raw["metadata"]["name"]
         until(lambda: shown.level() > 0.1, "the level shows what is said", BUSY)
         shown.press("Disconnect")
-        trial.finished(_only(trial), 60)
+        trial.finished(name, 60)
 
 
 def test_whoever_needs_a_key_is_asked_for_it(trial: Trial, tmp_path: Path) -> None:
@@ -169,8 +173,8 @@ def test_whoever_needs_a_key_is_asked_for_it(trial: Trial, tmp_path: Path) -> No
         assert opened(shown).problem().startswith("A key is needed")
         shown.enter_key("a-key-of-the-shop-0001")
         until(lambda: shown.agent() == "joins", "the agents are shown", LOAD)
-        name = connected(shown)
-        here(trial, name)
+        connected(shown)
+        met(trial, shown)
         until(lambda: shown.hint() == "", "the session is followed with that key too", BUSY)
         shown.press("Disconnect")
 
@@ -221,8 +225,7 @@ def test_livekit_goes_away_in_the_middle_of_a_call_and_comes_back(trial: Trial, 
             assert shown.look(images, "away") == []
 
         until(lambda: shown.is_live() and not shown.problem(), "the page is in a call again", BACK)
-        name = until(shown.session, "the session's name", BUSY)
-        assert len(_humans(trial.livekit, here(trial, name).room)) == 1
+        assert len(_humans(trial.livekit, met(trial, shown).room)) == 1
         shown.press("Disconnect")
 
 
@@ -234,8 +237,3 @@ def _finished(kube: Kube, name: str) -> Session | None:
 def _humans(livekit: LiveKit, room: str) -> set[str]:
     """The SIDs of those who came through a gateway."""
     return {p.sid for p in livekit.participants(room).values() if CALL in p.attributes}
-
-
-def _only(trial: Trial) -> str:
-    (found,) = trial.kube.all("voicesessions", trial.namespace)
-    return str(found["metadata"]["name"])
