@@ -35,6 +35,7 @@ unit: venv ## the tests that need no cluster
 	$(BIN)/pytest tests/unit tests/contract
 
 bench: release ## measure on the cluster and write docs/benchmarks.md
+	@python3 -m hack.test_needs
 	$(BIN)/python -m tests.load.bench
 
 .PHONY: docs

@@ -1,11 +1,11 @@
-"""What only the tests need of this machine: Prometheus with promtool, from Debian's package `prometheus` (2.42)."""
+"""What only tests and benchmarks need of this machine, from Debian: Prometheus with promtool (2.42), and Chromium."""
 
 import sys
 
 from hack.cluster import host
 from hack.cluster.process import CommandError
 
-PROGRAMS = {"prometheus": "prometheus", "promtool": "prometheus"}
+PROGRAMS = {"prometheus": "prometheus", "promtool": "prometheus", "chromium": "chromium"}
 """By program: the Debian package it comes in."""
 
 

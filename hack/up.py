@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from hack.cluster import engine, environment, kind, own_images, programs, release, stand_ins
+from hack.cluster import engine, environment, kind, own_images, page, programs, release, stand_ins
 from hack.cluster.names import CACHE, EXAMPLE_SESSION, TOOLS, VENV
 from hack.cluster.process import CommandError
 from hack.cluster.progress import Steps
@@ -47,6 +47,8 @@ def prepare(steps: Steps) -> None:
     with steps.step("stand-in images") as step:
         for image in unpulled:
             stand_ins.build(image, step.line)
+    with steps.step("page of the gateway") as step:
+        page.build(step.line)
     with steps.step("images of this project") as step:
         own_images.build_all(step.line)
 

@@ -5,7 +5,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Self
 
-from voicesession_operator.environment import LOG_LEVELS, SettingsError, choice, number, parts, required, url
+from voicesession_operator.environment import (
+    LOG_LEVELS,
+    SettingsError,
+    choice,
+    number,
+    parts,
+    required,
+    url,
+    web_address,
+)
 
 __all__ = ["Settings", "SettingsError", "UninstallSettings"]
 

@@ -1,0 +1,69 @@
+// The gateway's HTTP API, as this page uses it.
+import { TokenSource } from 'livekit-client';
+import { eventsOf } from './events.js';
+import { GatewayError } from './problems.js';
+
+const ANSWER_MILLISECONDS = 10_000;
+const CONFIG = 'config.json';
+
+export class Gateway {
+  constructor(memory) {
+    this.memory = memory;
+    this.config = {};
+  }
+
+  /** Where things are and who may ask; the other calls need it. */
+  async configure() {
+    this.config = await (await this.#ask(CONFIG)).json();
+    return this.config;
+  }
+
+  async agents() {
+    return (await this.#ask(this.config.agentsEndpoint)).json();
+  }
+
+  /** LiveKit's own token source: the answer comes when the agent is in the room. */
+  token(agent) {
+    const source = TokenSource.endpoint(this.config.tokenEndpoint, { headers: this.#headers() });
+    const { memory } = this;
+    return source.fetch({ agentName: agent, roomName: memory.roomName(agent), participantIdentity: memory.identity }, true);
+  }
+
+  /** The session that a token is being waited for; asking for it makes no second one. */
+  async sessionOf(agent) {
+    const { roomName, user } = { roomName: this.memory.roomName(agent), user: this.memory.identity };
+    const body = JSON.stringify({ agent, roomName, ...(this.config.auth === 'oidc' ? {} : { user }) });
+    const headers = { 'Content-Type': 'application/json' };
+    return (await this.#ask(this.config.sessionsEndpoint, { method: 'POST', body, headers })).json();
+  }
+
+  async session(name) {
+    return (await this.#ask(this.#of(name))).json();
+  }
+
+  async end(name) {
+    await this.#ask(this.#of(name), { method: 'DELETE' });
+  }
+
+  /** The session's state, at once and at every change, until it is over, `signal` says so or the connection breaks. */
+  async *follow(name, signal) {
+    const response = await fetch(`${this.#of(name)}/events`, { headers: this.#headers(), signal });
+    if (!response.ok) throw new GatewayError(response.status, await response.text());
+    for await (const event of eventsOf(response)) if (event.name === 'session') yield JSON.parse(event.data);
+  }
+
+  #of(name) {
+    return `${this.config.sessionsEndpoint}/${encodeURIComponent(name)}`;
+  }
+
+  #headers() {
+    return this.memory.key ? { Authorization: `Bearer ${this.memory.key}` } : {};
+  }
+
+  async #ask(path, { headers, ...options } = {}) {
+    const signal = AbortSignal.timeout(ANSWER_MILLISECONDS);
+    const response = await fetch(path, { ...options, signal, headers: { ...this.#headers(), ...headers } });
+    if (!response.ok) throw new GatewayError(response.status, await response.text());
+    return response;
+  }
+}

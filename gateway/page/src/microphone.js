@@ -1,0 +1,49 @@
+// The microphone: which there are, whether this page may use one, and the track of the one that is used.
+import { createLocalAudioTrack, TrackEvent } from 'livekit-client';
+import { meter } from './meter.js';
+
+const KIND = 'audioinput';
+
+/** {id, label} of every microphone; labels are empty until one was allowed. */
+export async function microphones() {
+  const devices = (await navigator.mediaDevices?.enumerateDevices()) ?? [];
+  return devices
+    .filter((device) => device.kind === KIND && device.deviceId)
+    .map((device) => ({ id: device.deviceId, label: device.label || 'Microphone' }));
+}
+
+export function onDevicesChanged(tell) {
+  navigator.mediaDevices?.addEventListener('devicechange', tell);
+}
+
+/** Whether the browser will not ask: the track can then be opened while the token is waited for. */
+export async function isAllowed() {
+  return (await permission())?.state === 'granted';
+}
+
+/** Calls back when the person allows the microphone in the browser's own settings. */
+export async function onAllowed(tell) {
+  const found = await permission();
+  found?.addEventListener('change', () => found.state === 'granted' && tell());
+}
+
+/** An open track that shows its level; throws what getUserMedia throws. */
+export async function open(deviceId, isMuted, show, heard) {
+  const track = await createLocalAudioTrack(deviceId ? { deviceId } : {});
+  let stop = meter(track.mediaStreamTrack, show, heard);
+  track.on(TrackEvent.Restarted, () => {
+    stop();
+    stop = meter(track.mediaStreamTrack, show, heard);
+  });
+  if (isMuted) await track.mute();
+  return { track, close: () => (stop(), track.stop()) };
+}
+
+/** Not every browser knows this permission by name. */
+async function permission() {
+  try {
+    return await navigator.permissions.query({ name: 'microphone' });
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,72 @@
+// What the page shows, and how it changes. Pure: one event in, the next state out.
+import { remarked, told } from './transcript.js';
+
+/**
+ * `stage`: idle; starting (microphone, token: the agent is waited for); connecting (to the media server); live;
+ * reconnecting (livekit-client is at it); waiting (for the next attempt).
+ */
+export const initial = Object.freeze({
+  stage: 'idle',
+  agents: [],
+  agent: '',
+  agentState: '',
+  quality: '',
+  session: null,
+  lines: [],
+  problem: null,
+  waitSeconds: 0,
+  offer: '',
+  notice: '',
+  isMuted: false,
+  isSilent: false,
+  isSoundBlocked: false,
+  microphones: [],
+  microphone: '',
+});
+
+const NOT_IN_A_CALL = { agentState: '', quality: '', notice: '', isSilent: false, isSoundBlocked: false };
+const GATEWAY_AWAY = 'The gateway does not answer right now. The call itself goes on.';
+
+const changes = {
+  agents: (state, { agents, agent }) => ({ ...state, agents, agent, problem: null }),
+  chosen: (state, { agent }) => ({ ...state, agent, offer: '' }),
+  offered: (state, { agent }) => ({ ...state, offer: agent }),
+  microphones: (state, { microphones }) => ({ ...state, microphones }),
+  microphone: (state, { microphone }) => ({ ...state, microphone }),
+  muted: (state, { isMuted }) => ({ ...state, isMuted, isSilent: false }),
+  silent: (state) => ({ ...state, isSilent: !state.isMuted }),
+  heard: (state) => (state.isSilent ? { ...state, isSilent: false } : state),
+
+  started: (state) => ({ ...state, ...NOT_IN_A_CALL, stage: 'starting', session: null, lines: [], problem: null, offer: '' }),
+  trying: (state) => ({ ...state, stage: 'starting' }),
+  token: (state) => ({ ...state, stage: 'connecting' }),
+  live: (state) => ({ ...state, stage: 'live', problem: null }),
+  reconnecting: (state) => ({ ...state, stage: 'reconnecting' }),
+  waiting: (state, { problem, seconds }) => ({
+    ...state, ...NOT_IN_A_CALL, stage: 'waiting', problem, waitSeconds: seconds,
+  }),
+  failed: (state, { problem }) => ({ ...state, ...NOT_IN_A_CALL, stage: 'idle', problem }),
+  stopped: (state) => ({ ...state, ...NOT_IN_A_CALL, stage: 'idle', problem: null }),
+
+  agentState: (state, { agentState }) => ({ ...state, agentState }),
+  quality: (state, { quality }) => ({ ...state, quality }),
+  sound: (state, { isBlocked }) => ({ ...state, isSoundBlocked: isBlocked }),
+  said: (state, { type: _, ...line }) => ({ ...state, lines: told(state.lines, line) }),
+  session: (state, { session }) => ({ ...state, session, notice: '', lines: withReset(state, session) }),
+  unwatched: (state) => ({ ...state, notice: GATEWAY_AWAY }),
+};
+
+export function reduce(state, event) {
+  return changes[event.type](state, event);
+}
+
+export const isInCall = (state) => state.stage === 'live' || state.stage === 'reconnecting';
+
+export const isBusy = (state) => state.stage !== 'idle';
+
+/** A reset while people are there makes the agent forget: who reads the transcript should know where. */
+function withReset(state, session) {
+  const before = state.session;
+  const isReset = before?.name === session.name && session.resets > before.resets;
+  return isReset ? remarked(state.lines, 'The agent was restarted and begins anew.') : state.lines;
+}

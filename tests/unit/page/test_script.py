@@ -1,0 +1,27 @@
+"""The page's own tests, in the Node that builds it; and what makes it be built anew."""
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from hack.cluster import page
+
+
+def test_the_pure_part_of_the_page() -> None:
+    done = subprocess.run(
+        [str(page.node()), "--test"], cwd=page.PAGE, capture_output=True, text=True, timeout=120, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_another_source_is_another_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "src").mkdir()
+    source = tmp_path / "src" / "main.js"
+    source.write_text("one")
+    monkeypatch.setattr(page, "PAGE", tmp_path)
+    before = page.inputs()
+    source.write_text("two")
+    assert page.inputs() != before
+    source.write_text("one")
+    assert page.inputs() == before
