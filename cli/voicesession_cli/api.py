@@ -91,7 +91,10 @@ class Api:
         body: Json | None = None,
         seconds: float = REQUEST_SECONDS,
     ) -> Any:
-        headers = {"Accept": "application/json", "Content-Type": MERGE_PATCH if method == "PATCH" else "application/json"}
+        headers = {
+            "Accept": "application/json",
+            "Content-Type": MERGE_PATCH if method == "PATCH" else "application/json",
+        }
         request = self._client.param_serialize(
             method,
             path,

@@ -71,7 +71,9 @@ def _looking(commands: Any) -> None:
     ls.add_argument("-w", "--watch", action="store_true", help="stay, and show every change")
     describe = _command(commands, "describe", options.Describe, "tell the life of a session, with times and durations")
     _session(describe)
-    logs = _command(commands, "logs", options.Logs, "print what agent and operator have logged of one session, in order")
+    logs = _command(
+        commands, "logs", options.Logs, "print what agent and operator have logged of one session, in order"
+    )
     _session(logs)
     logs.add_argument("-f", "--follow", action="store_true", help="stay until the session has finished")
     _installation(logs)
@@ -89,10 +91,10 @@ def _ordering(commands: Any) -> None:
 
 
 def _operating(commands: Any) -> None:
-    drain = _command(commands, "drain-check", options.DrainCheck, "say which calls a node holds; code 1 if there are any")
+    drain = _command(
+        commands, "drain-check", options.DrainCheck, "say which calls a node holds; code 1 if there are any"
+    )
     drain.add_argument("node", metavar="NODE", help="name of the node")
-    doctor = _command(commands, "doctor", options.Doctor, "check an installation; code 1 if anything is wrong")
-    _installation(doctor)
     completion = _command(commands, "completion", options.Completion, "print the script that completes in a shell")
     completion.add_argument("shell", choices=completing.SHELLS)
 

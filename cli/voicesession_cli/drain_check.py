@@ -30,7 +30,13 @@ class Held:
         return (self.session.namespace, self.session.name, self.session.phase, str(self.session.humans), self.pod)
 
     def render(self) -> Json:
-        return dict(zip(("namespace", "name", "phase", "humans", "pod"), (*self.row[:3], self.session.humans, self.pod), strict=True))
+        return dict(
+            zip(
+                ("namespace", "name", "phase", "humans", "pod"),
+                (*self.row[:3], self.session.humans, self.pod),
+                strict=True,
+            )
+        )
 
 
 def held(pods: Iterable[Json], sessions: Iterable[Json]) -> list[Held]:

@@ -62,11 +62,6 @@ class DrainCheck(Options):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Doctor(Options):
-    operator_namespace: str | None
-
-
-@dataclass(frozen=True, kw_only=True)
 class Completion(Options):
     shell: str
 
