@@ -54,6 +54,10 @@ def run(given: options.Options) -> int:  # noqa: PLR0911 - one for each command
             from voicesession_cli.drain_check import drain_check
 
             return drain_check(given)
+        case options.Doctor():
+            from voicesession_cli.doctor.checkup import doctor
+
+            return doctor(given)
         case options.Talk():
             import asyncio
 

@@ -106,7 +106,7 @@ class Api:
         try:
             answer = self._client.call_api(*request, _request_timeout=(REQUEST_SECONDS, seconds))
             if answer.status >= HTTP_ERROR:
-                raise _refusal(verb, what, answer.status, _message(answer.read()))
+                raise _refusal(verb, what, answer.status, _message(answer.response.data))
         except HTTPError as error:
             host = self._client.configuration.host
             raise CommandError(f"cannot reach the Kubernetes API server at {host}") from error

@@ -95,6 +95,8 @@ def _operating(commands: Any) -> None:
         commands, "drain-check", options.DrainCheck, "say which calls a node holds; code 1 if there are any"
     )
     drain.add_argument("node", metavar="NODE", help="name of the node")
+    doctor = _command(commands, "doctor", options.Doctor, "check an installation; code 1 if anything is wrong")
+    _installation(doctor)
     completion = _command(commands, "completion", options.Completion, "print the script that completes in a shell")
     completion.add_argument("shell", choices=completing.SHELLS)
 

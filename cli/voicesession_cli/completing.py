@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import argcomplete
+from argcomplete.shell_integration import shellcode
 
 SHELLS: Final = ("bash", "zsh", "fish")
 PROGRAMS: Final = ("voicesession", "kubectl-voice")
@@ -29,7 +30,7 @@ def with_sessions(argument: argparse.Action) -> None:
 
 def script(shell: str) -> str:
     """What a shell has to source."""
-    return str(argcomplete.shellcode(list(PROGRAMS), shell=shell)) + "\n"
+    return str(shellcode(list(PROGRAMS), shell=shell)) + "\n"
 
 
 def kubectl_complete() -> int:
@@ -40,7 +41,7 @@ def kubectl_complete() -> int:
     with tempfile.NamedTemporaryFile("r") as answer:
         os.environ.update(_ARGCOMPLETE="1", COMP_LINE=line, COMP_POINT=str(len(line)), _ARGCOMPLETE_IFS=SEPARATOR)
         os.environ["_ARGCOMPLETE_STDOUT_FILENAME"] = answer.name
-        argcomplete.autocomplete(parser(), exit_method=_stay)  # type: ignore[arg-type]
+        argcomplete.autocomplete(parser(), exit_method=_stay)
         found = Path(answer.name).read_text().split(SEPARATOR)
     print(*(word.strip() for word in found if word.strip()), NO_FILES, sep="\n")
     return 0

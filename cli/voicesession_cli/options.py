@@ -62,6 +62,11 @@ class DrainCheck(Options):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Doctor(Options):
+    operator_namespace: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
 class Completion(Options):
     shell: str
 
