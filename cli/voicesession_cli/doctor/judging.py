@@ -17,7 +17,9 @@ HOOK: Final = "/livekit/webhook"
 STALE_SECONDS: Final = 60
 """A leader writes every 2 s; the rest is for clocks that differ."""
 BAD_IMAGES: Final = ("ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull")
-RULES: Final = (
+Rule = tuple[str, str, str, tuple[str, ...]]
+"""API group, resource, subresource, verbs."""
+RULES: Final[tuple[Rule, ...]] = (
     ("voicesession.dev", "voicesessions", "", ("get", "list", "watch", "delete")),
     ("voicesession.dev", "voicesessions", "status", ("patch",)),
     ("voicesession.dev", "voiceagents", "", ("get", "list", "watch")),
@@ -26,7 +28,7 @@ RULES: Final = (
     ("", "events", "", ("create",)),
 )
 """What the operator may do where sessions live; a test compares it with the chart."""
-LEADER_RULES: Final = (
+LEADER_RULES: Final[tuple[Rule, ...]] = (
     ("coordination.k8s.io", "leases", "", ("get", "create", "update")),
     ("", "pods", "", ("list", "patch")),
 )
