@@ -2,13 +2,25 @@
 
 from typing import Final
 
-NO_REPLY: Final = 1
+TROUBLE: Final = 1
 USAGE: Final = 2
 
 
 class CommandError(Exception):
     """Printed as `voicesession: MESSAGE`; `code` becomes the process's exit code."""
 
-    def __init__(self, message: str, code: int = NO_REPLY) -> None:
+    def __init__(self, message: str, code: int = TROUBLE) -> None:
         super().__init__(message)
         self.code = code
+
+
+class NotFoundError(CommandError):
+    """What was asked for is not in the cluster."""
+
+
+class ForbiddenError(CommandError):
+    """The person at the terminal may not do this."""
+
+
+class GoneError(CommandError):
+    """A watch began at a moment that the API server has forgotten."""

@@ -10,10 +10,10 @@ from typing import Final
 import numpy as np
 
 from voicesession_cli import sound
-from voicesession_cli.arguments import Talk
 from voicesession_cli.cluster import Cluster
 from voicesession_cli.ear import Ear
 from voicesession_cli.errors import CommandError
+from voicesession_cli.options import Talk
 from voicesession_cli.person import Person, Reply
 from voicesession_cli.report import Report, Turn
 from voicesession_cli.sound import Samples

@@ -1,0 +1,1 @@
+"""`kubectl voice doctor`: what is wrong with an installation, and the mend."""

@@ -1,0 +1,70 @@
+"""A release as its operator's Deployment tells it: where its servers are, and where their keys."""
+
+import base64
+from dataclasses import dataclass
+from typing import Any, Final
+
+from voicesession_cli.api import DEPLOYMENTS, SECRETS, Api, path
+from voicesession_cli.errors import CommandError
+
+Json = dict[str, Any]
+OPERATOR: Final = "app.kubernetes.io/component=operator"
+PROGRAM: Final = "voicesession_operator"
+
+
+@dataclass(frozen=True)
+class Installation:
+    api: Api
+    operator: Json
+
+    @property
+    def namespace(self) -> str:
+        return str(self.operator["metadata"]["namespace"])
+
+    @property
+    def prefix(self) -> str:
+        """Of the names of everything that the chart makes."""
+        return str(self.operator["metadata"]["name"]).removesuffix("-operator")
+
+    @property
+    def account(self) -> str:
+        name = self.operator["spec"]["template"]["spec"]["serviceAccountName"]
+        return f"system:serviceaccount:{self.namespace}:{name}"
+
+    @property
+    def selector(self) -> str:
+        return ",".join(f"{key}={value}" for key, value in self.operator["spec"]["selector"]["matchLabels"].items())
+
+    def variable(self, name: str, workload: Json | None = None) -> str:
+        """What a container of the operator, or of another workload, is given. Raises CommandError for lost Secrets."""
+        for container in (workload or self.operator)["spec"]["template"]["spec"]["containers"]:
+            for given in container.get("env") or ():
+                if given["name"] == name:
+                    return self._value(given)
+        return ""
+
+    def _value(self, given: Json) -> str:
+        reference = (given.get("valueFrom") or {}).get("secretKeyRef")
+        if reference is None:
+            return str(given.get("value") or "")
+        what = f"secret {self.namespace}/{reference['name']}"
+        data = self.api.get(what, path(SECRETS, self.namespace, reference["name"])).get("data") or {}
+        if reference["key"] not in data:
+            raise CommandError(f"{what} has no key {reference['key']}")
+        return base64.b64decode(data[reference["key"]]).decode()
+
+
+def find(api: Api, namespace: str) -> Installation:
+    """The one installation of a namespace, or of the cluster. Raises CommandError where there is none, or several."""
+    found = [
+        raw for raw in api.items("deployments", path(DEPLOYMENTS, namespace), labelSelector=OPERATOR) if _is_ours(raw)
+    ]
+    if len(found) != 1:
+        places = ", ".join(raw["metadata"]["namespace"] for raw in found) or "nowhere"
+        raise CommandError(f"need one operator, found {len(found)} ({places}): say --operator-namespace")
+    return Installation(api, {"kind": "Deployment", **found[0]})
+
+
+def _is_ours(raw: Json) -> bool:
+    containers = raw["spec"]["template"]["spec"]["containers"]
+    return any(PROGRAM in (container.get("command") or ()) for container in containers)

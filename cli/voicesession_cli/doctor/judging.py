@@ -1,0 +1,168 @@
+"""Verdicts from what was read of the cluster. Pure."""
+
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+import yaml
+
+from voicesession_cli.doctor.verdict import Verdict, failed, ok
+from voicesession_cli.times import span, unix
+
+Json = dict[str, Any]
+DEFINITIONS: Final = ("voicesessions.voicesession.dev", "voiceagents.voicesession.dev")
+VERSION: Final = "v1alpha1"
+APPLY: Final = "kubectl apply --server-side --force-conflicts -f charts/voicesession/crds"
+UPGRADE: Final = "run `helm upgrade` with your values again, then `kubectl rollout restart` of it"
+HOOK: Final = "/livekit/webhook"
+STALE_SECONDS: Final = 60
+"""A leader writes every 2 s; the rest is for clocks that differ."""
+BAD_IMAGES: Final = ("ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull")
+Rule = tuple[str, str, str, tuple[str, ...]]
+"""API group, resource, subresource, verbs."""
+RULES: Final[tuple[Rule, ...]] = (
+    ("voicesession.dev", "voicesessions", "", ("get", "list", "watch", "delete")),
+    ("voicesession.dev", "voicesessions", "status", ("patch",)),
+    ("voicesession.dev", "voiceagents", "", ("get", "list", "watch")),
+    ("voicesession.dev", "voiceagents", "status", ("patch",)),
+    ("", "pods", "", ("get", "list", "watch", "create", "delete")),
+    ("", "events", "", ("create",)),
+)
+"""What the operator may do where sessions live; a test compares it with the chart."""
+LEADER_RULES: Final[tuple[Rule, ...]] = (
+    ("coordination.k8s.io", "leases", "", ("get", "create", "update")),
+    ("", "pods", "", ("list", "patch")),
+)
+
+
+def definition(name: str, raw: Json | None) -> Verdict:
+    check = f"definition {name}"
+    if raw is None:
+        return failed(check, "is missing", APPLY)
+    if VERSION not in [v["name"] for v in raw["spec"]["versions"] if v["served"]]:
+        return failed(check, f"does not serve {VERSION}", APPLY)
+    states = {c["type"]: c["status"] for c in (raw.get("status") or {}).get("conditions") or ()}
+    if states.get("Established") != "True":
+        return failed(check, "is not established", f"kubectl describe crd {name}")
+    return ok(check, f"serves {VERSION}")
+
+
+def workload(check: str, raw: Json) -> Verdict:
+    """A Deployment or StatefulSet: are all its pods ready?"""
+    wanted, ready = raw["spec"].get("replicas", 1), (raw.get("status") or {}).get("readyReplicas", 0)
+    meta = raw["metadata"]
+    place = f"{raw.get('kind', 'deployment').lower()}/{meta['name']} -n {meta['namespace']}"
+    if not wanted:
+        return failed(check, "is scaled to 0", f"kubectl scale {place} --replicas=1")
+    if ready < wanted:
+        return failed(check, f"{ready} of {wanted} pods are ready", f"kubectl describe {place}")
+    return ok(check, f"{ready} of {wanted} pods are ready")
+
+
+def lease(raw: Json | None, operators: set[str], now: float) -> Verdict:
+    check, mend = "operator leader", "look at the operator's logs; a restart of its Deployment starts a new election"
+    holder = ((raw or {}).get("spec") or {}).get("holderIdentity") or ""
+    if raw is None or not holder:
+        return failed(check, "nobody holds the lease", mend)
+    if holder not in operators:
+        return failed(
+            check,
+            f"{holder} holds the lease and is no operator",
+            f"kubectl delete lease {raw['metadata']['name']} -n {raw['metadata']['namespace']}",
+        )
+    age = now - (unix(raw["spec"].get("renewTime")) or 0.0)
+    return (
+        ok(check, holder) if age < STALE_SECONDS else failed(check, f"{holder} has not renewed for {span(age)}", mend)
+    )
+
+
+def livekit_config(text: str, service: str, namespace: str) -> list[Verdict]:
+    """LiveKit's own configuration, as far as the operator depends on it."""
+    config: Json = yaml.safe_load(text) or {}
+    room, urls = config.get("room") or {}, (config.get("webhook") or {}).get("urls") or []
+    check = "LiveKit room.auto_create"
+    auto = (
+        ok(check, "is off")
+        if room.get("auto_create") is False
+        else failed(
+            check,
+            "is on: a token that outlives its session makes rooms of nobody",
+            f"set room.auto_create: false; {UPGRADE}",
+        )
+    )
+    check = "LiveKit webhook URL"
+    if any(leads_to(url, service, namespace) for url in urls):
+        return [auto, ok(check, f"leads to {service}")]
+    wanted = f"http://{service}.{namespace}.svc:8080{HOOK}"
+    return [
+        auto,
+        failed(
+            check,
+            f"{', '.join(urls) or 'none'} does not lead to the operator",
+            f"set webhook.urls to {wanted}; {UPGRADE}",
+        ),
+    ]
+
+
+def leads_to(url: str, service: str, namespace: str) -> bool:
+    """Whether a URL names the operator's webhook Service, its port and its path."""
+    parts = urlsplit(url)
+    name, _, rest = (parts.hostname or "").partition(".")
+    hosts = ("", namespace, f"{namespace}.svc", f"{namespace}.svc.cluster.local")
+    return name == service and rest in hosts and parts.port == 8080 and parts.path == HOOK  # noqa: PLR2004
+
+
+def webhook_delivery(status: int, answer: str) -> Verdict:
+    check = "webhook delivery"
+    if status == 200:  # noqa: PLR2004
+        return ok(check, "a signed event is taken")
+    return failed(
+        check,
+        f"the operator answers {status} {answer}".strip(),
+        "give LiveKit and operator the same API key and secret and restart both",
+    )
+
+
+def livekit_key(status: int) -> Verdict:
+    check = "LiveKit key"
+    if status == 200:  # noqa: PLR2004
+        return ok(check, "LiveKit takes the operator's key")
+    if status in (401, 403):
+        return failed(
+            check,
+            "LiveKit refuses the operator's key",
+            "give LiveKit and operator the same API key and secret and restart both",
+        )
+    return failed(check, f"LiveKit answers {status}", "look at LiveKit's logs")
+
+
+def letta(status: int) -> Verdict:
+    if status == 200:  # noqa: PLR2004
+        return ok("Letta", "reads its database")
+    if status in (401, 403):
+        return failed(
+            "Letta", "refuses the operator's password", "give Letta and operator the same password and restart both"
+        )
+    return failed("Letta", f"answers {status} to a read of its database", "look at the logs of Letta and Postgres")
+
+
+def access(denied: list[str]) -> Verdict:
+    """`denied` are verbs and resources that the operator's service account may not use."""
+    if denied:
+        return failed("RBAC", f"the operator may not {', '.join(denied)}", "run `helm upgrade` with your values again")
+    return ok("RBAC", "the operator may do what it does")
+
+
+def images(pods: list[Json]) -> Verdict:
+    bad = set()
+    for pod in pods:
+        status = pod.get("status") or {}
+        for c in [*(status.get("initContainerStatuses") or ()), *(status.get("containerStatuses") or ())]:
+            if (c.get("state", {}).get("waiting") or {}).get("reason") in BAD_IMAGES:
+                bad.add(f"{c['image']} ({pod['metadata']['namespace']}/{pod['metadata']['name']})")
+    if bad:
+        return failed(
+            "images",
+            f"cannot be pulled: {', '.join(sorted(bad))}",
+            "push them, or name another in the values or the VoiceAgent's pod.image",
+        )
+    return ok("images", f"{len(pods)} pods have theirs")
