@@ -10,11 +10,18 @@ from tests.docs.blocks import named
 from tests.docs.reader import at_the_cluster
 from tests.e2e import operators
 from tests.e2e.kubectl import Kube, program
-from tests.e2e.rooms import connect
+from tests.e2e.rooms import LiveKit, connect
 from tests.e2e.trial import Trial
 from tests.e2e.waiting import until
 
 pytestmark = [pytest.mark.cluster, pytest.mark.disruptive, pytest.mark.timeout(900)]
+
+
+@pytest.fixture
+def livekit(kube: Kube) -> LiveKit:
+    """With the key of now: one of these tests changes it."""
+    operators.leader(kube)
+    return connect(kube)
 
 
 def helm(*command: str, seconds: float = 300) -> str:
