@@ -10,8 +10,6 @@ from tests.docs.reader import at_the_cluster
 from tests.e2e import operators
 from tests.e2e.helm import helm
 from tests.e2e.kubectl import Kube
-from tests.e2e.rooms import connect
-from tests.e2e.kubectl import Kube, program
 from tests.e2e.rooms import LiveKit, connect
 from tests.e2e.trial import Trial
 from tests.e2e.waiting import until
@@ -24,18 +22,6 @@ def livekit(kube: Kube) -> LiveKit:
     """With the key of now: one of these tests changes it."""
     operators.leader(kube)
     return connect(kube)
-
-
-def helm(*command: str, seconds: float = 300) -> str:
-    done = subprocess.run(
-        [program("helm"), *command, "--kube-context", names.CONTEXT, "--namespace", names.NAMESPACE],
-        capture_output=True,
-        text=True,
-        timeout=seconds,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
 
 
 def secrets(kube: Kube) -> dict[str, object]:

@@ -203,7 +203,7 @@ class VoiceSession:
             limits=_layered(Limits, spec.get("limits"), outer.get("limits")),
             ttl_seconds_after_finished=spec.get("ttlSecondsAfterFinished", 600),
             reset_request=_reset_request(meta),
-            traceparent=meta.get("annotations", {}).get(names.TRACEPARENT_ANNOTATION, ""),
+            traceparent=(meta.get("annotations") or {}).get(names.TRACEPARENT_ANNOTATION, ""),
             status=Status.parse(raw.get("status") or {}),
         )
 

@@ -24,18 +24,20 @@ from voicesession_operator.gateway.settings import Settings, SettingsError
 from voicesession_operator.gateway.tokens import Mint
 from voicesession_operator.gateway.watching import Watch
 from voicesession_operator.telemetry.logging import configure
+from voicesession_operator.telemetry.tracing import Tracing
 
 log = logging.getLogger(__name__)
 
 UNNOTICED_SECONDS: Final = 3.0
 """How long requests may still come after the pod is told to stop: so long its address may take to be forgotten."""
 BAD_SETTINGS: Final = 2
+SERVICE: Final = "voicesession-gateway"
 
 
 class Gateway:
     """One replica. Built inside a running loop from a client that its caller closes."""
 
-    def __init__(self, settings: Settings, kube: KubeClient) -> None:
+    def __init__(self, settings: Settings, kube: KubeClient, tracing: Tracing) -> None:
         self._settings = settings
         self._agents = Agents()
         self._sessions = Sessions(self._agents.spec)
@@ -61,6 +63,7 @@ class Gateway:
             settings.default_agent,
             settings.ready_seconds,
             time.monotonic,
+            tracing=tracing,
         )
         mint = Mint(settings.livekit_api_key, settings.livekit_api_secret, settings.token_seconds)
         api = Api(door, desk, self._agents, self._sessions, mint, settings.default_agent)
@@ -123,7 +126,9 @@ async def run(settings: Settings) -> int:
     async with AsyncExitStack() as stack:
         kube = KubeClient(await load_configuration(settings.kubeconfig))
         stack.push_async_callback(kube.close)
-        return await Gateway(settings, kube).run()
+        tracing = Tracing.connect(SERVICE, settings.pod_name, settings.otlp_endpoint, settings.trace_ratio)
+        stack.push_async_callback(tracing.close)
+        return await Gateway(settings, kube, tracing).run()
 
 
 def main() -> int:

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any, Final
 
@@ -16,6 +16,7 @@ from voicesession_operator.gateway.mirror import Agents, Sessions, changed
 from voicesession_operator.gateway.records import Record, ended, lacking, not_ready
 from voicesession_operator.gateway.refusal import Kind, Refusal
 from voicesession_operator.gateway.wishes import Wish
+from voicesession_operator.telemetry.tracing import Tracing
 
 log = logging.getLogger(__name__)
 
@@ -52,11 +53,13 @@ class Desk:
         default_agent: str,
         longest_wait: float,
         monotonic: Callable[[], float],
+        *,
+        tracing: Tracing,
     ) -> None:
         self._kube, self._namespace = kube, namespace
         self._agents, self._sessions = agents, sessions
         self._quota, self._default_agent, self._longest_wait = quota, default_agent, longest_wait
-        self._monotonic = monotonic
+        self._monotonic, self._tracing = monotonic, tracing
         self._making: dict[str, Making] = {}
 
     async def ready(self, wish: Wish) -> tuple[Record, metrics.How]:
@@ -64,24 +67,25 @@ class Desk:
 
         One that was there before and ends meanwhile is followed by the next one.
         """
-        for _ in range(ROUNDS):
-            record, how = await self.obtain(wish)
-            try:
-                return await self._wait(record), how
-            except Refusal as refusal:
-                if how is metrics.How.CREATED or refusal.kind is not Kind.SESSION_ENDED:
-                    raise
-        raise Refusal(Kind.CONFLICT, "the session ended again and again", retry_after=RETRY_SECONDS)
+        with self._tracing.token_request() as annotations:
+            for _ in range(ROUNDS):
+                record, how = await self.obtain(wish, annotations)
+                try:
+                    return await self._wait(record), how
+                except Refusal as refusal:
+                    if how is metrics.How.CREATED or refusal.kind is not Kind.SESSION_ENDED:
+                        raise
+            raise Refusal(Kind.CONFLICT, "the session ended again and again", retry_after=RETRY_SECONDS)
 
-    async def obtain(self, wish: Wish) -> tuple[Record, metrics.How]:
-        """The session of that wish, whatever its state. Raises Refusal."""
+    async def obtain(self, wish: Wish, annotations: Mapping[str, str] | None = None) -> tuple[Record, metrics.How]:
+        """The session of that wish, whatever its state; `annotations` are for one that is made. Raises Refusal."""
         for _ in range(ROUNDS):
             step = choose(self._sessions.of(wish.caller), wish)
             if isinstance(step, Join):
                 if await self._has_come_to_stay(step.record):
                     return step.record, metrics.How.JOINED
                 continue
-            made = await self._create(step, wish)
+            made = await self._create(step, wish, annotations or {})
             if made is not None:
                 return made, metrics.How.CREATED
         raise Refusal(Kind.CONFLICT, "the session was taken again and again", retry_after=RETRY_SECONDS)
@@ -95,7 +99,7 @@ class Desk:
         except OutsideError as error:
             raise _outside(error, metrics.Call.DELETE) from error
 
-    async def _create(self, step: Create, wish: Wish) -> Record | None:
+    async def _create(self, step: Create, wish: Wish, annotations: Mapping[str, str]) -> Record | None:
         """The new session; None where somebody else's came first, which is then to be looked at."""
         going_on = self._making.get(step.name)
         if going_on:
@@ -105,7 +109,7 @@ class Desk:
         admit(self._sessions.of(wish.caller), (making.pending for making in self._making.values()), wish, self._quota)
         self._making[step.name] = making = Making(wish)
         try:
-            return await self._make(_manifest(step.name, agent, wish))
+            return await self._make(_manifest(step.name, agent, wish, annotations))
         finally:
             del self._making[step.name]
             making.done.set()
@@ -213,7 +217,7 @@ class Desk:
         raise not_ready(found, seconds)
 
 
-def _manifest(name: str, agent: str, wish: Wish) -> dict[str, Any]:
+def _manifest(name: str, agent: str, wish: Wish, annotations: Mapping[str, str]) -> dict[str, Any]:
     labels = {names.CALLER_LABEL: wish.caller, names.CONVERSATION_LABEL: wish.conversation}
     spec: dict[str, Any] = {"agentRef": {"name": agent}}
     if wish.user:
@@ -224,7 +228,7 @@ def _manifest(name: str, agent: str, wish: Wish) -> dict[str, Any]:
     return {
         "apiVersion": f"{names.GROUP}/{names.VERSION}",
         "kind": names.SESSION_KIND,
-        "metadata": {"name": name, "labels": labels},
+        "metadata": {"name": name, "labels": labels, "annotations": dict(annotations)},
         "spec": spec,
     }
 

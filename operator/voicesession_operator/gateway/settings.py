@@ -5,7 +5,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final, Self
 
-from voicesession_operator.environment import LOG_LEVELS, SettingsError, choice, number, parts, required, url
+from voicesession_operator.environment import (
+    LOG_LEVELS,
+    SettingsError,
+    choice,
+    number,
+    parts,
+    required,
+    url,
+    web_address,
+)
 from voicesession_operator.gateway.choosing import Quota
 from voicesession_operator.gateway.rates import Rate
 
@@ -53,6 +62,10 @@ class Settings:
     metrics_port: int = 9001
     log_level: str = "INFO"
     kubeconfig: str = ""
+    pod_name: str = ""
+    otlp_endpoint: str = ""
+    """Empty: no traces."""
+    trace_ratio: float = 1
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] | None = None) -> Self:
@@ -80,6 +93,9 @@ class Settings:
             metrics_port=int(number(env, "METRICS_PORT", 9001, 0, 65535)),
             log_level=choice(env, "LOG_LEVEL", "INFO", LOG_LEVELS),
             kubeconfig=env.get("KUBECONFIG", ""),
+            pod_name=env.get("POD_NAME", ""),
+            otlp_endpoint=web_address(env, "OTEL_EXPORTER_OTLP_ENDPOINT"),
+            trace_ratio=number(env, "OTEL_TRACES_SAMPLER_ARG", 1, 0, 1),
         )
 
 

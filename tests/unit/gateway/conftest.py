@@ -9,6 +9,7 @@ from aiohttp.test_utils import TestClient, TestServer
 from voicesession_operator.api import names
 from voicesession_operator.gateway.app import Gateway
 from voicesession_operator.gateway.settings import Settings
+from voicesession_operator.telemetry.tracing import Tracing
 
 from tests.unit.gateway import cluster, raw
 from tests.unit.gateway.asking import Client, until
@@ -38,14 +39,19 @@ async def api() -> Cluster:
 
 
 @pytest.fixture
-async def start(api: Cluster) -> AsyncIterator[Start]:
+def tracing() -> Tracing:
+    return Tracing()
+
+
+@pytest.fixture
+async def start(api: Cluster, tracing: Tracing) -> AsyncIterator[Start]:
     """Start a gateway with these variables; it knows the cluster when it is returned."""
     async with AsyncExitStack() as stack:
         url = await stack.enter_async_context(cluster.serving(api))
 
         async def begin(wait: bool = True, **variables: str) -> Client:
             kube = await stack.enter_async_context(cluster.client(url))
-            gateway = Gateway(Settings.from_env(ENOUGH | variables), kube)
+            gateway = Gateway(Settings.from_env(ENOUGH | variables), kube, tracing)
             watching = [asyncio.create_task(watch.run()) for watch in gateway.watches]
             stack.push_async_callback(_cancel, *watching)
             made = await stack.enter_async_context(TestClient(TestServer(gateway.app)))

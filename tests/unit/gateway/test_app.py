@@ -13,6 +13,7 @@ from voicesession_operator.gateway.choosing import Quota
 from voicesession_operator.gateway.rates import Rate
 from voicesession_operator.gateway.refusal import Kind
 from voicesession_operator.gateway.settings import Settings, SettingsError
+from voicesession_operator.telemetry.tracing import Tracing
 
 from tests.unit.gateway import cluster
 from tests.unit.gateway.asking import ask, token
@@ -131,7 +132,7 @@ async def test_a_replica_stops_when_it_is_told_to(api: Cluster, monkeypatch: pyt
     monkeypatch.setattr(app, "serve", noted)
     async with cluster.serving(api) as url, cluster.client(url) as kube, ClientSession() as client:
         settings = Settings.from_env(ENOUGH | {"HTTP_PORT": "0", "METRICS_PORT": "0"})
-        running = asyncio.create_task(Gateway(settings, kube).run())
+        running = asyncio.create_task(Gateway(settings, kube, Tracing()).run())
         while len(ports) < 2:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
         async with client.get(f"http://127.0.0.1:{ports[0]}/metrics") as response:

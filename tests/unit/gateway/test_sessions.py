@@ -12,6 +12,7 @@ from voicesession_operator.gateway import streams
 from voicesession_operator.gateway.api import document
 from voicesession_operator.gateway.app import Gateway
 from voicesession_operator.gateway.settings import Settings
+from voicesession_operator.telemetry.tracing import Tracing
 
 from tests.unit.gateway import raw
 from tests.unit.gateway.asking import Client, ask, until
@@ -168,7 +169,7 @@ def test_the_document_has_every_route_and_no_other() -> None:
         for method in item
         if method != "parameters"
     }
-    app = Gateway(Settings.from_env(ENOUGH), kube=None).app  # type: ignore[arg-type]
+    app = Gateway(Settings.from_env(ENOUGH), None, Tracing()).app  # type: ignore[arg-type]
     routes = {(r.method, r.resource.canonical) for r in app.router.routes() if r.resource and r.method != "HEAD"}
     assert told == {(m, p) for m, p in routes if p.startswith(("/api/", "/token"))}
 
