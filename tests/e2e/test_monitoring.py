@@ -9,10 +9,10 @@ import secrets
 import time
 import urllib.request
 from collections.abc import Iterator
+from html import escape
 from math import isfinite
 from pathlib import Path
 from statistics import mean
-from xml.sax.saxutils import escape
 
 import pytest
 
