@@ -12,7 +12,7 @@ from hack.cluster.process import CommandError
 from hack.cluster.progress import Steps
 
 NEXT = f"""
-The session {EXAMPLE_SESSION} is Ready. Talk to its agent:
+The session {EXAMPLE_SESSION} is Ready. Talk to its agent, here or at http://localhost:9000 in a browser:
 
   source {VENV.name}/bin/activate
   voicesession talk {EXAMPLE_SESSION} --say "What do you know about this project?" --listen

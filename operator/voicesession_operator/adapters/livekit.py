@@ -96,14 +96,17 @@ class RoomService:
         return [room for room in owned if room is not None]
 
     def agent_token(self, room: str, identity: str, display_name: str, ttl_seconds: int) -> str:
-        """A token of kind agent that lets its bearer join this one room, marked as the agent for everybody to see."""
+        """A token of kind agent that lets its bearer join this one room, marked as the agent for everybody to see.
+
+        It may change its own attributes: livekit-agents tells front ends there whether it listens, thinks or speaks.
+        """
         return (
             api.AccessToken(self._key, self._secret)
             .with_identity(identity)
             .with_name(display_name)
             .with_kind("agent")
             .with_attributes({ROLE_ATTRIBUTE: "agent"})
-            .with_grants(api.VideoGrants(room_join=True, room=room))
+            .with_grants(api.VideoGrants(room_join=True, room=room, can_update_own_metadata=True))
             .with_ttl(timedelta(seconds=ttl_seconds))
             .to_jwt()
         )

@@ -220,6 +220,7 @@ async def test_the_agents_token_opens_one_room() -> None:
     await rooms.close()
     assert claims["video"] == {
         "roomJoin": True,
+        "canUpdateOwnMetadata": True,
         "room": "vs-1",
         "canPublish": True,
         "canSubscribe": True,
