@@ -158,8 +158,8 @@ def test_an_agent_that_gets_her_sound_and_no_word(trial: Trial, agent_66: Json, 
         healing.detected(SILENT_SECONDS)
         healing.healed(old, SILENT_SECONDS)
         alice.say("Test one", "test")
-    after = trial.session("call")
-    assert (after.pod, after.status["humans"]) == (session.pod, 1)
+        after = trial.session("call")
+        assert (after.pod, after.status["humans"]) == (session.pod, 1)
 
 
 @meanwhile

@@ -47,9 +47,20 @@ export class Gateway {
 
   /** The session's state, at once and at every change, until it is over, `signal` says so or the connection breaks. */
   async *follow(name, signal) {
-    const response = await fetch(`${this.#of(name)}/events`, { headers: this.#headers(), signal });
+    const response = await this.#begun(`${this.#of(name)}/events`, signal);
     if (!response.ok) throw new GatewayError(response.status, await response.text());
     for await (const event of eventsOf(response)) if (event.name === 'session') yield JSON.parse(event.data);
+  }
+
+  /** A stream may last for hours, but has to begin: a gateway that is away may leave a request hanging. */
+  async #begun(path, signal) {
+    const late = new AbortController();
+    const timer = setTimeout(() => late.abort(), ANSWER_MILLISECONDS);
+    try {
+      return await fetch(path, { headers: this.#headers(), signal: AbortSignal.any([signal, late.signal]) });
+    } finally {
+      clearTimeout(timer);
+    }
   }
 
   #of(name) {
