@@ -229,6 +229,9 @@ def test_a_queue_that_waits_for_a_slow_letta(watcher: Prometheus, place: Trial) 
     waiting = [f"waiting-{number}" for number in range(WAITING_AGENTS)]
     spec = {"pod": {"image": objects.FAKE_IMAGE}, "memory": {"letta": {"agentID": NO_AGENT}}}
     with slowness.answers_held(place.kube, "/v1/agents", seconds=30, times=1000):
+        with faults.without(place.kube, "operator"):
+            pass  # the next one has no connection yet that leads past the slowness
+        operators.leader(place.kube, 90)
         place.kube.apply(*(objects.agent(name, place.namespace, spec) for name in waiting))
 
         watcher.fires("VoicesessionQueueStuck", QUEUE_SECONDS + 2 * SEEN_SECONDS)
