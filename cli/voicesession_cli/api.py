@@ -18,6 +18,8 @@ SESSIONS, AGENTS = f"{GROUP}/voicesessions", f"{GROUP}/voiceagents"
 PODS, EVENTS, SERVICES = "/api/v1/pods", "/api/v1/events", "/api/v1/services"
 SECRETS, CONFIG_MAPS = "/api/v1/secrets", "/api/v1/configmaps"
 DEPLOYMENTS, STATEFUL_SETS = "/apis/apps/v1/deployments", "/apis/apps/v1/statefulsets"
+SESSION_UID: Final = "voicesession.dev/session-uid"
+"""Label of an agent pod."""
 LEASES: Final = "/apis/coordination.k8s.io/v1/leases"
 REQUEST_SECONDS: Final = 10
 STREAM_SECONDS: Final = 3600
@@ -46,6 +48,11 @@ class Api:
         self.context = context
         self.namespace: str = chosen["context"].get("namespace", "default")
         self._client = client.ApiClient()
+
+    def session(self, name: str, namespace: str | None) -> tuple[str, str]:
+        """How a session is called in a line for people, and its path; without a namespace in that of the context."""
+        where = namespace or self.namespace
+        return f"voicesession {where}/{name}", path(SESSIONS, where, name)
 
     def get(self, what: str, path: str, **query: str) -> Json:
         return self._json("read", what, self._answer("GET", "read", what, path, query))

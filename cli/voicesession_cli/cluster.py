@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass
 from typing import Any, Final
 
-from voicesession_cli.api import AGENTS, SECRETS, SESSIONS, Api, path
+from voicesession_cli.api import AGENTS, SECRETS, Api, path
 from voicesession_cli.errors import CommandError
 
 LIVEKIT_CREDENTIALS: Final = "voicesession.dev/livekit-credentials=true"
@@ -39,8 +39,7 @@ class Cluster:
 
     def ready_session(self, name: str, namespace: str | None, timeout: float) -> Session:
         """Wait until the session's condition Ready is True; how long at most is given in seconds."""
-        where = namespace or self._api.namespace
-        what, place = f"voicesession {where}/{name}", path(SESSIONS, where, name)
+        what, place = self._api.session(name, namespace)
         deadline = time.monotonic() + timeout
         while True:
             raw = self._api.get(what, place)

@@ -1,17 +1,16 @@
 """`kubectl voice describe NAME`: the state of a session, and its life so far."""
 
 import json
-from typing import Any, Final
+from typing import Any
 
 from voicesession_cli import times
-from voicesession_cli.api import EVENTS, PODS, SESSIONS, Api, path
+from voicesession_cli.api import EVENTS, PODS, SESSION_UID, SESSIONS, Api, path
 from voicesession_cli.options import Describe
 from voicesession_cli.sight import HEADER, Sight
 from voicesession_cli.table import columns
 from voicesession_cli.timeline import render, rows, timeline
 
 Json = dict[str, Any]
-SESSION_UID: Final = "voicesession.dev/session-uid"
 
 
 def describe(options: Describe) -> int:

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Final
 
-from voicesession_cli.api import PODS, SESSIONS, Api, path
+from voicesession_cli.api import PODS, SESSION_UID, SESSIONS, Api, path
 from voicesession_cli.errors import TROUBLE
 from voicesession_cli.options import DrainCheck
 from voicesession_cli.sight import Sight
@@ -13,7 +13,6 @@ from voicesession_cli.table import columns
 
 Json = dict[str, Any]
 AGENT_PODS: Final = "app.kubernetes.io/managed-by=voicesession-operator,app.kubernetes.io/component=agent-pod"
-SESSION_UID: Final = "voicesession.dev/session-uid"
 NODES: Final = "/api/v1/nodes"
 HEADER: Final = ("NAMESPACE", "NAME", "PHASE", "HUMANS", "POD")
 

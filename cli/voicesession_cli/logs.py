@@ -4,14 +4,13 @@ import json
 import time
 from typing import Any, Final
 
-from voicesession_cli.api import PODS, SESSIONS, Api, path
+from voicesession_cli.api import PODS, SESSION_UID, Api, path
 from voicesession_cli.errors import CommandError, NotFoundError
 from voicesession_cli.journal import Entry, entries, merge
 from voicesession_cli.options import Logs
 from voicesession_cli.sight import Sight
 
 Json = dict[str, Any]
-SESSION_UID: Final = "voicesession.dev/session-uid"
 OPERATORS: Final = "app.kubernetes.io/component=operator,app.kubernetes.io/name=voicesession"
 FOLLOW_SECONDS: Final = 1.0
 
@@ -19,8 +18,7 @@ FOLLOW_SECONDS: Final = 1.0
 def logs(options: Logs) -> int:
     """Returns the exit code. Raises CommandError. Followed logs are read again each second, whole pods at a time."""
     api = Api(options.context)
-    namespace = options.namespace or api.namespace
-    what, place = f"voicesession {namespace}/{options.session}", path(SESSIONS, namespace, options.session)
+    what, place = api.session(options.session, options.namespace)
     sight, told = Sight.of(api.get(what, place)), set[Entry]()
     while True:
         found = _journal(api, sight, options.operator_namespace or "")

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from voicesession_cli import times
-from voicesession_cli.api import SESSIONS, Api, path
+from voicesession_cli.api import Api
 from voicesession_cli.errors import CommandError, NotFoundError
 from voicesession_cli.options import End, Order, Reset
 from voicesession_cli.times import precise, unix
@@ -20,8 +20,7 @@ OUTCOME_OF_RESET: Final = "Complete"
 def order(options: Reset | End) -> int:
     """Returns the exit code. Raises CommandError where it cannot be done, or not in time."""
     api = Api(options.context)
-    namespace = options.namespace or api.namespace
-    what, place = f"voicesession {namespace}/{options.session}", path(SESSIONS, namespace, options.session)
+    what, place = api.session(options.session, options.namespace)
     before = api.get(what, place)
     if isinstance(options, End):
         return _end(api, options, what, place)
