@@ -4,6 +4,7 @@ from typing import Any
 
 from aiohttp import web
 
+from voicesession_agent.bulletin import Bulletin
 from voicesession_agent.memory import MemoryBackendError, Turn, digest
 from voicesession_agent.recollection import Recollection
 from voicesession_agent.reports import Reports
@@ -14,8 +15,11 @@ from voicesession_agent.telemetry import Metrics
 class Backchannel:
     """GET /job (facts, blocks), GET /leave (answers when the job shall go), POST /report, /turn, /remember."""
 
-    def __init__(self, supervisor: Supervisor, recollection: Recollection, metrics: Metrics) -> None:
+    def __init__(
+        self, supervisor: Supervisor, recollection: Recollection, metrics: Metrics, bulletin: Bulletin
+    ) -> None:
         self._supervisor = supervisor
+        self._bulletin = bulletin
         self._recollection = recollection
         self._reports = Reports(supervisor, recollection.someone_speaks, metrics.answered)
 
@@ -69,4 +73,5 @@ class Backchannel:
             await self._reports.take(report)
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise web.HTTPBadRequest from error
+        self._bulletin.published()
         return web.json_response({})

@@ -1,17 +1,27 @@
-"""The control port: it tells a state, and is told one (HTTP, see docs/architecture.md)."""
+"""The control port: it tells a state, and is told one (HTTP, see docs/architecture.md).
+
+Who knows the state already, by its entity tag, may wait for the next one: `If-None-Match` and `Prefer: wait=SECONDS`
+(RFC 7240).
+"""
 
 import logging
+import re
 from collections.abc import Awaitable, Callable
 from typing import Final
 
 from aiohttp import web
 
 from voicesession_agent.auth import RefusedError, Verifier
+from voicesession_agent.bulletin import Bulletin
 from voicesession_agent.state import OtherSessionError, PodState
 from voicesession_agent.telemetry import Metrics
 from voicesession_agent.wanted import MalformedError, Wanted, parse
 
 MAX_BODY_BYTES: Final = 64 << 10
+MAX_WAIT_SECONDS: Final = 60
+"""Longer than an operator waits; it bounds what a forgotten request holds."""
+NOT_MODIFIED: Final = 304
+WAIT: Final = re.compile(r"(?:^|[,;\s])wait=(\d{1,4})(?:$|[,;\s])")
 log = logging.getLogger(__name__)
 
 
@@ -24,11 +34,13 @@ class ControlPort:
         verifier: Verifier,
         metrics: Metrics,
         tell: Callable[[Wanted], Awaitable[None]],
+        bulletin: Bulletin,
     ) -> None:
         self._state = state
         self._verifier = verifier
         self._metrics = metrics
         self._tell = tell
+        self._bulletin = bulletin
 
     def app(self) -> web.Application:
         app = web.Application(client_max_size=MAX_BODY_BYTES)
@@ -50,7 +62,14 @@ class ControlPort:
         return web.Response(status=200 if ready else 503, text="ready\n" if ready else "not ready\n")
 
     async def _get(self, request: web.Request) -> web.Response:
-        return await self._checked(request) or web.json_response(self._state.render())
+        refusal = await self._checked(request)
+        if refusal is not None:
+            return refusal
+        seen = request.headers.get("If-None-Match", "")
+        tag = await self._bulletin.other_than(seen, _patience(request.headers.get("Prefer", "")))
+        if tag == seen:
+            return web.Response(status=NOT_MODIFIED, headers={"ETag": tag})
+        return web.json_response(self._state.render(), headers={"ETag": tag})
 
     async def _put(self, request: web.Request) -> web.Response:
         refusal = await self._checked(request)
@@ -62,6 +81,7 @@ class ControlPort:
             return _reason(400, str(error))
         except OtherSessionError:
             return _reason(409, "bound to another session")
+        self._bulletin.published()
         return web.json_response(self._state.render())
 
     async def _checked(self, request: web.Request) -> web.Response | None:
@@ -73,6 +93,12 @@ class ControlPort:
             log.warning("control request refused", extra={"event": "refused", "reason": refused.reason.value})
             return _reason(401, refused.reason.value)
         return None
+
+
+def _patience(prefer: str) -> float:
+    """Seconds that the caller would wait for another state; 0 where it does not say."""
+    wait = WAIT.search(prefer)
+    return min(float(wait[1]), MAX_WAIT_SECONDS) if wait else 0.0
 
 
 def _reason(status: int, reason: str) -> web.Response:

@@ -13,6 +13,7 @@ from aiohttp import web
 
 from voicesession_agent.auth import Verifier
 from voicesession_agent.backchannel import Backchannel
+from voicesession_agent.bulletin import Bulletin
 from voicesession_agent.capture import Lost
 from voicesession_agent.control import ControlPort
 from voicesession_agent.jobs import JobServer
@@ -43,6 +44,7 @@ class Pod:
         self._tracing = Tracing()
         self._traces = PodTraces(self._tracing, time.time)
         self._state = PodState(settings.pod_uid, process_started_at(), prepare_trouble=settings.trouble)
+        self._bulletin = Bulletin(self._state)
         self._stop = asyncio.Event()
 
     async def run(self) -> int:
@@ -57,6 +59,7 @@ class Pod:
             sites = await self._serve(supervisor, recollection)
             code = await self._work(supervisor, recollection)
             await supervisor.close()
+            self._bulletin.published()
             await asyncio.gather(recollection.flush(FLUSH_SECONDS), self._tracing.close(FLUSH_SECONDS))
             for site in sites:
                 await site.cleanup()
@@ -65,9 +68,10 @@ class Pod:
 
     async def _serve(self, supervisor: Supervisor, recollection: Recollection) -> list[web.AppRunner]:
         verifier = Verifier(self._settings.public_key, self._settings.pod_uid)
-        control = await _started(ControlPort(self._state, verifier, self._metrics, supervisor.tell).app())
+        port = ControlPort(self._state, verifier, self._metrics, supervisor.tell, self._bulletin)
+        control = await _started(port.app())
         await web.TCPSite(control, port=self._settings.control_port).start()
-        jobs = await _started(Backchannel(supervisor, recollection, self._metrics).app())
+        jobs = await _started(Backchannel(supervisor, recollection, self._metrics, self._bulletin).app())
         await web.UnixSite(jobs, self._settings.job_socket).start()
         metrics = await _started(scraped(self._metrics))
         await web.TCPSite(metrics, port=self._settings.metrics_port).start()

@@ -25,6 +25,7 @@ from voicesession_operator.controller.census import Census
 from voicesession_operator.controller.executor import Addresses, Executor
 from voicesession_operator.controller.hints import Hints
 from voicesession_operator.controller.intake import Intake
+from voicesession_operator.controller.pod_news import PodNews
 from voicesession_operator.controller.reconciler import Outside, SessionReconciler
 from voicesession_operator.controller.resync import Resync
 from voicesession_operator.controller.session_traces import SessionTraces
@@ -78,9 +79,10 @@ class Operator:
         recorder = Recorder(kube, settings.pod_name, time.time)
         traces = SessionTraces(tracing)
         executor = Executor(kube, rooms, control, self._cache, _addresses(settings), traces)
+        self._news = PodNews(control, self._wake)
         memories = UserMemories(letta, self._cache, self._wake, time.time)
         sessions = SessionReconciler(
-            Outside(kube, rooms, control, recorder, memories),
+            Outside(kube, rooms, control, recorder, memories, self._news),
             executor,
             self._cache,
             self._hints,
@@ -147,7 +149,8 @@ class Operator:
             group.create_task(self._elector.hold())
             await self._resync.first()
             # At its end kopf cancels every task that is younger than itself, so it comes last.
-            for work in (*(queue.run for queue in self._queues), self._resync.run, self._resync.run_sweep):
+            queues = [queue.run for queue in self._queues]
+            for work in (*queues, self._news.run, self._resync.run, self._resync.run_sweep):
                 group.create_task(work())
             self._watching = group.create_task(self._watch())
             await self._watch_ready.wait()

@@ -1,5 +1,6 @@
 """The operator's client against the agent's control port, over real HTTP."""
 
+import asyncio
 import json
 import time
 from collections.abc import AsyncIterator
@@ -9,6 +10,7 @@ import pytest
 from aiohttp import web
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from voicesession_agent.auth import Verifier
+from voicesession_agent.bulletin import Bulletin
 from voicesession_agent.control import ControlPort as AgentSide
 from voicesession_agent.health.diagnosis import Diagnosis
 from voicesession_agent.health.vitals import Ailment
@@ -17,9 +19,10 @@ from voicesession_agent.telemetry import Metrics
 from voicesession_agent.wanted import MemoryAddress, Wanted
 from voicesession_operator.adapters import agent_pod
 from voicesession_operator.adapters.agent_pod import ControlPort, public_key_of, to_pod_state
-from voicesession_operator.adapters.errors import OutsideError
+from voicesession_operator.adapters.errors import OutsideError, Retryable
 from voicesession_operator.domain import observed
 
+DEADLINE = 5.0
 KEY = Ed25519PrivateKey.generate()
 WANTED: dict[str, Any] = {
     "sessionUID": "u1",
@@ -38,6 +41,7 @@ class Pod:
 
     def __init__(self) -> None:
         self.state = PodState("pod-1", process_started=1.0)
+        self.bulletin = Bulletin(self.state)
         self.told: list[Wanted] = []
 
     async def tell(self, wanted: Wanted) -> None:
@@ -48,7 +52,7 @@ class Pod:
 @pytest.fixture
 async def pod(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Pod]:
     made = Pod()
-    app = AgentSide(made.state, Verifier(public_key_of(KEY), "pod-1"), Metrics(), made.tell).app()
+    app = AgentSide(made.state, Verifier(public_key_of(KEY), "pod-1"), Metrics(), made.tell, made.bulletin).app()
     runner = web.AppRunner(app)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
@@ -95,6 +99,25 @@ async def test_a_pod_of_another_session_refuses(pod: Pod, operator: ControlPort)
     await operator.tell("127.0.0.1", "pod-1", WANTED)
     with pytest.raises(OutsideError, match="bound to another session"):
         await operator.tell("127.0.0.1", "pod-1", WANTED | {"sessionUID": "u2"})
+
+
+async def test_the_operator_hears_of_a_change_at_once(pod: Pod, operator: ControlPort) -> None:
+    known = await operator.next_tag("127.0.0.1", "pod-1", "")
+    waiting = asyncio.create_task(operator.next_tag("127.0.0.1", "pod-1", known))
+    await operator.tell("127.0.0.1", "pod-1", WANTED)
+    pod.bulletin.published()
+    assert await asyncio.wait_for(waiting, DEADLINE) not in ("", known)
+
+
+async def test_no_change_is_an_answer_too(pod: Pod, operator: ControlPort, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(agent_pod, "WAIT_SECONDS", 0)
+    known = await operator.next_tag("127.0.0.1", "pod-1", "")
+    assert await operator.next_tag("127.0.0.1", "pod-1", known) == known
+
+
+async def test_a_pod_that_refuses_is_asked_again_later(pod: Pod, operator: ControlPort) -> None:
+    with pytest.raises(Retryable, match="401"):
+        await operator.next_tag("127.0.0.1", "pod-0", "")
 
 
 def test_every_field_of_the_state_arrives() -> None:

@@ -20,7 +20,11 @@ from voicesession_operator.telemetry import metrics
 REQUEST_TIMEOUT: Final = aiohttp.ClientTimeout(total=1.0)
 TOKEN_SECONDS: Final = 30
 """Life of a request's token: long enough for clocks that differ a little."""
+WAIT_SECONDS: Final = 25
+"""How long a pod holds the question for its next state; shorter than what proxies and middleboxes cut off."""
+WAIT_TIMEOUT: Final = aiohttp.ClientTimeout(total=WAIT_SECONDS + 5.0, sock_connect=1.0)
 OK: Final = 200
+NOT_MODIFIED: Final = 304
 MALFORMED: Final = 400
 TIMINGS: Final = {"process_started": "processStarted", "prepared": "prepared", "bound": "bound", "joined": "joined"}
 
@@ -32,9 +36,12 @@ class ControlPort:
         self._key = private_key
         self._clock = clock
         self._http = aiohttp.ClientSession(timeout=REQUEST_TIMEOUT)
+        # Of their own, and as many as there are pods: no order may wait for the end of a wait.
+        self._waits = aiohttp.ClientSession(timeout=WAIT_TIMEOUT, connector=aiohttp.TCPConnector(limit=0))
 
     async def close(self) -> None:
         await self._http.close()
+        await self._waits.close()
 
     async def state(self, ip: str, pod_uid: str) -> PodState | None:
         """What the pod says of itself; None if it does not answer or another pod has its address by now."""
@@ -43,6 +50,23 @@ class ControlPort:
         except (aiohttp.ClientError, TimeoutError, OSError):
             return None
         return to_pod_state(answer) if status == OK and answer.get("podUID") == pod_uid else None
+
+    async def next_tag(self, ip: str, pod_uid: str, tag: str) -> str:
+        """The entity tag of the pod's state once it is another one than `tag`, or after `WAIT_SECONDS`.
+
+        Raises Retryable while the pod does not answer, and Terminal if it tells no tags.
+        """
+        headers = self._headers("GET", pod_uid, b"") | {"If-None-Match": tag, "Prefer": f"wait={WAIT_SECONDS}"}
+        try:
+            async with self._waits.get(_url(ip), headers=headers) as response:
+                await response.read()
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise Retryable("ControlPortUnavailable", "the agent pod's control port does not answer") from error
+        if response.status not in (OK, NOT_MODIFIED):
+            raise Retryable("ControlPortRefused", f"the agent pod answers {response.status}")
+        if "ETag" not in response.headers:
+            raise Terminal("NoEntityTag", "the agent pod cannot tell when its state changes")
+        return response.headers["ETag"]
 
     async def tell(self, ip: str, pod_uid: str, wanted: dict[str, Any]) -> None:
         """Send the wanted state. Raises Retryable, or Terminal if the pod cannot read it."""
@@ -56,8 +80,8 @@ class ControlPort:
 
     async def _request(self, method: str, ip: str, pod_uid: str, body: bytes) -> tuple[int, dict[str, Any]]:
         started, outcome = time.monotonic(), "unreachable"
-        headers = {"Authorization": f"Bearer {self._token(method, pod_uid, body)}", "Content-Type": "application/json"}
         try:
+            headers = self._headers(method, pod_uid, body)
             async with self._http.request(method, _url(ip), data=body, headers=headers) as response:
                 answer = json.loads(await response.read())
                 outcome = "ok" if response.status == OK else "refused"
@@ -66,6 +90,9 @@ class ControlPort:
             raise aiohttp.ClientPayloadError("not JSON") from error
         finally:
             metrics.CONTROL_REQUEST_SECONDS.labels(method, outcome).observe(time.monotonic() - started)
+
+    def _headers(self, method: str, pod_uid: str, body: bytes) -> dict[str, str]:
+        return {"Authorization": f"Bearer {self._token(method, pod_uid, body)}", "Content-Type": "application/json"}
 
     def _token(self, method: str, pod_uid: str, body: bytes) -> str:
         now = int(self._clock())

@@ -1,5 +1,6 @@
 """What the controller needs of the outside, so that its tests can stand in for it."""
 
+from collections.abc import Iterable
 from typing import Any, Protocol
 
 from voicesession_operator.adapters.kube import Resource
@@ -8,7 +9,7 @@ from voicesession_operator.api.agent import VoiceAgent
 from voicesession_operator.controller.cache import Key
 from voicesession_operator.domain.actions import Event
 from voicesession_operator.domain.agent_plan import Memory
-from voicesession_operator.domain.observed import PodState, Room, Unknown
+from voicesession_operator.domain.observed import Pod, PodState, Room, Unknown
 
 Object = dict[str, Any]
 
@@ -41,7 +42,14 @@ class Control(Protocol):
     """The agent pods' control ports; see adapters.agent_pod."""
 
     async def state(self, ip: str, pod_uid: str) -> PodState | None: ...
+    async def next_tag(self, ip: str, pod_uid: str, tag: str) -> str: ...
     async def tell(self, ip: str, pod_uid: str, wanted: Object) -> None: ...
+
+
+class News(Protocol):
+    """What agent pods tell unasked; see controller.pod_news."""
+
+    def follow(self, key: Key, pods: Iterable[Pod]) -> None: ...
 
 
 class UserMemories(Protocol):

@@ -16,7 +16,7 @@ from voicesession_operator.controller.chronicle import Chronicle
 from voicesession_operator.controller.executor import Executor
 from voicesession_operator.controller.hints import Hints
 from voicesession_operator.controller.pods import owned_pods
-from voicesession_operator.controller.ports import Control, Kube, Recorder, Rooms, UserMemories
+from voicesession_operator.controller.ports import Control, Kube, News, Recorder, Rooms, UserMemories
 from voicesession_operator.controller.session_metrics import count_changes
 from voicesession_operator.controller.session_traces import OFF, SessionTraces
 from voicesession_operator.controller.status_writer import NotWritten, write_status
@@ -47,6 +47,7 @@ class Outside:
     control: Control
     recorder: Recorder
     memories: UserMemories
+    news: News
 
 
 class SessionReconciler:
@@ -87,10 +88,14 @@ class SessionReconciler:
             await self._clean_up(raw)
         found = self._cache.get(Kind.SESSION, key)
         if found is None:
-            self._hints.forget(key)
-            self._losses.forget(key)
+            self._forget(key)
             return None
         return await self._bring_in_line(found)
+
+    def _forget(self, key: Key) -> None:
+        self._hints.forget(key)
+        self._losses.forget(key)
+        self._outside.news.follow(key, ())
 
     async def _clean_up(self, raw: Object) -> None:
         session = VoiceSession.parse(raw)
@@ -146,8 +151,14 @@ class SessionReconciler:
         wanted = wants_own_memory(session, agent)
         memory = self._outside.memories.of(agent, session.user, key) if agent and wanted else None
         observed = Observed(agent, pods, room, states, memory, self._hints.leave(key), failures)
+        self._listen(session, key, observed)
         self._measure(session, key, observed)
         return observed
+
+    def _listen(self, session: VoiceSession, key: Key, observed: Observed) -> None:
+        """To pods that answer, as long as it matters what they say."""
+        over = session.status.finished_at is not None or session.deleting
+        self._outside.news.follow(key, () if over else (pod for pod in observed.pods if observed.state_of(pod)))
 
     def _measure(self, session: VoiceSession, key: Key, observed: Observed) -> None:
         """What only metrics want to know of a look."""

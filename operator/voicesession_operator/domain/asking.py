@@ -1,4 +1,4 @@
-"""How soon a pod is asked again whose agent is awaited in the room; else an event or the ordinary poll will do."""
+"""How soon to look again while the agent or a person is just coming or going; else an event or the poll will do."""
 
 from typing import Final
 
@@ -7,6 +7,7 @@ from voicesession_operator.api.reasons import ConditionType
 from voicesession_operator.api.session import Status, VoiceSession
 from voicesession_operator.domain.children import Children
 from voicesession_operator.domain.observed import Observed, PodState, Room
+from voicesession_operator.domain.people import humans, is_human
 from voicesession_operator.domain.reset import is_running
 
 SILENT_YOUNG_SECONDS: Final = 0.25
@@ -22,6 +23,13 @@ RESETTING_LONG_SECONDS: Final = 0.25
 """Once a reset takes longer than `RESETTING_BRISK_SECONDS`, it is no longer a matter of milliseconds."""
 RESETTING_BRISK_SECONDS: Final = 1.0
 
+PASSING_SECONDS: Final = 0.1
+"""The agent sees a person leave some 20 ms before LiveKit's list of participants does."""
+LEAVING_SECONDS: Final = 1.0
+"""Who is still listed so long after the agent saw her leave has come back."""
+ARRIVING_SECONDS: Final = 3.0
+"""Who is not connected so long after she came is having trouble; LiveKit tells her time in whole seconds."""
+
 
 def ask_again_after(
     session: VoiceSession, status: Status, observed: Observed, children: Children, now: float
@@ -35,7 +43,20 @@ def ask_again_after(
     if coming is not None and coming.ip:
         young = now - coming.created_at < session.limits.start_seconds
         waits.append(_for_a_start(status, observed, observed.state_of(coming), young))
+    if _somebody_passes(observed, observed.state_of(current), now):
+        waits.append(PASSING_SECONDS)
     return min(waits, default=None)
+
+
+def _somebody_passes(observed: Observed, state: PodState | None, now: float) -> bool:
+    """Whether LiveKit's list lags behind what its participants know."""
+    room = observed.room
+    if not isinstance(room, Room):
+        return False
+    arriving = any(is_human(p) and not p.active and now - p.joined_at < ARRIVING_SECONDS for p in room.participants)
+    if arriving or state is None or abs(now - state.left_at) >= LEAVING_SECONDS:
+        return arriving
+    return any(p.identity == state.left_identity for p in humans(room))
 
 
 def _for_the_serving(

@@ -8,14 +8,16 @@ from typing import Any
 import aiohttp
 import pytest
 from aiohttp import web
+from voicesession_agent import bulletin
 from voicesession_agent.backchannel import Backchannel
+from voicesession_agent.bulletin import Bulletin
 from voicesession_agent.health.vitals import Vitals
 from voicesession_agent.link import Departure, JobLink, report_now
 from voicesession_agent.memory import Block, RejectedError, Turn
 from voicesession_agent.recollection import Recollection
 from voicesession_agent.wanted import MemoryAddress, Wanted
 
-from tests.unit.agent.pod_world import TOKEN, World, wanted
+from tests.unit.agent.pod_world import DEADLINE, TOKEN, World, wanted
 
 ADDRESS = MemoryAddress("http://letta", "agent-1")
 
@@ -42,7 +44,8 @@ class Pod(World):
         super().__init__()
         self.kept = Memory()
         self.recollection = Recollection(lambda _: self.kept, lambda _: None, lambda: None)
-        app = Backchannel(self.supervisor, self.recollection, self.metrics).app()
+        self.bulletin = Bulletin(self.state)
+        app = Backchannel(self.supervisor, self.recollection, self.metrics, self.bulletin).app()
         self.runner = web.AppRunner(app, shutdown_timeout=0.01)
         self.socket = socket
         self.link = JobLink(socket, 1)
@@ -125,3 +128,14 @@ async def test_what_an_answer_took_is_counted_and_nonsense_is_refused(pod: Pod) 
     assert 'voicesession_agent_response_stage_seconds_sum{stage="llm_first_token"} 0.4' in shown
     assert "voicesession_agent_response_seconds_sum 1.1" in shown
     assert "her words" not in shown
+
+
+async def test_a_report_wakes_whoever_waits_for_it(pod: Pod, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bulletin, "LOOK_SECONDS", 3600.0)
+    await pod.first_joined()
+    known = pod.bulletin.tag()
+    waiting = asyncio.create_task(pod.bulletin.other_than(known, 3600.0))
+    await pod.link.report("active")
+    assert not waiting.done()
+    await pod.link.report("humans", identities=["alice"])
+    assert await asyncio.wait_for(waiting, DEADLINE) not in ("", known)

@@ -1,5 +1,6 @@
 """The control port over real HTTP."""
 
+import asyncio
 import hashlib
 import json
 import time
@@ -14,11 +15,13 @@ from aiohttp import web
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from voicesession_agent.auth import Verifier
-from voicesession_agent.control import MAX_BODY_BYTES, ControlPort
+from voicesession_agent.bulletin import Bulletin
+from voicesession_agent.control import MAX_BODY_BYTES, MAX_WAIT_SECONDS, ControlPort, _patience
 from voicesession_agent.state import PodState
 from voicesession_agent.telemetry import Metrics
 from voicesession_agent.wanted import Wanted
 
+DEADLINE = 5.0
 KEY = Ed25519PrivateKey.generate()
 BODY = {"sessionUID": "u1", "epoch": 0, "room": {"name": "vs-1", "url": "ws://x"}, "token": "t"}
 
@@ -52,7 +55,7 @@ async def port() -> AsyncIterator[Port]:
 
     raw = KEY.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
     metrics = Metrics()
-    runner = web.AppRunner(ControlPort(state, Verifier(raw, "pod-1"), metrics, tell).app())
+    runner = web.AppRunner(ControlPort(state, Verifier(raw, "pod-1"), metrics, tell, Bulletin(state)).app())
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     async with aiohttp.ClientSession() as http:
@@ -92,6 +95,37 @@ async def test_malformed_and_other_session(port: Port) -> None:
         409,
         {"reason": "bound to another session"},
     )
+
+
+async def test_who_knows_the_state_may_wait_for_the_next(port: Port) -> None:
+    async with port.http.get(port.url + "/v1/state", headers={"Authorization": bearer("GET")}) as answer:
+        tag = answer.headers["ETag"]
+    known = {"If-None-Match": tag}
+    assert await port.get("/v1/state", Authorization=bearer("GET"), **known) == (304, "")
+    waiting = asyncio.create_task(port.get("/v1/state", Authorization=bearer("GET"), Prefer="wait=50", **known))
+    assert (await port.put(json.dumps(BODY).encode()))[0] == 200
+    status, text = await asyncio.wait_for(waiting, DEADLINE)
+    assert (status, json.loads(text)["sessionUID"]) == (200, "u1")
+
+
+async def test_a_stranger_cannot_wait(port: Port) -> None:
+    assert (await port.get("/v1/state", Prefer="wait=50"))[0] == 401
+
+
+@pytest.mark.parametrize(
+    ("prefer", "seconds"),
+    [
+        ("wait=25", 25),
+        ("respond-async, wait=10", 10),
+        ("wait=9999", MAX_WAIT_SECONDS),
+        ("await=3", 0),
+        ("wait=-1", 0),
+        ("wait=soon", 0),
+        ("", 0),
+    ],
+)
+def test_how_long_it_is_held(prefer: str, seconds: float) -> None:
+    assert _patience(prefer) == seconds
 
 
 async def test_a_huge_body_is_cut_off(port: Port) -> None:

@@ -1,7 +1,8 @@
 """Stand-ins for Kubernetes, LiveKit and agent pods: they remember what was asked of them and can be told to fail."""
 
+import asyncio
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from voicesession_operator.adapters.errors import Conflict, NotFound, OutsideError
@@ -17,7 +18,7 @@ from voicesession_operator.controller.session_traces import OFF, SessionTraces
 from voicesession_operator.controller.webhook_losses import WebhookLosses
 from voicesession_operator.domain.actions import Event
 from voicesession_operator.domain.agent_plan import Memory
-from voicesession_operator.domain.observed import Participant, PodState, Room, Unknown
+from voicesession_operator.domain.observed import Participant, Pod, PodState, Room, Unknown
 
 from tests.builders import AGENT, POLICY, T0
 from tests.unit.shell import raw
@@ -138,9 +139,20 @@ class Control:
     def __init__(self) -> None:
         self.states: dict[str, PodState] = {}
         self.told: list[Object] = []
+        self.tags: asyncio.Queue[str | OutsideError] = asyncio.Queue()
+        """What those who wait for news get, one after another."""
+        self.waits: list[tuple[str, str]] = []
+        """The pods' UIDs and the tags that were known."""
 
     async def state(self, ip: str, pod_uid: str) -> PodState | None:
         return self.states.get(pod_uid)
+
+    async def next_tag(self, ip: str, pod_uid: str, tag: str) -> str:
+        self.waits.append((pod_uid, tag))
+        told = await self.tags.get()
+        if isinstance(told, OutsideError):
+            raise told
+        return told
 
     async def tell(self, ip: str, pod_uid: str, wanted: Object) -> None:
         self.told.append(wanted)
@@ -157,6 +169,16 @@ class Recorder:
 
     async def record(self, kind: str, about: Object, event: Event) -> None:
         self.events.append(event)
+
+
+class News:
+    """Which pods are listened to, by session."""
+
+    def __init__(self) -> None:
+        self.followed: dict[Key, list[str]] = {}
+
+    def follow(self, key: Key, pods: Iterable[Pod]) -> None:
+        self.followed[key] = [pod.uid for pod in pods]
 
 
 class Users:
@@ -178,9 +200,10 @@ class World:
         self.now = T0 + 1
         self.kube, self.rooms, self.control = Kube(lambda: self.now), Rooms(), Control()
         self.recorder, self.cache, self.hints, self.memories = Recorder(), Cache(), Hints(), Users()
+        self.news = News()
         addresses = Addresses("ws://livekit:7880", "http://letta:8283", "pw")
         executor = Executor(self.kube, self.rooms, self.control, self.cache, addresses, traces)
-        outside = Outside(self.kube, self.rooms, self.control, self.recorder, self.memories)
+        outside = Outside(self.kube, self.rooms, self.control, self.recorder, self.memories, self.news)
         self.losses = WebhookLosses(lambda: self.now)
         self.reconciler = SessionReconciler(
             outside, executor, self.cache, self.hints, POLICY, lambda: self.now, self.losses, traces
