@@ -19,14 +19,17 @@ QUIET_SECONDS = 3
 AFTER_A_DEATH_SECONDS = operators.TAKEOVER_SECONDS + 30
 
 
-def resetting(trial: Trial) -> Session:
-    """A session whose last human has just left, in the midst of its reset; returned as it was before."""
+def ready(trial: Trial) -> Session:
+    """A session whose resets take their time."""
     trial.fake_agent("slow", FAKE_AGENT_RESET_SECONDS=str(RESET_SECONDS))
     trial.kube.patch("voiceagent", "slow", trial.namespace, {"spec": {"onLastHumanLeft": RESET}})
-    session = trial.ready("call", "slow", grace=0, reconnect_grace=0)
+    return trial.ready("call", "slow", grace=0, reconnect_grace=0)
+
+
+def begin_reset(trial: Trial) -> None:
+    """Somebody comes and leaves; the reset for that is under way on return."""
     trial.visit("call").leave()
     until(lambda: outcome(trial) == "Running", "a reset", BUSY)
-    return session
 
 
 def outcome(trial: Trial) -> str:
@@ -34,7 +37,8 @@ def outcome(trial: Trial) -> str:
 
 
 def test_an_end_during_a_reset_ends_it(trial: Trial) -> None:
-    resetting(trial)
+    ready(trial)
+    begin_reset(trial)
 
     trial.kube.patch("voicesession", "call", trial.namespace, {"spec": {"end": True}})
 
@@ -47,8 +51,9 @@ def test_an_end_during_a_reset_ends_it(trial: Trial) -> None:
 
 @pytest.mark.speech
 def test_somebody_who_comes_during_a_reset_is_not_alone_after_it(trial: Trial) -> None:
-    before = resetting(trial)
+    before = ready(trial)
     with Guest(trial.livekit, before, "bob") as bob:
+        begin_reset(trial)
         came = bob.come()
 
         after = trial.reset_complete("call", 1, RESET_SECONDS + BUSY)
@@ -62,7 +67,8 @@ def test_somebody_who_comes_during_a_reset_is_not_alone_after_it(trial: Trial) -
 
 @pytest.mark.disruptive
 def test_a_leader_that_dies_during_a_reset_leaves_one_reset_behind(trial: Trial) -> None:
-    before = resetting(trial)
+    before = ready(trial)
+    begin_reset(trial)
 
     operators.kill_leader(trial.kube)
     assert outcome(trial) == "Running", "the reset was over before the leader died"
