@@ -7,7 +7,20 @@ import time
 from collections.abc import Callable
 
 from tests.e2e.kubectl import Kube, KubectlError
-from tests.load import clicking, crashing, crowd, cycles, figures, leaders, leaving, resetting, soak, starting, talking
+from tests.load import (
+    clicking,
+    crashing,
+    crowd,
+    cycles,
+    figures,
+    healing,
+    leaders,
+    leaving,
+    resetting,
+    soak,
+    starting,
+    talking,
+)
 from tests.load.figures import Section
 from tests.load.ground import versions
 
@@ -23,6 +36,7 @@ BENCHES: dict[str, tuple[Callable[[int], Section], int]] = {
     "resetting-without-webhooks": (resetting.run_without_webhooks, 50),
     "cycles": (cycles.run, 25),
     "soak": (soak.run, 200),
+    "healing": (healing.run, 1),
 }
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from tests.e2e.guest import Answer
 from tests.e2e.processes import Process, Survey
-from tests.load import bench, cycles, figures, resetting, soak
+from tests.load import bench, cycles, figures, healing, resetting, soak
 from tests.load.figures import Section
 
 MIB = 2**20
@@ -77,6 +77,14 @@ def test_each_aim_of_a_reset_is_said_to_be_met_or_missed() -> None:
     samples = {resetting.WHOLE: [0.15] * 98 + [1.2] * 2, resetting.MEMORY: [0.03] * 100}
     assert [row[-1] for row in resetting.aims(samples).rows] == ["met", "missed", "met"]
     assert resetting.aims({**samples, resetting.MEMORY: []}).rows[2][-1] == "missed", "nothing was measured"
+
+
+def test_how_a_stuck_state_was_found_and_healed_is_one_row() -> None:
+    told = {"AgentStuck: detected as AgentStuck, s": 5.04, "AgentStuck: healed, s": 12.0}
+    logged = {"agent job: detected by its pod (job_ended), s": 0.0}
+    assert healing.row("stopped", told) == ["stopped", "AgentStuck", "5.0", "12.0"]
+    assert healing.row("killed", logged) == ["killed", "its pod (job_ended)", "0.0", "-"]
+    assert healing.row("nothing", {}) == ["nothing", "-", "-", "-"]
 
 
 @pytest.mark.parametrize(("misses", "code"), [([], 0), (["it grows"], 1)])
