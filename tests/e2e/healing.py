@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 from tests.e2e import podlog
 from tests.e2e.kubectl import KubectlError
@@ -25,6 +26,15 @@ class Healing:
         """Wait for a condition that is not True, or an event, with one of the reasons."""
         reason = until(self._told, f"one of {self._reasons} found", within, POLL_SECONDS)
         self._took(f"detected as {reason}")
+
+    def detected_by(self, speak: Callable[[], object], times: int, within: float) -> None:
+        """The same for what shows only when somebody speaks: she does so up to so many times, until it is found."""
+        with ThreadPoolExecutor(1) as pool:
+            watching = pool.submit(self.detected, within)
+            for _ in range(times):
+                if not watching.done():
+                    speak()
+            watching.result()
 
     def logged(self, pod: str, event: str, within: float) -> None:
         """Wait for the first line of this event in the pod's log: what is mended at once may be told nowhere else."""

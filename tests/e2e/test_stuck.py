@@ -3,6 +3,7 @@
 import secrets
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import NamedTuple
 
 import pytest
@@ -26,6 +27,8 @@ STUCK_SECONDS = 15 + BUSY
 """Missed heartbeats, SIGKILL, a new job."""
 SILENT_SECONDS = 30 + BUSY
 """Faults that show only in a turn, or in two."""
+SPOKEN_SECONDS = 30 + SILENT_SECONDS
+"""The same from the first word that is said to such an agent."""
 CUT_SECONDS = 22 + 5 + 10 + 60 + BUSY
 """LiveKit notices, 5 s of absence, 10 s of a reset that cannot work, and a new pod."""
 CUT_REASONS = ("AgentDisconnected", "AgentAbsent")
@@ -136,9 +139,7 @@ def test_a_language_model_that_does_not_answer(trial: Trial, agent_66: Json, rec
         alice.come()
         alice.meet()
         healing = Healing(trial, "call", "ProviderFailing", record=record_property)
-        for _ in range(FAILING_TURNS):
-            alice.mutter("Test one", within=TURN_SECONDS)
-        healing.detected(SILENT_SECONDS)
+        healing.detected_by(lambda: alice.mutter("Test one", within=TURN_SECONDS), FAILING_TURNS, SPOKEN_SECONDS)
 
         (scripted,) = trial.kube.all("pods", names.NAMESPACE, SCRIPTED_LLM)
         trial.kube.apply(_endpoint(trial.namespace, scripted["status"]["podIP"]))
@@ -158,8 +159,7 @@ def test_an_agent_that_speaks_and_is_not_heard(trial: Trial, agent_66: Json, rec
         trial.livekit.mute(session.room, session.identity)
 
         healing = Healing(trial, "call", "AgentMute", record=record_property)
-        alice.mutter("Test one", within=5)
-        healing.detected(SILENT_SECONDS)
+        healing.detected_by(lambda: alice.mutter("Test one", within=5), 1, SPOKEN_SECONDS)
         healing.healed(old, SILENT_SECONDS)
         alice.say("Test one", "test")
     assert trial.session("call").pod == session.pod
@@ -177,9 +177,8 @@ def test_an_agent_with_an_engine_that_does_not_work(
         alice.come()
         old = alice.meet()
         healing = Healing(trial, "call", ailment.reason, record=record_property)
-        for _ in range(ailment.times):
-            alice.mutter(ailment.sentence, within=ailment.within)
-        healing.detected(SILENT_SECONDS)
+        speak = partial(alice.mutter, ailment.sentence, within=ailment.within)
+        healing.detected_by(speak, ailment.times, SPOKEN_SECONDS)
         healing.healed(old, SILENT_SECONDS)
         alice.say("Test one", "test")
         after = trial.session("call")
