@@ -64,7 +64,7 @@ class TurnQueue:
             self._drop(turn)
             self._lose(Lost.REJECTED)
             raise
-        except UncertainError:
+        except (UncertainError, asyncio.CancelledError):
             self._uncertain = turn
             raise
         self._drop(turn)

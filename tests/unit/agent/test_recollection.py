@@ -39,6 +39,8 @@ class FakeMemory:
         self.loads = 0
         self.gate = asyncio.Event()
         self.gate.set()
+        self.acknowledges = asyncio.Event()
+        self.acknowledges.set()
 
     async def load_blocks(self) -> tuple[Block, ...]:
         self.loads += 1
@@ -52,6 +54,7 @@ class FakeMemory:
         if fault:
             raise fault
         self.stored.append(turn.user)
+        await self.acknowledges.wait()
 
     async def write(self, label: str, value: str) -> None:
         if self.write_faults:
@@ -168,6 +171,18 @@ async def test_flush_sends_what_is_left_and_gives_up_in_time(world: World) -> No
     world.say("three")
     await asyncio.wait_for(world.recollection.flush(1.0), DEADLINE)
     assert world.lost == [Lost.STOPPED]
+
+
+async def test_a_capture_that_the_end_cuts_short_counts_as_repeated_when_it_is_sent_again(world: World) -> None:
+    world.recollection.told(told())
+    world.memory.acknowledges.clear()
+    world.say("one")
+    await world.until(lambda: world.memory.stored == ["one"])
+    world.running.cancel()
+    await asyncio.gather(world.running, return_exceptions=True)
+    world.memory.acknowledges.set()
+    await world.recollection.flush(1.0)
+    assert (world.memory.stored, world.repeated) == (["one", "one"], 1)
 
 
 def test_the_queue_is_bounded_and_drops_its_oldest() -> None:
