@@ -194,18 +194,24 @@ def test_the_queue_is_bounded_and_drops_its_oldest() -> None:
     assert lost == [Lost.OVERFLOW]
 
 
-async def test_an_overflow_while_sending_drops_nothing_else() -> None:
-    lost: list[Lost] = []
-    queue = TurnQueue(lost.append, lambda: None, limit=1)
-
-    class Slow(FakeMemory):
-        async def capture(self, turn: Turn) -> None:
-            queue.put(Turn("two", ""))
-            await super().capture(turn)
-
+@pytest.mark.parametrize(
+    ("limit", "kept", "lost"), [(1, ["one", "three"], 1), (2, ["one", "three"], 1), (3, ["one", "two", "three"], 0)]
+)
+async def test_an_overflow_never_drops_the_turn_that_is_being_sent(limit: int, kept: list[str], lost: int) -> None:
+    drops: list[Lost] = []
+    queue = TurnQueue(drops.append, lambda: None, limit)
+    memory = FakeMemory()
+    memory.acknowledges.clear()
     queue.put(Turn("one", ""))
-    await queue.send_oldest(Slow())
-    assert len(queue) == 1
+    sending = asyncio.create_task(queue.send_oldest(memory))
+    await asyncio.sleep(0)
+    queue.put(Turn("two", ""))
+    queue.put(Turn("three", ""))
+    memory.acknowledges.set()
+    await sending
+    while len(queue):
+        await queue.send_oldest(memory)
+    assert (memory.stored, drops) == (kept, [Lost.OVERFLOW] * lost)
 
 
 async def test_a_block_edited_by_hand_is_loaded_when_somebody_speaks(world: World) -> None:
