@@ -62,10 +62,14 @@ class Departures:
             raise error
 
     async def close(self) -> None:
-        """Let a departure that has begun end its steps; begin none any more."""
+        """The job ends: let a departure that has begun end its steps, and take them here where none has."""
         self._waiting.cancel()
-        ending = [] if self._ending is None else [self._ending]
-        await asyncio.gather(self._waiting, *ending, return_exceptions=True)
+        await asyncio.gather(self._waiting, return_exceptions=True)
+        if self._ending is not None:
+            await asyncio.gather(self._ending, return_exceptions=True)
+            return
+        for step in (*self._before, *self._after):
+            await _within(step)
 
     async def _wait(self) -> None:
         """Leave when told to, or when the supervisor is gone: nobody would look after this job any more."""

@@ -148,6 +148,20 @@ async def test_steps_that_hang_or_fail_do_not_hold_the_others(scene: Scene, monk
     assert scene.steps == ["last"]
 
 
+async def test_a_job_that_ends_without_an_order_takes_its_steps_too(scene: Scene) -> None:
+    scene.departures.before_closing(scene.step("idle monitor"))
+    scene.departures.after_closing(scene.step("last turn"))
+    await scene.departures.close()
+    assert scene.steps == ["idle monitor", "last turn"]
+
+
+async def test_the_end_after_an_order_takes_no_step_again(scene: Scene) -> None:
+    scene.departures.after_closing(scene.step("last turn"))
+    await scene.told(Departure.RESET)
+    await scene.departures.close()
+    assert scene.steps == ["last turn"]
+
+
 async def test_a_running_tool_is_cancelled_and_the_session_closes(scene: Scene) -> None:
     running, ended = asyncio.Event(), asyncio.Event()
 
