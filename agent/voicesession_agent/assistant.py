@@ -58,7 +58,7 @@ async def run(ctx: JobContext, ties: Ties) -> None:
         ties.departures.before_closing(step)
     session.on("user_state_changed", lambda event: _tell_activity(ties.presence, event.new_state))
     idle.watch(session)
-    ties.signs.attend(session, lambda: listener.linked)
+    ties.signs.attend(session, lambda: listener.linked, lambda: idle.asked)
     listener.start()
 
 
