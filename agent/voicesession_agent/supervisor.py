@@ -65,9 +65,14 @@ class Supervisor:
         self._departures = asyncio.Condition()
 
     async def tell(self, wanted: Wanted) -> None:
-        """Move towards the wanted state; returns at once. Raise OtherSessionError."""
+        """Move towards the wanted state; returns at once. Raise OtherSessionError.
+
+        An order of an earlier epoch, by an operator that is behind, changes nothing.
+        """
         first = self.state.wanted is None
         reset = self.state.tell(wanted, self._clock())
+        if self.state.wanted is not wanted:
+            return
         if first:
             log.info("bound", extra={"event": "bound", "session": wanted.session_uid, "room": wanted.room_name})
         self.traces.told(wanted, anew=reset)

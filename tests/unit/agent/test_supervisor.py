@@ -126,6 +126,15 @@ async def test_memory_may_become_known_later(world: World) -> None:
     assert [w.memory for w in world.memory.wanted] == [None, address]
 
 
+async def test_an_order_of_an_earlier_epoch_changes_nothing(world: World) -> None:
+    address = MemoryAddress("http://letta", "agent-1")
+    now = Wanted("u1", 2, "vs-1", "ws://x", TOKEN, memory=address, capture=True)
+    await world.supervisor.tell(now)
+    late = Wanted("u1", 1, "vs-1", "ws://x", TOKEN, memory=address, read_only=True, end=True)
+    await world.supervisor.tell(late)
+    assert (world.state.wanted, world.memory.wanted, world.state.ended) == (now, [now], False)
+
+
 async def test_close_makes_the_job_leave(world: World) -> None:
     await world.supervisor.close()
     assert await asyncio.wait_for(world.supervisor.departure(1), DEADLINE) == "leave"
