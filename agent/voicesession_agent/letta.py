@@ -13,7 +13,9 @@ CONNECT_SECONDS: Final = 0.5
 CALL_SECONDS: Final = 5.0
 """A healthy Letta answers within 0.1 s, a loaded one within 2 s."""
 MAX_ANSWER_BYTES: Final = 4 << 20
-CLIENT_ERROR, SERVER_ERROR, TOO_MANY, CONFLICT, UNAVAILABLE = 400, 500, 429, 409, 503
+CLIENT_ERROR, SERVER_ERROR, CONFLICT = 400, 500, 409
+LATER: Final = frozenset((401, 403, 404, 408, 429, 503))
+"""A wrong key and a Letta agent that is gone are put right outside this pod, which then gets another address."""
 
 
 class LettaMemory:
@@ -74,7 +76,7 @@ def _raise_for(status: int) -> None:
     """A 500 may come after the turn was stored, and so may a proxy's 502 or 504."""
     if status == CONFLICT:
         raise ConflictError(f"Letta answers {status}")
-    if status in (TOO_MANY, UNAVAILABLE):
+    if status in LATER:
         raise UnavailableError(f"Letta answers {status}")
     if status >= SERVER_ERROR:
         raise UncertainError(f"Letta answers {status}")

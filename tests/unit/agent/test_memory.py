@@ -117,8 +117,13 @@ async def test_write(letta: tuple[Letta, str]) -> None:
         (503, UnavailableError),
         (429, UnavailableError),
         (409, ConflictError),
-        (404, RejectedError),
-        (401, RejectedError),
+        (401, UnavailableError),
+        (403, UnavailableError),
+        (404, UnavailableError),
+        (408, UnavailableError),
+        (400, RejectedError),
+        (413, RejectedError),
+        (422, RejectedError),
     ],
 )
 async def test_errors(letta: tuple[Letta, str], status: int, error: type[Exception]) -> None:
