@@ -132,6 +132,12 @@ async def _within(step: Step) -> None:
     try:
         await asyncio.wait_for(step(), STEP_SECONDS)
     except TimeoutError:
-        log.warning("a step of the departure was not done in time", extra={"event": "late", "limit": STEP_SECONDS})
+        extra = {"event": "late", "step": _name(step), "limit": STEP_SECONDS}
+        log.warning("a step of the departure was not done in time", extra=extra)
     except Exception:
-        log.exception("a step of the departure failed", extra={"event": "departure_failed"})
+        log.exception("a step of the departure failed", extra={"event": "departure_failed", "step": _name(step)})
+
+
+def _name(step: Step) -> str:
+    """E.g. `TurnTaker.close`."""
+    return str(getattr(step, "__qualname__", type(step).__name__))

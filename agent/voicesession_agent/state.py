@@ -43,6 +43,10 @@ class HumanLeft:
     reason: str
     at: float
 
+    def ago(self, now: float) -> int:
+        """Milliseconds."""
+        return round(max(0.0, now - self.at) * 1000)
+
 
 @dataclass(frozen=True)
 class MemoryStatus:

@@ -69,8 +69,8 @@ class Supervisor:
 
         An order of an earlier epoch, by an operator that is behind, changes nothing.
         """
-        first = self.state.wanted is None
-        reset = self.state.tell(wanted, self._clock())
+        first, left, now = self.state.wanted is None, self.state.last_human_left, self._clock()
+        reset = self.state.tell(wanted, now)
         if self.state.wanted is not wanted:
             return
         if first:
@@ -78,7 +78,8 @@ class Supervisor:
         self.traces.told(wanted, anew=reset)
         self._memory.told(wanted)
         if reset:
-            log.info("reset started", extra={"event": "reset_started", "epoch": wanted.epoch, "cause": wanted.cause})
+            extra = {"event": "reset_started", "epoch": wanted.epoch, "cause": wanted.cause}
+            log.info("reset started", extra=extra | {"ms": 0 if left is None else left.ago(now)})
             self._memory.reload()
         await self._notify()
 
