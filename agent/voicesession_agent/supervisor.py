@@ -92,8 +92,9 @@ class Supervisor:
         await self._notify()
 
     def joined(self, launch: int, sid: str) -> None:
+        """A report whose answer was lost is sent again: the second one is no news."""
         tenure = self._current(launch)
-        if tenure is None:
+        if tenure is None or (tenure.joined_at is not None and sid == self.state.participant_sid):
             return
         now = tenure.joined_at = self._clock()
         tenure.end = End.DIED

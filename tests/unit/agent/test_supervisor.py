@@ -39,6 +39,12 @@ async def test_the_next_process_is_prepared_when_the_join_is_done(world: World) 
     assert world.jobs.asked_to_prepare == 1
 
 
+async def test_a_join_that_is_told_twice_is_one(world: World) -> None:
+    await world.first_joined()
+    await world.joined(1)
+    assert world.jobs.asked_to_prepare == 1
+
+
 async def test_a_dead_job_is_relaunched_with_the_same_token(world: World) -> None:
     job = await world.first_joined()
     world.now += 60
