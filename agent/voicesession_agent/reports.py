@@ -124,7 +124,7 @@ class Reports:
             log.info("last human left", extra=extra)
 
     def _beat(self, launch: int, vitals: Vitals) -> None:
-        self._supervisor.beat(launch, diagnose(vitals))
+        self._supervisor.beat(launch, diagnose(vitals), failed=vitals.failed)
         if vitals.speaking and self._state.accepts(launch):
             self._state.active_at = self._clock()
 

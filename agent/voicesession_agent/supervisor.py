@@ -6,7 +6,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Final, Protocol
 
-from voicesession_agent.health.diagnosis import STUCK, Diagnosis
+from voicesession_agent.health.diagnosis import STUCK, Diagnosis, works_after
 from voicesession_agent.health.remedies import Remedies
 from voicesession_agent.health.stuck import BEAT_SECONDS, Pulse
 from voicesession_agent.jobs import Job, JobServer, Order
@@ -21,8 +21,6 @@ from voicesession_agent.wanted import Wanted
 
 LINGER_SECONDS: Final = 11.0
 """For a job that left its room by itself: one second more than it gives itself (see departure.py)."""
-WORKS_SECONDS: Final = 5.0
-"""A job that has been in its room for so long and is not found ill works: as long as it takes to find one stuck."""
 log = logging.getLogger(__name__)
 
 
@@ -114,8 +112,8 @@ class Supervisor:
             tenure.end, tenure.left = end, tenure.left or left
             self._changed.set()
 
-    def beat(self, launch: int, diagnosis: Diagnosis | None) -> None:
-        """The job responds, and this is what is wrong with it."""
+    def beat(self, launch: int, diagnosis: Diagnosis | None, *, failed: bool) -> None:
+        """The job responds, and this is what is wrong with it, or it has `failed` since it last did its work."""
         tenure = self._current(launch)
         if tenure is None:
             return
@@ -123,7 +121,7 @@ class Supervisor:
             tenure.pulse.beat()
         if diagnosis is not None:
             self._found(tenure, diagnosis)
-        elif tenure.joined_at is not None and self._clock() - tenure.joined_at >= WORKS_SECONDS:
+        elif not failed and self._works(tenure):
             self.state.diagnosis = None
 
     async def departure(self, launch: int) -> str:
@@ -263,6 +261,13 @@ class Supervisor:
         extra = {"event": "job_ill", "launch": tenure.launch, "state": diagnosis.ailment.value}
         log.error("something is wrong with the job", extra=extra | {"reason": diagnosis.message})
         self._changed.set()
+
+    def _works(self, tenure: Tenure) -> bool:
+        """Whether it has been in its room for long enough to have what the last one had."""
+        last = self.state.diagnosis
+        if last is None or tenure.joined_at is None:
+            return False
+        return self._clock() - tenure.joined_at >= works_after(last.ailment)
 
     def _current(self, launch: int) -> Tenure | None:
         """The tenure of now, if that job's reports are about the present."""

@@ -87,6 +87,7 @@ class VitalSigns:
             muted=self._attended and bool(self._muted),
             lost=self._lost.seconds(now),
             failing=self._failures.role(),
+            failed=self._failures.some,
         )
 
     def _agent_speaks(self) -> bool:

@@ -26,6 +26,8 @@ class Vitals:
     muted: bool = False
     lost: float = 0.0
     failing: str = ""
+    failed: bool = False
+    """Whether something failed in a turn and has not worked since: too little for `failing`, too much for health."""
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -40,4 +42,5 @@ class Vitals:
             muted=bool(raw["muted"]),
             lost=float(raw["lost"]),
             failing=str(raw["failing"]),
+            failed=bool(raw["failed"]),
         )

@@ -58,8 +58,9 @@ def test_turns_in_a_row_that_fail() -> None:
     for _ in range(TURNS - 1):
         failures.failed("llm_error")
         failures.failed("tts_error")
-    assert failures.role() == ""
+    assert (failures.role(), failures.some) == ("", True)
     failures.worked("llm", "tts")
+    assert not failures.some
     failures.failed("llm_error")
     assert failures.role() == ""
     for _ in range(TURNS - 1):
@@ -119,7 +120,7 @@ def test_the_cause_comes_before_its_symptoms(vitals: Vitals, ailment: Ailment | 
 
 
 def test_vitals_travel() -> None:
-    vitals = Vitals(True, 1.0, 2.0, True, 3.0, "tts")
+    vitals = Vitals(True, 1.0, 2.0, True, 3.0, "tts", True)
     assert Vitals.from_json(vitals.to_json()) == vitals
 
 

@@ -127,7 +127,7 @@ async def test_errors_are_counted_from_when_there_is_a_session(scene: Scene) -> 
     await scene.one_beat()
     for recoverable in (True, False, False):
         scene.session.emit("error", error=SimpleNamespace(type="llm_error", recoverable=recoverable))
-    assert (await scene.one_beat()).failing == ""
+    assert await scene.one_beat() == Vitals(failed=True)
     scene.session.emit("error", error=SimpleNamespace(type="llm_error", recoverable=False))
     assert (await scene.one_beat()).failing == "llm"
 
