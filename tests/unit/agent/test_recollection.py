@@ -173,6 +173,16 @@ async def test_flush_sends_what_is_left_and_gives_up_in_time(world: World) -> No
     assert world.lost == [Lost.STOPPED]
 
 
+async def test_flush_takes_no_time_where_nothing_waits_or_memory_is_away(world: World) -> None:
+    world.running.cancel()
+    world.recollection.told(told())
+    world.memory.acknowledges.clear()
+    await asyncio.wait_for(world.recollection.flush(60.0), DEADLINE)
+    world.memory.fault = UnavailableError("away")
+    world.say("one")
+    await asyncio.wait_for(world.recollection.flush(60.0), DEADLINE)
+
+
 async def test_a_capture_that_the_end_cuts_short_counts_as_repeated_when_it_is_sent_again(world: World) -> None:
     world.recollection.told(told())
     world.memory.acknowledges.clear()
