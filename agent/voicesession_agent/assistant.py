@@ -44,7 +44,7 @@ async def run(ctx: JobContext, ties: Ties) -> None:
     spec = Settings.load().agent
     facts = await ties.link.job()
     session = make_session(ctx.proc.userdata[MODELS], spec)
-    turns = TurnTaker(ties.link)
+    turns = TurnTaker(ties.link, lambda: ties.presence.report("turn_lost"))
     session.on("conversation_item_added", lambda event: _remember(turns, event))
     ties.departures.after_closing(turns.close)
     await ctx.connect()

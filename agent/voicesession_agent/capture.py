@@ -18,6 +18,8 @@ class Lost(StrEnum):
     OVERFLOW = "overflow"
     REJECTED = "rejected"
     STOPPED = "stopped"
+    UNDELIVERED = "undelivered"
+    """By a job, to its supervisor."""
 
 
 class TurnQueue:
@@ -45,7 +47,7 @@ class TurnQueue:
         oldest = 1 if self._sending else 0
         if len(self._turns) >= max(self._limit, oldest + 1):
             del self._turns[oldest]
-            self._lose(Lost.OVERFLOW)
+            self.lose(Lost.OVERFLOW)
         self._turns.append(turn)
         self._some.set()
 
@@ -66,7 +68,7 @@ class TurnQueue:
             await backend.capture(turn)
         except RejectedError:
             self._drop(turn)
-            self._lose(Lost.REJECTED)
+            self.lose(Lost.REJECTED)
             raise
         except (UncertainError, asyncio.CancelledError):
             self._uncertain = turn
@@ -84,9 +86,10 @@ class TurnQueue:
         """Count what is left as lost: this process ends."""
         while self._turns:
             self._turns.popleft()
-            self._lose(Lost.STOPPED)
+            self.lose(Lost.STOPPED)
 
-    def _lose(self, why: Lost) -> None:
+    def lose(self, why: Lost) -> None:
+        """Count one, also one that never came as far as here."""
         self.lost += 1
         self._tell_lost(why)
 

@@ -21,19 +21,24 @@ class UnknownReportError(ValueError):
 
 
 class Reports:
-    """`spoken` is told whenever a human begins to speak or comes, `answered` how long each part of an answer took."""
+    """`spoken` is told whenever a human begins to speak or comes, `answered` how long each part of an answer took.
+
+    `turn_lost` is told of each turn that a job could not hand over.
+    """
 
     def __init__(
         self,
         supervisor: Supervisor,
         spoken: Callable[[], None],
         answered: Callable[[dict[str, float]], None],
+        turn_lost: Callable[[], None],
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._supervisor = supervisor
         self._state = supervisor.state
         self._spoken = spoken
         self._answered = answered
+        self._turn_lost = turn_lost
         self._clock = clock
 
     async def take(self, report: dict[str, Any]) -> None:
@@ -46,6 +51,8 @@ class Reports:
                 self._cannot_prepare(str(report["text"]))
             case "background_cancelled":
                 self._background_cancelled(launch, int(report["ms"]), int(report["tools"]))
+            case "turn_lost":
+                self._turn_lost()
             case "latency":
                 self._timed(launch, report)
             case kind:

@@ -83,6 +83,9 @@ class FakeMemory:
     def someone_speaks(self) -> None:
         self.spoken += 1
 
+    def turn_lost(self) -> None:
+        raise NotImplementedError
+
 
 class World:
     """`now` is the supervisor's clock; what it waits for with asyncio runs on the real one."""
@@ -95,8 +98,8 @@ class World:
         self.state = PodState("pod-1", process_started=99.0)
         self.traces = PodTraces(tracing or Tracing(), lambda: self.now)
         self.supervisor = Supervisor(self.state, self.jobs, self.metrics, self.memory, lambda: self.now, self.traces)
-        spoken, answered = self.memory.someone_speaks, self.metrics.answered
-        self.reports = Reports(self.supervisor, spoken, answered, lambda: self.now)
+        spoken, answered, lost = self.memory.someone_speaks, self.metrics.answered, self.memory.turn_lost
+        self.reports = Reports(self.supervisor, spoken, answered, lost, lambda: self.now)
         self.running = asyncio.create_task(self.supervisor.run())
 
     async def until(self, condition: Callable[[], bool]) -> None:
