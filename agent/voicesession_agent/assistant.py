@@ -53,7 +53,7 @@ async def run(ctx: JobContext, ties: Ties) -> None:
         Assistant(spec, ties.link, facts, idle), room=ctx.room, room_options=RoomOptions(close_on_disconnect=False)
     )
     welcome = Welcome(session, ties.presence, spec.greeting, set(facts.greeted))
-    listener = Listener(ctx.room, session, welcome, idle.there)
+    listener = Listener(ctx.room, session, welcome, welcome.met, idle.there)
     for step in (idle.close, listener.close):
         ties.departures.before_closing(step)
     session.on("user_state_changed", lambda event: _tell_activity(ties.presence, event.new_state))
@@ -119,11 +119,15 @@ class Welcome:
         self._greeted = greeted
 
     def __call__(self, identity: str) -> None:
-        if not self._greeting or identity in self._greeted:
-            return
-        self._greeted.add(identity)
-        self._session.say(self._greeting)
-        self._presence.report("greeted", identity=identity)
+        if self._greeting and identity not in self._greeted:
+            self._session.say(self._greeting)
+        self.met(identity)
+
+    def met(self, identity: str) -> None:
+        """Whoever is in the conversation already needs no greeting any more."""
+        if self._greeting and identity not in self._greeted:
+            self._greeted.add(identity)
+            self._presence.report("greeted", identity=identity)
 
 
 def _ask(session: "AgentSession[None]", prompt: str) -> None:
