@@ -109,13 +109,14 @@ class VitalSigns:
     def _speakers(self, speakers: Sequence[rtc.Participant]) -> None:
         now, linked = self._clock(), self._linked()
         self._speaking = {p.identity for p in speakers if isinstance(p, rtc.RemoteParticipant) and is_human(p)}
-        self._unheard.speaks(linked in self._speaking, now)
+        self._unheard.speaks(linked, linked in self._speaking, now)
         self._inaudible.listed(any(p.identity == self._room.local_participant.identity for p in speakers), now)
 
     def _gone(self, participant: rtc.RemoteParticipant) -> None:
         """Who leaves in mid-sentence may never be taken off the list of speakers."""
         self._speaking.discard(participant.identity)
-        self._unheard.speaks(self._linked() in self._speaking, self._clock())
+        linked = self._linked()
+        self._unheard.speaks(linked, linked in self._speaking, self._clock())
 
     def _connection(self, state: "rtc.ConnectionState.ValueType") -> None:
         self._lost.connected(state != rtc.ConnectionState.CONN_RECONNECTING, self._clock())
