@@ -47,7 +47,6 @@ async def run(ctx: JobContext, ties: Ties) -> None:
     session = make_session(ctx.proc.userdata[MODELS], spec)
     turns = TurnTaker(ties.link)
     session.on("conversation_item_added", lambda event: _remember(turns, event))
-    ctx.add_shutdown_callback(turns.close)
     ties.departures.after_closing(turns.close)
     idle = IdleMonitor(lambda: _ask(session, spec.idle_prompt), facts.idle_seconds if spec.idle_prompt else 0.0)
     await session.start(
@@ -56,11 +55,10 @@ async def run(ctx: JobContext, ties: Ties) -> None:
     welcome = Welcome(session, ties.presence, spec.greeting, set(facts.greeted))
     listener = Listener(ctx.room, session, welcome, idle.there)
     for step in (idle.close, listener.close):
-        ctx.add_shutdown_callback(step)
         ties.departures.before_closing(step)
     session.on("user_state_changed", lambda event: _tell_activity(ties.presence, event.new_state))
     idle.watch(session)
-    ties.signs.attend(session, lambda: listener.linked)
+    ties.signs.attend(session, lambda: listener.linked, lambda: idle.asked)
     listener.start()
 
 

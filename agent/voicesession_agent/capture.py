@@ -21,9 +21,10 @@ class Lost(StrEnum):
 
 
 class TurnQueue:
-    """A FIFO of at most `limit` turns that drops its oldest. Each is sent until memory has acknowledged it.
+    """A FIFO of at most `limit` turns that drops its oldest, but never the one being sent: that one may be stored.
 
-    `lost` hears of every drop, `repeated` of every turn sent again that memory may have stored already.
+    Each is sent until memory has acknowledged it. `lost` hears of every drop, `repeated` of every turn sent again
+    that memory may have stored already.
     """
 
     def __init__(self, lost: Callable[[Lost], None], repeated: Callable[[], None], limit: int = LIMIT) -> None:
@@ -32,6 +33,7 @@ class TurnQueue:
         self._tell_lost = lost
         self._tell_repeated = repeated
         self._uncertain: Turn | None = None
+        self._sending = False
         self._some = asyncio.Event()
         self.lost = 0
         self.repeated = 0
@@ -40,8 +42,9 @@ class TurnQueue:
         return len(self._turns)
 
     def put(self, turn: Turn) -> None:
-        if len(self._turns) >= self._limit:
-            self._turns.popleft()
+        oldest = 1 if self._sending else 0
+        if len(self._turns) >= max(self._limit, oldest + 1):
+            del self._turns[oldest]
             self._lose(Lost.OVERFLOW)
         self._turns.append(turn)
         self._some.set()
@@ -58,15 +61,18 @@ class TurnQueue:
         if self._uncertain is turn:
             self.repeated += 1
             self._tell_repeated()
+        self._sending = True
         try:
             await backend.capture(turn)
         except RejectedError:
             self._drop(turn)
             self._lose(Lost.REJECTED)
             raise
-        except UncertainError:
+        except (UncertainError, asyncio.CancelledError):
             self._uncertain = turn
             raise
+        finally:
+            self._sending = False
         self._drop(turn)
 
     def forget(self) -> None:
@@ -85,7 +91,7 @@ class TurnQueue:
         self._tell_lost(why)
 
     def _drop(self, turn: Turn) -> None:
-        """Remove `turn` unless an overflow has already done so while it was being sent."""
+        """Remove `turn` unless it was forgotten while it was being sent."""
         if self._turns and self._turns[0] is turn:
             self._turns.popleft()
         if not self._turns:

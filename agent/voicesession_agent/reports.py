@@ -120,7 +120,8 @@ class Reports:
     def _human_left(self, left: HumanLeft) -> None:
         self._state.human_left(left)
         if self._state.last_human_left is left:
-            log.info("last human left", extra={"event": "last_human_left", "reason": left.reason, "at": left.at})
+            extra = {"event": "last_human_left", "reason": left.reason, "at": left.at, "ms": left.ago(self._clock())}
+            log.info("last human left", extra=extra)
 
     def _beat(self, launch: int, vitals: Vitals) -> None:
         self._supervisor.beat(launch, diagnose(vitals))

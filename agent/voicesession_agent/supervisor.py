@@ -65,15 +65,21 @@ class Supervisor:
         self._departures = asyncio.Condition()
 
     async def tell(self, wanted: Wanted) -> None:
-        """Move towards the wanted state; returns at once. Raise OtherSessionError."""
-        first = self.state.wanted is None
-        reset = self.state.tell(wanted, self._clock())
+        """Move towards the wanted state; returns at once. Raise OtherSessionError.
+
+        An order of an earlier epoch, by an operator that is behind, changes nothing.
+        """
+        first, left, now = self.state.wanted is None, self.state.last_human_left, self._clock()
+        reset = self.state.tell(wanted, now)
+        if self.state.wanted is not wanted:
+            return
         if first:
             log.info("bound", extra={"event": "bound", "session": wanted.session_uid, "room": wanted.room_name})
         self.traces.told(wanted, anew=reset)
         self._memory.told(wanted)
         if reset:
-            log.info("reset started", extra={"event": "reset_started", "epoch": wanted.epoch, "cause": wanted.cause})
+            extra = {"event": "reset_started", "epoch": wanted.epoch, "cause": wanted.cause}
+            log.info("reset started", extra=extra | {"ms": 0 if left is None else left.ago(now)})
             self._memory.reload()
         await self._notify()
 
@@ -86,8 +92,9 @@ class Supervisor:
         await self._notify()
 
     def joined(self, launch: int, sid: str) -> None:
+        """A report whose answer was lost is sent again: the second one is no news."""
         tenure = self._current(launch)
-        if tenure is None:
+        if tenure is None or (tenure.joined_at is not None and sid == self.state.participant_sid):
             return
         now = tenure.joined_at = self._clock()
         tenure.end = End.DIED

@@ -45,6 +45,7 @@ class VitalSigns:
         self._watched: AgentSession[Any] | None = None
         self._attended = False
         self._linked: Callable[[], str] = str
+        self._asking: Callable[[], bool] = bool
         self._speaking: set[str] = set()
         self._unheard = Unheard()
         self._inaudible = Inaudible()
@@ -57,9 +58,14 @@ class VitalSigns:
         room.on("track_muted", lambda who, publication: self._mute(who, publication, muted=True))
         room.on("track_unmuted", lambda who, publication: self._mute(who, publication, muted=False))
 
-    def attend(self, session: "AgentSession[Any]", linked: Callable[[], str]) -> None:
-        """Ask whether this session hears the human that `linked` names and is heard by LiveKit."""
-        self._linked = linked
+    def attend(
+        self, session: "AgentSession[Any]", linked: Callable[[], str], asking: Callable[[], bool] = bool
+    ) -> None:
+        """Ask whether this session hears the human that `linked` names and is heard by LiveKit.
+
+        `asking` tells whether what it says now is only its question to somebody who is silent.
+        """
+        self._linked, self._asking = linked, asking
         self._attended = True
         session.on("agent_state_changed", lambda event: self._agent(event.new_state))
 
@@ -75,13 +81,18 @@ class VitalSigns:
     def vitals(self) -> Vitals:
         now = self._clock()
         return Vitals(
-            speaking=bool(self._speaking),
+            speaking=bool(self._speaking) or self._agent_speaks(),
             unheard=self._unheard.seconds(now) if self._attended else 0.0,
             inaudible=self._inaudible.seconds(now),
             muted=self._attended and bool(self._muted),
             lost=self._lost.seconds(now),
             failing=self._failures.role(),
         )
+
+    def _agent_speaks(self) -> bool:
+        """Its question to people who are silent is none: it would keep them for ever."""
+        session = self._watched
+        return session is not None and session.agent_state == "speaking" and not self._asking()
 
     def _watch(self) -> None:
         session = self._session()

@@ -20,7 +20,7 @@ class Vitals:
     """`unheard`, `inaudible` and `lost` in seconds (see the probes); `failing` names a role only: stt, llm or tts."""
 
     speaking: bool = False
-    """Whether a human is speaking right now, as LiveKit hears it."""
+    """Whether a human (as LiveKit hears it) or the agent is speaking right now."""
     unheard: float = 0.0
     inaudible: float = 0.0
     muted: bool = False

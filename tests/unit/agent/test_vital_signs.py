@@ -20,6 +20,7 @@ class Scene:
         self.room, self.session = StandInRoom(), StandInSession()
         self.beats: list[Vitals] = []
         self.has_session = True
+        self.asking = False
         room: Any = self.room
         link: Any = self
         self.found: list[Any] = []
@@ -40,7 +41,7 @@ class Scene:
 
     def attend(self) -> None:
         session: Any = self.session
-        self.signs.attend(session, lambda: "alice")
+        self.signs.attend(session, lambda: "alice", lambda: self.asking)
 
 
 @pytest.fixture
@@ -67,6 +68,20 @@ async def test_who_leaves_in_mid_sentence_speaks_no_more(scene: Scene) -> None:
     scene.room.goes("alice")
     scene.now = 60.0
     assert await scene.one_beat() == Vitals(unheard=1.0)
+
+
+async def test_its_own_speech_is_speech_but_not_its_question_to_the_silent(scene: Scene) -> None:
+    scene.attend()
+    assert not (await scene.one_beat()).speaking
+    scene.session.agent_state = "speaking"
+    assert (await scene.one_beat()).speaking
+    scene.asking = True
+    assert not (await scene.one_beat()).speaking
+
+
+async def test_the_speech_of_somebody_elses_agent_is_speech_too(scene: Scene) -> None:
+    scene.session.agent_state = "speaking"
+    assert (await scene.one_beat()).speaking
 
 
 async def test_speech_that_nobody_hears(scene: Scene) -> None:
