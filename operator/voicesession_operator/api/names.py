@@ -34,6 +34,10 @@ session's `onLastHumanLeft.action` is and whoever is in the room."""
 TRACEPARENT_ANNOTATION: Final = "voicesession.dev/traceparent"
 """Annotation of a VoiceSession: the span that it was made in, as W3C's `traceparent`, read while tracing is on.
 Without it a session has a trace of its own."""
+BOUND_AT_ANNOTATION: Final = "voicesession.dev/bound-at"
+"""Annotation of the event Ready: when the agent's pod was told its session, by the pod's own clock."""
+JOINED_AT_ANNOTATION: Final = "voicesession.dev/joined-at"
+"""Annotation of the event Ready: when the agent came into the room, by the pod's own clock. LiveKit lists it later."""
 LEADER_LABEL: Final = "voicesession.dev/leader"
 """Label that the leading operator puts on its own pod; the webhook Service selects it."""
 

@@ -67,6 +67,8 @@ class Event:
     type: str
     reason: str
     message: str
+    moments: tuple[tuple[str, float], ...] = ()
+    """Annotations of it that are times (Unix seconds): when the steps were that led to it."""
 
 
 @dataclass(frozen=True)
