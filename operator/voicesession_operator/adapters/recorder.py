@@ -49,12 +49,14 @@ class Recorder:
 
     def _body(self, kind: str, about: Object, event: Event) -> Object:
         meta = about["metadata"]
-        now = to_rfc3339(round(self._clock()))[:19] + "Z"
+        at = self._clock()
+        now = to_rfc3339(round(at))[:19] + "Z"
+        moments = {names.AT_ANNOTATION: at, **dict(event.moments)}
         name = f"{meta['name'][:NAME_CHARACTERS].rstrip('-.')}.{uuid.uuid4().hex[:16]}"
         return {
             "apiVersion": "v1",
             "kind": "Event",
-            "metadata": {"name": name, "annotations": {key: to_rfc3339(at) for key, at in event.moments}},
+            "metadata": {"name": name, "annotations": {key: to_rfc3339(when) for key, when in moments.items()}},
             "involvedObject": {
                 "apiVersion": f"{names.GROUP}/{names.VERSION}",
                 "kind": kind,

@@ -68,7 +68,7 @@ class Event:
     reason: str
     message: str
     moments: tuple[tuple[str, float], ...] = ()
-    """Annotations of it that are times (Unix seconds): when the steps were that led to it."""
+    """Annotations of it that are times (Unix seconds): when it happened, where that is known, and the steps to it."""
 
 
 @dataclass(frozen=True)

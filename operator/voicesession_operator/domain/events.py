@@ -106,12 +106,14 @@ def _ready(old: Status, new: Status, observed: Observed) -> tuple[Event, ...]:
 
 def _steps_to_ready(new: Status, ready_at: float, observed: Observed) -> tuple[tuple[str, float], ...]:
     """The pod's clock may be off, or tell no number: it is kept between the operator's first look and Ready."""
-    state = observed.state_of(next((pod for pod in observed.pods if pod.name == new.agent_pod), None))
-    if state is None:
+    pod = next((pod for pod in observed.pods if pod.name == new.agent_pod), None)
+    state = observed.state_of(pod)
+    if pod is None or state is None:
         return ()
     began = ready_at if new.started_at is None else new.started_at
     told = {names.BOUND_AT_ANNOTATION: state.timings.bound, names.JOINED_AT_ANNOTATION: state.timings.joined}
-    return tuple((name, min(max(began, at), ready_at)) for name, at in told.items() if at is not None)
+    steps = ((name, min(max(began, at), ready_at)) for name, at in told.items() if at is not None)
+    return ((names.POD_CREATED_AT_ANNOTATION, pod.created_at), *steps)
 
 
 def _finished(old: Status, new: Status) -> tuple[Event, ...]:

@@ -1,7 +1,12 @@
 """What events tell of the people in a room, and of the steps to Ready."""
 
 import pytest
-from voicesession_operator.api.names import BOUND_AT_ANNOTATION, JOINED_AT_ANNOTATION
+from voicesession_operator.api.names import (
+    AT_ANNOTATION,
+    BOUND_AT_ANNOTATION,
+    JOINED_AT_ANNOTATION,
+    POD_CREATED_AT_ANNOTATION,
+)
 from voicesession_operator.domain.actions import Plan
 from voicesession_operator.domain.observed import LeaveReason, Timings
 
@@ -12,6 +17,7 @@ from tests.builders import (
     bound,
     human,
     joined_world,
+    pod,
     ready_session,
     session,
 )
@@ -56,6 +62,15 @@ def test_a_visit_that_only_the_agent_has_seen_is_told_when_it_is_over() -> None:
     assert reasons(decide(ready_session().action("Reset"), world, NOW)) == ["HumanLeft"]
 
 
+def test_what_the_status_tells_too_has_its_moment() -> None:
+    came = decide(ready_session(), joined_world().room(agent_participant(), human()), NOW)
+    assert dict(came.events[0].moments) == {AT_ANNOTATION: came.status.first_human_at}
+    more = joined_world().room(agent_participant(), human(), human("bob"))
+    assert decide(ready_session().stored(came.status), more, NOW + 1).events[0].moments == ()
+    left = decide(ready_session().stored(came.status), joined_world().leave(LeaveReason.LEFT, NOW + 5), NOW + 9)
+    assert dict(left.events[0].moments) == {AT_ANNOTATION: NOW + 6} == {AT_ANNOTATION: left.status.last_human_left_at}
+
+
 def test_who_is_sent_out_by_the_end_has_not_left() -> None:
     room = joined_world().room(agent_participant(), human())
     assert reasons(decide(visited().ending(), room, NOW)) == ["Finished"]
@@ -77,6 +92,7 @@ def test_a_silent_livekit_tells_of_nobody() -> None:
 )
 def test_ready_tells_when_the_agent_was_bound_and_joined(timings: Timings, expected: dict[str, float]) -> None:
     starting = session().status(started_at=T0 + 2)
-    found = decide(starting, joined_world().state(bound(timings=timings)), T0 + 5)
+    world = joined_world().pods(pod(created_at=T0 + 1)).state(bound(timings=timings))
+    found = decide(starting, world, T0 + 5)
     assert reasons(found) == ["Ready"]
-    assert dict(found.events[0].moments) == expected
+    assert dict(found.events[0].moments) == {POD_CREATED_AT_ANNOTATION: T0 + 1, **expected}

@@ -21,12 +21,15 @@ class Sink:
         return body
 
 
-async def test_steps_are_annotations_to_the_millisecond() -> None:
+async def test_moments_are_annotations_to_the_millisecond() -> None:
     sink = Sink()
     event = Event("Normal", "Ready", "is there", (("voicesession.dev/bound-at", T0 + 1.25),))
-    await Recorder(sink, "operator-0", lambda: T0 + 2).record("VoiceSession", raw.session(), event)
+    await Recorder(sink, "operator-0", lambda: T0 + 2.4).record("VoiceSession", raw.session(), event)
     (body,) = sink.bodies
-    assert body["metadata"]["annotations"] == {"voicesession.dev/bound-at": "2025-11-22T23:20:01.250Z"}
+    assert body["metadata"]["annotations"] == {
+        "voicesession.dev/at": "2025-11-22T23:20:02.400Z",
+        "voicesession.dev/bound-at": "2025-11-22T23:20:01.250Z",
+    }
     assert (body["lastTimestamp"], body["reason"]) == ("2025-11-22T23:20:02Z", "Ready")
 
 
