@@ -91,9 +91,10 @@ def _resets(old: Status, new: Status) -> tuple[Event, ...]:
     what = f"Reset {new.resets} ({last.cause})"
     if last.outcome == ResetOutcome.ESCALATED and last.completed_at is None:
         events.append(Event("Warning", str(Reason.RESET_ESCALATED), f"{what} took too long; the pod is replaced"))
-    if last.outcome != ResetOutcome.ESCALATED and last.completed_at is not None:
-        lasted = last.completed_at - last.started_at
-        events.append(Event("Normal", str(Reason.RESET_COMPLETE), f"{what} complete after {lasted:.2f} s"))
+    if last.completed_at is not None:
+        how = "" if last.outcome == ResetOutcome.COMPLETE else ", in another pod"
+        message = f"{what} complete after {last.completed_at - last.started_at:.2f} s{how}"
+        events.append(Event("Normal", str(Reason.RESET_COMPLETE), message))
     return tuple(events)
 
 

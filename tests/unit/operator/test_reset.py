@@ -200,7 +200,11 @@ def test_an_escalated_reset_is_complete_with_the_next_pod_and_told_of_once() -> 
     world = empty_world().pods(pod(1)).room(agent_participant()).state(bound(epoch=3, job_epoch=3), ordinal=1)
     found = decide(begun().stored(made), world, NOW + 16)
     assert found.status.last_reset == LastReset("LastHumanLeft", NOW, NOW + 16, "Escalated")
-    assert found.events == ()
+    (told,) = found.events
+    assert (told.type, told.reason) == ("Normal", "ResetComplete")
+    assert told.message == "Reset 1 (LastHumanLeft) complete after 16.00 s, in another pod"
+    again = decide(begun().stored(found.status), world, NOW + 17)
+    assert again.events == ()
 
 
 def test_without_replacements_left_it_ends_as_lost() -> None:
