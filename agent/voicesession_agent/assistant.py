@@ -1,5 +1,6 @@
 """The built-in assistant: hears, thinks and speaks with the VoiceAgent's providers, and remembers."""
 
+import asyncio
 import logging
 from typing import Any, Final
 
@@ -42,12 +43,11 @@ def prewarm(proc: JobProcess, spec: AgentSpec) -> None:
 async def run(ctx: JobContext, ties: Ties) -> None:
     """Join, talk to one human at a time, and end with the room."""
     spec = Settings.load().agent
-    facts = await ties.link.job()
+    facts, _ = await asyncio.gather(ties.link.job(), ctx.connect())
     session = make_session(ctx.proc.userdata[MODELS], spec)
     turns = TurnTaker(ties.link, lambda: ties.presence.report("turn_lost"))
     session.on("conversation_item_added", lambda event: _remember(turns, event))
     ties.departures.after_closing(turns.close)
-    await ctx.connect()
     idle = IdleMonitor(lambda: _ask(session, spec.idle_prompt), facts.idle_seconds if spec.idle_prompt else 0.0)
     await session.start(
         Assistant(spec, ties.link, facts, idle), room=ctx.room, room_options=RoomOptions(close_on_disconnect=False)

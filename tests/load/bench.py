@@ -7,7 +7,20 @@ import time
 from collections.abc import Callable
 
 from tests.e2e.kubectl import Kube, KubectlError
-from tests.load import clicking, crashing, crowd, cycles, figures, leaders, leaving, resetting, soak, starting, talking
+from tests.load import (
+    asking,
+    clicking,
+    crashing,
+    crowd,
+    cycles,
+    figures,
+    leaders,
+    leaving,
+    resetting,
+    soak,
+    starting,
+    talking,
+)
 from tests.load.figures import Section
 from tests.load.ground import versions
 
@@ -15,6 +28,7 @@ BENCHES: dict[str, tuple[Callable[[int], Section], int]] = {
     "starting": (starting.run, 20),
     "talking": (talking.run, 10),
     "clicking": (clicking.run, 10),
+    "asking": (asking.run, 200),
     "leaving": (leaving.run, 20),
     "crashing": (crashing.run, 5),
     "leaders": (leaders.run, 20),

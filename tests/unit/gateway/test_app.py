@@ -3,6 +3,8 @@
 import asyncio
 import os
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -11,7 +13,7 @@ from voicesession_operator.gateway import app, metrics
 from voicesession_operator.gateway.app import Gateway
 from voicesession_operator.gateway.choosing import Quota
 from voicesession_operator.gateway.rates import Rate
-from voicesession_operator.gateway.refusal import Kind
+from voicesession_operator.gateway.refusal import STATUS, Kind
 from voicesession_operator.gateway.settings import Settings, SettingsError
 from voicesession_operator.telemetry.tracing import Tracing
 
@@ -109,6 +111,16 @@ async def test_requests_and_refusals_are_counted_by_what_there_is_only(start: St
     assert "/readyz" not in text
     assert 'route="/b/c"' not in text
     assert all(f'kind="{kind}"' in text for kind in Kind)
+
+
+def test_a_token_requests_series_are_there_before_the_first_one() -> None:
+    program = "from voicesession_operator.gateway import metrics; print(metrics.render().decode())"
+    text = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
+    for status in (201, *STATUS.values()):
+        assert f'requests_total{{code="{status}",method="POST",route="/token"}} 0.0' in text
+    assert 'voicesession_gateway_request_seconds_count{method="POST",route="/token"} 0.0' in text
+    for how in metrics.How:
+        assert f'voicesession_gateway_ready_seconds_count{{how="{how}"}} 0.0' in text
 
 
 async def test_an_error_of_ours_says_nothing_of_itself(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -28,6 +28,22 @@ async def test_200_requests_at_once_of_50_users_at_two_replicas(api: Cluster, st
     assert (given - api.sessions.keys(), api.sessions.keys() - given) == (set(), set())
 
 
+async def test_200_requests_at_once_of_50_users_make_50_sessions_where_the_caller_may_have_them(
+    api: Cluster, start: Start
+) -> None:
+    limits = {"CALLER_SESSIONS": "0", "USER_SESSIONS": "1"}
+    clients = [await start(**limits), await start(**limits)]
+    async with Operator(api):
+        asked = [token(clients[n % 2], AGENT | {"participant_identity": f"user-{n // 2 % 50}"}) for n in range(200)]
+        answers = await asyncio.gather(*asked)
+    assert Counter(answer.status for answer in answers) == {201: 200}
+    given = Counter(answer.headers["Voicesession-Name"] for answer in answers)
+    assert given.keys() == api.sessions.keys()
+    assert set(given.values()) == {4}
+    users = Counter(session["spec"]["user"] for session in api.sessions.values())
+    assert users == {f"user-{n}": 1 for n in range(50)}
+
+
 async def test_a_user_has_no_more_sessions_than_allowed_and_other_users_are_not_hurt(
     api: Cluster, start: Start
 ) -> None:
