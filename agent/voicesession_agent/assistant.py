@@ -49,16 +49,16 @@ async def run(ctx: JobContext, ties: Ties) -> None:
     session.on("conversation_item_added", lambda event: _remember(turns, event))
     ties.departures.after_closing(turns.close)
     idle = IdleMonitor(lambda: _ask(session, spec.idle_prompt), facts.idle_seconds if spec.idle_prompt else 0.0)
+    welcome = Welcome(session, ties.presence, spec.greeting, set(facts.greeted))
+    listener = Listener(ctx.room, session, welcome, welcome.met, idle.there)
+    ties.signs.attend(session, lambda: listener.linked, lambda: idle.asked)  # a start that hangs is to be found too
     await session.start(
         Assistant(spec, ties.link, facts, idle), room=ctx.room, room_options=RoomOptions(close_on_disconnect=False)
     )
-    welcome = Welcome(session, ties.presence, spec.greeting, set(facts.greeted))
-    listener = Listener(ctx.room, session, welcome, welcome.met, idle.there)
     for step in (idle.close, listener.close):
         ties.departures.before_closing(step)
     session.on("user_state_changed", lambda event: _tell_activity(ties.presence, event.new_state))
     idle.watch(session)
-    ties.signs.attend(session, lambda: listener.linked, lambda: idle.asked)
     listener.start()
 
 

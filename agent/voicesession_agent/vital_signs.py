@@ -61,7 +61,7 @@ class VitalSigns:
     def attend(
         self, session: "AgentSession[Any]", linked: Callable[[], str], asking: Callable[[], bool] = bool
     ) -> None:
-        """Ask whether this session hears the human that `linked` names and is heard by LiveKit.
+        """Ask whether this session, from before its start, hears the human that `linked` names and is heard by LiveKit.
 
         `asking` tells whether what it says now is only its question to somebody who is silent.
         """
@@ -107,16 +107,20 @@ class VitalSigns:
         self._found(session)
 
     def _speakers(self, speakers: Sequence[rtc.Participant]) -> None:
-        now, linked = self._clock(), self._linked()
+        now = self._clock()
         self._speaking = {p.identity for p in speakers if isinstance(p, rtc.RemoteParticipant) and is_human(p)}
-        self._unheard.speaks(linked, linked in self._speaking, now)
+        self._listen(now)
         self._inaudible.listed(any(p.identity == self._room.local_participant.identity for p in speakers), now)
 
     def _gone(self, participant: rtc.RemoteParticipant) -> None:
         """Who leaves in mid-sentence may never be taken off the list of speakers."""
         self._speaking.discard(participant.identity)
+        self._listen(self._clock())
+
+    def _listen(self, now: float) -> None:
+        """A session that has linked nobody though people speak has never started: whoever it is goes unheard."""
         linked = self._linked()
-        self._unheard.speaks(linked, linked in self._speaking, self._clock())
+        self._unheard.speaks(linked, linked in self._speaking if linked else bool(self._speaking), now)
 
     def _connection(self, state: "rtc.ConnectionState.ValueType") -> None:
         self._lost.connected(state != rtc.ConnectionState.CONN_RECONNECTING, self._clock())

@@ -36,8 +36,6 @@ class Unheard:
 
     def seconds(self, now: float) -> float:
         begin = now - WINDOW_SECONDS
-        while self._spells and self._spells[0][1] <= begin:
-            self._spells.popleft()
         spells = [*self._spells, (now if self._since is None else self._since, now)]
         return sum(max(0.0, end - max(start, begin)) for start, end in spells)
 
@@ -45,6 +43,8 @@ class Unheard:
         if self._since is not None:
             self._spells.append((self._since, now))
             self._since = None
+        while self._spells and self._spells[0][1] <= now - WINDOW_SECONDS:
+            self._spells.popleft()
 
 
 def deaf(unheard: float) -> bool:

@@ -28,7 +28,7 @@ def test_noises_that_lie_far_apart_are_no_speech() -> None:
         unheard.speaks("alice", True, start)
         unheard.speaks("alice", False, start + 3)
         assert not deaf(unheard.seconds(start + 3))
-    assert len(unheard._spells) < 10
+    assert len(unheard._spells) < 10, "nothing is kept for long"
     unheard.speaks("alice", True, 5000.0)
     assert unheard.seconds(5100.0) == 60.0
 

@@ -21,6 +21,7 @@ class Scene:
         self.beats: list[Vitals] = []
         self.has_session = True
         self.asking = False
+        self.linked = "alice"
         room: Any = self.room
         link: Any = self
         self.found: list[Any] = []
@@ -41,7 +42,7 @@ class Scene:
 
     def attend(self) -> None:
         session: Any = self.session
-        self.signs.attend(session, lambda: "alice", lambda: self.asking)
+        self.signs.attend(session, lambda: self.linked, lambda: self.asking)
 
 
 @pytest.fixture
@@ -59,6 +60,18 @@ async def test_only_speech_of_the_linked_human_goes_unheard(scene: Scene) -> Non
     assert (await scene.one_beat()).unheard == 3.0
     scene.session.emit("user_input_transcribed", transcript="hello")
     assert (await scene.one_beat()).unheard == 0.0
+
+
+async def test_before_anybody_is_linked_whoever_speaks_goes_unheard(scene: Scene) -> None:
+    scene.linked = ""
+    scene.attend()
+    scene.room.speak("bob")
+    scene.now = 10.0
+    assert (await scene.one_beat()).unheard == 10.0
+    scene.linked = "bob"
+    scene.room.speak("bob")
+    scene.now = 11.0
+    assert (await scene.one_beat()).unheard == 1.0
 
 
 async def test_who_leaves_in_mid_sentence_speaks_no_more(scene: Scene) -> None:
