@@ -1,6 +1,6 @@
 """The doctor asks for exactly what the chart gives the operator."""
 
-from voicesession_cli.doctor.judging import LEADER_RULES, RULES, Rule
+from voicesession_cli.doctor.judging import GATEWAY_RULES, LEADER_RULES, RULES, Rule
 
 from tests.chart import rendering
 from tests.chart.rendering import Object
@@ -28,3 +28,4 @@ def _rules(kind: str, suffix: str) -> list[Object]:
 def test_the_doctor_asks_for_what_the_chart_grants() -> None:
     assert _asked(RULES) == _granted(_rules("ClusterRole", "-operator"))
     assert _asked(LEADER_RULES) == _granted(_rules("Role", "-operator-leader"))
+    assert _asked(GATEWAY_RULES) == _granted(_rules("Role", "-gateway"))

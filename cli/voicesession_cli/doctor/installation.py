@@ -26,9 +26,8 @@ class Installation:
         """Of the names of everything that the chart makes."""
         return str(self.operator["metadata"]["name"]).removesuffix("-operator")
 
-    @property
-    def account(self) -> str:
-        name = self.operator["spec"]["template"]["spec"]["serviceAccountName"]
+    def account(self, workload: Json) -> str:
+        name = workload["spec"]["template"]["spec"]["serviceAccountName"]
         return f"system:serviceaccount:{self.namespace}:{name}"
 
     @property
@@ -61,7 +60,7 @@ def find(api: Api, namespace: str) -> Installation:
     ]
     if len(found) != 1:
         places = ", ".join(raw["metadata"]["namespace"] for raw in found) or "nowhere"
-        raise CommandError(f"need one operator, found {len(found)} ({places}): say --operator-namespace")
+        raise CommandError(f"need one operator, found {len(found)} ({places})")
     return Installation(api, {"kind": "Deployment", **found[0]})
 
 
