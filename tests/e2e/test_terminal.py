@@ -54,6 +54,11 @@ def test_a_session_is_listed_described_reset_and_ended(trial: Trial) -> None:
     calls = json.loads(voice("drain-check", node, "-o", "json", code=1))["calls"]
     assert [call["humans"] for call in calls if call["namespace"] == trial.namespace] == [1]
 
+    (server,) = trial.kube.all("pods", names.NAMESPACE, "app.kubernetes.io/component=livekit")
+    told = json.loads(voice("drain-check", server["spec"]["nodeName"], "-o", "json", code=1))
+    assert told["livekit"] == [f"{names.NAMESPACE}/{server['metadata']['name']}"]
+    assert told["cutOffWithLiveKit"]["humans"] >= 1
+
     assert json.loads(voice("reset", *where, "-o", "json"))["lastReset"]["cause"] == "Requested"
     alice.leave()
     until(lambda: "last human out" in happened(where), "her leaving in the timeline", 30)
