@@ -10,7 +10,7 @@ from voicesession_cli import times
 from voicesession_cli.api import CONFIG_MAPS, DEPLOYMENTS, LEASES, PODS, STATEFUL_SETS, Api, path
 from voicesession_cli.doctor import asking, judging, rights, tunnel
 from voicesession_cli.doctor.installation import Installation, find
-from voicesession_cli.doctor.livekit_config import HOOK, livekit_config
+from voicesession_cli.doctor.livekit_config import HOOK, livekit_config, running_config
 from voicesession_cli.doctor.verdict import State, Verdict, failed, ok, skipped
 from voicesession_cli.drain_check import AGENT_PODS
 from voicesession_cli.errors import TROUBLE, CommandError, ForbiddenError
@@ -78,10 +78,9 @@ def _mend(error: CommandError, otherwise: str) -> str:
 
 def _operator(place: Installation) -> Iterator[Verdict]:
     yield judging.workload("operator", place.operator)
-    pods = place.api.items("operator pods", path(PODS, place.namespace), labelSelector=place.selector)
     name = f"{place.variable('RELEASE')}-voicesession-operator"
     lease = place.api.find(f"lease {name}", path(LEASES, place.namespace, name))
-    yield judging.lease(lease, {pod["metadata"]["name"] for pod in pods}, times.now())
+    yield judging.lease(lease, {pod["metadata"]["name"] for pod in place.pods(place.operator)}, times.now())
 
 
 def _access(place: Installation) -> Iterator[Verdict]:
@@ -111,8 +110,10 @@ def _livekit(place: Installation) -> Iterator[Verdict]:
         yield skipped("LiveKit configuration", f"{url} is not of this chart")
     else:
         yield judging.workload("LiveKit", {"kind": "Deployment", **own})
-        config = place.api.get(f"config map {name}", path(CONFIG_MAPS, place.namespace, name))["data"]["config.yaml"]
-        yield from livekit_config(config, f"{place.prefix}-operator-webhook", place.namespace)
+        config_map = place.api.get(f"config map {name}", path(CONFIG_MAPS, place.namespace, name))
+        hook = f"{place.prefix}-operator-webhook"
+        yield from livekit_config(config_map["data"]["config.yaml"], hook, place.namespace)
+        yield running_config(config_map, place.pods(own))
     try:
         with _reached(place, url.replace("ws", "http", 1)) as local:
             yield judging.livekit_key(asking.list_rooms(local, key, secret))

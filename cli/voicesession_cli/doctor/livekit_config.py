@@ -1,5 +1,6 @@
 """Verdicts on LiveKit's own configuration, as far as the operator depends on it. Pure."""
 
+import hashlib
 from collections.abc import Iterable
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -7,8 +8,11 @@ from urllib.parse import urlsplit
 import yaml
 
 from voicesession_cli.doctor.verdict import Verdict, failed, ok
+from voicesession_cli.times import unix
 
 Json = dict[str, Any]
+CHECKSUM: Final = "checksum/config"
+"""Annotation of LiveKit's pods; a test compares it with the chart's ConfigMap."""
 HOOK: Final = "/livekit/webhook"
 PORT: Final = 8080
 RESTART: Final = "run `helm upgrade` with your values again, then `kubectl rollout restart` of LiveKit"
@@ -38,12 +42,34 @@ def livekit_config(text: str, service: str, namespace: str) -> list[Verdict]:
         return [failed("LiveKit configuration", "makes no sense", RESTART)]
 
 
+def running_config(config_map: Json, pods: Iterable[Json]) -> Verdict:
+    """Whether every server has read the text as it is now: not one that began before somebody edited it by hand."""
+    check, meta = "LiveKit running configuration", config_map["metadata"]
+    text = config_map["data"]["config.yaml"].rstrip("\n")
+    wanted = hashlib.sha256(text.encode()).hexdigest()
+    changes = [unix(field.get("time")) or 0.0 for field in meta.get("managedFields") or ()]
+    old = [pod["metadata"]["name"] for pod in pods if _is_old(pod, wanted, max(changes, default=0.0))]
+    if old:
+        restart = f"kubectl rollout restart deployment/{meta['name']} -n {meta['namespace']}, which cuts off all calls"
+        return failed(check, f"{', '.join(old)} began before the latest change", restart)
+    return ok(check, "is what its ConfigMap says")
+
+
 def leads_to(url: str, service: str, namespace: str) -> bool:
     """Whether a URL names the operator's webhook Service, its port and its path."""
     parts = urlsplit(url)
     name, _, rest = (parts.hostname or "").partition(".")
     hosts = ("", namespace, f"{namespace}.svc", f"{namespace}.svc.cluster.local")
     return name == service and rest in hosts and parts.port == PORT and parts.path == HOOK
+
+
+def _is_old(pod: Json, wanted: str, changed_at: float) -> bool:
+    """The chart marks a pod with what it begins with; who edits by hand and restarts does not change the mark."""
+    began_with = (pod["metadata"].get("annotations") or {}).get(CHECKSUM)
+    states = (pod.get("status") or {}).get("containerStatuses") or ()
+    began = [unix((state.get("state", {}).get("running") or {}).get("startedAt")) for state in states]
+    known = [at for at in began if at is not None]
+    return bool(known) and began_with is not None and began_with != wanted and max(known) < changed_at
 
 
 def _auto_create(value: Any) -> Verdict:

@@ -83,7 +83,8 @@ class Installation(StandIn):
                 path(SECRETS, HOME, "v-livekit"): {"data": keys},
                 LIVEKIT: workload("v-livekit", {"API_KEY": secret("LIVEKIT_API_KEY")}),
                 path(CONFIG_MAPS, HOME, "v-livekit"): {
-                    "data": {"config.yaml": config(urls=["http://v-operator-webhook.home.svc:8080/livekit/webhook"])}
+                    "metadata": {"namespace": HOME, "name": "v-livekit"},
+                    "data": {"config.yaml": config(urls=["http://v-operator-webhook.home.svc:8080/livekit/webhook"])},
                 },
                 GATEWAY: workload("v-gateway", {"NAMESPACE": "calls"}),
                 POSTGRES: workload("v-postgres", {}),

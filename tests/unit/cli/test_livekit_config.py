@@ -1,12 +1,15 @@
 """What the doctor makes of LiveKit's configuration, setting by setting."""
 
+import hashlib
 from typing import Any
 
 import pytest
 import yaml
-from voicesession_cli.doctor.livekit_config import TOLD, livekit_config
+from voicesession_cli.doctor.livekit_config import TOLD, livekit_config, running_config
 from voicesession_cli.doctor.verdict import State
 from voicesession_operator.web.webhook import EVENTS
+
+from tests.unit.cli.api_stand_in import Json
 
 SERVICE, NAMESPACE = "v-operator-webhook", "home"
 URL = f"http://{SERVICE}.{NAMESPACE}.svc:8080/livekit/webhook"
@@ -78,6 +81,37 @@ def test_it_says_which_events_are_missing_or_too_many() -> None:
 @pytest.mark.parametrize("text", ["room: [", "- a list", "room: words", "webhook: {filter_params: words}"])
 def test_what_is_no_configuration_is_said(text: str) -> None:
     assert failing(text) == {"LiveKit configuration": "makes no sense"}
+
+
+DAY = "2026-01-01T10:0{}:00Z"
+CHANGED, BEFORE, AFTER = (DAY.format(minute) for minute in (5, 4, 6))
+
+
+def server(began_with: str | None, started: str | None) -> Json:
+    annotations = {} if began_with is None else {"checksum/config": hashlib.sha256(began_with.encode()).hexdigest()}
+    state = {} if started is None else {"running": {"startedAt": started}}
+    return {
+        "metadata": {"name": "v-livekit-1", "annotations": annotations},
+        "status": {"containerStatuses": [{"state": state}]},
+    }
+
+
+@pytest.mark.parametrize(
+    ("pod", "state"),
+    [
+        (server("old", BEFORE), State.FAILED),
+        (server("new", BEFORE), State.OK),
+        (server("old", AFTER), State.OK),
+        (server("old", None), State.OK),
+        (server(None, BEFORE), State.OK),
+    ],
+)
+def test_a_server_that_began_before_an_edit_by_hand_is_named(pod: Json, state: State) -> None:
+    fields = [{"manager": "helm", "time": DAY.format(1)}, {"manager": "kubectl-edit", "time": CHANGED}]
+    meta = {"namespace": NAMESPACE, "name": "v-livekit", "managedFields": fields}
+    verdict = running_config({"metadata": meta, "data": {"config.yaml": "new\n"}}, [pod])
+    assert verdict.state == state
+    assert ("v-livekit-1" in verdict.message) is (state == State.FAILED)
 
 
 def test_it_asks_for_the_events_that_the_operator_acts_on() -> None:
