@@ -54,6 +54,11 @@ def test_a_session_is_listed_described_reset_and_ended(trial: Trial) -> None:
     calls = json.loads(voice("drain-check", node, "-o", "json", code=1))["calls"]
     assert [call["humans"] for call in calls if call["namespace"] == trial.namespace] == [1]
 
+    (server,) = trial.kube.all("pods", names.NAMESPACE, "app.kubernetes.io/component=livekit")
+    told = json.loads(voice("drain-check", server["spec"]["nodeName"], "-o", "json", code=1))
+    assert told["livekit"] == [f"{names.NAMESPACE}/{server['metadata']['name']}"]
+    assert told["cutOffWithLiveKit"]["humans"] >= 1
+
     assert json.loads(voice("reset", *where, "-o", "json"))["lastReset"]["cause"] == "Requested"
     alice.leave()
     until(lambda: "last human out" in happened(where), "her leaving in the timeline", 30)
@@ -140,12 +145,14 @@ def test_a_healthy_installation_is_all_green(trial: Trial) -> None:
     [
         ("-operator-webhook.", "-nobody.", "LiveKit webhook URL"),
         ("auto_create: false", "auto_create: true", "LiveKit room.auto_create"),
+        ("get_list_participants: true", "get_list_participants: false", "LiveKit participant lists"),
+        ("room_finished, ", "", "LiveKit webhook events"),
     ],
 )
 def test_livekit_configured_wrongly(trial: Trial, old: str, new: str, check: str) -> None:
-    """Simulated: the ConfigMap alone says it, as after an edit by hand; the server that runs has read the right one."""
+    """Simulated: the ConfigMap says it, as after an edit by hand; that the server has read another one is told, too."""
     with livekit_config(trial.kube, old, new):
-        assert failing() == {check}
+        assert failing() == {check, "LiveKit running configuration"}
     diagnosis(0)
 
 
@@ -165,6 +172,20 @@ def test_letta_is_down(trial: Trial) -> None:
 
 
 @pytest.mark.disruptive
+def test_the_gateway_is_down(trial: Trial) -> None:
+    with faults.without(trial.kube, "gateway"):
+        assert failing() == {"gateway"}
+    diagnosis(0)
+
+
+@pytest.mark.disruptive
+def test_there_is_no_operator_where_it_is_looked_for(trial: Trial) -> None:
+    said = {verdict["check"]: verdict["state"] for verdict in diagnosis(1, "--operator-namespace", trial.namespace)}
+    assert said.pop("operator") == "FAILED"
+    assert set(said.values()) == {"OK"}, "the definitions"
+
+
+@pytest.mark.disruptive
 def test_a_definition_is_missing(trial: Trial) -> None:
     name = "voiceagents.voicesession.dev"
     trial.kube.run("delete", "crd", name, "--timeout=60s", timeout=90)
@@ -177,8 +198,8 @@ def test_a_definition_is_missing(trial: Trial) -> None:
     until(lambda: not [v for v in diagnosis(None) if v["state"] == "FAILED"], "all green", 60, poll=1.0)
 
 
-def diagnosis(code: int | None) -> list[Json]:
-    command = [sys.executable, "-m", "voicesession_cli", "doctor", "-o", "json", "--context", names.CONTEXT]
+def diagnosis(code: int | None, *flags: str) -> list[Json]:
+    command = [sys.executable, "-m", "voicesession_cli", "doctor", "-o", "json", "--context", names.CONTEXT, *flags]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert code in (None, done.returncode), f"{done.returncode}: {done.stdout}{done.stderr}"
     found: list[Json] = json.loads(done.stdout)

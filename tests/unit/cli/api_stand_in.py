@@ -22,6 +22,8 @@ class StandIn:
     def __init__(self, objects: dict[str, Json | CommandError] | None = None) -> None:
         self.objects = objects or {}
         self.asked: list[tuple[str, dict[str, str]]] = []
+        self.refused: set[tuple[str, str, str, str]] = set()
+        """Service account, namespace, verb and resource."""
         self.merged: list[tuple[str, Json]] = []
 
     def instead_of(self, module: str, monkeypatch: pytest.MonkeyPatch) -> "StandIn":
@@ -53,6 +55,13 @@ class StandIn:
             return []
         found: list[Json] = self.get(what, place, **query)["items"]
         return found
+
+    def create(self, what: str, place: str, body: Json) -> Json:
+        """An access review: granted but for what is in `refused`."""
+        spec = body["spec"]
+        asked = spec["resourceAttributes"]
+        who = (spec["user"].rsplit(":", 1)[1], asked["namespace"], asked["verb"], asked["resource"])
+        return {"status": {"allowed": who not in self.refused}}
 
     def merge(self, what: str, place: str, patch: Json) -> Json:
         self.merged.append((place, patch))
