@@ -109,7 +109,7 @@ class Gateway:
 def authenticator(settings: Settings) -> Authenticator:
     """As the settings say."""
     if settings.oidc is not None:
-        return Oidc(settings.oidc)
+        return Oidc(settings.oidc, time.monotonic)
     if settings.keys_dir:
         return Keys(Path(settings.keys_dir), time.monotonic)
     return Anonymous()
