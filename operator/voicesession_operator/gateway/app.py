@@ -53,6 +53,7 @@ class Gateway:
             settings.streams_per_caller,
             settings.cors_origins,
             time.monotonic,
+            settings.hosts,
         )
         desk = Desk(
             kube,

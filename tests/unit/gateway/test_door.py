@@ -85,6 +85,39 @@ async def test_the_gateways_own_page_is_let_in(start: Start) -> None:
     assert (await ask(client, "GET", "/api/v1/agents", Origin=own)).status == 200
 
 
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [
+        ("localhost:9000", 200),
+        ("LOCALHOST", 200),
+        ("127.0.0.1:9000", 200),
+        ("[::1]:9000", 200),
+        ("172.18.0.2:30900", 200),
+        ("Voice.example:9000", 200),
+        ("attacker.example:9000", 403),
+        ("127.0.0.1.attacker.example", 403),
+        ("localhost.attacker.example", 403),
+        ("[::1", 403),
+        ("", 403),
+    ],
+)
+async def test_without_authentication_it_is_called_by_names_that_it_knows(start: Start, host: str, status: int) -> None:
+    client = await start(HOSTS="voice.EXAMPLE,other.example")
+    own = {"Host": host, "Origin": f"http://{host.lower()}"} if status == 403 else {"Host": host}
+    for method, path in (("GET", "/api/v1/sessions"), ("POST", "/token")):
+        answer = await ask(client, method, path, {} if method == "POST" else None, **own)
+        assert answer.status == (403 if status == 403 else {"GET": 200, "POST": 400}[method])
+        assert status == 200 or answer.code == "HostNotAllowed"
+    assert (await ask(client, "GET", "/healthz", Host=host)).status == 200
+
+
+async def test_with_keys_any_name_will_do(start: Start, tmp_path: Path) -> None:
+    (tmp_path / "shop").write_text(KEY)
+    client = await start(AUTH_MODE="keys", KEYS_DIR=str(tmp_path))
+    answer = await ask(client, "GET", "/api/v1/sessions", Host="voice.example", Authorization=f"Bearer {KEY}")
+    assert answer.status == 200
+
+
 async def test_an_allowed_origin_may_ask_and_read(start: Start) -> None:
     client = await start(CORS_ORIGINS=f"{PAGE},https://other.example")
     preflight = await ask(client, "OPTIONS", "/token", Origin=PAGE, Access_Control_Request_Method="POST")
