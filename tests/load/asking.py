@@ -4,6 +4,7 @@ import tempfile
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 from tests.e2e import gateway
@@ -50,8 +51,8 @@ def _replicas(here: Ground, folder: Path, count: int) -> Iterator[tuple[Gateway,
     """Two that know the agent; their limits are on sessions, so many requests are no flood."""
     limits = {"CALLER_SESSIONS": str(LIVE), "USER_SESSIONS": "1"}
     rates = {"CALLER_BURST": str(2 * count), "USER_BURST": str(count)}
-    place = (here.kube, here.trial.livekit, here.trial.namespace, folder)
-    with replica(*place, **limits, **rates) as first, replica(*place, **limits, **rates) as second:
+    begin = partial(replica, here.kube, here.trial.livekit, here.trial.namespace, folder)
+    with begin(**limits, **rates) as first, begin(**limits, **rates) as second:
         for people in (first, second):
             _wait_for_agent(people)
         yield first, second

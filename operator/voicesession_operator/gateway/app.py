@@ -53,6 +53,7 @@ class Gateway:
             settings.streams_per_caller,
             settings.cors_origins,
             time.monotonic,
+            settings.hosts,
         )
         desk = Desk(
             kube,
@@ -109,7 +110,7 @@ class Gateway:
 def authenticator(settings: Settings) -> Authenticator:
     """As the settings say."""
     if settings.oidc is not None:
-        return Oidc(settings.oidc)
+        return Oidc(settings.oidc, time.monotonic)
     if settings.keys_dir:
         return Keys(Path(settings.keys_dir), time.monotonic)
     return Anonymous()

@@ -3,10 +3,12 @@
 import asyncio
 from collections import Counter
 
+import pytest
+from aiohttp import web
 from voicesession_operator.gateway.metrics import REGISTRY
 
-from tests.unit.gateway.asking import Operator, ask, token
-from tests.unit.gateway.cluster import Cluster
+from tests.unit.gateway.asking import Client, Operator, ask, token, until
+from tests.unit.gateway.cluster import Cluster, Object
 from tests.unit.gateway.conftest import Start
 
 AGENT = {"room_config": {"agents": [{"agent_name": "agent-66"}]}}
@@ -85,6 +87,32 @@ async def test_sessions_that_came_too_late_are_taken_back(api: Cluster, start: S
     assert {answer.body["name"] for answer in answers if answer.status == 201} == {name}
     created = api.calls["post-all"]
     assert (REGISTRY.get_sample_value("voicesession_gateway_sessions_withdrawn_total") or 0) == before + created - 1
+
+
+async def test_a_session_that_is_shown_before_its_creation_is_answered_counts_once(
+    api: Cluster, start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    create, may_answer = api.create, asyncio.Event()
+
+    async def held(plural: str, sent: Object) -> web.Response:
+        is_first, response = not api.sessions, await create(plural, sent)
+        if is_first:
+            await may_answer.wait()
+        return response
+
+    monkeypatch.setattr(api, "create", held)
+    client = await start(CALLER_SESSIONS="2")
+    body = {"agent": "agent-66"}
+    first = asyncio.create_task(ask(client, "POST", "/api/v1/sessions", body))
+    await until(lambda: _lists_one(client))
+    second, third = [await ask(client, "POST", "/api/v1/sessions", body) for _ in range(2)]
+    assert (second.status, third.status) == (201, 429)
+    may_answer.set()
+    assert (await first).status == 201
+
+
+async def _lists_one(client: Client) -> bool:
+    return len((await ask(client, "GET", "/api/v1/sessions")).body) == 1
 
 
 async def test_a_caller_follows_so_many_sessions_at_once(api: Cluster, start: Start) -> None:
