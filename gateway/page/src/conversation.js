@@ -3,8 +3,8 @@ import { Call } from './call.js';
 import { wait } from './clock.js';
 import { mark } from './marks.js';
 import * as microphone from './microphone.js';
-import { ended, explain } from './problems.js';
-import { afterwards, pause } from './retry.js';
+import { ended, explain, GatewayError } from './problems.js';
+import { afterwards, Attempts } from './retry.js';
 import { watch } from './watch.js';
 
 /** A token that takes longer than this is worth telling what the session lacks. */
@@ -32,8 +32,9 @@ export class Conversation {
     const { signal } = (this.#stop = new AbortController());
     mark('clicked');
     this.dispatch({ type: 'started' });
+    const attempts = new Attempts(this.memory.call?.agent === agent);
     this.#keep(agent);
-    const problem = await this.#persist(agent, signal);
+    const problem = await this.#persist(agent, attempts, signal);
     if (signal.aborted) return;
     this.#stop.abort();
     this.memory.forgetCall();
@@ -75,19 +76,19 @@ export class Conversation {
   }
 
   /** One attempt after the other; returns the problem after which there is no use in another. */
-  async #persist(agent, signal) {
-    for (let failures = 0; !signal.aborted; failures += 1) {
-      const { problem, hasMet } = await this.#attempt(agent, signal);
+  async #persist(agent, attempts, signal) {
+    while (!signal.aborted) {
+      const { problem, stay } = await this.#attempt(agent, signal);
       if (signal.aborted) return null;
       this.#close();
-      if (!problem.passing) return problem;
-      if (hasMet) failures = 0;
-      await this.#rest(problem, pause(failures), signal);
+      const seconds = attempts.next(problem, stay);
+      if (seconds === null) return problem;
+      await this.#rest(problem, seconds, signal);
     }
     return null;
   }
 
-  /** One attempt, to its end: why it ended, and whether the room had been reached. */
+  /** One attempt, to its end: why it ended, and how many seconds it was in the room (null: never). */
   async #attempt(agent, signal) {
     let call;
     try {
@@ -96,11 +97,13 @@ export class Conversation {
       this.dispatch({ type: 'token' });
       this.#call = call = new Call(this.dispatch, this.show.audio, this.show.agentLevel);
       await call.join(grant, this.#mic.track);
+      const since = performance.now();
       if (signal.aborted) return await call.leave(), {};
-      return { problem: await this.#stay(call, signal), hasMet: true };
+      const problem = await this.#stay(call, signal);
+      return { problem, stay: (performance.now() - since) / 1000 };
     } catch (error) {
       await call?.leave();
-      return { problem: explain(error) };
+      return { problem: explain(error), stay: null };
     }
   }
 
@@ -144,8 +147,9 @@ export class Conversation {
     try {
       const session = await this.gateway.sessionOf(agent);
       if (!signal.aborted) await this.#watch(session.name, signal);
-    } catch {
-      // the token request meets the same trouble, and tells it
+    } catch (error) {
+      // a refusal meets the token request too, which tells it; silence it meets much later
+      if (!(error instanceof GatewayError || signal.aborted)) this.dispatch({ type: 'unwatched' });
     }
   }
 

@@ -25,7 +25,8 @@ export const initial = Object.freeze({
 });
 
 const NOT_IN_A_CALL = { agentState: '', quality: '', notice: '', isSilent: false, isSoundBlocked: false };
-const GATEWAY_AWAY = 'The gateway does not answer right now. The call itself goes on.';
+const GATEWAY_AWAY = 'The gateway does not answer right now.';
+const CALL_GOES_ON = `${GATEWAY_AWAY} The call itself goes on.`;
 
 const changes = {
   agents: (state, { agents, agent }) => ({ ...state, agents, agent, problem: null }),
@@ -39,7 +40,7 @@ const changes = {
 
   started: (state) => ({ ...state, ...NOT_IN_A_CALL, stage: 'starting', session: null, lines: [], problem: null, offer: '' }),
   trying: (state) => ({ ...state, stage: 'starting' }),
-  token: (state) => ({ ...state, stage: 'connecting' }),
+  token: (state) => ({ ...state, stage: 'connecting', notice: '' }),
   live: (state) => ({ ...state, stage: 'live', problem: null }),
   reconnecting: (state) => ({ ...state, stage: 'reconnecting' }),
   waiting: (state, { problem, seconds }) => ({
@@ -53,7 +54,7 @@ const changes = {
   sound: (state, { isBlocked }) => ({ ...state, isSoundBlocked: isBlocked }),
   said: (state, { type: _, ...line }) => ({ ...state, lines: told(state.lines, line) }),
   session: (state, { session }) => ({ ...state, session, notice: '', lines: withReset(state, session) }),
-  unwatched: (state) => ({ ...state, notice: GATEWAY_AWAY }),
+  unwatched: (state) => ({ ...state, notice: isInCall(state) ? CALL_GOES_ON : GATEWAY_AWAY }),
 };
 
 export function reduce(state, event) {

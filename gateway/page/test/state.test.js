@@ -53,8 +53,11 @@ test('who mutes herself is not told that her microphone is silent', () => {
 
 test('a gateway that is back is not said to be away', () => {
   const session = { name: 'call-1', resets: 0 };
-  assert.ok(after({ type: 'unwatched' }).notice);
-  assert.equal(after({ type: 'unwatched' }, { type: 'session', session }).notice, '');
+  assert.doesNotMatch(after({ type: 'started' }, { type: 'unwatched' }).notice, /goes on/);
+  assert.match(after({ type: 'started' }, { type: 'live' }, { type: 'unwatched' }).notice, /The call itself goes on/);
+  for (const back of [{ type: 'session', session }, { type: 'token' }]) {
+    assert.equal(after({ type: 'unwatched' }, back).notice, '');
+  }
 });
 
 test('an event that nobody knows is a mistake of ours', () => {
