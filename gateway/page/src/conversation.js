@@ -9,12 +9,15 @@ import { watch } from './watch.js';
 
 /** A token that takes longer than this is worth telling what the session lacks. */
 const SLOW_SECONDS = 2;
+/** What browsers call the microphone that the person chose for all programs. */
+const DEFAULT = 'default';
 
 export class Conversation {
   #stop = new AbortController();
   #hurry = new AbortController();
   #call;
   #mic;
+  isSuspended = false;
 
   /** `show` draws: {dispatch, state(), audio, agentLevel, microphoneLevel}. */
   constructor(gateway, memory, show) {
@@ -30,6 +33,7 @@ export class Conversation {
   async start(agent) {
     if (this.isWanted) return;
     const { signal } = (this.#stop = new AbortController());
+    this.isSuspended = false;
     mark('clicked');
     this.dispatch({ type: 'started' });
     const attempts = new Attempts(this.memory.call?.agent === agent);
@@ -53,6 +57,7 @@ export class Conversation {
   suspend() {
     if (!this.isWanted) return;
     this.#keep(this.show.state().agent);
+    this.isSuspended = true;
     this.#stop.abort();
   }
 
@@ -63,12 +68,24 @@ export class Conversation {
 
   async mute(isMuted) {
     this.dispatch({ type: 'muted', isMuted });
-    await (isMuted ? this.#mic?.track.mute() : this.#mic?.track.unmute());
+    try {
+      await (isMuted ? this.#mic?.track.mute() : this.#mic?.track.unmute());
+    } catch (error) {
+      this.dispatch({ type: 'unusable', isMuted: true, problem: explain(error) });
+    }
   }
 
+  /** Where the new one cannot be used, the old one is again; where neither can, the person is muted. */
   async useMicrophone(id) {
+    const before = this.show.state().microphone;
+    const track = this.#mic?.track;
     this.dispatch({ type: 'microphone', microphone: id });
-    await this.#mic?.track.setDeviceId(id || 'default');
+    try {
+      await track?.setDeviceId(id || DEFAULT);
+    } catch (error) {
+      this.dispatch({ type: 'unusable', microphone: before, problem: explain(error) });
+      await track.setDeviceId(before || DEFAULT).catch(() => track.mute());
+    }
   }
 
   unblockSound() {
@@ -123,7 +140,12 @@ export class Conversation {
   async #open(signal) {
     const { state, microphoneLevel, dispatch } = this.show;
     const { microphone: id, isMuted } = state();
-    const opened = await microphone.open(id, isMuted, microphoneLevel, () => dispatch({ type: 'heard' }));
+    const on = {
+      heard: () => dispatch({ type: 'heard' }),
+      moved: (used) => dispatch({ type: 'moved', microphone: used }),
+      muted: () => dispatch({ type: 'silenced' }),
+    };
+    const opened = await microphone.open(id, isMuted, microphoneLevel, on);
     if (signal.aborted) return opened.close();
     this.#mic = opened;
     return dispatch({ type: 'microphones', microphones: await microphone.microphones() });

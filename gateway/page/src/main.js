@@ -103,9 +103,10 @@ find('continue').addEventListener('click', () => resume(state.offer));
 find('key-form').addEventListener('submit', useKey);
 find('agent').addEventListener('change', (event) => dispatch({ type: 'chosen', agent: event.target.value }));
 find('microphone').addEventListener('change', (event) => conversation.useMicrophone(event.target.value));
-// livekit-client leaves the room at these two, which must not look like the end of the conversation
-for (const event of ['beforeunload', 'pagehide']) addEventListener(event, () => conversation.suspend());
+// livekit-client leaves the room at these, which must not look like the end of the conversation
+for (const event of ['beforeunload', 'pagehide', 'freeze']) addEventListener(event, () => conversation.suspend());
 addEventListener('pageshow', (event) => event.persisted && location.reload());
+addEventListener('resume', () => conversation.isSuspended && location.reload());
 microphone.onDevicesChanged(listMicrophones);
 microphone.onAllowed(() => state.problem?.about === 'microphone' && retry());
 setLogLevel(LogLevel.warn);

@@ -17,6 +17,7 @@ export const initial = Object.freeze({
   waitSeconds: 0,
   offer: '',
   notice: '',
+  trouble: '',
   isMuted: false,
   isSilent: false,
   isSoundBlocked: false,
@@ -24,8 +25,10 @@ export const initial = Object.freeze({
   microphone: '',
 });
 
-const NOT_IN_A_CALL = { agentState: '', quality: '', notice: '', isSilent: false, isSoundBlocked: false };
+const NOT_IN_A_CALL = { agentState: '', quality: '', notice: '', trouble: '', isSilent: false, isSoundBlocked: false };
 const GATEWAY_AWAY = 'The gateway does not answer right now.';
+const MOVED = 'The chosen microphone is gone. The default one is used.';
+const SILENCED = 'Your microphone was lost, or muted from outside. Press Mute to use it again.';
 const CALL_GOES_ON = `${GATEWAY_AWAY} The call itself goes on.`;
 
 const changes = {
@@ -33,8 +36,14 @@ const changes = {
   chosen: (state, { agent }) => ({ ...state, agent, offer: '' }),
   offered: (state, { agent }) => ({ ...state, offer: agent }),
   microphones: (state, { microphones }) => ({ ...state, microphones }),
-  microphone: (state, { microphone }) => ({ ...state, microphone }),
-  muted: (state, { isMuted }) => ({ ...state, isMuted, isSilent: false }),
+  microphone: (state, { microphone }) => ({ ...state, microphone, trouble: '' }),
+  muted: (state, { isMuted }) => ({ ...state, isMuted, isSilent: false, trouble: '' }),
+  moved: (state, { microphone }) =>
+    !state.microphone || state.microphone === microphone ? state : { ...state, microphone: '', trouble: MOVED },
+  silenced: (state) => (state.isMuted ? state : { ...state, isMuted: true, isSilent: false, trouble: SILENCED }),
+  unusable: (state, { problem, microphone = state.microphone, isMuted = state.isMuted }) => ({
+    ...state, microphone, isMuted, trouble: `${problem.title}. ${problem.text}`,
+  }),
   silent: (state) => ({ ...state, isSilent: !state.isMuted }),
   heard: (state) => (state.isSilent ? { ...state, isSilent: false } : state),
 
