@@ -27,13 +27,18 @@ export async function onAllowed(tell) {
   found?.addEventListener('change', () => found.state === 'granted' && tell());
 }
 
-/** An open track that shows its level; throws what getUserMedia throws. */
-export async function open(deviceId, isMuted, show, heard) {
+/**
+ * An open track that shows its level. Calls `on.heard()` at every sound, `on.moved(deviceId)` when the track has begun
+ * anew, perhaps at another microphone, and `on.muted()`. Throws what getUserMedia throws.
+ */
+export async function open(deviceId, isMuted, show, on) {
   const track = await createLocalAudioTrack(deviceId ? { deviceId } : {});
-  let stop = meter(track.mediaStreamTrack, show, heard);
+  let stop = meter(track.mediaStreamTrack, show, on.heard);
+  track.on(TrackEvent.Muted, on.muted);
   track.on(TrackEvent.Restarted, () => {
     stop();
-    stop = meter(track.mediaStreamTrack, show, heard);
+    stop = meter(track.mediaStreamTrack, show, on.heard);
+    on.moved(track.mediaStreamTrack.getSettings().deviceId);
   });
   if (isMuted) await track.mute();
   return { track, close: () => (stop(), track.stop()) };

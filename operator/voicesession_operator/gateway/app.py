@@ -68,7 +68,13 @@ class Gateway:
         )
         mint = Mint(settings.livekit_api_key, settings.livekit_api_secret, settings.token_seconds)
         api = Api(door, desk, self._agents, self._sessions, mint, settings.default_agent)
-        page = Page(settings.page_dir, settings.livekit_public_url, settings.auth, settings.default_agent)
+        page = Page(
+            settings.page_dir,
+            settings.livekit_public_url,
+            settings.auth,
+            settings.default_agent,
+            settings.ready_seconds,
+        )
         self.app = public(api, page, door, self._is_ready, self._sessions.wake_all)
 
     async def run(self) -> int:

@@ -67,7 +67,7 @@ async def test_the_page_and_what_it_needs_to_know(start: Start, tmp_path: Path) 
     (tmp_path / "index.html").write_text("<title>voice</title>")
     (tmp_path / "assets").mkdir()
     (tmp_path / "assets" / "page.js").write_text("export {}")
-    client = await start(PAGE_DIR=str(tmp_path), DEFAULT_AGENT="agent-66")
+    client = await start(PAGE_DIR=str(tmp_path), DEFAULT_AGENT="agent-66", READY_SECONDS="90")
     index, script, config = [await ask(client, "GET", path) for path in ("/", "/assets/page.js", "/config.json")]
     assert (index.status, script.status) == (200, 200)
     assert "<title>voice</title>" in index.body
@@ -77,6 +77,7 @@ async def test_the_page_and_what_it_needs_to_know(start: Start, tmp_path: Path) 
         "sessionsEndpoint": "/api/v1/sessions",
         "auth": "none",
         "defaultAgent": "agent-66",
+        "readySeconds": 90,
     }
     policy = index.headers["Content-Security-Policy"]
     assert "connect-src 'self' wss://livekit.example https://livekit.example;" in policy
