@@ -17,6 +17,7 @@ from voicesession_operator.domain.pod import build_pod
 from voicesession_operator.telemetry.metrics import render
 
 from hack.dashboards.__main__ import DASHBOARDS
+from hack.dashboards.grafana import Panel, Query
 from tests.builders import POLICY, agent, session
 from tests.chart.rendering import program
 from tests.e2e import prometheus, scraping
@@ -24,6 +25,7 @@ from tests.e2e.discovery import NAMESPACE, POD, targets_of
 from tests.e2e.prometheus import Prometheus
 from tests.e2e.scraping import ApiServer
 from tests.e2e.waiting import until
+from tests.load import panels
 
 Json = dict[str, Any]
 
@@ -135,6 +137,12 @@ def test_a_real_prometheus_understands_every_query_of_the_dashboards(dashless: P
         for panel in dashboard.panels:
             for query in panel.queries:
                 dashless.query(query.expr.replace("$window", "1m"))
+            panels.peak(dashless, panel, 60, "1m")
+
+
+def test_a_panels_peak_is_what_a_real_prometheus_has_seen(dashless: Prometheus) -> None:
+    panel = Panel("P", "Of p.", [Query("vector(0) / 0"), Query("vector(3)")])
+    assert panels.peak(dashless, panel, 60, "1m") == 3.0
 
 
 def test_the_loss_of_all_operators_alerts_within_seconds(dashless: Prometheus) -> None:
