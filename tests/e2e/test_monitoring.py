@@ -24,7 +24,6 @@ from tests.e2e.kubectl import Json, Kube
 from tests.e2e.objects import RESET, copy_of, trial_agent
 from tests.e2e.prometheus import Prometheus
 from tests.e2e.rooms import LiveKit
-from tests.e2e.scraping import ApiServer
 from tests.e2e.trial import Trial
 from tests.e2e.waiting import settles, until
 from tests.load import panels
@@ -75,9 +74,7 @@ STILL = frozenset(
 def watcher(kube: Kube, livekit: LiveKit, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]:
     folder = tmp_path_factory.mktemp("prometheus")
     pods = folder / "pods.json"
-    credentials = kube.run("config", "view", "--minify", "--flatten", "--raw", "-o", "json")
-    api = ApiServer.from_kubeconfig(credentials, folder)
-    configs = scraping.scrape_configs(scraping.rendered("PodMonitor"), api, pods)
+    configs = scraping.scrape_configs(scraping.rendered("PodMonitor"), scraping.api_server(kube, folder), pods)
     with discovery.kept(pods), prometheus.running(configs, scraping.rules(WINDOW, HELD), folder) as found:
         yield found
 
