@@ -2,10 +2,13 @@
 
 import json
 
+from hack.cluster import names
+from tests.e2e import operators
 from tests.e2e.kubectl import Json, Kube
 
 COMPLAINTS = ("Task was destroyed but it is pending", "was never awaited", "exception was never retrieved")
 """Of asyncio and the interpreter: somebody left something running, or never ran it."""
+KILLED = "job_killed"
 
 
 def entries(kube: Kube, pod: str, namespace: str, event: str) -> list[Json]:
@@ -14,8 +17,15 @@ def entries(kube: Kube, pod: str, namespace: str, event: str) -> list[Json]:
     return [entry for entry in found if entry.get("event") == event]
 
 
-def complaints(kube: Kube, pod: str, namespace: str) -> list[str]:
-    return [line for line in kube.logs(pod, namespace).splitlines() if any(c in line for c in COMPLAINTS)]
+def untidy(kube: Kube, pod: str, namespace: str) -> list[str]:
+    """What no reset may leave in any log: complaints of the pod or of an operator, and jobs that had to be killed.
+
+    A process that is killed complains of nothing, so the second is part of the first.
+    """
+    operator_logs = [kube.logs(p["metadata"]["name"], names.NAMESPACE) for p in operators.pods(kube)]
+    lines = [line for log in (kube.logs(pod, namespace), *operator_logs) for line in log.splitlines()]
+    complaints = [line for line in lines if any(c in line for c in COMPLAINTS)]
+    return complaints + [json.dumps(entry) for entry in entries(kube, pod, namespace, KILLED)]
 
 
 def milliseconds(found: list[Json]) -> list[float]:

@@ -1,7 +1,10 @@
 """People who leave and come back, in real speech: the room and its agent stay, the conversation does not."""
 
+from itertools import cycle, islice, product
+
 import pytest
 
+from tests.e2e import podlog
 from tests.e2e.codewords import UNKNOWN, WHICH, code_word, telling
 from tests.e2e.guest import Guest
 from tests.e2e.kubectl import Json, Session
@@ -13,13 +16,19 @@ from tests.e2e.waiting import until
 pytestmark = [pytest.mark.cluster, pytest.mark.speech]
 
 QUICK_JOINS = 10
+QUICK_SECONDS = (0.0, 0.1, 0.3)
+"""How long she stays, and stays away: less than a reset takes, so that she returns in the midst of one."""
 CYCLES = 4
+STEPS = ("last_human_left", "reset_started", "background_cancelled", "memory_reloaded", "reset_complete")
+"""Of a reset, as the pod logs them."""
+STEP_MILLISECONDS = 10_000
+"""No step may take longer than a whole reset may."""
 MISHEARD = 1
 """How many sentences of one test may have been said twice, and only those that the agent heard as something else: its
 offline recognizer mishears about one in 50 (docs/benchmarks.md). One that is not heard, or understood and not answered,
 is none of them."""
 REFRESH_PAUSE = 3
-"""What a person may take between two sentences; memory is refreshed 2 s after a captured turn."""
+"""Memory is refreshed 2 s after a captured turn, and then not for 30 s, unless somebody speaks."""
 
 
 def listening(trial: Trial, agent_66: Json, *without: str) -> Session:
@@ -39,6 +48,17 @@ def said_once(alice: Guest, overtaken: int = 0) -> None:
     assert len(repeated) - len(lost) <= MISHEARD, f"misheard more than {MISHEARD} time: {repeated}"
 
 
+def tidy(trial: Trial, session: Session) -> None:
+    """Nothing was left running anywhere, and nothing had to be killed."""
+    assert podlog.untidy(trial.kube, session.pod, trial.namespace) == []
+
+
+def steps(trial: Trial, session: Session) -> dict[str, list[float]]:
+    """The milliseconds of every step that the pod has logged so far."""
+    found = {event: podlog.entries(trial.kube, session.pod, trial.namespace, event) for event in STEPS}
+    return {event: podlog.milliseconds(entries) for event, entries in found.items()}
+
+
 def test_whoever_comes_back_is_served_by_the_same_agent(trial: Trial, agent_66: Json) -> None:
     session = listening(trial, agent_66, "memory")
     with Guest(trial.livekit, session) as alice:
@@ -48,6 +68,7 @@ def test_whoever_comes_back_is_served_by_the_same_agent(trial: Trial, agent_66: 
         alice.leave()
 
         after = trial.reset_complete("call", 1)
+        logged = until(lambda: _all_of(steps(trial, session)), "every step of the reset in the pod's log", 10)
 
         alice.come()
         second = alice.meet()
@@ -64,6 +85,9 @@ def test_whoever_comes_back_is_served_by_the_same_agent(trial: Trial, agent_66: 
     assert during.status["agent"]["epoch"] == 2
     assert (after.pod, after.room) == (session.pod, session.room)
     trial.event("call", "ResetComplete", "Reset 1 (LastHumanLeft)")
+    print(f"milliseconds of the reset's steps: {logged}")
+    assert all(len(ms) == 1 and 0 <= ms[0] <= STEP_MILLISECONDS for ms in logged.values()), logged
+    tidy(trial, session)
 
 
 def test_rapid_joins_and_leaves_end_in_an_answer(trial: Trial, agent_66: Json) -> None:
@@ -74,14 +98,14 @@ def test_rapid_joins_and_leaves_end_in_an_answer(trial: Trial, agent_66: Json) -
         alice.leave()
         alice.stay(3)
         alice.come()
-        alice.meet()
         rapid = alice.say("Testing rapid reconnect")
         alice.leave()
 
-        for _ in range(QUICK_JOINS):
+        for inside, outside in islice(cycle(product(QUICK_SECONDS, repeat=2)), QUICK_JOINS):
             alice.come()
+            alice.stay(inside)
             alice.leave()
-            alice.stay(0.5)
+            alice.stay(outside)
         alice.come()
         alice.meet()
         alice.say("Test one", "test")
@@ -91,12 +115,14 @@ def test_rapid_joins_and_leaves_end_in_an_answer(trial: Trial, agent_66: Json) -
 
     print(f"resets after {QUICK_JOINS + 2} leaves: {there.status['resets']}; {answers}")
     assert rapid.told, rapid
+    assert not rapid.repeated or rapid.misheard, f"not answered at once: {rapid}"
     assert answers[-1].right, answers[-1]
     said_once(alice, overtaken=1)  # a second after the last of many leaves
     assert there.pod == session.pod
     assert there.status["replacements"] == 0
     trial.reset_complete("call", there.status["resets"] + 1)
     assert len(trial.livekit.participants(session.room)) == 1
+    tidy(trial, session)
 
 
 def test_nothing_said_in_one_conversation_is_known_in_the_next(trial: Trial, agent_66: Json) -> None:
@@ -117,6 +143,7 @@ def test_nothing_said_in_one_conversation_is_known_in_the_next(trial: Trial, age
     said_once(alice)
     assert answers[2].told, f"not even within one conversation: {answers[2]}"
     assert trial.session("call").status["replacements"] == 0
+    tidy(trial, session)
     print("\n".join(f"{a.latency:.3f} s: {a.said} -> {a.words}" for a in answers))
 
 
@@ -137,8 +164,8 @@ def test_what_is_to_be_remembered_outlives_the_reset_and_nothing_else(trial: Tri
         alice.meet()
         forgotten = alice.say(WHICH, *UNKNOWN)
         remembered = alice.say("What is my favorite color?", "blue")
+        alice.stay(REFRESH_PAUSE)  # from here on only her speaking makes the pod load memory
         letta.write(memory, "project", "The project was begun by two sisters from Norway.")
-        alice.stay(REFRESH_PAUSE)
         edited = alice.say("What do you know about this project?", "sisters")
         alice.leave()
         alice.listen()
@@ -148,3 +175,8 @@ def test_what_is_to_be_remembered_outlives_the_reset_and_nothing_else(trial: Tri
     assert alice.answers[3].right, alice.answers[3]
     assert edited.told, edited
     said_once(alice)
+    tidy(trial, session)
+
+
+def _all_of(logged: dict[str, list[float]]) -> dict[str, list[float]] | None:
+    return logged if all(logged.values()) else None

@@ -34,18 +34,20 @@ class Table:
 
 @dataclass
 class Section:
-    """One bench's outcome; `notes` are sentences under its tables."""
+    """One bench's outcome; `notes` are sentences under its tables, `misses` say what was asked for and is not so."""
 
     name: str
     title: str
     tables: list[Table] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    misses: list[str] = field(default_factory=list)
     measured: str = ""
     machine: str = ""
 
     def render(self) -> str:
         parts = [f"## {self.title}", f"*{self.measured}; {self.machine}; bench `{self.name}`*"]
-        return "\n\n".join([*parts, *(t.render() for t in self.tables), *self.notes])
+        missed = [f"**Missed: {miss}.**" for miss in self.misses]
+        return "\n\n".join([*parts, *(t.render() for t in self.tables), *missed, *self.notes])
 
 
 def percentile(values: Sequence[float], percent: int) -> float:

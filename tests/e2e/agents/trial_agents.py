@@ -27,7 +27,6 @@ class SlowTool(Agent):
         """
         print("tool began", flush=True)
         await asyncio.sleep(TOOL_SECONDS)
-        print("tool ended", flush=True)
         return f"{len(new_string)} characters in {label}"
 
 
