@@ -9,8 +9,6 @@ import { watch } from './watch.js';
 
 /** A token that takes longer than this is worth telling what the session lacks. */
 const SLOW_SECONDS = 2;
-/** What browsers call the microphone that the person chose for all programs. */
-const DEFAULT = 'default';
 
 export class Conversation {
   #stop = new AbortController();
@@ -80,11 +78,12 @@ export class Conversation {
     const before = this.show.state().microphone;
     const track = this.#mic?.track;
     this.dispatch({ type: 'microphone', microphone: id });
+    if (!track) return;
     try {
-      await track?.setDeviceId(id || DEFAULT);
+      await microphone.move(track, id);
     } catch (error) {
       this.dispatch({ type: 'unusable', microphone: before, problem: explain(error) });
-      await track.setDeviceId(before || DEFAULT).catch(() => track.mute());
+      await microphone.move(track, before).catch(() => track.mute());
     }
   }
 

@@ -35,11 +35,10 @@ const changes = {
   agents: (state, { agents, agent }) => ({ ...state, agents, agent, problem: null }),
   chosen: (state, { agent }) => ({ ...state, agent, offer: '' }),
   offered: (state, { agent }) => ({ ...state, offer: agent }),
-  microphones: (state, { microphones }) => ({ ...state, microphones }),
+  microphones: (state, { microphones }) => withChosen({ ...state, microphones }),
   microphone: (state, { microphone }) => ({ ...state, microphone, trouble: '' }),
   muted: (state, { isMuted }) => ({ ...state, isMuted, isSilent: false, trouble: '' }),
-  moved: (state, { microphone }) =>
-    !state.microphone || state.microphone === microphone ? state : { ...state, microphone: '', trouble: MOVED },
+  moved: (state, { microphone }) => (!state.microphone || state.microphone === microphone ? state : atDefault(state)),
   silenced: (state) => (state.isMuted ? state : { ...state, isMuted: true, isSilent: false, trouble: SILENCED }),
   unusable: (state, { problem, microphone = state.microphone, isMuted = state.isMuted }) => ({
     ...state, microphone, isMuted, trouble: `${problem.title}. ${problem.text}`,
@@ -73,6 +72,14 @@ export function reduce(state, event) {
 export const isInCall = (state) => state.stage === 'live' || state.stage === 'reconnecting';
 
 export const isBusy = (state) => state.stage !== 'idle';
+
+const atDefault = (state) => ({ ...state, microphone: '', trouble: MOVED });
+
+/** Who unplugs the chosen microphone has the default one. */
+function withChosen(state) {
+  const isThere = !state.microphone || state.microphones.some((each) => each.id === state.microphone);
+  return isThere ? state : atDefault(state);
+}
 
 /** A reset while people are there makes the agent forget: who reads the transcript should know where. */
 function withReset(state, session) {

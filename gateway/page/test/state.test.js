@@ -61,7 +61,9 @@ test('a microphone that is lost, or muted by somebody else, is told until the pe
 test('the microphone that is shown is the one that is used', () => {
   const chosen = { type: 'microphone', microphone: 'usb' };
   const gone = after(chosen, { type: 'moved', microphone: 'built-in' });
-  assert.deepEqual([gone.microphone, /is gone/.test(gone.trouble)], ['', true]);
+  const unplugged = after(chosen, { type: 'microphones', microphones: [{ id: 'built-in' }] });
+  for (const state of [gone, unplugged]) assert.deepEqual([state.microphone, /is gone/.test(state.trouble)], ['', true]);
+  assert.equal(after(chosen, { type: 'microphones', microphones: [{ id: 'usb' }] }).microphone, 'usb');
   for (const used of [[chosen, { type: 'moved', microphone: 'usb' }], [{ type: 'moved', microphone: 'built-in' }]]) {
     assert.equal(after(...used).trouble, '');
   }
