@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable
 
+from tests.e2e import podlog
 from tests.e2e.kubectl import KubectlError
 from tests.e2e.trial import Trial
 from tests.e2e.waiting import until
@@ -18,12 +19,18 @@ class Healing:
 
     def __init__(self, trial: Trial, name: str, *reasons: str, record: Record) -> None:
         self._trial, self._name, self._reasons, self._record = trial, name, reasons, record
-        self._begin = time.monotonic()
+        self._begin = time.time()
 
     def detected(self, within: float) -> None:
         """Wait for a condition that is not True, or an event, with one of the reasons."""
         reason = until(self._told, f"one of {self._reasons} found", within, POLL_SECONDS)
         self._took(f"detected as {reason}")
+
+    def logged(self, pod: str, event: str, within: float) -> None:
+        """Wait for the first line of this event in the pod's log: what is mended at once may be told nowhere else."""
+        kube, namespace = self._trial.kube, self._trial.namespace
+        found = until(lambda: podlog.entries(kube, pod, namespace, event), f"{event} in the log of {pod}", within)
+        self._took(f"detected by its pod ({event})", float(found[0]["time"]))
 
     def healed(self, old_sid: str, within: float) -> None:
         """Wait for another agent in the room, and for a session that says that all is well."""
@@ -50,7 +57,8 @@ class Healing:
         sound = found.condition(HEALTH).get("status", "True") == "True"
         return sound and self._trial.agent_sid(found) not in ("", old_sid)
 
-    def _took(self, what: str) -> None:
-        seconds = time.monotonic() - self._begin
+    def _took(self, what: str, at: float | None = None) -> None:
+        """Until `at` (Unix seconds) or now; what was found before a slow command returned took no time."""
+        seconds = max(0.0, (time.time() if at is None else at) - self._begin)
         self._record(f"{self._reasons[0]}: {what}, s", round(seconds, 2))
         print(f"{self._reasons[0]}: {what} after {seconds:.1f} s")

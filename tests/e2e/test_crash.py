@@ -6,6 +6,7 @@ from typing import NamedTuple
 import pytest
 
 from tests.e2e import nodes, operators
+from tests.e2e.healing import Healing, Record
 from tests.e2e.kubectl import Json, Kube
 from tests.e2e.objects import copy_of
 from tests.e2e.trial import Trial
@@ -15,6 +16,9 @@ pytestmark = pytest.mark.cluster
 
 BACK_SECONDS = 60
 """A new pod with speech models, started while the machine is busy."""
+REPLACED = ("AgentReplaced", "PodLost")
+DEATHS = 4
+"""In a row: from the third on, the pod waits a while before the next job. One more, and it gives itself up."""
 
 
 class Crash(NamedTuple):
@@ -30,7 +34,7 @@ CRASHES = {
 
 
 @pytest.mark.parametrize("what", CRASHES)
-def test_a_new_agent_comes_into_the_same_room(trial: Trial, agent_66: Json, what: str) -> None:
+def test_a_new_agent_comes_into_the_same_room(trial: Trial, agent_66: Json, what: str, record_property: Record) -> None:
     crash = CRASHES[what]
     trial.kube.apply(copy_of(agent_66, "agent-66", trial.namespace, "memory"))
     before = trial.ready("call", "agent-66")
@@ -39,13 +43,32 @@ def test_a_new_agent_comes_into_the_same_room(trial: Trial, agent_66: Json, what
 
     crash.how(trial.kube, before.pod, trial.namespace)
 
-    new = until(lambda: _other(trial.agent_sid(before), old), "a new agent in the same room", BACK_SECONDS)
-    after = until(lambda: trial.session("call") if trial.session("call").is_true("Ready") else None, "Ready again", 30)
-    assert new == trial.agent_sid(after)
+    if crash.same_pod:
+        healing = Healing(trial, "call", what, record=record_property)
+        healing.logged(before.pod, "job_ended", BACK_SECONDS)
+    else:
+        healing = Healing(trial, "call", *REPLACED, record=record_property)
+        healing.detected(BACK_SECONDS)
+    healing.healed(old, BACK_SECONDS)
+    after = trial.session("call")
     assert after.room == before.room
     assert after.status["humans"] == 1
     assert (after.pod == before.pod) is crash.same_pod
     assert after.status["replacements"] == (0 if crash.same_pod else 1)
+
+
+def test_a_job_that_dies_again_and_again_is_told_of(trial: Trial, agent_66: Json) -> None:
+    trial.kube.apply(copy_of(agent_66, "agent-66", trial.namespace, "memory"))
+    session = trial.ready("call", "agent-66")
+    for _ in range(DEATHS):
+        old = trial.agent_sid(session)
+        nodes.kill_agent_job(trial.kube, session.pod, trial.namespace)
+        until(lambda: _other(trial.agent_sid(session), old), "a new job in the same room", BACK_SECONDS)  # noqa: B023
+
+    assert trial.event("call", "JobDied", "its pod starts another one")["type"] == "Warning"
+    trial.kube.wait("voicesession/call", "condition=Ready", trial.namespace, BACK_SECONDS)
+    after = trial.session("call")
+    assert (after.pod, after.status["replacements"], after.status["resets"]) == (session.pod, 0, 0)
 
 
 def test_when_replacements_are_used_up_it_is_over(trial: Trial) -> None:

@@ -3,6 +3,7 @@
 import secrets
 import time
 from collections.abc import Callable, Iterator
+from typing import NamedTuple
 
 import pytest
 
@@ -44,9 +45,27 @@ SCRIPTED_LLM = "app.kubernetes.io/component=scripted-llm"
 STOP = "Please stop talking for a moment"
 LONG_SENTENCE = "My name is Alice, I live in Berlin, and I would like to know how many open tasks are left on the board"
 """6.4 s of speech."""
-DEAF_SENTENCES = 3
-"""10 s of speech without a word heard make an agent deaf; the last of them is said to the next job."""
 
+
+class Ailment(NamedTuple):
+    """What tests/e2e/agents/ailing.py does to one engine, and what she says until it is found."""
+
+    role: str
+    fault: str
+    reason: str
+    sentence: str
+    times: int
+    within: float = 1.0
+
+
+AILMENTS = {
+    # 10 s of speech without a word heard; the last of these is said to the next job
+    "deaf": Ailment("stt", "deaf", "AgentDeaf", LONG_SENTENCE, 3),
+    # 4 s of the agent's own speech that nobody hears, which one answer has; the second is said to the next job
+    "silent": Ailment("tts", "silent", "AgentMute", "Test one", 2, within=8),
+    "recognition fails": Ailment("stt", "failing", "ProviderFailing", "Test one", FAILING_TURNS, within=3),
+    "speech fails": Ailment("tts", "failing", "ProviderFailing", "Test one", FAILING_TURNS, within=4),
+}
 
 in_one_process = pytest.mark.xdist_group("stuck")
 
@@ -147,14 +166,19 @@ def test_an_agent_that_speaks_and_is_not_heard(trial: Trial, agent_66: Json, rec
 
 
 @pytest.mark.speech
-def test_an_agent_that_gets_her_sound_and_no_word(trial: Trial, agent_66: Json, record_property: Record) -> None:
-    session = listening(trial, agent_66, stt={"provider": "deaf"}, pod={"image": TRIAL_IMAGE})
+@pytest.mark.parametrize("what", AILMENTS)
+def test_an_agent_with_an_engine_that_does_not_work(
+    trial: Trial, agent_66: Json, what: str, record_property: Record
+) -> None:
+    ailment = AILMENTS[what]
+    engine: Json = {ailment.role: {"provider": "ailing", "options": {"fault": ailment.fault}}}
+    session = listening(trial, agent_66, pod={"image": TRIAL_IMAGE}, **engine)
     with Guest(trial.livekit, session) as alice:
         alice.come()
         old = alice.meet()
-        healing = Healing(trial, "call", "AgentDeaf", record=record_property)
-        for _ in range(DEAF_SENTENCES):
-            alice.mutter(LONG_SENTENCE)
+        healing = Healing(trial, "call", ailment.reason, record=record_property)
+        for _ in range(ailment.times):
+            alice.mutter(ailment.sentence, within=ailment.within)
         healing.detected(SILENT_SECONDS)
         healing.healed(old, SILENT_SECONDS)
         alice.say("Test one", "test")

@@ -33,6 +33,8 @@ class Reason(StrEnum):
     """AgentJoined is False: the pod is starting."""
     JOINED = "Joined"
     """AgentJoined: the agent is in the room."""
+    JOB_DIED = "JobDied"
+    """AgentJoined is False: the agent's job died, and its pod starts another one."""
     POD_LOST = "PodLost"
     """AgentJoined is False: the pod is gone and is being replaced."""
     POD_TROUBLE = "PodTrouble"

@@ -9,7 +9,8 @@ from voicesession_operator.api.session import Status, VoiceSession
 from voicesession_operator.domain.actions import CreatePod, Tell
 from voicesession_operator.domain.children import Children, wanted_ordinal
 from voicesession_operator.domain.failures import failure_of
-from voicesession_operator.domain.observed import Observed, Pod, Room, Unknown
+from voicesession_operator.domain.health import REASONS
+from voicesession_operator.domain.observed import Observed, Pod, PodState, Room, Unknown
 from voicesession_operator.domain.reset import epoch_of, is_running, note_replaced
 
 PREPARING: Final = "Preparing"
@@ -20,6 +21,10 @@ STARTING = Condition(
 JOINED = Condition(ConditionType.AGENT_JOINED, "True", Reason.JOINED, "The agent is in the room")
 ABSENT = Condition(
     ConditionType.AGENT_JOINED, "False", Reason.AGENT_ABSENT, "The agent believes itself in the room, but it is not"
+)
+
+JOB_DIED = Condition(
+    ConditionType.AGENT_JOINED, "False", Reason.JOB_DIED, "The agent's job died; its pod starts another one"
 )
 
 
@@ -112,6 +117,8 @@ def _trouble(session: VoiceSession, observed: Observed, pod: Pod) -> Condition:
         return _false(Reason.AGENT_INVALID if state.state == PREPARING else Reason.AGENT_TROUBLE, state.trouble)
     if failure:
         return _false(failure.reason, failure.message)
+    if state is not None and _has_lost_its_job(state):
+        return JOB_DIED
     stored = find(session.status.conditions, ConditionType.AGENT_JOINED)
     known = stored.message if stored and stored.reason == Reason.POD_TROUBLE else ""
     if session.status.agent_pod != pod.name:
@@ -120,6 +127,11 @@ def _trouble(session: VoiceSession, observed: Observed, pod: Pod) -> Condition:
     if state is None and known and (not trouble or _both_about_images(known, trouble)):
         trouble = known
     return _false(Reason.POD_TROUBLE, trouble) if trouble else STARTING
+
+
+def _has_lost_its_job(state: PodState) -> bool:
+    """A job that was found ill did not die by itself: AgentHealthy says what it had."""
+    return state.job_restarts > 0 and not state.participant_sid and state.health not in REASONS
 
 
 def _both_about_images(one: str, other: str) -> bool:

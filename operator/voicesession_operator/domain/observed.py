@@ -102,6 +102,7 @@ class PodState:
     memory_agent_id: str = ""
     memory_trouble: str = ""
     job_restarts: int = 0
+    """Jobs that followed another one for the same epoch, because that one had died or was found ill."""
     left_identity: str = ""
     left_reason: str = ""
     left_at: float = 0.0

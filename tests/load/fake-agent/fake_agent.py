@@ -22,12 +22,16 @@ ROLE = "voicesession.role"
 
 
 class FakeAgent:
-    """Told a room it joins at once; `FAKE_AGENT_JOIN=never` makes it one that never comes."""
+    """Told a room it joins at once; `FAKE_AGENT_JOIN=never` makes it one that never comes.
+
+    `FAKE_AGENT_RESET_SECONDS` is how long it takes its time before every join but the first.
+    """
 
     def __init__(self, environ: dict[str, str], now: float) -> None:
         self.state = PodState(environ["VOICESESSION_POD_UID"], process_started=now)
         self.state.prepared(now)
         self._joins = environ.get("FAKE_AGENT_JOIN") != "never"
+        self._pause = float(environ.get("FAKE_AGENT_RESET_SECONDS", "0"))
         self._url = environ["LIVEKIT_URL"]
         public_key = base64.b64decode(environ["VOICESESSION_CONTROL_PUBLIC_KEY"])
         self._verifier = Verifier(public_key, self.state.pod_uid)
@@ -72,6 +76,8 @@ class FakeAgent:
         wanted = self.state.wanted
         if wanted is None:
             return
+        if self.state.launches:
+            await asyncio.sleep(self._pause)
         self.state.job_starts()
         before, self._room = self._room, rtc.Room()
         await before.disconnect()

@@ -130,8 +130,10 @@ def test_a_slow_answer_does_not_end_ready() -> None:
 
 
 def test_a_restarted_job_is_no_replacement() -> None:
-    gone = decide(ready_session(), joined_world().room().state(bound(participant_sid="")), T0 + 60)
-    assert verdict(gone.status, "Ready") == ("False", "Starting")
+    starting = joined_world().room().state(bound(participant_sid="", job_restarts=1))
+    gone = decide(ready_session(), starting, T0 + 60)
+    assert verdict(gone.status, "Ready") == ("False", "JobDied")
+    assert [(event.type, event.reason) for event in gone.events] == [("Warning", "JobDied")]
     back = joined_world().room(agent_participant("PA_2")).state(bound(participant_sid="PA_2", job_restarts=1))
     found = decide(ready_session().stored(gone.status), back, T0 + 61)
     assert verdict(found.status, "Ready")[0] == "True"

@@ -58,6 +58,12 @@ CANNOT_START = 'CreateContainerConfigError: secret "keys" not found'
             "cannot join the room",
         ),
         (
+            empty_world().room().pods(pod()).state(bound(participant_sid="", job_restarts=1)),
+            "AgentJoined",
+            ("False", "JobDied"),
+            "The agent's job died; its pod starts another one",
+        ),
+        (
             empty_world().no_room().pods(pod()).failed("CreateRoom", "LiveKitRefused", "no"),
             "RoomReady",
             ("False", "LiveKitRefused"),
@@ -90,6 +96,14 @@ def test_one_condition_and_one_event(world: WorldBuilder, kind: str, expected: t
     again = decide(session().stored(first.status), world, T0 + 5)
     assert again.status == first.status
     assert again.events == ()
+
+
+@pytest.mark.parametrize("health", ["Stuck", "ProviderFailing"])
+def test_a_job_that_was_replaced_for_its_health_has_not_died(health: str) -> None:
+    world = joined_world().room().state(bound(participant_sid="", job_restarts=1, health=health))
+    found = decide(ready_session(), world, T0 + 50)
+    assert verdict(found.status, "AgentJoined") == ("False", "Starting")
+    assert "JobDied" not in reasons(found)
 
 
 def test_what_failed_is_not_tried_again_in_the_same_pass() -> None:
