@@ -1,4 +1,4 @@
-"""What only tests and benchmarks need of this machine, from Debian: Prometheus with promtool (2.42), and Chromium."""
+"""What only tests and benchmarks need of this machine, by apt: Prometheus with promtool, and Chromium."""
 
 import sys
 

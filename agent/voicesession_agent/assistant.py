@@ -1,5 +1,6 @@
 """The built-in assistant: hears, thinks and speaks with the VoiceAgent's providers, and remembers."""
 
+import asyncio
 import logging
 from typing import Any, Final
 
@@ -42,25 +43,22 @@ def prewarm(proc: JobProcess, spec: AgentSpec) -> None:
 async def run(ctx: JobContext, ties: Ties) -> None:
     """Join, talk to one human at a time, and end with the room."""
     spec = Settings.load().agent
-    facts = await ties.link.job()
+    facts, _ = await asyncio.gather(ties.link.job(), ctx.connect())
     session = make_session(ctx.proc.userdata[MODELS], spec)
-    turns = TurnTaker(ties.link)
+    turns = TurnTaker(ties.link, lambda: ties.presence.report("turn_lost"))
     session.on("conversation_item_added", lambda event: _remember(turns, event))
-    ctx.add_shutdown_callback(turns.close)
     ties.departures.after_closing(turns.close)
-    await ctx.connect()
     idle = IdleMonitor(lambda: _ask(session, spec.idle_prompt), facts.idle_seconds if spec.idle_prompt else 0.0)
+    welcome = Welcome(session, ties.presence, spec.greeting, set(facts.greeted))
+    listener = Listener(ctx.room, session, welcome, welcome.met, idle.there)
+    ties.signs.attend(session, lambda: listener.linked, lambda: idle.asked)  # a start that hangs is to be found too
     await session.start(
         Assistant(spec, ties.link, facts, idle), room=ctx.room, room_options=RoomOptions(close_on_disconnect=False)
     )
-    welcome = Welcome(session, ties.presence, spec.greeting, set(facts.greeted))
-    listener = Listener(ctx.room, session, welcome, idle.there)
     for step in (idle.close, listener.close):
-        ctx.add_shutdown_callback(step)
         ties.departures.before_closing(step)
     session.on("user_state_changed", lambda event: _tell_activity(ties.presence, event.new_state))
     idle.watch(session)
-    ties.signs.attend(session, lambda: listener.linked)
     listener.start()
 
 
@@ -121,11 +119,15 @@ class Welcome:
         self._greeted = greeted
 
     def __call__(self, identity: str) -> None:
-        if not self._greeting or identity in self._greeted:
-            return
-        self._greeted.add(identity)
-        self._session.say(self._greeting)
-        self._presence.report("greeted", identity=identity)
+        if self._greeting and identity not in self._greeted:
+            self._session.say(self._greeting)
+        self.met(identity)
+
+    def met(self, identity: str) -> None:
+        """Whoever is in the conversation already needs no greeting any more."""
+        if self._greeting and identity not in self._greeted:
+            self._greeted.add(identity)
+            self._presence.report("greeted", identity=identity)
 
 
 def _ask(session: "AgentSession[None]", prompt: str) -> None:

@@ -5,6 +5,7 @@ from typing import Any
 from aiohttp import web
 
 from voicesession_agent.bulletin import Bulletin
+from voicesession_agent.capture import Lost
 from voicesession_agent.memory import MemoryBackendError, Turn, digest
 from voicesession_agent.recollection import Recollection
 from voicesession_agent.reports import Reports
@@ -21,7 +22,8 @@ class Backchannel:
         self._supervisor = supervisor
         self._bulletin = bulletin
         self._recollection = recollection
-        self._reports = Reports(supervisor, recollection.someone_speaks, metrics.answered)
+        self._reports = Reports(supervisor, recollection.someone_speaks, metrics.answered, self._turn_lost)
+        self._last_turn: tuple[Any, Any] = (None, None)
 
     def app(self) -> web.Application:
         app = web.Application()
@@ -55,9 +57,16 @@ class Backchannel:
         return web.json_response({how: True})
 
     async def _turn(self, request: web.Request) -> web.Response:
+        """A turn whose answer was lost is handed over again, at once: it is known by its job and number."""
         raw = await request.json()
-        self._recollection.heard(Turn(user=str(raw["user"]), assistant=str(raw["assistant"])))
+        this = (raw.get("launch"), raw.get("number"))
+        if this != self._last_turn or None in this:
+            self._recollection.heard(Turn(user=str(raw["user"]), assistant=str(raw["assistant"])))
+        self._last_turn = this
         return web.json_response({})
+
+    def _turn_lost(self) -> None:
+        self._recollection.turns.lose(Lost.UNDELIVERED)
 
     async def _remember(self, request: web.Request) -> web.Response:
         """Answer why it could not be remembered, in words for a language model; nothing when it is."""

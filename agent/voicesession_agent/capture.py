@@ -18,12 +18,15 @@ class Lost(StrEnum):
     OVERFLOW = "overflow"
     REJECTED = "rejected"
     STOPPED = "stopped"
+    UNDELIVERED = "undelivered"
+    """By a job, to its supervisor."""
 
 
 class TurnQueue:
-    """A FIFO of at most `limit` turns that drops its oldest. Each is sent until memory has acknowledged it.
+    """A FIFO of at most `limit` turns that drops its oldest, but never the one being sent: that one may be stored.
 
-    `lost` hears of every drop, `repeated` of every turn sent again that memory may have stored already.
+    Each is sent until memory has acknowledged it. `lost` hears of every drop, `repeated` of every turn sent again
+    that memory may have stored already.
     """
 
     def __init__(self, lost: Callable[[Lost], None], repeated: Callable[[], None], limit: int = LIMIT) -> None:
@@ -32,6 +35,7 @@ class TurnQueue:
         self._tell_lost = lost
         self._tell_repeated = repeated
         self._uncertain: Turn | None = None
+        self._sending = False
         self._some = asyncio.Event()
         self.lost = 0
         self.repeated = 0
@@ -40,9 +44,10 @@ class TurnQueue:
         return len(self._turns)
 
     def put(self, turn: Turn) -> None:
-        if len(self._turns) >= self._limit:
-            self._turns.popleft()
-            self._lose(Lost.OVERFLOW)
+        oldest = 1 if self._sending else 0
+        if len(self._turns) >= max(self._limit, oldest + 1):
+            del self._turns[oldest]
+            self.lose(Lost.OVERFLOW)
         self._turns.append(turn)
         self._some.set()
 
@@ -58,15 +63,18 @@ class TurnQueue:
         if self._uncertain is turn:
             self.repeated += 1
             self._tell_repeated()
+        self._sending = True
         try:
             await backend.capture(turn)
         except RejectedError:
             self._drop(turn)
-            self._lose(Lost.REJECTED)
+            self.lose(Lost.REJECTED)
             raise
-        except UncertainError:
+        except (UncertainError, asyncio.CancelledError):
             self._uncertain = turn
             raise
+        finally:
+            self._sending = False
         self._drop(turn)
 
     def forget(self) -> None:
@@ -78,14 +86,15 @@ class TurnQueue:
         """Count what is left as lost: this process ends."""
         while self._turns:
             self._turns.popleft()
-            self._lose(Lost.STOPPED)
+            self.lose(Lost.STOPPED)
 
-    def _lose(self, why: Lost) -> None:
+    def lose(self, why: Lost) -> None:
+        """Count one, also one that never came as far as here."""
         self.lost += 1
         self._tell_lost(why)
 
     def _drop(self, turn: Turn) -> None:
-        """Remove `turn` unless an overflow has already done so while it was being sent."""
+        """Remove `turn` unless it was forgotten while it was being sent."""
         if self._turns and self._turns[0] is turn:
             self._turns.popleft()
         if not self._turns:

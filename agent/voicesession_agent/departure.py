@@ -62,10 +62,14 @@ class Departures:
             raise error
 
     async def close(self) -> None:
-        """Let a departure that has begun end its steps; begin none any more."""
+        """The job ends: let a departure that has begun end its steps, and take them here where none has."""
         self._waiting.cancel()
-        ending = [] if self._ending is None else [self._ending]
-        await asyncio.gather(self._waiting, *ending, return_exceptions=True)
+        await asyncio.gather(self._waiting, return_exceptions=True)
+        if self._ending is not None:
+            await asyncio.gather(self._ending, return_exceptions=True)
+            return
+        for step in (*self._before, *self._after):
+            await _within(step)
 
     async def _wait(self) -> None:
         """Leave when told to, or when the supervisor is gone: nobody would look after this job any more."""
@@ -128,6 +132,12 @@ async def _within(step: Step) -> None:
     try:
         await asyncio.wait_for(step(), STEP_SECONDS)
     except TimeoutError:
-        log.warning("a step of the departure was not done in time", extra={"event": "late", "limit": STEP_SECONDS})
+        extra = {"event": "late", "step": _name(step), "limit": STEP_SECONDS}
+        log.warning("a step of the departure was not done in time", extra=extra)
     except Exception:
-        log.exception("a step of the departure failed", extra={"event": "departure_failed"})
+        log.exception("a step of the departure failed", extra={"event": "departure_failed", "step": _name(step)})
+
+
+def _name(step: Step) -> str:
+    """E.g. `TurnTaker.close`."""
+    return str(getattr(step, "__qualname__", type(step).__name__))

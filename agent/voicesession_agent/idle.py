@@ -32,6 +32,11 @@ class IdleMonitor:
         self._timer: asyncio.TimerHandle | None = None
         self._closed = False
 
+    @property
+    def asked(self) -> bool:
+        """Whether this silence has been asked about: what the agent says in it is that question."""
+        return self._silence.asked
+
     def watch(self, session: "AgentSession[Any]") -> None:
         session.on("user_state_changed", lambda event: self.human(event.new_state == "speaking"))
         session.on("agent_state_changed", lambda event: self.agent(event.new_state != "listening"))

@@ -72,8 +72,10 @@ class JobLink:
     async def beat(self, vitals: Vitals) -> None:
         await self.report("beat", vitals=vitals.to_json())
 
-    async def turn(self, turn: Turn) -> None:
-        async with self._session.post("/turn", json={"user": turn.user, "assistant": turn.assistant}):
+    async def turn(self, turn: Turn, number: int) -> None:
+        """Hand over a turn; the same `number` again is the same turn again."""
+        facts = {"launch": self._launch, "number": number, "user": turn.user, "assistant": turn.assistant}
+        async with self._session.post("/turn", json=facts):
             return
 
     async def remember(self, fact: str) -> str:

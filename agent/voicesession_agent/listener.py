@@ -17,12 +17,17 @@ class Listener:
         room: rtc.Room,
         session: "AgentSession[Any]",
         welcome: Callable[[str], None],
+        met: Callable[[str], None],
         there: Callable[[bool], None],
     ) -> None:
-        """`welcome` is called for a human that it turns to because she is there, `there` whenever that changes."""
+        """`welcome` is called for a human that it turns to because she is there, `met` because she speaks.
+
+        `there` is told whenever it changes whether anybody is.
+        """
         self._room = room
         self._session = session
         self._welcome = welcome
+        self._met = met
         self._there = there
         self._linked = ""
 
@@ -64,6 +69,7 @@ class Listener:
         speaking = [p.identity for p in speakers if isinstance(p, rtc.RemoteParticipant) and is_human(p)]
         if speaking and self._linked not in speaking and self._session.user_state != "speaking":
             self._link(speaking[0])
+            self._met(speaking[0])
 
     def _link(self, identity: str) -> None:
         self._linked = identity

@@ -29,8 +29,10 @@ from voicesession_agent.timed_memory import Call, Outcome, TimedMemory
 from voicesession_agent.tracing import Tracing
 from voicesession_agent.wanted import MemoryAddress
 
-FLUSH_SECONDS: Final = 0.5
-"""Kubernetes grants 20 s, but a person may be waiting for the next agent."""
+FLUSH_SECONDS: Final = 2.0
+"""For the last turns: as long as a loaded Letta takes. Where none waits this takes no time."""
+HANG_UP_SECONDS: Final = 0.5
+"""For all else. Kubernetes grants 20 s, or 5 s where a person may be waiting for the next agent."""
 log = logging.getLogger(__name__)
 
 
@@ -60,7 +62,7 @@ class Pod:
             code = await self._work(supervisor, recollection)
             await supervisor.close()
             self._bulletin.published()
-            await asyncio.gather(recollection.flush(FLUSH_SECONDS), self._tracing.close(FLUSH_SECONDS))
+            await asyncio.gather(recollection.flush(FLUSH_SECONDS), self._tracing.close(HANG_UP_SECONDS))
             for site in sites:
                 await site.cleanup()
         log.info("stopped", extra={"event": "stopped", "exitcode": code})
@@ -126,7 +128,7 @@ class Pod:
 
 
 async def _started(app: web.Application) -> web.AppRunner:
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=FLUSH_SECONDS)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=HANG_UP_SECONDS)
     await runner.setup()
     return runner
 

@@ -13,6 +13,10 @@ from voicesession_agent.link import JobLink
 from voicesession_agent.people import is_human
 
 DELIVERY_SECONDS: Final = 1.0
+"""For what is left at the job's end."""
+TRIES: Final = 30
+PAUSE_SECONDS: Final = 0.5
+"""With 2 s for each try: longer than Kubernetes lets a supervisor live that does not answer."""
 log = logging.getLogger(__name__)
 
 
@@ -86,11 +90,23 @@ class Presence:
         while True:
             report = await self._reports.get()
             try:
-                await self._link.report(**report)
-            except (aiohttp.ClientError, TimeoutError):
-                log.warning("a report was lost", extra={"event": "report_lost"})
+                if not await self._delivered(report):
+                    log.warning("a report was lost", extra={"event": "report_lost"})
             finally:
                 self._reports.task_done()
+
+    async def _delivered(self, report: dict[str, Any]) -> bool:
+        """A `joined` that is lost is never made up for, so none overtakes it; what is refused is refused for good."""
+        for _ in range(TRIES):
+            try:
+                await self._link.report(**report)
+            except aiohttp.ClientResponseError:
+                return False
+            except (aiohttp.ClientError, TimeoutError):
+                await asyncio.sleep(PAUSE_SECONDS)
+            else:
+                return True
+        return False
 
 
 def _reason(number: "rtc.DisconnectReason.ValueType | None") -> str:

@@ -28,7 +28,7 @@ MIN_BETWEEN_SECONDS: Final = 1.0
 FIRST_RETRY_SECONDS: Final = 0.5
 MAX_RETRY_SECONDS: Final = 10.0
 REMEMBER_SECONDS: Final = 4.0
-"""The language model waits for it, and the human for the model; two calls of a healthy Letta take 0.3 s."""
+"""The language model waits for it, and the human for the model; three calls of a healthy Letta take 0.3 s."""
 log = logging.getLogger(__name__)
 
 

@@ -25,12 +25,17 @@ async def remember(backend: MemoryBackend, fact: str) -> tuple[Block, ...]:
 
 
 async def _append(backend: MemoryBackend, line: str) -> tuple[Block, ...]:
+    """Raise ConflictError when another pod, which began from the same blocks, has written over it."""
     blocks = await backend.load_blocks()
     block = _where(blocks)
     written = _with_line(block, line)
-    if written is not block:
-        await backend.write(block.label, written.value)
-    return tuple(written if b is block else b for b in blocks)
+    if written is block:
+        return blocks
+    await backend.write(block.label, written.value)
+    after = await backend.load_blocks()
+    if not any(line in found.value.splitlines() for found in after if found.label == block.label):
+        raise ConflictError("somebody else wrote at the same moment")
+    return after
 
 
 def _line(fact: str) -> str:

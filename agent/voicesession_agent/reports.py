@@ -21,19 +21,24 @@ class UnknownReportError(ValueError):
 
 
 class Reports:
-    """`spoken` is told whenever a human begins to speak or comes, `answered` how long each part of an answer took."""
+    """`spoken` is told whenever a human begins to speak or comes, `answered` how long each part of an answer took.
+
+    `turn_lost` is told of each turn that a job could not hand over.
+    """
 
     def __init__(
         self,
         supervisor: Supervisor,
         spoken: Callable[[], None],
         answered: Callable[[dict[str, float]], None],
+        turn_lost: Callable[[], None],
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._supervisor = supervisor
         self._state = supervisor.state
         self._spoken = spoken
         self._answered = answered
+        self._turn_lost = turn_lost
         self._clock = clock
 
     async def take(self, report: dict[str, Any]) -> None:
@@ -46,6 +51,8 @@ class Reports:
                 self._cannot_prepare(str(report["text"]))
             case "background_cancelled":
                 self._background_cancelled(launch, int(report["ms"]), int(report["tools"]))
+            case "turn_lost":
+                self._turn_lost()
             case "latency":
                 self._timed(launch, report)
             case kind:
@@ -120,10 +127,11 @@ class Reports:
     def _human_left(self, left: HumanLeft) -> None:
         self._state.human_left(left)
         if self._state.last_human_left is left:
-            log.info("last human left", extra={"event": "last_human_left", "reason": left.reason, "at": left.at})
+            extra = {"event": "last_human_left", "reason": left.reason, "at": left.at, "ms": left.ago(self._clock())}
+            log.info("last human left", extra=extra)
 
     def _beat(self, launch: int, vitals: Vitals) -> None:
-        self._supervisor.beat(launch, diagnose(vitals))
+        self._supervisor.beat(launch, diagnose(vitals), failed=vitals.failed)
         if vitals.speaking and self._state.accepts(launch):
             self._state.active_at = self._clock()
 

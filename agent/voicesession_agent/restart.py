@@ -10,6 +10,9 @@ QUICK_SECONDS: Final = 10.0
 BUDGET: Final = 5
 """Quick failures within WINDOW_SECONDS after which a fresh pod is the better cure."""
 WINDOW_SECONDS: Final = 60.0
+DEATHS: Final = 10
+"""Of jobs that lived for however long, within DEATHS_SECONDS: in this pod none lives long enough for a conversation."""
+DEATHS_SECONDS: Final = 600.0
 FIRST_DELAY_SECONDS: Final = 0.5
 MAX_DELAY_SECONDS: Final = 5.0
 SUPERSEDED_DELAY_SECONDS: Final = 30.0
@@ -31,6 +34,7 @@ class RestartPolicy:
     """Doubling delays after quick failures, none after a job that had worked for a while."""
 
     _failures: deque[float] = field(default_factory=deque)
+    _deaths: deque[float] = field(default_factory=deque)
     _refusals: int = 0
 
     def after(self, *, lived: float, end: End, now: float) -> float | None:
@@ -41,14 +45,22 @@ class RestartPolicy:
             self._refusals += 1
             return _doubled(self._refusals)
         self._refusals = 0
+        if _count(self._deaths, now, DEATHS_SECONDS) >= DEATHS:
+            return None
         if lived >= QUICK_SECONDS:
             return 0.0
-        self._failures.append(now)
-        while now - self._failures[0] > WINDOW_SECONDS:
-            self._failures.popleft()
-        if len(self._failures) >= BUDGET:
+        failures = _count(self._failures, now, WINDOW_SECONDS)
+        if failures >= BUDGET:
             return None
-        return 0.0 if len(self._failures) == 1 else _doubled(len(self._failures) - 1)
+        return 0.0 if failures == 1 else _doubled(failures - 1)
+
+
+def _count(times: deque[float], now: float, seconds: float) -> int:
+    """Add `now` and answer how many there are of the last `seconds`."""
+    times.append(now)
+    while now - times[0] > seconds:
+        times.popleft()
+    return len(times)
 
 
 def _doubled(count: int) -> float:

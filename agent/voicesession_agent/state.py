@@ -43,6 +43,10 @@ class HumanLeft:
     reason: str
     at: float
 
+    def ago(self, now: float) -> int:
+        """Milliseconds."""
+        return round(max(0.0, now - self.at) * 1000)
+
 
 @dataclass(frozen=True)
 class MemoryStatus:
@@ -84,7 +88,7 @@ class PodState:
     remedies: int = 0
     humans: tuple[str, ...] = ()
     active_at: float | None = None
-    """Unix seconds at which a human last spoke or came."""
+    """Unix seconds at which a human last spoke or came, or the agent last spoke."""
     last_human_left: HumanLeft | None = None
     greeted: set[str] = field(default_factory=set)
     memory_status: Callable[[], MemoryStatus] = MemoryStatus

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Final, Protocol
 
-from voicesession_agent.health.diagnosis import STUCK, Diagnosis
+from voicesession_agent.health.diagnosis import STUCK, Diagnosis, works_after
 from voicesession_agent.health.remedies import Remedies
 from voicesession_agent.health.stuck import BEAT_SECONDS, Pulse
 from voicesession_agent.jobs import Job, JobServer, Order
@@ -21,8 +21,6 @@ from voicesession_agent.wanted import Wanted
 
 LINGER_SECONDS: Final = 11.0
 """For a job that left its room by itself: one second more than it gives itself (see departure.py)."""
-WORKS_SECONDS: Final = 5.0
-"""A job that has been in its room for so long and is not found ill works: as long as it takes to find one stuck."""
 log = logging.getLogger(__name__)
 
 
@@ -65,15 +63,21 @@ class Supervisor:
         self._departures = asyncio.Condition()
 
     async def tell(self, wanted: Wanted) -> None:
-        """Move towards the wanted state; returns at once. Raise OtherSessionError."""
-        first = self.state.wanted is None
-        reset = self.state.tell(wanted, self._clock())
+        """Move towards the wanted state; returns at once. Raise OtherSessionError.
+
+        An order of an earlier epoch, by an operator that is behind, changes nothing.
+        """
+        first, left, now = self.state.wanted is None, self.state.last_human_left, self._clock()
+        reset = self.state.tell(wanted, now)
+        if self.state.wanted is not wanted:
+            return
         if first:
             log.info("bound", extra={"event": "bound", "session": wanted.session_uid, "room": wanted.room_name})
         self.traces.told(wanted, anew=reset)
         self._memory.told(wanted)
         if reset:
-            log.info("reset started", extra={"event": "reset_started", "epoch": wanted.epoch, "cause": wanted.cause})
+            extra = {"event": "reset_started", "epoch": wanted.epoch, "cause": wanted.cause}
+            log.info("reset started", extra=extra | {"ms": 0 if left is None else left.ago(now)})
             self._memory.reload()
         await self._notify()
 
@@ -86,8 +90,9 @@ class Supervisor:
         await self._notify()
 
     def joined(self, launch: int, sid: str) -> None:
+        """A report whose answer was lost is sent again: the second one is no news."""
         tenure = self._current(launch)
-        if tenure is None:
+        if tenure is None or (tenure.joined_at is not None and sid == self.state.participant_sid):
             return
         now = tenure.joined_at = self._clock()
         tenure.end = End.DIED
@@ -107,8 +112,8 @@ class Supervisor:
             tenure.end, tenure.left = end, tenure.left or left
             self._changed.set()
 
-    def beat(self, launch: int, diagnosis: Diagnosis | None) -> None:
-        """The job responds, and this is what is wrong with it."""
+    def beat(self, launch: int, diagnosis: Diagnosis | None, *, failed: bool) -> None:
+        """The job responds, and this is what is wrong with it, or it has `failed` since it last did its work."""
         tenure = self._current(launch)
         if tenure is None:
             return
@@ -116,7 +121,7 @@ class Supervisor:
             tenure.pulse.beat()
         if diagnosis is not None:
             self._found(tenure, diagnosis)
-        elif tenure.joined_at is not None and self._clock() - tenure.joined_at >= WORKS_SECONDS:
+        elif not failed and self._works(tenure):
             self.state.diagnosis = None
 
     async def departure(self, launch: int) -> str:
@@ -256,6 +261,13 @@ class Supervisor:
         extra = {"event": "job_ill", "launch": tenure.launch, "state": diagnosis.ailment.value}
         log.error("something is wrong with the job", extra=extra | {"reason": diagnosis.message})
         self._changed.set()
+
+    def _works(self, tenure: Tenure) -> bool:
+        """Whether it has been in its room for long enough to have what the last one had."""
+        last = self.state.diagnosis
+        if last is None or tenure.joined_at is None:
+            return False
+        return self._clock() - tenure.joined_at >= works_after(last.ailment)
 
     def _current(self, launch: int) -> Tenure | None:
         """The tenure of now, if that job's reports are about the present."""

@@ -32,8 +32,9 @@ STAGE_BUCKETS: Final = (0.01, 0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0
 MEMORY_BUCKETS: Final = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0)
 LOGGED_FIELDS: Final = frozenset(
     (
-        *("event", "session", "room", "epoch", "launch", "sid", "at", "lived", "delay", "reason", "exitcode"),
-        *("port", "limit", "job_id", "pid", "elapsed_time", "ms", "cause", "outcome", "state", "tools", "turns"),
+        *("event", "session", "room", "epoch", "launch", "sid", "at", "lived", "delay", "reason"),
+        *("exitcode", "port", "limit", "job_id", "pid", "elapsed_time", "ms", "cause", "outcome", "state", "step"),
+        *("tools", "turns"),
     )
 )
 """The only record attributes that reach a log line: a library's own extras may hold what people said."""

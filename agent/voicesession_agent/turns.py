@@ -2,12 +2,16 @@
 
 import asyncio
 import logging
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Final
 
 import aiohttp
 
 from voicesession_agent.link import JobLink
 from voicesession_agent.memory import Turn
 
+TRIES: Final = 2
 log = logging.getLogger(__name__)
 
 
@@ -36,10 +40,14 @@ class TurnPairing:
 
 
 class TurnTaker:
-    """Sends finished turns from one task, so that their order is the conversation's."""
+    """Sends finished turns from one task, so that their order is the conversation's.
 
-    def __init__(self, link: JobLink) -> None:
+    `lost` hears of each that the supervisor did not take, also of one that the job's end cuts short.
+    """
+
+    def __init__(self, link: JobLink, lost: Callable[[], None]) -> None:
         self._link = link
+        self._lost = lost
         self._pairing = TurnPairing()
         self._queue: asyncio.Queue[Turn | None] = asyncio.Queue()
         self._sender = asyncio.create_task(self._send())
@@ -58,8 +66,20 @@ class TurnTaker:
         await self._sender
 
     async def _send(self) -> None:
+        number = 0
         while (turn := await self._queue.get()) is not None:
+            number += 1
+            handed_over = False
             try:
-                await self._link.turn(turn)
-            except (aiohttp.ClientError, TimeoutError):
-                log.warning("a turn was lost", extra={"event": "turn_lost"})
+                handed_over = await self._handed_over(turn, number)
+            finally:
+                if not handed_over:
+                    log.warning("a turn was lost", extra={"event": "turn_lost"})
+                    self._lost()
+
+    async def _handed_over(self, turn: Turn, number: int) -> bool:
+        for _ in range(TRIES):
+            with suppress(aiohttp.ClientError, TimeoutError):
+                await self._link.turn(turn, number)
+                return True
+        return False

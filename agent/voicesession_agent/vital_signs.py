@@ -45,6 +45,7 @@ class VitalSigns:
         self._watched: AgentSession[Any] | None = None
         self._attended = False
         self._linked: Callable[[], str] = str
+        self._asking: Callable[[], bool] = bool
         self._speaking: set[str] = set()
         self._unheard = Unheard()
         self._inaudible = Inaudible()
@@ -57,9 +58,14 @@ class VitalSigns:
         room.on("track_muted", lambda who, publication: self._mute(who, publication, muted=True))
         room.on("track_unmuted", lambda who, publication: self._mute(who, publication, muted=False))
 
-    def attend(self, session: "AgentSession[Any]", linked: Callable[[], str]) -> None:
-        """Ask whether this session hears the human that `linked` names and is heard by LiveKit."""
-        self._linked = linked
+    def attend(
+        self, session: "AgentSession[Any]", linked: Callable[[], str], asking: Callable[[], bool] = bool
+    ) -> None:
+        """Ask whether this session, from before its start, hears the human that `linked` names and is heard by LiveKit.
+
+        `asking` tells whether what it says now is only its question to somebody who is silent.
+        """
+        self._linked, self._asking = linked, asking
         self._attended = True
         session.on("agent_state_changed", lambda event: self._agent(event.new_state))
 
@@ -75,13 +81,19 @@ class VitalSigns:
     def vitals(self) -> Vitals:
         now = self._clock()
         return Vitals(
-            speaking=bool(self._speaking),
+            speaking=bool(self._speaking) or self._agent_speaks(),
             unheard=self._unheard.seconds(now) if self._attended else 0.0,
             inaudible=self._inaudible.seconds(now),
             muted=self._attended and bool(self._muted),
             lost=self._lost.seconds(now),
             failing=self._failures.role(),
+            failed=self._failures.some,
         )
+
+    def _agent_speaks(self) -> bool:
+        """Its question to people who are silent is none: it would keep them for ever."""
+        session = self._watched
+        return session is not None and session.agent_state == "speaking" and not self._asking()
 
     def _watch(self) -> None:
         session = self._session()
@@ -95,15 +107,20 @@ class VitalSigns:
         self._found(session)
 
     def _speakers(self, speakers: Sequence[rtc.Participant]) -> None:
-        now, linked = self._clock(), self._linked()
+        now = self._clock()
         self._speaking = {p.identity for p in speakers if isinstance(p, rtc.RemoteParticipant) and is_human(p)}
-        self._unheard.speaks(linked in self._speaking, now)
+        self._listen(now)
         self._inaudible.listed(any(p.identity == self._room.local_participant.identity for p in speakers), now)
 
     def _gone(self, participant: rtc.RemoteParticipant) -> None:
         """Who leaves in mid-sentence may never be taken off the list of speakers."""
         self._speaking.discard(participant.identity)
-        self._unheard.speaks(self._linked() in self._speaking, self._clock())
+        self._listen(self._clock())
+
+    def _listen(self, now: float) -> None:
+        """A session that has linked nobody though people speak has never started: whoever it is goes unheard."""
+        linked = self._linked()
+        self._unheard.speaks(linked, linked in self._speaking if linked else bool(self._speaking), now)
 
     def _connection(self, state: "rtc.ConnectionState.ValueType") -> None:
         self._lost.connected(state != rtc.ConnectionState.CONN_RECONNECTING, self._clock())

@@ -9,7 +9,7 @@ from urllib.parse import quote
 from kubernetes import client, config
 from urllib3.exceptions import HTTPError
 
-from voicesession_cli.errors import USAGE, CommandError, ForbiddenError, GoneError, NotFoundError
+from voicesession_cli.errors import USAGE, BadRequestError, CommandError, ForbiddenError, GoneError, NotFoundError
 
 Json = dict[str, Any]
 
@@ -24,7 +24,7 @@ LEASES: Final = "/apis/coordination.k8s.io/v1/leases"
 REQUEST_SECONDS: Final = 10
 STREAM_SECONDS: Final = 3600
 MERGE_PATCH: Final = "application/merge-patch+json"
-HTTP_ERROR, NOT_FOUND, GONE = 400, 404, 410
+HTTP_ERROR, BAD_REQUEST, NOT_FOUND, GONE = 400, 400, 404, 410
 FORBIDDEN: Final = (401, 403)
 
 
@@ -140,4 +140,5 @@ def _refusal(verb: str, what: str, status: int, message: str) -> CommandError:
         return ForbiddenError(f"not allowed to {verb} {what}")
     if status == GONE:
         return GoneError(f"{what} has moved on")
-    return CommandError(f"cannot {verb} {what}: {status} {message}".rstrip())
+    kind = BadRequestError if status == BAD_REQUEST else CommandError
+    return kind(f"cannot {verb} {what}: {status} {message}".rstrip())

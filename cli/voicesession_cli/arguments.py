@@ -92,7 +92,10 @@ def _ordering(commands: Any) -> None:
 
 def _operating(commands: Any) -> None:
     drain = _command(
-        commands, "drain-check", options.DrainCheck, "say which calls a node holds; code 1 if there are any"
+        commands,
+        "drain-check",
+        options.DrainCheck,
+        "say which calls a node holds, or LiveKit for all of them; code 1 if calls would suffer",
     )
     drain.add_argument("node", metavar="NODE", help="name of the node")
     doctor = _command(commands, "doctor", options.Doctor, "check an installation; code 1 if anything is wrong")

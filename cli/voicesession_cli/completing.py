@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import shlex
 import sys
 import tempfile
 from pathlib import Path
@@ -37,7 +38,8 @@ def kubectl_complete() -> int:
     """Entry point of `kubectl_complete-voice`, that kubectl runs with the words after `kubectl voice`."""
     from voicesession_cli.arguments import parser  # noqa: PLC0415 - the parser's own module needs this one
 
-    line = " ".join(("kubectl-voice", *sys.argv[1:]))
+    *before, current = sys.argv[1:] or [""]
+    line = " ".join(("kubectl-voice", *map(shlex.quote, before), current))
     with tempfile.NamedTemporaryFile("r") as answer:
         os.environ.update(_ARGCOMPLETE="1", COMP_LINE=line, COMP_POINT=str(len(line)), _ARGCOMPLETE_IFS=SEPARATOR)
         os.environ["_ARGCOMPLETE_STDOUT_FILENAME"] = answer.name

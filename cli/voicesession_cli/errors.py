@@ -18,6 +18,10 @@ class NotFoundError(CommandError):
     """What was asked for is not in the cluster."""
 
 
+class BadRequestError(CommandError):
+    """The API server understands it and cannot answer it: a container that has not begun has no log."""
+
+
 class ForbiddenError(CommandError):
     """The person at the terminal may not do this."""
 

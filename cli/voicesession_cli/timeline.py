@@ -1,14 +1,25 @@
 """The life of a session from its status, its pods and its events. Pure."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
 from voicesession_cli.times import clock, precise, rfc3339, unix
 
 Json = dict[str, Any]
+Dated = tuple[str | None, str, str]
+"""A timestamp or nothing, what happened then, and a detail."""
 TOLD_BETTER: Final = frozenset({"Ready", "Finished"})
-"""Reasons of events, to the second, of what the status knows to the millisecond."""
+"""Reasons of events of what the status tells, too."""
+WORDS: Final = {"HumanJoined": "human in", "HumanLeft": "human out", "ResetComplete": "reset over"}
+"""For reasons of events that are ordinary steps; all others stand as they are."""
+AT: Final = "voicesession.dev/at"
+STEPS: Final = {
+    "voicesession.dev/pod-created-at": "pod created",
+    "voicesession.dev/bound-at": "bound",
+    "voicesession.dev/joined-at": "joined",
+}
+"""Annotations of the event Ready."""
 
 
 @dataclass(frozen=True)
@@ -19,24 +30,25 @@ class Moment:
 
 
 def timeline(session: Json, pods: Iterable[Json], events: Iterable[Json]) -> list[Moment]:
-    """In order of time; what Kubernetes tells to the second only stands where that second begins."""
-    meta, status = session["metadata"], session.get("status") or {}
-    last = status.get("lastReset") or {}
-    reset = f"reset {status.get('resets', 0)}"
+    """In order of time; what Kubernetes tells to the second only stands where that second begins.
+
+    Kubernetes forgets events, as a rule after an hour: of what is older only the status is left.
+    """
+    status = session.get("status") or {}
+    own = [event for event in events if event["involvedObject"].get("uid") == session["metadata"]["uid"]]
+    # Of the same moment the cause comes first: she left, and so a reset began.
     dated = [
-        (meta["creationTimestamp"], "created", ""),
-        (status.get("startedAt"), "operator began", ""),
-        (status.get("readyAt"), "ready", "the agent is in the room"),
-        (status.get("firstHumanAt"), "first human in", ""),
-        (status.get("lastHumanLeftAt"), "last human out", status.get("lastHumanLeftReason") or ""),
-        (last.get("startedAt"), f"{reset} began", last.get("cause", "")),
-        (last.get("completedAt"), f"{reset} over", last.get("outcome", "")),
-        (status.get("finishedAt"), "finished", status.get("endReason") or ""),
+        (session["metadata"]["creationTimestamp"], "created", ""),
         *(moment for pod in pods for moment in _of_pod(pod)),
-        *(moment for event in events for moment in _of_event(event, meta["uid"], reset if last else "")),
+        *(moment for event in own for moment in _steps(event)),
+        *(_of_event(event) for event in own if not _is_told_better(event, status)),
+        *_of_status(status),
     ]
-    found = [Moment(at, what, detail) for text, what, detail in dated if (at := unix(text)) is not None]
-    return sorted(found, key=lambda moment: moment.at)
+    found: dict[tuple[float, str], Moment] = {}
+    for text, what, detail in dated:
+        if (at := unix(text)) is not None:
+            found.setdefault((at, what), Moment(at, what, detail))
+    return sorted(found.values(), key=lambda moment: moment.at)
 
 
 def rows(moments: list[Moment]) -> list[tuple[str, ...]]:
@@ -52,7 +64,25 @@ def render(moments: list[Moment]) -> list[Json]:
     return [{"at": rfc3339(moment.at), "what": moment.what, "detail": moment.detail or None} for moment in moments]
 
 
-def _of_pod(pod: Json) -> list[tuple[str | None, str, str]]:
+def _of_status(status: Json) -> list[Dated]:
+    return [
+        (status.get("startedAt"), "operator began", ""),
+        (status.get("readyAt"), "ready", "the agent is in the room"),
+        (status.get("firstHumanAt"), "first human in", ""),
+        (status.get("lastHumanLeftAt"), "last human out", status.get("lastHumanLeftReason") or ""),
+        *_of_reset(f"reset {status.get('resets', 0)}", status.get("lastReset") or {}),
+        (status.get("finishedAt"), "finished", status.get("endReason") or ""),
+    ]
+
+
+def _of_reset(name: str, last: Json) -> Iterator[Dated]:
+    began, over = unix(last.get("startedAt")), unix(last.get("completedAt"))
+    yield last.get("startedAt"), f"{name} began", last.get("cause", "")
+    if began is not None and over is not None:
+        yield last["completedAt"], f"{name} over", f"{last.get('outcome', '')} after {precise(over - began)}"
+
+
+def _of_pod(pod: Json) -> list[Dated]:
     meta, status = pod["metadata"], pod.get("status") or {}
     ready = [c for c in status.get("conditions") or () if c["type"] == "Ready" and c["status"] == "True"]
     states = [c.get("state", {}).get("running") or {} for c in status.get("containerStatuses") or ()]
@@ -63,10 +93,30 @@ def _of_pod(pod: Json) -> list[tuple[str | None, str, str]]:
     ]
 
 
-def _of_event(event: Json, uid: str, reset: str) -> list[tuple[str | None, str, str]]:
-    """Of this very session: an earlier one may have had its name. The latest reset is told by the status."""
-    message = event.get("message", "")
-    known = event["reason"] == "ResetComplete" and reset and message.lower().startswith(f"{reset} ")
-    if event["involvedObject"].get("uid") != uid or event["reason"] in TOLD_BETTER or known:
-        return []
-    return [(event.get("lastTimestamp") or event.get("eventTime"), event["reason"], message)]
+def _steps(event: Json) -> list[Dated]:
+    annotations = event["metadata"].get("annotations") or {}
+    return [(annotations.get(name), what, "") for name, what in STEPS.items()]
+
+
+def _of_event(event: Json) -> Dated:
+    reason: str = event["reason"]
+    return _at(event), WORDS.get(reason, reason), event.get("message", "")
+
+
+def _is_told_better(event: Json, status: Json) -> bool:
+    """Whether the status tells the same: of several visits the first and the last one, of resets the last one."""
+    at = unix(_at(event)) or 0.0
+    left_at = unix(status.get("lastHumanLeftAt"))
+    match event["reason"]:
+        case "HumanJoined":
+            return at == unix(status.get("firstHumanAt"))
+        case "HumanLeft":
+            return left_at is not None and at >= left_at
+        case "ResetComplete":
+            return bool(status.get("lastReset")) and event.get("message", "").startswith(f"Reset {status['resets']} ")
+    return event["reason"] in TOLD_BETTER
+
+
+def _at(event: Json) -> str | None:
+    annotations = event["metadata"].get("annotations") or {}
+    return annotations.get(AT) or event.get("lastTimestamp") or event.get("eventTime")

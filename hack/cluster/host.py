@@ -1,8 +1,11 @@
-"""What the machine itself must have: Debian packages, installed where we are root and they are missing."""
+"""What the machine itself must have: Debian packages, installed where they are missing and we may."""
 
 import os
 
-from hack.cluster.process import CommandError, Line, on_path, run
+from hack.cluster.process import CommandError, Line, on_path, run, succeeds
+
+SUDO = ("sudo", "-n")
+"""Never asks: nobody may be there to type a password."""
 
 
 def need(program: str, line: Line, *packages: str) -> None:
@@ -12,10 +15,19 @@ def need(program: str, line: Line, *packages: str) -> None:
 
 
 def install(line: Line, *packages: str) -> None:
-    """Install Debian packages; raises CommandError where we are not root or this is no Debian."""
-    if os.geteuid() != 0 or on_path("apt-get") is None:
+    """Install Debian packages; raises CommandError where we may not or this is no Debian."""
+    if on_path("apt-get") is None or not _may_install():
         raise CommandError(("install", *packages), 1, f"these are missing and must be installed: {', '.join(packages)}")
     line(f"installing {', '.join(packages)}")
-    quiet = {"DEBIAN_FRONTEND": "noninteractive"}
-    run("apt-get", "update", "-qq", line=line)
-    run("apt-get", "install", "-y", "-qq", "--no-install-recommends", *packages, line=line, env=quiet)
+    # by env: sudo keeps none of the variables that it is called with
+    apt = (*(() if _is_root() else SUDO), "env", "DEBIAN_FRONTEND=noninteractive", "apt-get")
+    run(*apt, "update", "-qq", line=line)
+    run(*apt, "install", "-y", "-qq", "--no-install-recommends", *packages, line=line)
+
+
+def _may_install() -> bool:
+    return _is_root() or succeeds(*SUDO, "true")
+
+
+def _is_root() -> bool:
+    return os.geteuid() == 0

@@ -32,15 +32,20 @@ def npm(*arguments: str, line: Line) -> None:
 
 def build(line: Line) -> None:
     """Install what package-lock.json says and build, unless the page was built from just that; raises CommandError."""
-    wanted = inputs()
-    if DIST.is_dir() and STAMP.is_file() and STAMP.read_text() == wanted:
+    if is_built():
         line("built from these sources already")
         return
+    wanted = inputs()
     line("[1/2] npm ci")
     npm("ci", "--no-audit", "--no-fund", line=line)
     line("[2/2] npm run build")
     npm("run", "build", line=line)
     STAMP.write_text(wanted)
+
+
+def is_built() -> bool:
+    """Return whether `dist` is there and was built from the files as they are now."""
+    return DIST.is_dir() and STAMP.is_file() and STAMP.read_text() == inputs()
 
 
 def inputs() -> str:

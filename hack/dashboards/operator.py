@@ -1,4 +1,6 @@
-"""The operator at work: who leads, its queues, and what it hears of LiveKit, Kubernetes and the pods."""
+"""Operator and gateway at work: who leads, its queues, what it hears of LiveKit, Kubernetes and pods, who is let in."""
+
+from dataclasses import replace
 
 from hack.dashboards.grafana import Dashboard, Panel, Query, Row, quantiles, rate, rise
 
@@ -171,9 +173,73 @@ KUBERNETES = Row(
     ],
 )
 
+GATEWAY = Row(
+    "Gateway",
+    [
+        Panel(
+            "Requests",
+            "Answered each second, by status code; probes are left out.",
+            [rate("voicesession_gateway_requests_total", "code")],
+            unit="reqps",
+            stacked=True,
+        ),
+        Panel(
+            "Refusals",
+            "In the window, by kind.",
+            [rise("voicesession_gateway_refusals_total", "kind")],
+            stacked=True,
+        ),
+        Panel(
+            "Duration of a request",
+            "p90 by route, event streams left out; a token request waits for its session.",
+            quantiles("voicesession_gateway_request_seconds", 0.9, by="route"),
+            unit="s",
+        ),
+        Panel(
+            "From a token request until Ready",
+            "Of those that got a token, by how they came to their session.",
+            quantiles("voicesession_gateway_ready_seconds", 0.5, 0.9, by="how"),
+            unit="s",
+            limit=30,
+        ),
+        Panel(
+            "Tokens handed out",
+            "In the window, by how their holders came to their session.",
+            [rise("voicesession_gateway_tokens_total", "how")],
+            stacked=True,
+        ),
+        Panel(
+            "Sessions made and taken back",
+            "In the window. One is taken back where another one, made elsewhere at the same moment, came first.",
+            [
+                replace(rise("voicesession_gateway_sessions_created_total"), legend="made"),
+                replace(rise("voicesession_gateway_sessions_withdrawn_total"), legend="taken back"),
+            ],
+        ),
+        Panel(
+            "Live sessions made by gateways",
+            "Every replica knows all of its namespace; the largest figure of each release.",
+            [Query("sum(max by (namespace) (voicesession_gateway_live_sessions))")],
+        ),
+        Panel(
+            "Who waits and who follows",
+            "Token requests that wait for their session, and open event streams.",
+            [
+                Query("sum(voicesession_gateway_waiting_requests)", "waiting requests"),
+                Query("sum(voicesession_gateway_event_streams)", "event streams"),
+            ],
+        ),
+        Panel(
+            "Its requests to Kubernetes that fail",
+            "In the window, by call; watches included.",
+            [rise("voicesession_gateway_kubernetes_errors_total", "call")],
+        ),
+    ],
+)
+
 DASHBOARD = Dashboard(
     "voicesession-operator",
-    "Voice sessions: operator",
-    "Who leads, how its queues fare, and how LiveKit, Kubernetes and the pods answer.",
-    [STATE, QUEUES, LIVEKIT, KUBERNETES],
+    "Voice sessions: operator and gateway",
+    "Who leads, how its queues fare, how LiveKit, Kubernetes and the pods answer, and how people get in.",
+    [STATE, QUEUES, LIVEKIT, KUBERNETES, GATEWAY],
 )

@@ -1,6 +1,9 @@
 """The doctor asks for exactly what the chart gives the operator."""
 
-from voicesession_cli.doctor.judging import LEADER_RULES, RULES, Rule
+import hashlib
+
+from voicesession_cli.doctor.judging import GATEWAY_RULES, LEADER_RULES, RULES, Rule
+from voicesession_cli.doctor.livekit_config import CHECKSUM
 
 from tests.chart import rendering
 from tests.chart.rendering import Object
@@ -25,6 +28,14 @@ def _rules(kind: str, suffix: str) -> list[Object]:
     return rules
 
 
+def test_livekits_pods_are_marked_with_what_its_config_map_says() -> None:
+    named = [o for o in rendering.render() if o["metadata"]["name"].endswith("-livekit")]
+    (config_map,), (deployment,) = ([o for o in named if o["kind"] == kind] for kind in ("ConfigMap", "Deployment"))
+    mark = deployment["spec"]["template"]["metadata"]["annotations"][CHECKSUM]
+    assert mark == hashlib.sha256(config_map["data"]["config.yaml"].rstrip("\n").encode()).hexdigest()
+
+
 def test_the_doctor_asks_for_what_the_chart_grants() -> None:
     assert _asked(RULES) == _granted(_rules("ClusterRole", "-operator"))
     assert _asked(LEADER_RULES) == _granted(_rules("Role", "-operator-leader"))
+    assert _asked(GATEWAY_RULES) == _granted(_rules("Role", "-gateway"))

@@ -27,6 +27,7 @@ from tests.chart.rendering import (
 
 GIVEN = "given"
 NAME = f"{FULLNAME}-gateway"
+INSIDE = (NAME, f"{NAME}.{NAMESPACE}", f"{NAME}.{NAMESPACE}.svc", f"{NAME}.{NAMESPACE}.svc.cluster.local")
 VALUES = ROOT / "hack" / "kind-values.yaml"
 
 
@@ -45,10 +46,17 @@ def test_it_gets_every_setting_it_reads() -> None:
     given = {"livekit_api_key": GIVEN, "livekit_api_secret": GIVEN, "namespace": NAMESPACE} | livekit
     rates = {"caller_rate": Rate(10, 50), "user_rate": Rate(1, 10), "quota": Quota(50, 3)}
     assert settings({}) == Settings(**given, **rates, keys_dir="/etc/voicesession/keys")
-    assert settings(OPEN_GATEWAY) == Settings(**given, **rates, auth="none", default_agent="agent-66")
+    assert settings(OPEN_GATEWAY) == Settings(**given, **rates, auth="none", default_agent="agent-66", hosts=INSIDE)
     oidc = OidcSettings(issuer="https://login.example.com", audience="voice")
     origins = ("https://www.example.com",)
     assert settings(PUBLIC_GATEWAY) == Settings(**given, **rates, auth="oidc", oidc=oidc, cors_origins=origins)
+
+
+def test_without_authentication_it_knows_its_names() -> None:
+    ingress = {"gateway.ingress.enabled": True, "gateway.ingress.host": "voice.example.com"}
+    found = settings(OPEN_GATEWAY | ingress | {"gateway.hosts": ["Demo.example.com"]})
+    assert found.hosts == (*INSIDE, "voice.example.com", "demo.example.com")
+    assert settings(OPEN_GATEWAY | {"gateway.hosts": None}).hosts == INSIDE, "an upgrade that reuses older values"
 
 
 def test_limits_are_values() -> None:
@@ -103,6 +111,8 @@ def test_the_key_that_is_made_is_long() -> None:
         ({"gateway.auth.mode": "oidc", "gateway.auth.oidc.issuer": "https://x"}, "gateway/auth/oidc/audience"),
         ({"gateway.corsOrigins": ["*"]}, "gateway/corsOrigins"),
         ({"gateway.corsOrigins": ["https://x.example/"]}, "gateway/corsOrigins"),
+        ({"gateway.hosts": ["http://x.example"]}, "gateway/hosts"),
+        ({"gateway.hosts": ["x.example:9000"]}, "gateway/hosts"),
         ({"gateway.ingress.enabled": True}, "gateway/ingress/host"),
         ({"gateway.limits.user.burst": 0}, "gateway/limits/user/burst"),
         ({"gateway.limits.users": {}}, "additional properties 'users' not allowed"),

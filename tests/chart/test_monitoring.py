@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from voicesession_operator.api import names as our_names
 from voicesession_operator.domain.pod import build_pod
+from voicesession_operator.gateway.metrics import REGISTRY as GATEWAY
 
 from hack.dashboards.__main__ import DASHBOARDS, FOLDER, text
 from hack.dashboards.grafana import COLUMNS
@@ -151,6 +152,12 @@ def test_a_panel_says_what_it_shows_and_asks_for_metrics_that_exist(panel: Any) 
     assert panel.queries
     for query in panel.queries:
         assert in_query(query.expr) <= families(), query.expr
+
+
+def test_every_metric_of_the_gateway_is_in_a_panel() -> None:
+    asked = {name for d in DASHBOARDS.values() for p in d.panels for q in p.queries for name in in_query(q.expr)}
+    ours = [family.name for family in GATEWAY.collect() if family.name.startswith("voicesession_")]
+    assert [name for name in ours if not any(metric.startswith(name) for metric in asked)] == []
 
 
 @pytest.mark.parametrize("name", DASHBOARDS)

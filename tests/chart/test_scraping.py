@@ -17,17 +17,21 @@ from voicesession_operator.domain.pod import build_pod
 from voicesession_operator.telemetry.metrics import render
 
 from hack.dashboards.__main__ import DASHBOARDS
+from hack.dashboards.grafana import Panel, Query
 from tests.builders import POLICY, agent, session
 from tests.chart.rendering import program
 from tests.e2e import prometheus, scraping
-from tests.e2e.discovery import NAMESPACE, POD, targets_of
+from tests.e2e.discovery import NAMESPACE, POD, SERVICE_NAME, endpoints_of, targets_of
 from tests.e2e.prometheus import Prometheus
 from tests.e2e.scraping import ApiServer
 from tests.e2e.waiting import until
+from tests.load import panels
 
 Json = dict[str, Any]
 
 PEM = "LS0tLS1CRUdJTiBDRVJUSUZJQ0FURS0tLS0tCg=="
+SCRAPED = ("voicesession-operator", "voicesession-gateway")
+WEBHOOK = "operator-webhook"
 KUBECONFIG = {
     "apiVersion": "v1",
     "kind": "Config",
@@ -130,11 +134,44 @@ def test_targets_are_found_and_scraped_through_the_api_servers_proxy(api_server:
     }
 
 
+def test_services_are_found_and_scraped_through_the_api_servers_proxy(api_server: Told, tmp_path: Path) -> None:
+    services = scraping.rendered("Service")
+    slices = [_slice(service) for service in services if service["metadata"]["name"].startswith(SCRAPED)]
+    targets = tmp_path / "endpoints.json"
+    targets.write_text(json.dumps(endpoints_of(services, slices)))
+    api = replace(ApiServer.from_kubeconfig(json.dumps(KUBECONFIG), tmp_path), server=api_server.address)
+    monitors = scraping.rendered("ServiceMonitor", "monitoring.serviceMonitor.enabled=true")
+    made = scraping.scrape_configs(monitors, api, targets)
+    plain = [{**config, "scheme": "http", "tls_config": {}} for config in made]
+    with prometheus.running(plain, scraping.rules("1m", "2s"), tmp_path) as found:
+        until(lambda: len(found.query("up == 1")) == 2, "both pods are scraped", 30, poll=0.5)
+        assert {s["metric"]["endpoint"] for s in found.query("up")} == {"metrics"}
+    proxied = "/api/v1/namespaces/voicesession-system/pods"
+    assert api_server.asked == {
+        f"{proxied}/voicesession-operator-metrics-1:8080/proxy/metrics",
+        f"{proxied}/voicesession-gateway-metrics-1:9001/proxy/metrics",
+    }
+
+
+def test_only_ready_pods_behind_a_service_that_is_known_are_targets() -> None:
+    (service,) = [found for found in scraping.rendered("Service") if found["metadata"]["name"].endswith(WEBHOOK)]
+    ready = _slice(service)
+    starting = {**ready, "endpoints": [{**ready["endpoints"][0], "conditions": {"ready": False}}]}
+    assert [target["targets"] for target in endpoints_of([service], [ready, starting])] == [["10.0.0.1:8080"]]
+    assert endpoints_of([], [ready]) == []
+
+
 def test_a_real_prometheus_understands_every_query_of_the_dashboards(dashless: Prometheus) -> None:
     for dashboard in DASHBOARDS.values():
         for panel in dashboard.panels:
             for query in panel.queries:
                 dashless.query(query.expr.replace("$window", "1m"))
+            panels.peak(dashless, panel, 60, "1m")
+
+
+def test_a_panels_peak_is_what_a_real_prometheus_has_seen(dashless: Prometheus) -> None:
+    panel = Panel("P", "Of p.", [Query("vector(0) / 0"), Query("vector(3)")])
+    assert panels.peak(dashless, panel, 60, "1m") == 3.0
 
 
 def test_the_loss_of_all_operators_alerts_within_seconds(dashless: Prometheus) -> None:
@@ -174,6 +211,18 @@ def _agent() -> Json:
     made = build_pod(session().build(), agent(), 0, POLICY)
     (container,) = made["spec"]["containers"]
     return _pod("default", "hello-0", made["metadata"]["labels"], *container["ports"])
+
+
+def _slice(service: Json) -> Json:
+    """What Kubernetes makes of a Service with one pod; each of ours has one port, by its own number."""
+    meta, (port,) = service["metadata"], service["spec"]["ports"]
+    name = meta["name"]
+    pod = {"kind": "Pod", "name": f"{name}-1"}
+    return {
+        "metadata": {"namespace": meta["namespace"], "labels": {SERVICE_NAME: name}},
+        "ports": [{"name": port["name"], "port": port["port"]}],
+        "endpoints": [{"addresses": ["10.0.0.1"], "conditions": {"ready": True}, "targetRef": pod}],
+    }
 
 
 def _pod(namespace: str, name: str, labels: Json, *ports: Json) -> Json:

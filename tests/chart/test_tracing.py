@@ -1,29 +1,37 @@
-"""Traces: off at first; with an address, the operator hears of it and tells its agent pods."""
+"""Traces: off at first; with an address, gateway and operator hear of it, and the operator tells its agent pods."""
+
+from collections.abc import Callable
 
 import pytest
+from voicesession_operator.gateway.settings import Settings as GatewaySettings
 from voicesession_operator.settings import Settings
 
 from tests.chart.rendering import VARIANTS, ChartError, Object, containers, environment, render, template, workload
 
-ENDPOINT, RATIO = "OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_TRACES_SAMPLER_ARG"
+PROGRAMS = pytest.mark.parametrize(
+    ("program", "read"), [("operator", Settings.from_env), ("gateway", GatewaySettings.from_env)]
+)
 
 
-def operator(values: Object) -> Object:
-    (container,) = containers(workload(render(values), "operator"))
+def variables(program: str, values: Object) -> Object:
+    (container,) = containers(workload(render(values), program))
     return environment(container)
 
 
 def test_without_being_asked_nothing_is_sent_anywhere() -> None:
-    assert not [name for name in operator({}) if name.startswith("OTEL_")]
+    assert "OTEL_" not in template({})
     assert "OTEL_" not in template({"tracing.endpoint": "http://collector:4318"})
 
 
+@PROGRAMS
 @pytest.mark.parametrize(("ratio", "expected"), [(None, 1.0), (0.25, 0.25), (0, 0.0), (0.00001, 0.00001)])
-def test_the_operator_reads_what_the_chart_says(ratio: float | None, expected: float) -> None:
-    found = operator(VARIANTS["traced"] | ({} if ratio is None else {"tracing.sampleRatio": ratio}))
-    given = {name: value if isinstance(value, str) else "given" for name, value in found.items()}
-    settings = Settings.from_env(given)
+def test_both_programs_read_what_the_chart_says(
+    program: str, read: Callable[[Object], Settings | GatewaySettings], ratio: float | None, expected: float
+) -> None:
+    found = variables(program, VARIANTS["traced"] | ({} if ratio is None else {"tracing.sampleRatio": ratio}))
+    settings = read({name: value if isinstance(value, str) else "given" for name, value in found.items()})
     assert (settings.otlp_endpoint, settings.trace_ratio) == ("http://collector:4318", expected)
+    assert settings.pod_name == "given"
 
 
 @pytest.mark.parametrize(
@@ -41,4 +49,4 @@ def test_values_that_make_no_sense_are_refused(values: Object, complaint: str) -
 
 
 def test_an_upgrade_that_reuses_values_from_before_there_were_traces_is_rendered() -> None:
-    assert not [name for name in operator({"tracing": None}) if name.startswith("OTEL_")]
+    assert "OTEL_" not in template({"tracing": None})

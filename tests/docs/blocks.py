@@ -15,7 +15,15 @@ from itertools import pairwise
 
 from hack.cluster.names import ROOT
 
-DOCUMENTS = ("README.md", "docs/operations.md", "CONTRIBUTING.md")
+DOCUMENTS = (
+    "README.md",
+    "docs/operations.md",
+    "docs/runbook.md",
+    "docs/architecture.md",
+    "docs/terminal.md",
+    "examples/own-agent/README.md",
+    "CONTRIBUTING.md",
+)
 LANGUAGES = frozenset({"console", "yaml", "mermaid", "text"})
 KINDS_OF_YAML = frozenset({"values", "manifest", "livekit", "VoiceAgent"})
 PROMPT = "$ "

@@ -5,6 +5,7 @@ import secrets
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import takewhile
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -61,9 +62,18 @@ def script(commands: tuple[Command, ...], mark: str) -> str:
 
 
 def missing(shown: tuple[str, ...], output: str) -> list[str]:
-    """First words of the shown lines that begin no line of the output."""
-    begun = {line.split()[0] for line in output.splitlines() if line.strip()}
-    return [word for word in (line.split()[0] for line in shown) if word not in begun and word not in ELLIPSES]
+    """The beginnings of shown lines, their first two words, with which no line of the output begins.
+
+    What stands further to the right is a room, a time or a sentence: another one each time.
+    """
+    lines = [line.split() for line in output.splitlines()]
+    begun = {tuple(words[:length]) for words in lines for length in (1, 2)}
+    return [" ".join(begin) for begin in map(_begin, shown) if begin not in begun and begin]
+
+
+def _begin(line: str) -> tuple[str, ...]:
+    """Empty for a line that only says that something is left out here."""
+    return tuple(takewhile(lambda word: word not in ELLIPSES, line.split()[:2]))
 
 
 @contextmanager

@@ -1,6 +1,9 @@
 """Every command block of the documents, typed as it stands; those that a test of its own runs are left to it."""
 
+import os
+import venv
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -8,6 +11,7 @@ from hack.cluster import names
 from tests.docs import blocks
 from tests.docs.blocks import Block, How
 from tests.docs.reader import Reader
+from tests.e2e.kubectl import Kube
 
 pytestmark = [pytest.mark.cluster, pytest.mark.disruptive, pytest.mark.timeout(1200)]
 
@@ -48,3 +52,18 @@ def test_the_api_server_takes_a_manifest(reader: Reader, block: Block) -> None:
     (reader.folder / "manifest.yaml").write_text(block.content)
     command = "$ kubectl create --dry-run=server --filename manifest.yaml --namespace voicesession-system\n"
     reader.run(replace(block, language="console", content=command))
+
+
+def test_an_own_agent_is_built_and_taken(reader: Reader, kube: Kube) -> None:
+    try:
+        reader.run(blocks.named("own-agent"))
+    finally:
+        kube.delete("voiceagent", "own-agent", names.EXAMPLE_NAMESPACE)
+
+
+def test_the_terminal_comes_with_pip(reader: Reader, tmp_path: Path) -> None:
+    """Into an environment of its own: that of `make venv` has it already."""
+    venv.create(tmp_path / "venv", with_pip=True)
+    path = os.pathsep.join([str(tmp_path / "venv" / "bin"), reader.environment["PATH"]])
+    Reader(reader.folder, reader.environment | {"PATH": path}).run(blocks.named("get-the-terminal"))
+    assert (tmp_path / "venv" / "bin" / "kubectl-voice").exists()

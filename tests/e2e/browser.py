@@ -4,13 +4,13 @@ import asyncio
 import base64
 import os
 import wave
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from playwright.async_api import Browser, BrowserContext, Page, async_playwright
+from playwright.async_api import Browser, BrowserContext, Page, Route, async_playwright
 from voicesession_cli import sound
 
 from hack.cluster import page as built
@@ -24,6 +24,8 @@ AXE = built.PAGE / "node_modules" / "axe-core" / "axe.min.js"
 SIZES = {"phone": (390, 844), "desktop": (1280, 800)}
 SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
 GRAVE = ("serious", "critical")
+ONCE_AROUND = 30
+"""More than the page has places for the focus."""
 BEFORE, AFTER = 3.0, 9.0
 """Seconds of silence around what the microphone plays: room for an answer before it is said again."""
 
@@ -47,6 +49,9 @@ RECORDED = """async () => Promise.all(window.recorders.map(async ({ recorder, pi
   await new Promise((done) => { reader.onload = done; reader.readAsDataURL(new Blob(pieces)); });
   return reader.result.split(',')[1] ?? '';
 }))"""
+NO_MICROPHONE = """() => {
+  navigator.mediaDevices.getUserMedia = async () => { throw new DOMException('in use', 'NotReadableError'); };
+}"""
 MARKS = (
     """() => Object.fromEntries(performance.getEntriesByType('mark').map((m) => [m.name.split(':')[1], m.startTime]))"""
 )
@@ -73,6 +78,58 @@ class Screen:
     def press(self, name: str) -> None:
         self._do(self._page.get_by_role("button", name=name, exact=True).click())
 
+    def strike(self, key: str) -> None:
+        """A key of the keyboard, as Playwright names it."""
+        self._do(self._page.keyboard.press(key))
+
+    def tab_to(self, name: str) -> None:
+        """Go on with Tab to the button of that name; AssertionError where there is none, once around the page."""
+        for _ in range(ONCE_AROUND):
+            if self.focused() == name:
+                return
+            self.strike("Tab")
+        raise AssertionError(f"Tab does not lead to {name!r}, but to {self.focused()!r}")
+
+    def focused(self) -> str:
+        """The text of the element that has the focus."""
+        return str(self._do(self._page.evaluate("() => document.activeElement.textContent.trim()")))
+
+    def choose_microphone(self, label: str) -> None:
+        self._do(self._page.get_by_label("Microphone", exact=True).select_option(label=label))
+
+    def microphones(self) -> list[str]:
+        return self._do(self._page.locator("#microphone option").all_inner_texts())
+
+    def microphone(self) -> str:
+        """The one that is chosen."""
+        return str(self._do(self._page.locator("#microphone").evaluate("(list) => list.selectedOptions[0].label")))
+
+    def lend_no_microphone(self) -> None:
+        """From now on, until the page is loaded again, as if another program had all of them."""
+        self._do(self._page.evaluate(NO_MICROPHONE))
+
+    @contextmanager
+    def cut(self, *paths: str) -> Iterator[None]:
+        """Nobody can be reached at these paths, such as `/token`."""
+        with self._routed(_abort, paths):
+            yield
+
+    @contextmanager
+    def hanging(self, *paths: str) -> Iterator[None]:
+        """What is asked at these paths is never answered."""
+        with self._routed(_ignore, paths):
+            yield
+
+    @contextmanager
+    def _routed(self, handler: Callable[[Route], Awaitable[None]], paths: tuple[str, ...]) -> Iterator[None]:
+        for path in paths:
+            self._do(self._page.route(self._url + path, handler))
+        try:
+            yield
+        finally:
+            for path in paths:
+                self._do(self._page.unroute(self._url + path, handler))
+
     def enter_key(self, key: str) -> None:
         self._do(self._page.get_by_label("Access key").fill(key))
         self.press("Use")
@@ -95,6 +152,18 @@ class Screen:
         """The session's name as the page shows it; empty before it is known."""
         shown = self._text("#session-name")
         return shown if shown.isascii() else ""
+
+    def quality(self) -> str:
+        """Of the connection, in a word."""
+        return self._text("#quality")
+
+    def is_muted(self) -> bool:
+        """As the button says it to a screen reader."""
+        return bool(self._do(self._page.get_by_role("button", name="Mute", pressed=True).count()))
+
+    def read_aloud(self) -> list[str]:
+        """What a screen reader is told, oldest first."""
+        return self._do(self._page.locator("[aria-live=polite] p").all_text_contents())
 
     def is_live(self) -> bool:
         return self.status() in ("Listening", "Thinking", "Speaking") or self.status().startswith("Connected.")
@@ -188,6 +257,14 @@ def _chromium(flags: list[str]) -> Iterator[tuple[asyncio.Runner, Browser]]:
             runner.run(browser.close())
         finally:
             runner.run(driver.stop())
+
+
+async def _abort(route: Route) -> None:
+    await route.abort()
+
+
+async def _ignore(_: Route) -> None:
+    pass
 
 
 async def _started() -> Any:

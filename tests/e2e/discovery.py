@@ -1,4 +1,4 @@
-"""Kubernetes' pods as Prometheus' own discovery would tell of them, kept in a file: Debian's build has none."""
+"""Pods and endpoints as Prometheus' own discovery would tell of them, kept in a file: Debian's build has none."""
 
 import json
 import re
@@ -18,6 +18,9 @@ Json = dict[str, Any]
 
 NAMESPACE = "__meta_kubernetes_namespace"
 POD = "__meta_kubernetes_pod"
+SERVICE = "__meta_kubernetes_service"
+ENDPOINT = "__meta_kubernetes_endpointslice"
+SERVICE_NAME = "kubernetes.io/service-name"
 WATCH_SECONDS = 30
 RETRY_SECONDS = 0.5
 
@@ -30,6 +33,21 @@ def targets_of(pods: Iterable[Json]) -> list[Json]:
         for container in pod["spec"]["containers"]
         for port in container.get("ports") or ()
         if pod["status"].get("podIP")
+    ]
+
+
+def endpoints_of(services: Iterable[Json], slices: Iterable[Json]) -> list[Json]:
+    """One target for each port of each ready pod behind each Service."""
+    known = {(service["metadata"]["namespace"], service["metadata"]["name"]): service for service in services}
+    return [
+        _endpoint(known[place], endpoint, port)
+        for found in slices
+        for place in [(found["metadata"]["namespace"], found["metadata"]["labels"].get(SERVICE_NAME))]
+        for endpoint in found.get("endpoints") or ()
+        for port in found.get("ports") or ()
+        if place in known
+        and endpoint.get("conditions", {}).get("ready")
+        and endpoint.get("targetRef", {}).get("kind") == "Pod"
     ]
 
 
@@ -91,6 +109,19 @@ class _Discovery:
         beside = self._file.with_suffix(".new")
         beside.write_text(json.dumps(targets_of(self._pods.values())))
         beside.rename(self._file)
+
+
+def _endpoint(service: Json, endpoint: Json, port: Json) -> Json:
+    meta = service["metadata"]
+    labels = {f"{SERVICE}_label_{as_label(name)}": value for name, value in (meta.get("labels") or {}).items()}
+    own = {
+        NAMESPACE: meta["namespace"],
+        f"{SERVICE}_name": meta["name"],
+        f"{ENDPOINT}_port_name": port.get("name") or "",
+        f"{POD}_name": endpoint["targetRef"]["name"],
+        f"{POD}_container_port_number": str(port["port"]),
+    }
+    return {"targets": [f"{endpoint['addresses'][0]}:{port['port']}"], "labels": own | labels}
 
 
 def _target(pod: Json, container: Json, port: Json) -> Json:

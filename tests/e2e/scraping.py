@@ -15,8 +15,8 @@ from typing import Any
 import yaml
 
 from hack.cluster import names
-from tests.e2e.discovery import NAMESPACE, POD, as_label
-from tests.e2e.kubectl import program
+from tests.e2e.discovery import ENDPOINT, NAMESPACE, POD, SERVICE, as_label
+from tests.e2e.kubectl import Kube, program
 
 Json = dict[str, Any]
 
@@ -27,6 +27,21 @@ TARGET_LABELS = {
     "pod": f"{POD}_name",
     "container": f"{POD}_container_name",
     "instance": "__address__",
+}
+
+
+@dataclass(frozen=True)
+class Looks:
+    """What a kind of monitor looks at: the labels that it selects by, the name of a port, its field of endpoints."""
+
+    at: str
+    port: str
+    endpoints: str
+
+
+LOOKS = {
+    "PodMonitor": Looks(POD, f"{POD}_container_port_name", "podMetricsEndpoints"),
+    "ServiceMonitor": Looks(SERVICE, f"{ENDPOINT}_port_name", "endpoints"),
 }
 
 
@@ -56,6 +71,11 @@ class ApiServer:
         return cls(cluster["server"], **paths)
 
 
+def api_server(kube: Kube, folder: Path) -> ApiServer:
+    """The cluster's own; writes files into `folder`."""
+    return ApiServer.from_kubeconfig(kube.run("config", "view", "--minify", "--flatten", "--raw", "-o", "json"), folder)
+
+
 def rendered(kind: str, *values: str) -> list[Json]:
     """The chart's objects of that kind with all monitoring on, as `make up` would install them with these values."""
     switches = [f"monitoring.{part}.enabled={str(on).lower()}" for part, on in ON.items()]
@@ -75,26 +95,26 @@ def rules(window: str, held: str) -> Json:
     return {"groups": groups}
 
 
-def scrape_configs(monitors: list[Json], api: ApiServer, pods: Path) -> list[Json]:
-    """One for every endpoint of every PodMonitor; `pods` is the file that discovery.py keeps."""
+def scrape_configs(monitors: list[Json], api: ApiServer, targets: Path) -> list[Json]:
+    """One for every endpoint of every monitor; `targets` is a file that discovery.py makes: pods, or endpoints."""
     return [
-        _scrape_config(monitor, endpoint, api, pods)
+        _scrape_config(monitor, endpoint, api, targets)
         for monitor in monitors
-        for endpoint in monitor["spec"]["podMetricsEndpoints"]
+        for endpoint in monitor["spec"][LOOKS[monitor["kind"]].endpoints]
     ]
 
 
-def _scrape_config(monitor: Json, endpoint: Json, api: ApiServer, pods: Path) -> Json:
-    meta = monitor["metadata"]
+def _scrape_config(monitor: Json, endpoint: Json, api: ApiServer, targets: Path) -> Json:
+    meta, looks = monitor["metadata"], LOOKS[monitor["kind"]]
     return {
         "job_name": f"{meta['namespace']}/{meta['name']}",
         "scheme": "https",
         "tls_config": {"ca_file": str(api.ca), "cert_file": str(api.certificate), "key_file": str(api.key)},
-        "file_sd_configs": [{"files": [str(pods)]}],
+        "file_sd_configs": [{"files": [str(targets)]}],
         "relabel_configs": [
             *_where(monitor),
-            *(_keep(f"{POD}_label_{as_label(name)}", value) for name, value in _labels(monitor).items()),
-            _keep(f"{POD}_container_port_name", endpoint["port"]),
+            *(_keep(f"{looks.at}_label_{as_label(name)}", value) for name, value in _labels(monitor).items()),
+            _keep(looks.port, endpoint["port"]),
             {"source_labels": [f"{POD}_phase"], "regex": "(Failed|Succeeded)", "action": "drop"},
             *({"source_labels": [source], "target_label": target} for target, source in TARGET_LABELS.items()),
             {"target_label": "endpoint", "replacement": endpoint["port"]},

@@ -2,31 +2,29 @@
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from hack.cluster import names, page
+from hack.cluster import names
 from tests.e2e import faults, gateway
 from tests.e2e.browser import Screen, live, screen, spoken
 from tests.e2e.conversation import QUESTION
-from tests.e2e.gateway import Replica, replica
 from tests.e2e.hearing import has_words
 from tests.e2e.kubectl import Json, Kube, Session
 from tests.e2e.listening import heard
 from tests.e2e.objects import copy_of
 from tests.e2e.rooms import LiveKit
 from tests.e2e.trial import Trial
+from tests.e2e.visiting import BUSY, LOAD, START, callers, connected, door, met, opened
 from tests.e2e.waiting import always, until
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600)]
 
-LOAD, BUSY, START, BACK = 20, 30, 150, 240
-"""Seconds: a page, what other tests may add, an agent that starts, and everything after LiveKit was away."""
+BACK = 240
+"""Seconds until everything is as before after LiveKit was away."""
 ANSWER_SECONDS = 120
 """The microphone asks every 14 s; a busy machine may mishear it a few times."""
-CALL = "voicesession.session"
 
 
 @pytest.fixture
@@ -50,53 +48,17 @@ def agent_here(kube: Kube, livekit: LiveKit, agent_66: Json) -> Iterator[str]:
         kube.delete("voiceagent", name, namespace, "--wait=false")
 
 
-@contextmanager
-def door(trial: Trial, folder: Path, agent: Json, **settings: str) -> Iterator[Replica]:
-    """A gateway of this test's own namespace, with the page and with this agent as its first choice."""
-    trial.kube.apply(agent)
-    name = agent["metadata"]["name"]
-    trial.kube.wait(f"voiceagent/{name}", "condition=Ready", trial.namespace, START)
-    told = {"PAGE_DIR": str(page.DIST), "DEFAULT_AGENT": name, **settings}
-    with replica(trial.kube, trial.livekit, trial.namespace, folder, **told) as made:
-        if "AUTH_MODE" not in settings:
-            until(lambda: made.knows(name), "the gateway knows the agent", BUSY)
-        yield made
-
-
-def opened(shown: Screen, agent: str = "") -> Screen:
-    shown.open(agent)
-    until(lambda: shown.agent() != "Agent" or shown.problem(), "the page has agents, or a problem", LOAD)
-    return shown
-
-
-def connected(shown: Screen) -> str:
-    """Press Connect, wait for the call; returns the session's name as the page shows it."""
-    shown.press("Connect")
-    live(shown, START)
-    return until(shown.session, "the session's name on the page", BUSY)
-
-
 def answered(shown: Screen, *wanted: str) -> None:
     """Wait for a whole answer with these words, and for its end."""
     until(lambda: any(has_words(text, *wanted) for text in shown.lines("agent")), f"answer {wanted}", ANSWER_SECONDS)
     until(lambda: shown.status() == "Listening", "the agent has finished", BUSY)
 
 
-def met(trial: Trial, shown: Screen) -> Session:
-    """The session on the page, once its status counts one human."""
-
-    def check() -> Session | None:
-        found = trial.find(shown.session()) if shown.session() else None
-        return found if found and found.status.get("humans") == 1 else None
-
-    return until(check, "the session on the page counts one human", BUSY)
-
-
 @pytest.mark.speech
 def test_agent_66_is_chosen_heard_left_and_heard_again(
     kube: Kube, agent_here: str, tmp_path: Path, images: Path
 ) -> None:
-    recordings, flaws = [], []
+    recordings, flaws, sessions = [], [], []
     with screen(gateway.local().url, spoken(tmp_path, QUESTION)) as shown:
         assert opened(shown).agent() == "Agent_66"
         flaws += shown.look(images, "idle")
@@ -105,12 +67,15 @@ def test_agent_66_is_chosen_heard_left_and_heard_again(
             name = connected(shown)
             answered(shown, "room", "agent")
             assert any(shown.lines("you"))
+            until(lambda: has_words(" ".join(shown.read_aloud()), "room", "agent"), "a screen reader is told", BUSY)
+            sessions.append(name)
             flaws += shown.look(images, "call") if visit == "first" else []
             recordings.append(shown.recorded())
             print(f"{visit}: {name}, {shown.marks()}, {shown.lines('agent')}")
             shown.press("Disconnect")
             assert shown.status() == "Not connected"
 
+    assert sessions[0] == sessions[1], "who comes back within the grace is in the same session"
     found = until(lambda: _finished(kube, name), "the session is over", 60)
     assert found.end_reason == "LastHumanLeft"
     words = [heard(recording, tmp_path) for recording in recordings]
@@ -235,5 +200,4 @@ def _finished(kube: Kube, name: str) -> Session | None:
 
 
 def _humans(livekit: LiveKit, room: str) -> set[str]:
-    """The SIDs of those who came through a gateway."""
-    return {p.sid for p in livekit.participants(room).values() if CALL in p.attributes}
+    return {caller.sid for caller in callers(livekit, room)}

@@ -3,6 +3,7 @@
 import base64
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -35,25 +36,49 @@ def voice(*args: str, code: int = 0) -> str:
 
 
 def test_a_session_is_listed_described_reset_and_ended(trial: Trial) -> None:
-    session = trial.ready("call")
-    trial.visit("call")
+    session = trial.ready("call", grace=600, reconnect_grace=600)
+    alice = trial.visit("call")
     where = ("call", "-n", trial.namespace)
 
     (row,) = json.loads(voice("ls", "-n", trial.namespace, "-o", "json"))
     assert (row["name"], row["phase"], row["humans"], row["pod"]) == ("call", "Active", 1, session.pod)
     assert row["talkSeconds"] >= 0
-    said = [moment["what"] for moment in json.loads(voice("describe", *where, "-o", "json"))["timeline"]]
+    until(lambda: "first human in" in happened(where), "her visit in the timeline", 30)
+    said = happened(where)
     assert said[0] == "created"
-    assert {"pod created", "pod ready", "ready", "first human in"} <= set(said)
+    assert in_order(said, "created", "pod created", "bound", "joined", "ready", "first human in")
+    assert "pod ready" in said
     assert session.pod in voice("logs", *where, "-o", "json")
 
     node = agent_pod(trial.kube, session.pod, trial.namespace)["spec"]["nodeName"]
     calls = json.loads(voice("drain-check", node, "-o", "json", code=1))["calls"]
     assert [call["humans"] for call in calls if call["namespace"] == trial.namespace] == [1]
 
+    (server,) = trial.kube.all("pods", names.NAMESPACE, "app.kubernetes.io/component=livekit")
+    told = json.loads(voice("drain-check", server["spec"]["nodeName"], "-o", "json", code=1))
+    assert told["livekit"] == [f"{names.NAMESPACE}/{server['metadata']['name']}"]
+    assert told["cutOffWithLiveKit"]["humans"] >= 1
+
     assert json.loads(voice("reset", *where, "-o", "json"))["lastReset"]["cause"] == "Requested"
+    alice.leave()
+    until(lambda: "last human out" in happened(where), "her leaving in the timeline", 30)
+    trial.visit("call", "bob")
+    until(lambda: "human in" in happened(where), "the next visit in the timeline", 30)
     assert json.loads(voice("end", *where, "-o", "json"))["endReason"] == "Requested"
-    assert "finished" in voice("describe", *where)
+    said = happened(where)
+    assert in_order(said, "first human in", "reset 1 began", "reset 1 over", "human out", "human in", "finished")
+    assert said.count("human out") == 1, "who is sent out by the end has not left"
+    assert "Requested" in voice("describe", *where).splitlines()[-1]
+
+
+def happened(where: tuple[str, ...]) -> list[str]:
+    return [moment["what"] for moment in json.loads(voice("describe", *where, "-o", "json"))["timeline"]]
+
+
+def in_order(said: list[str], *wanted: str) -> bool:
+    """Whether these are among what was said, in this order."""
+    rest = iter(said)
+    return all(what in rest for what in wanted)
 
 
 def test_what_is_not_there_ends_with_1(trial: Trial) -> None:
@@ -84,12 +109,29 @@ def test_the_screens_of_eight_sessions(trial: Trial) -> None:
         return len(rows) == 8 and {row["phase"] for row in rows} == wanted
 
     until(phases, "eight sessions of six phases", 60, poll=1.0)
+    until(lambda: "human out" in happened(("anew", "-n", trial.namespace)), "her leaving in the timeline", 30)
     screens = [("ls",), ("describe", "anew"), ("describe", "over")]
-    told = [f"$ kubectl voice {' '.join(s)}\n{voice(*s, '-n', trial.namespace)}" for s in screens]
+    shown = [voice(*screen, "-n", trial.namespace) for screen in screens]
+    told = [f"$ kubectl voice {' '.join(s)}\n{printed}" for s, printed in zip(screens, shown, strict=True)]
     text = "# The terminal\n\n" + "\n".join(f"```text\n{screen}```\n" for screen in told)
     print(text)
     if SCREENS in os.environ:
         Path(os.environ[SCREENS]).write_text(text)
+    anew, over = (printed.splitlines() for printed in shown[1:])
+    steps = ("created", "pod created", "bound", "joined", "ready")
+    visit = ("first human in", "human out", "reset 1 began", "reset 1 over")
+    assert in_order([what(line) for line in anew], "TIME", *steps, *visit)
+    assert in_order([what(line) for line in over], "TIME", *steps, "finished")
+    assert any(line.startswith("Ready ") and " True " in line for line in anew)
+    assert any(line.startswith("Finished ") and "spec.end was set" in line for line in over)
+    assert re.fullmatch(r"PHASE +Finished \(Requested\)", over[3])
+    assert re.search(r"Complete after \d+\.\d{3}s$", anew[-1])
+
+
+def what(line: str) -> str:
+    """Of a line of a timeline what happened; of any other its first cell."""
+    cells = re.split(r" {2,}", line)
+    return cells[3] if re.fullmatch(r"[\d:.]{12}", cells[0]) else cells[0]
 
 
 @pytest.mark.disruptive
@@ -103,16 +145,20 @@ def test_a_healthy_installation_is_all_green(trial: Trial) -> None:
     [
         ("-operator-webhook.", "-nobody.", "LiveKit webhook URL"),
         ("auto_create: false", "auto_create: true", "LiveKit room.auto_create"),
+        ("get_list_participants: true", "get_list_participants: false", "LiveKit participant lists"),
+        ("room_finished, ", "", "LiveKit webhook events"),
     ],
 )
 def test_livekit_configured_wrongly(trial: Trial, old: str, new: str, check: str) -> None:
+    """Simulated: the ConfigMap says it, as after an edit by hand; that the server has read another one is told, too."""
     with livekit_config(trial.kube, old, new):
-        assert failing() == {check}
+        assert failing() == {check, "LiveKit running configuration"}
     diagnosis(0)
 
 
 @pytest.mark.disruptive
 def test_livekits_key_is_wrong(trial: Trial) -> None:
+    """Simulated: the Secret alone has another one, with which the doctor asks; whatever runs has read the right one."""
     with livekit_secret(trial.kube, "another-secret-of-thirty-two-characters"):
         assert failing() == {"LiveKit key", "webhook delivery"}
     diagnosis(0)
@@ -123,6 +169,20 @@ def test_letta_is_down(trial: Trial) -> None:
     with faults.without(trial.kube, "letta"):
         assert failing() == {"Letta"}
     diagnosis(0)
+
+
+@pytest.mark.disruptive
+def test_the_gateway_is_down(trial: Trial) -> None:
+    with faults.without(trial.kube, "gateway"):
+        assert failing() == {"gateway"}
+    diagnosis(0)
+
+
+@pytest.mark.disruptive
+def test_there_is_no_operator_where_it_is_looked_for(trial: Trial) -> None:
+    said = {verdict["check"]: verdict["state"] for verdict in diagnosis(1, "--operator-namespace", trial.namespace)}
+    assert said.pop("operator") == "FAILED"
+    assert set(said.values()) == {"OK"}, "the definitions"
 
 
 @pytest.mark.disruptive
@@ -138,8 +198,8 @@ def test_a_definition_is_missing(trial: Trial) -> None:
     until(lambda: not [v for v in diagnosis(None) if v["state"] == "FAILED"], "all green", 60, poll=1.0)
 
 
-def diagnosis(code: int | None) -> list[Json]:
-    command = [sys.executable, "-m", "voicesession_cli", "doctor", "-o", "json", "--context", names.CONTEXT]
+def diagnosis(code: int | None, *flags: str) -> list[Json]:
+    command = [sys.executable, "-m", "voicesession_cli", "doctor", "-o", "json", "--context", names.CONTEXT, *flags]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert code in (None, done.returncode), f"{done.returncode}: {done.stdout}{done.stderr}"
     found: list[Json] = json.loads(done.stdout)

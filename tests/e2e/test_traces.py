@@ -1,4 +1,4 @@
-"""Traces with a real collector: one of them leads from the request for a session to what the person heard first."""
+"""Traces with a real collector: one of them leads from the request for a token to what the person heard first."""
 
 import json
 import secrets
@@ -8,28 +8,36 @@ from pathlib import Path
 
 import pytest
 from voicesession_operator.api.names import TRACEPARENT_ANNOTATION
+from voicesession_operator.telemetry.tracing import TOKEN_REQUEST
 
 from hack.cluster import names, release
-from tests.e2e import objects, operators, otlp_receiver
+from tests.e2e import operators, otlp_receiver
 from tests.e2e.conversation import REMEMBER
+from tests.e2e.gateway import Answer, replica
 from tests.e2e.guest import Guest
 from tests.e2e.helm import helm
-from tests.e2e.kubectl import Json, Kube
+from tests.e2e.kubectl import Json, Kube, Session
 from tests.e2e.objects import copy_of
 from tests.e2e.otlp_receiver import PORT
 from tests.e2e.rooms import LiveKit
-from tests.e2e.trial import START_SECONDS, Trial
+from tests.e2e.trial import Trial
 from tests.e2e.waiting import until
 
 pytestmark = [pytest.mark.cluster, pytest.mark.speech, pytest.mark.disruptive, pytest.mark.timeout(900)]
 
 COLLECTOR = "collector"
+SAMPLED = 1
+"""W3C's flag of a trace that is kept."""
 IMAGE = f"voicesession/operator:{names.VERSION}"
 """Has what the collector needs."""
 UP_SECONDS = 60
 ROLLOUT_SECONDS = 180
 SENT_SECONDS = 30
 """Batches are of 2 s; a busy machine."""
+KNOWN_SECONDS = 20
+LIMITS = {"startSeconds": 180, "joinSeconds": 600}
+LEAVING = {"graceSeconds": 1, "reconnectGraceSeconds": 2}
+SERVICES = {"voicesession-gateway", "voicesession-operator", "voicesession-agent"}
 START = {"session start", "pod created", "process started", "models loaded", "bound", "joined", "seen", "job", "join"}
 ATTRIBUTES = {
     "service.name",
@@ -87,27 +95,31 @@ def collector(kube: Kube, livekit: LiveKit) -> Iterator[Collector]:
         kube.run("delete", "namespace", namespace, "--wait=false")
 
 
-def test_one_trace_leads_from_the_request_to_the_first_audio(
-    collector: Collector, trial: Trial, agent_66: Json
+def test_one_trace_leads_from_the_token_request_to_the_first_audio(
+    collector: Collector, trial: Trial, agent_66: Json, tmp_path: Path
 ) -> None:
-    trial.kube.apply(copy_of(agent_66, "agent-66", trial.namespace))
+    trial.kube.apply(copy_of(agent_66, "agent-66", trial.namespace, limits=LIMITS, onLastHumanLeft=LEAVING))
     trial.kube.wait("voiceagent/agent-66", "condition=Ready", trial.namespace, 120)
-    trace, request = secrets.token_hex(16), secrets.token_hex(8)
-    _request(trial, f"00-{trace}-{request}-01")
-    with Guest(trial.livekit, trial.session("call")) as alice:
-        alice.come()
+    asked = _token(collector, trial, tmp_path)
+    session = trial.session(asked.session)
+    trace, request = _place(session)
+    with Guest(trial.livekit, session) as alice:
+        alice.come_with(asked.body["participant_token"])
         alice.meet()
         alice.greeted()
         alice.say(REMEMBER, "blue")
         collector.with_all(trace, START | SPOKEN)
         alice.leave()
-    trial.finished("call", 60)
-    spans = collector.with_all(trace, START | SPOKEN | {"teardown"})
+    trial.finished(asked.session, 60)
+    spans = collector.with_all(trace, {TOKEN_REQUEST, "teardown"} | START | SPOKEN)
 
-    begin, heard = spans["session start"]["begin"], spans["first audio"]["end"]
+    begin, heard = spans[TOKEN_REQUEST]["begin"], spans["first audio"]["end"]
     for span in sorted(spans.values(), key=lambda span: float(span["begin"])):
         print(f"{span['begin'] - begin:7.2f} s {span['end'] - span['begin']:7.3f} s  {span['service']}: {span['name']}")
-    assert {span["service"] for span in spans.values()} == {"voicesession-operator", "voicesession-agent"}
+    assert {span["service"] for span in spans.values()} == SERVICES
+    root = spans[TOKEN_REQUEST]
+    assert (root["service"], root["span"], root["parent"]) == ("voicesession-gateway", request, "")
+    assert [name for name, span in spans.items() if not span["parent"]] == [TOKEN_REQUEST]
     assert spans["session start"]["parent"] == request
     assert {spans[name]["parent"] for name in ("job", "first audio", "turn", "seen", "teardown")} == {
         spans["session start"]["span"]
@@ -130,12 +142,22 @@ def test_a_collector_that_is_away_delays_nobody(collector: Collector, trial: Tri
     assert operators.all_ready(trial.kube)
 
 
-def _request(trial: Trial, traceparent: str) -> None:
-    """A session as the gateway makes it for whoever asks for a token."""
-    document = objects.session("call", trial.namespace, "agent-66")
-    document["metadata"]["annotations"] = {TRACEPARENT_ANNOTATION: traceparent}
-    trial.kube.apply(document)
-    trial.kube.wait("voicesession/call", "condition=Ready", trial.namespace, START_SECONDS)
+def _token(collector: Collector, trial: Trial, folder: Path) -> Answer:
+    """Of a gateway that has ended by now, and sent its spans."""
+    with trial.kube.forwarded(f"pod/{COLLECTOR}", collector.namespace, PORT) as port:
+        sends = {"OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{port}", "POD_NAME": "gateway-of-this-test"}
+        with replica(trial.kube, trial.livekit, trial.namespace, folder, **sends) as people:
+            until(lambda: people.knows("agent-66"), "the gateway knows the agent", KNOWN_SECONDS)
+            answer = people.token("agent-66", participant_identity="alice")
+    assert answer.status == 201, answer.body
+    return answer
+
+
+def _place(session: Session) -> tuple[str, str]:
+    """Trace and span of the request that made the session, as W3C's traceparent has them."""
+    _, trace, span, flags = session.raw["metadata"]["annotations"][TRACEPARENT_ANNOTATION].split("-")
+    assert int(flags, 16) & SAMPLED
+    return trace, span
 
 
 def _upgrade(kube: Kube, *values: str) -> None:

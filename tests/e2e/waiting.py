@@ -34,3 +34,13 @@ def always(check: Callable[[], bool], what: str, seconds: float) -> None:
     while time.monotonic() < deadline:
         assert check(), what
         time.sleep(POLL_SECONDS)
+
+
+def settles(check: Callable[[], bool], what: str, stretch: float, seconds: float, poll: float = POLL_SECONDS) -> None:
+    """`check` is true for `stretch` seconds on end, which begin within `seconds`; else raises AssertionError."""
+    begin = since = time.monotonic()
+    while time.monotonic() - since < stretch:
+        if not check():
+            since = time.monotonic()
+            assert since - begin <= seconds, f"{what}: not for {stretch:g} s on end within {seconds:g} s"
+        time.sleep(poll)

@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 from tests.e2e.kubectl import Kube, KubectlError
 from tests.load import (
+    asking,
     clicking,
     crashing,
     crowd,
@@ -28,6 +29,7 @@ BENCHES: dict[str, tuple[Callable[[int], Section], int]] = {
     "starting": (starting.run, 20),
     "talking": (talking.run, 10),
     "clicking": (clicking.run, 10),
+    "asking": (asking.run, 200),
     "leaving": (leaving.run, 20),
     "crashing": (crashing.run, 5),
     "leaders": (leaders.run, 20),

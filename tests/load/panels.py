@@ -2,17 +2,19 @@
 
 import math
 import re
+import xml.etree.ElementTree as ET
 from collections.abc import Sequence
 from pathlib import Path
 
 from hack.dashboards.grafana import WINDOW, Dashboard, Panel, Query
-from tests.e2e.prometheus import Prometheus, Series
+from tests.e2e.prometheus import SCRAPE_SECONDS, Prometheus, Series
 from tests.load import plot
 
 COLUMNS = 3
 POINTS = 240
 MOST_LINES = 9
 """What has room beside a diagram; the largest are drawn."""
+SVG = "{http://www.w3.org/2000/svg}"
 UNITS = {"s": ", s", "bytes": ", bytes", "reqps": ", per second", "short": ""}
 
 Line = Sequence[float | None]
@@ -24,6 +26,22 @@ def draw(prometheus: Prometheus, dashboard: Dashboard, path: Path, begin: float,
     times = [begin + number * step for number in range(int((end - begin) / step) + 1)]
     panels = [_panel(prometheus, panel, times, step, window) for panel in dashboard.panels]
     plot.save(path, "seconds", [at - begin for at in times], panels, COLUMNS)
+
+
+def lines_in(path: Path) -> list[int]:
+    """How many lines each panel of a picture has, in the dashboard's order."""
+    groups = ET.parse(path).getroot().iter(f"{SVG}g")  # noqa: S314  our own
+    return [len(list(group.iter(f"{SVG}polyline"))) for group in groups]
+
+
+def peak(prometheus: Prometheus, panel: Panel, since: float, window: str) -> float:
+    """The largest value that any of the panel's queries has had for so many seconds; 0 where there was none."""
+    told = [
+        value
+        for query in panel.queries
+        for value in prometheus.values(f"max_over_time(({with_window(query, window)})[{since:.0f}s:{SCRAPE_SECONDS}s])")
+    ]
+    return max(filter(math.isfinite, told), default=0.0)
 
 
 def with_window(query: Query, window: str) -> str:

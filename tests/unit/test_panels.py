@@ -7,10 +7,9 @@ from typing import Any
 
 from hack.dashboards.conversations import DASHBOARD
 from hack.dashboards.grafana import Dashboard, Panel, Query, Row
-from tests.e2e.prometheus import Series
+from tests.e2e.prometheus import Prometheus, Series
 from tests.load import panels, plot
-
-SVG = "{http://www.w3.org/2000/svg}"
+from tests.load.panels import SVG
 
 
 class Told:
@@ -20,9 +19,25 @@ class Told:
         self.series = list(series)
         self.asked: list[str] = []
 
+    def values(self, expr: str) -> list[float]:
+        self.asked.append(expr)
+        return [value for series in self.series for _, value in series.points]
+
     def graph(self, expr: str, begin: float, end: float, step: float) -> list[Series]:
         self.asked.append(expr)
         return self.series
+
+
+class OnlyOf(Prometheus):
+    """One that has a series for this query alone."""
+
+    def __init__(self, expr: str) -> None:
+        super().__init__("http://nowhere")
+        self._expr = expr
+
+    def graph(self, expr: str, begin: float, end: float, step: float) -> list[Series]:
+        points = [(begin + at, 1.0) for at in range(int(end - begin) + 1)]
+        return [Series({}, points)] if expr == self._expr else []
 
 
 def drawn(told: Any, dashboard: Dashboard, folder: Path) -> ET.Element:
@@ -58,3 +73,20 @@ def test_no_number_is_no_point(tmp_path: Path) -> None:
     told = Told(Series({}, [(1000.0, 1.0), (1001.0, nan), (1002.0, 2.0)]))
     root = drawn(told, Dashboard("u", "t", "d", [Row("r", [Panel("P", "Of p.", [Query("x")])])]), tmp_path)
     assert len(list(root.iter(f"{SVG}polyline"))) == 2
+
+
+def test_a_panel_without_data_has_its_title_and_no_line(tmp_path: Path) -> None:
+    path = tmp_path / "dashboard.svg"
+    row = Row("r", [Panel("Some", "Of x.", [Query("x")]), Panel("None", "Of y.", [Query("y")])])
+    panels.draw(OnlyOf("x"), Dashboard("u", "t", "d", [row]), path, begin=1000, end=1010, window="1m")
+    assert panels.lines_in(path) == [1, 0]
+    assert ">None<" in path.read_text()
+
+
+def test_the_peak_of_a_panel_is_that_of_all_its_queries() -> None:
+    told: Any = Told(Series({}, [(1000.0, nan), (1001.0, 0.5), (1002.0, 2.0)]))
+    panel = Panel("P", "Of p.", [Query("rate(x[$window])"), Query("y")])
+    assert panels.peak(told, panel, 90.4, "1m") == 2.0
+    assert told.asked == ["max_over_time((rate(x[1m]))[90s:2s])", "max_over_time((y)[90s:2s])"]
+    nothing: Any = Told(Series({}, [(1000.0, nan)]))
+    assert panels.peak(nothing, panel, 90, "1m") == 0.0

@@ -27,6 +27,11 @@ class Failures:
     def worked(self, *roles: str) -> None:
         self._counts.update(dict.fromkeys(roles, 0))
 
+    @property
+    def some(self) -> bool:
+        """Whether a role has failed that has not worked since."""
+        return bool(self._closed) or any(self._counts.values())
+
     def role(self) -> str:
         """The role that is failing, or nothing."""
         return self._closed or next((role for role, count in self._counts.items() if count >= TURNS), "")

@@ -20,12 +20,14 @@ class Vitals:
     """`unheard`, `inaudible` and `lost` in seconds (see the probes); `failing` names a role only: stt, llm or tts."""
 
     speaking: bool = False
-    """Whether a human is speaking right now, as LiveKit hears it."""
+    """Whether a human (as LiveKit hears it) or the agent is speaking right now."""
     unheard: float = 0.0
     inaudible: float = 0.0
     muted: bool = False
     lost: float = 0.0
     failing: str = ""
+    failed: bool = False
+    """Whether something failed in a turn and has not worked since: too little for `failing`, too much for health."""
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -40,4 +42,5 @@ class Vitals:
             muted=bool(raw["muted"]),
             lost=float(raw["lost"]),
             failing=str(raw["failing"]),
+            failed=bool(raw["failed"]),
         )

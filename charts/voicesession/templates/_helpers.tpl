@@ -141,6 +141,17 @@ http://{{ include "voicesession.fullname" . }}-scripted-llm.{{ .Release.Namespac
 {{ $wanted }}
 {{- end -}}
 
+{{/* Names by which the gateway is called: of its Service, of its Ingress, and those of the values. */}}
+{{- define "voicesession.gateway.hosts" -}}
+{{- $service := printf "%s-gateway" (include "voicesession.fullname" .) -}}
+{{- $inside := printf "%s.%s" $service .Release.Namespace -}}
+{{- $names := list $service $inside (printf "%s.svc" $inside) (printf "%s.svc.cluster.local" $inside) -}}
+{{- with .Values.gateway -}}
+{{- if .ingress.enabled }}{{ $names = append $names .ingress.host }}{{ end -}}
+{{- join "," (concat $names (.hosts | default list)) -}}
+{{- end -}}
+{{- end -}}
+
 {{- define "voicesession.gateway.secretName" -}}
 {{ .Values.gateway.auth.keys.existingSecret | default (printf "%s-gateway" (include "voicesession.fullname" .)) }}
 {{- end -}}

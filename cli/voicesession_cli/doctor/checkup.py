@@ -8,25 +8,26 @@ from typing import Any, Final
 
 from voicesession_cli import times
 from voicesession_cli.api import CONFIG_MAPS, DEPLOYMENTS, LEASES, PODS, STATEFUL_SETS, Api, path
-from voicesession_cli.doctor import asking, judging, tunnel
+from voicesession_cli.doctor import asking, judging, rights, tunnel
 from voicesession_cli.doctor.installation import Installation, find
+from voicesession_cli.doctor.livekit_config import HOOK, livekit_config, running_config
 from voicesession_cli.doctor.verdict import State, Verdict, failed, ok, skipped
 from voicesession_cli.drain_check import AGENT_PODS
-from voicesession_cli.errors import TROUBLE, CommandError
+from voicesession_cli.errors import TROUBLE, CommandError, ForbiddenError
 from voicesession_cli.options import Doctor
 from voicesession_cli.table import columns
 
 Json = dict[str, Any]
 CRDS: Final = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
-REVIEWS: Final = "/apis/authorization.k8s.io/v1/subjectaccessreviews"
 IN_CLUSTER: Final = re.compile(
     r"^\w+://(?P<service>[\w-]+)\.(?P<namespace>[\w-]+)\.svc(\.cluster\.local)?:(?P<port>\d+)$"
 )
+MORE_RIGHTS: Final = "run the doctor as somebody who may"
 LOGS: Final = "kubectl logs deployment/{name} -n {namespace}"
 
 
 def doctor(options: Doctor) -> int:
-    """Returns 1 where anything is wrong, else 0. Raises CommandError where there is nothing to check."""
+    """Returns 1 where anything is wrong, else 0. Raises CommandError where the API server cannot be asked."""
     api = Api(options.context)
     verdicts = list(_checked(api, options.operator_namespace or ""))
     if options.json_output:
@@ -41,13 +42,18 @@ def doctor(options: Doctor) -> int:
 
 def _checked(api: Api, namespace: str) -> Iterator[Verdict]:
     for name in judging.DEFINITIONS:
-        yield judging.definition(name, api.find(name, path(CRDS, "", name)))
-    place = find(api, namespace)
+        yield _definition(api, name)
+    try:
+        place = find(api, namespace)
+    except CommandError as error:
+        yield failed("operator", str(error), _mend(error, "install the chart, or say --operator-namespace"))
+        return
     checks: dict[str, Callable[[Installation], Iterator[Verdict]]] = {
         "operator": _operator,
         "RBAC": _access,
         "LiveKit": _livekit,
         "webhook delivery": _webhook,
+        "gateway": _gateway,
         "Letta": _letta,
         "Postgres": _postgres,
         "images": _images,
@@ -56,35 +62,43 @@ def _checked(api: Api, namespace: str) -> Iterator[Verdict]:
         try:
             yield from check(place)
         except CommandError as error:
-            yield failed(name, str(error), "see that it runs: kubectl get pods -n " + place.namespace)
+            yield failed(name, str(error), _mend(error, "see that it runs: kubectl get pods -n " + place.namespace))
+
+
+def _definition(api: Api, name: str) -> Verdict:
+    try:
+        return judging.definition(name, api.find(name, path(CRDS, "", name)))
+    except ForbiddenError as error:
+        return failed(f"definition {name}", str(error), MORE_RIGHTS)
+
+
+def _mend(error: CommandError, otherwise: str) -> str:
+    return MORE_RIGHTS if isinstance(error, ForbiddenError) else otherwise
 
 
 def _operator(place: Installation) -> Iterator[Verdict]:
     yield judging.workload("operator", place.operator)
-    pods = place.api.items("operator pods", path(PODS, place.namespace), labelSelector=place.selector)
     name = f"{place.variable('RELEASE')}-voicesession-operator"
     lease = place.api.find(f"lease {name}", path(LEASES, place.namespace, name))
-    yield judging.lease(lease, {pod["metadata"]["name"] for pod in pods}, times.now())
+    yield judging.lease(lease, {pod["metadata"]["name"] for pod in place.pods(place.operator)}, times.now())
 
 
 def _access(place: Installation) -> Iterator[Verdict]:
     namespaces = [name for name in place.variable("WATCH_NAMESPACES").split(",") if name] or [""]
     asked = [(namespace, rule) for namespace in namespaces for rule in judging.RULES]
     asked += [(place.namespace, rule) for rule in judging.LEADER_RULES]
-    denied = []
-    for namespace, (group, resource, sub, verbs) in asked:
-        for verb in verbs:
-            if not _may(place, namespace, {"group": group, "resource": resource, "subresource": sub, "verb": verb}):
-                denied.append(f"{verb} {resource}{'/' + sub if sub else ''}")
-    yield judging.access(denied)
+    yield judging.access("RBAC", "operator", rights.denied(place, place.operator, asked))
 
 
-def _may(place: Installation, namespace: str, attributes: Json) -> bool:
-    groups = ["system:serviceaccounts", f"system:serviceaccounts:{place.namespace}", "system:authenticated"]
-    asked = {"namespace": namespace, **attributes}
-    spec = {"user": place.account, "groups": groups, "resourceAttributes": asked}
-    body = {"apiVersion": "authorization.k8s.io/v1", "kind": "SubjectAccessReview", "spec": spec}
-    return bool(place.api.create("an access review", REVIEWS, body)["status"]["allowed"])
+def _gateway(place: Installation) -> Iterator[Verdict]:
+    name = f"{place.prefix}-gateway"
+    own = place.api.find(f"deployment {name}", path(DEPLOYMENTS, place.namespace, name))
+    if own is None:
+        yield skipped("gateway", "this installation has none")
+        return
+    yield judging.workload("gateway", {"kind": "Deployment", **own})
+    asked = [(place.variable("NAMESPACE", own), rule) for rule in judging.GATEWAY_RULES]
+    yield judging.access("gateway RBAC", "gateway", rights.denied(place, own, asked))
 
 
 def _livekit(place: Installation) -> Iterator[Verdict]:
@@ -96,8 +110,10 @@ def _livekit(place: Installation) -> Iterator[Verdict]:
         yield skipped("LiveKit configuration", f"{url} is not of this chart")
     else:
         yield judging.workload("LiveKit", {"kind": "Deployment", **own})
-        config = place.api.get(f"config map {name}", path(CONFIG_MAPS, place.namespace, name))["data"]["config.yaml"]
-        yield from judging.livekit_config(config, f"{place.prefix}-operator-webhook", place.namespace)
+        config_map = place.api.get(f"config map {name}", path(CONFIG_MAPS, place.namespace, name))
+        hook = f"{place.prefix}-operator-webhook"
+        yield from livekit_config(config_map["data"]["config.yaml"], hook, place.namespace)
+        yield running_config(config_map, place.pods(own))
     try:
         with _reached(place, url.replace("ws", "http", 1)) as local:
             yield judging.livekit_key(asking.list_rooms(local, key, secret))
@@ -117,7 +133,7 @@ def _webhook(place: Installation) -> Iterator[Verdict]:
     names = ("API_KEY", "API_SECRET") if own else ("LIVEKIT_API_KEY", "LIVEKIT_API_SECRET")
     key, secret = (place.variable(variable, own) for variable in names)
     with tunnel.forwarded(place.api.context, f"{place.prefix}-operator-webhook", place.namespace, 8080) as port:
-        yield judging.webhook_delivery(*asking.deliver(f"http://127.0.0.1:{port}{judging.HOOK}", key, secret))
+        yield judging.webhook_delivery(*asking.deliver(f"http://127.0.0.1:{port}{HOOK}", key, secret))
 
 
 def _letta(place: Installation) -> Iterator[Verdict]:

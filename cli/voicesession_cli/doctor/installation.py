@@ -4,7 +4,7 @@ import base64
 from dataclasses import dataclass
 from typing import Any, Final
 
-from voicesession_cli.api import DEPLOYMENTS, SECRETS, Api, path
+from voicesession_cli.api import DEPLOYMENTS, PODS, SECRETS, Api, path
 from voicesession_cli.errors import CommandError
 
 Json = dict[str, Any]
@@ -26,14 +26,15 @@ class Installation:
         """Of the names of everything that the chart makes."""
         return str(self.operator["metadata"]["name"]).removesuffix("-operator")
 
-    @property
-    def account(self) -> str:
-        name = self.operator["spec"]["template"]["spec"]["serviceAccountName"]
+    def account(self, workload: Json) -> str:
+        name = workload["spec"]["template"]["spec"]["serviceAccountName"]
         return f"system:serviceaccount:{self.namespace}:{name}"
 
-    @property
-    def selector(self) -> str:
-        return ",".join(f"{key}={value}" for key, value in self.operator["spec"]["selector"]["matchLabels"].items())
+    def pods(self, workload: Json) -> list[Json]:
+        """Of a Deployment or StatefulSet."""
+        meta, labels = workload["metadata"], workload["spec"]["selector"]["matchLabels"]
+        selector = ",".join(f"{key}={value}" for key, value in labels.items())
+        return self.api.items(f"pods of {meta['name']}", path(PODS, self.namespace), labelSelector=selector)
 
     def variable(self, name: str, workload: Json | None = None) -> str:
         """What a container of the operator, or of another workload, is given. Raises CommandError for lost Secrets."""
@@ -61,7 +62,7 @@ def find(api: Api, namespace: str) -> Installation:
     ]
     if len(found) != 1:
         places = ", ".join(raw["metadata"]["namespace"] for raw in found) or "nowhere"
-        raise CommandError(f"need one operator, found {len(found)} ({places}): say --operator-namespace")
+        raise CommandError(f"need one operator, found {len(found)} ({places})")
     return Installation(api, {"kind": "Deployment", **found[0]})
 
 

@@ -1,9 +1,6 @@
 """Verdicts from what was read of the cluster. Pure."""
 
 from typing import Any, Final
-from urllib.parse import urlsplit
-
-import yaml
 
 from voicesession_cli.doctor.verdict import Verdict, failed, ok
 from voicesession_cli.times import span, unix
@@ -12,8 +9,7 @@ Json = dict[str, Any]
 DEFINITIONS: Final = ("voicesessions.voicesession.dev", "voiceagents.voicesession.dev")
 VERSION: Final = "v1alpha1"
 APPLY: Final = "kubectl apply --server-side --force-conflicts -f charts/voicesession/crds"
-UPGRADE: Final = "run `helm upgrade` with your values again, then `kubectl rollout restart` of it"
-HOOK: Final = "/livekit/webhook"
+UPGRADE: Final = "run `helm upgrade` with your values again"
 STALE_SECONDS: Final = 60
 """A leader writes every 2 s; the rest is for clocks that differ."""
 BAD_IMAGES: Final = ("ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull")
@@ -32,6 +28,11 @@ LEADER_RULES: Final[tuple[Rule, ...]] = (
     ("coordination.k8s.io", "leases", "", ("get", "create", "update")),
     ("", "pods", "", ("list", "patch")),
 )
+GATEWAY_RULES: Final[tuple[Rule, ...]] = (
+    ("voicesession.dev", "voicesessions", "", ("create", "get", "list", "watch", "delete")),
+    ("voicesession.dev", "voiceagents", "", ("list", "watch")),
+)
+"""What the gateway may do in its one namespace."""
 
 
 def definition(name: str, raw: Json | None) -> Verdict:
@@ -75,42 +76,6 @@ def lease(raw: Json | None, operators: set[str], now: float) -> Verdict:
     )
 
 
-def livekit_config(text: str, service: str, namespace: str) -> list[Verdict]:
-    """LiveKit's own configuration, as far as the operator depends on it."""
-    config: Json = yaml.safe_load(text) or {}
-    room, urls = config.get("room") or {}, (config.get("webhook") or {}).get("urls") or []
-    check = "LiveKit room.auto_create"
-    auto = (
-        ok(check, "is off")
-        if room.get("auto_create") is False
-        else failed(
-            check,
-            "is on: a token that outlives its session makes rooms of nobody",
-            f"set room.auto_create: false; {UPGRADE}",
-        )
-    )
-    check = "LiveKit webhook URL"
-    if any(leads_to(url, service, namespace) for url in urls):
-        return [auto, ok(check, f"leads to {service}")]
-    wanted = f"http://{service}.{namespace}.svc:8080{HOOK}"
-    return [
-        auto,
-        failed(
-            check,
-            f"{', '.join(urls) or 'none'} does not lead to the operator",
-            f"set webhook.urls to {wanted}; {UPGRADE}",
-        ),
-    ]
-
-
-def leads_to(url: str, service: str, namespace: str) -> bool:
-    """Whether a URL names the operator's webhook Service, its port and its path."""
-    parts = urlsplit(url)
-    name, _, rest = (parts.hostname or "").partition(".")
-    hosts = ("", namespace, f"{namespace}.svc", f"{namespace}.svc.cluster.local")
-    return name == service and rest in hosts and parts.port == 8080 and parts.path == HOOK  # noqa: PLR2004
-
-
 def webhook_delivery(status: int, answer: str) -> Verdict:
     check = "webhook delivery"
     if status == 200:  # noqa: PLR2004
@@ -145,11 +110,11 @@ def letta(status: int) -> Verdict:
     return failed("Letta", f"answers {status} to a read of its database", "look at the logs of Letta and Postgres")
 
 
-def access(denied: list[str]) -> Verdict:
-    """`denied` are verbs and resources that the operator's service account may not use."""
+def access(check: str, who: str, denied: list[str]) -> Verdict:
+    """`denied` are verbs and resources that its service account may not use."""
     if denied:
-        return failed("RBAC", f"the operator may not {', '.join(denied)}", "run `helm upgrade` with your values again")
-    return ok("RBAC", "the operator may do what it does")
+        return failed(check, f"the {who} may not {', '.join(denied)}", UPGRADE)
+    return ok(check, f"the {who} may do what it does")
 
 
 def images(pods: list[Json]) -> Verdict:

@@ -3,8 +3,8 @@ import { Call } from './call.js';
 import { wait } from './clock.js';
 import { mark } from './marks.js';
 import * as microphone from './microphone.js';
-import { ended, explain } from './problems.js';
-import { afterwards, pause } from './retry.js';
+import { ended, explain, GatewayError } from './problems.js';
+import { afterwards, Attempts } from './retry.js';
 import { watch } from './watch.js';
 
 /** A token that takes longer than this is worth telling what the session lacks. */
@@ -15,6 +15,7 @@ export class Conversation {
   #hurry = new AbortController();
   #call;
   #mic;
+  isSuspended = false;
 
   /** `show` draws: {dispatch, state(), audio, agentLevel, microphoneLevel}. */
   constructor(gateway, memory, show) {
@@ -30,10 +31,12 @@ export class Conversation {
   async start(agent) {
     if (this.isWanted) return;
     const { signal } = (this.#stop = new AbortController());
+    this.isSuspended = false;
     mark('clicked');
     this.dispatch({ type: 'started' });
+    const attempts = new Attempts(this.memory.call?.agent === agent);
     this.#keep(agent);
-    const problem = await this.#persist(agent, signal);
+    const problem = await this.#persist(agent, attempts, signal);
     if (signal.aborted) return;
     this.#stop.abort();
     this.memory.forgetCall();
@@ -52,6 +55,7 @@ export class Conversation {
   suspend() {
     if (!this.isWanted) return;
     this.#keep(this.show.state().agent);
+    this.isSuspended = true;
     this.#stop.abort();
   }
 
@@ -62,12 +66,25 @@ export class Conversation {
 
   async mute(isMuted) {
     this.dispatch({ type: 'muted', isMuted });
-    await (isMuted ? this.#mic?.track.mute() : this.#mic?.track.unmute());
+    try {
+      await (isMuted ? this.#mic?.track.mute() : this.#mic?.track.unmute());
+    } catch (error) {
+      this.dispatch({ type: 'unusable', isMuted: true, problem: explain(error) });
+    }
   }
 
+  /** Where the new one cannot be used, the old one is again; where neither can, the person is muted. */
   async useMicrophone(id) {
+    const before = this.show.state().microphone;
+    const track = this.#mic?.track;
     this.dispatch({ type: 'microphone', microphone: id });
-    await this.#mic?.track.setDeviceId(id || 'default');
+    if (!track) return;
+    try {
+      await microphone.move(track, id);
+    } catch (error) {
+      this.dispatch({ type: 'unusable', microphone: before, problem: explain(error) });
+      await microphone.move(track, before).catch(() => track.mute());
+    }
   }
 
   unblockSound() {
@@ -75,19 +92,19 @@ export class Conversation {
   }
 
   /** One attempt after the other; returns the problem after which there is no use in another. */
-  async #persist(agent, signal) {
-    for (let failures = 0; !signal.aborted; failures += 1) {
-      const { problem, hasMet } = await this.#attempt(agent, signal);
+  async #persist(agent, attempts, signal) {
+    while (!signal.aborted) {
+      const { problem, stay } = await this.#attempt(agent, signal);
       if (signal.aborted) return null;
       this.#close();
-      if (!problem.passing) return problem;
-      if (hasMet) failures = 0;
-      await this.#rest(problem, pause(failures), signal);
+      const seconds = attempts.next(problem, stay);
+      if (seconds === null) return problem;
+      await this.#rest(problem, seconds, signal);
     }
     return null;
   }
 
-  /** One attempt, to its end: why it ended, and whether the room had been reached. */
+  /** One attempt, to its end: why it ended, and how many seconds it was in the room (null: never). */
   async #attempt(agent, signal) {
     let call;
     try {
@@ -96,11 +113,13 @@ export class Conversation {
       this.dispatch({ type: 'token' });
       this.#call = call = new Call(this.dispatch, this.show.audio, this.show.agentLevel);
       await call.join(grant, this.#mic.track);
+      const since = performance.now();
       if (signal.aborted) return await call.leave(), {};
-      return { problem: await this.#stay(call, signal), hasMet: true };
+      const problem = await this.#stay(call, signal);
+      return { problem, stay: (performance.now() - since) / 1000 };
     } catch (error) {
       await call?.leave();
-      return { problem: explain(error) };
+      return { problem: explain(error), stay: null };
     }
   }
 
@@ -120,7 +139,12 @@ export class Conversation {
   async #open(signal) {
     const { state, microphoneLevel, dispatch } = this.show;
     const { microphone: id, isMuted } = state();
-    const opened = await microphone.open(id, isMuted, microphoneLevel, () => dispatch({ type: 'heard' }));
+    const on = {
+      heard: () => dispatch({ type: 'heard' }),
+      moved: (used) => dispatch({ type: 'moved', microphone: used }),
+      muted: () => dispatch({ type: 'silenced' }),
+    };
+    const opened = await microphone.open(id, isMuted, microphoneLevel, on);
     if (signal.aborted) return opened.close();
     this.#mic = opened;
     return dispatch({ type: 'microphones', microphones: await microphone.microphones() });
@@ -144,8 +168,9 @@ export class Conversation {
     try {
       const session = await this.gateway.sessionOf(agent);
       if (!signal.aborted) await this.#watch(session.name, signal);
-    } catch {
-      // the token request meets the same trouble, and tells it
+    } catch (error) {
+      // a refusal meets the token request too, which tells it; silence it meets much later
+      if (!(error instanceof GatewayError || signal.aborted)) this.dispatch({ type: 'unwatched' });
     }
   }
 

@@ -1,14 +1,16 @@
 // The gateway's HTTP API, as this page uses it.
-import { TokenSource } from 'livekit-client';
 import { eventsOf } from './events.js';
 import { GatewayError } from './problems.js';
 
 const ANSWER_MILLISECONDS = 10_000;
+/** Beyond the time that the gateway waits for an agent: for the answer's way, and for finding the session. */
+const TOKEN_MARGIN_MILLISECONDS = 15_000;
 const CONFIG = 'config.json';
 
 export class Gateway {
-  constructor(memory) {
-    this.memory = memory;
+  /** `tokenSource` is livekit-client's TokenSource. */
+  constructor(memory, tokenSource) {
+    Object.assign(this, { memory, tokenSource });
     this.config = {};
   }
 
@@ -22,10 +24,11 @@ export class Gateway {
     return (await this.#ask(this.config.agentsEndpoint)).json();
   }
 
-  /** LiveKit's own token source: the answer comes when the agent is in the room. */
+  /** LiveKit's own token source: the answer comes when the agent is in the room, or it throws a TimeoutError. */
   token(agent) {
-    const source = TokenSource.endpoint(this.config.tokenEndpoint, { headers: this.#headers() });
-    const { memory } = this;
+    const { memory, tokenSource, config } = this;
+    const signal = AbortSignal.timeout(config.readySeconds * 1000 + TOKEN_MARGIN_MILLISECONDS);
+    const source = tokenSource.endpoint(config.tokenEndpoint, { headers: this.#headers(), signal });
     return source.fetch({ agentName: agent, roomName: memory.roomName(agent), participantIdentity: memory.identity }, true);
   }
 
@@ -47,8 +50,7 @@ export class Gateway {
 
   /** The session's state, at once and at every change, until it is over, `signal` says so or the connection breaks. */
   async *follow(name, signal) {
-    const response = await this.#begun(`${this.#of(name)}/events`, signal);
-    if (!response.ok) throw new GatewayError(response.status, await response.text());
+    const response = await checked(await this.#begun(`${this.#of(name)}/events`, signal));
     for await (const event of eventsOf(response)) if (event.name === 'session') yield JSON.parse(event.data);
   }
 
@@ -73,8 +75,12 @@ export class Gateway {
 
   async #ask(path, { headers, ...options } = {}) {
     const signal = AbortSignal.timeout(ANSWER_MILLISECONDS);
-    const response = await fetch(path, { ...options, signal, headers: { ...this.#headers(), ...headers } });
-    if (!response.ok) throw new GatewayError(response.status, await response.text());
-    return response;
+    return checked(await fetch(path, { ...options, signal, headers: { ...this.#headers(), ...headers } }));
   }
+}
+
+/** The response if it is a success; throws GatewayError. */
+async function checked(response) {
+  if (response.ok) return response;
+  throw new GatewayError(response.status, await response.text(), Number(response.headers.get('Retry-After')) || 0);
 }

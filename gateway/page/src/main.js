@@ -1,12 +1,12 @@
 // Puts the parts together: state, page, gateway, conversation.
-import { LogLevel, setLogLevel } from 'livekit-client';
+import { LogLevel, setLogLevel, TokenSource } from 'livekit-client';
 import { wait } from './clock.js';
 import { Conversation } from './conversation.js';
 import { Gateway } from './gateway.js';
 import { arrival, choose, Memory, ordered } from './memory.js';
 import * as microphone from './microphone.js';
 import { explain } from './problems.js';
-import { pause } from './retry.js';
+import { rest } from './retry.js';
 import { initial, reduce } from './state.js';
 import { draw, levels } from './view.js';
 
@@ -14,7 +14,7 @@ const ID_BYTES = 8;
 
 const find = (id) => document.getElementById(id);
 const memory = new Memory(sessionStorage, randomId, Date.now);
-const gateway = new Gateway(memory);
+const gateway = new Gateway(memory, TokenSource);
 let state = initial;
 let isLoading = false;
 let hurry = new AbortController();
@@ -46,9 +46,9 @@ async function load() {
     const problem = await loadOnce().catch(explain);
     if (!problem) break;
     dispatch({ type: 'failed', problem });
-    if (!problem.passing) break;
+    if (!problem.passing && !problem.isLimit) break;
     hurry = new AbortController();
-    await wait(pause(failures + 1), hurry.signal);
+    await wait(rest(failures + 1, problem.after), hurry.signal);
   }
   isLoading = false;
 }
@@ -103,9 +103,10 @@ find('continue').addEventListener('click', () => resume(state.offer));
 find('key-form').addEventListener('submit', useKey);
 find('agent').addEventListener('change', (event) => dispatch({ type: 'chosen', agent: event.target.value }));
 find('microphone').addEventListener('change', (event) => conversation.useMicrophone(event.target.value));
-// livekit-client leaves the room at these two, which must not look like the end of the conversation
-for (const event of ['beforeunload', 'pagehide']) addEventListener(event, () => conversation.suspend());
+// livekit-client leaves the room at these, which must not look like the end of the conversation
+for (const event of ['beforeunload', 'pagehide', 'freeze']) addEventListener(event, () => conversation.suspend());
 addEventListener('pageshow', (event) => event.persisted && location.reload());
+addEventListener('resume', () => conversation.isSuspended && location.reload());
 microphone.onDevicesChanged(listMicrophones);
 microphone.onAllowed(() => state.problem?.about === 'microphone' && retry());
 setLogLevel(LogLevel.warn);

@@ -3,6 +3,8 @@ import { createLocalAudioTrack, TrackEvent } from 'livekit-client';
 import { meter } from './meter.js';
 
 const KIND = 'audioinput';
+/** What browsers call the microphone that the person chose for all programs. */
+const DEFAULT = 'default';
 
 /** {id, label} of every microphone; labels are empty until one was allowed. */
 export async function microphones() {
@@ -27,13 +29,24 @@ export async function onAllowed(tell) {
   found?.addEventListener('change', () => found.state === 'granted' && tell());
 }
 
-/** An open track that shows its level; throws what getUserMedia throws. */
-export async function open(deviceId, isMuted, show, heard) {
-  const track = await createLocalAudioTrack(deviceId ? { deviceId } : {});
-  let stop = meter(track.mediaStreamTrack, show, heard);
+/** The constraint for a chosen microphone, empty for the default one: a wish would be granted or not, unseen. */
+const only = (deviceId) => (deviceId ? { exact: deviceId } : DEFAULT);
+
+/** Go on with another microphone; throws what getUserMedia throws. */
+export const move = (track, deviceId) => track.setDeviceId(only(deviceId));
+
+/**
+ * An open track that shows its level. Calls `on.heard()` at every sound, `on.moved(deviceId)` when the track has begun
+ * anew, perhaps at another microphone, and `on.muted()`. Throws what getUserMedia throws.
+ */
+export async function open(deviceId, isMuted, show, on) {
+  const track = await createLocalAudioTrack(deviceId ? { deviceId: only(deviceId) } : {});
+  let stop = meter(track.mediaStreamTrack, show, on.heard);
+  track.on(TrackEvent.Muted, on.muted);
   track.on(TrackEvent.Restarted, () => {
     stop();
-    stop = meter(track.mediaStreamTrack, show, heard);
+    stop = meter(track.mediaStreamTrack, show, on.heard);
+    on.moved(track.mediaStreamTrack.getSettings().deviceId);
   });
   if (isMuted) await track.mute();
   return { track, close: () => (stop(), track.stop()) };

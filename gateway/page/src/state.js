@@ -17,6 +17,7 @@ export const initial = Object.freeze({
   waitSeconds: 0,
   offer: '',
   notice: '',
+  trouble: '',
   isMuted: false,
   isSilent: false,
   isSoundBlocked: false,
@@ -24,22 +25,30 @@ export const initial = Object.freeze({
   microphone: '',
 });
 
-const NOT_IN_A_CALL = { agentState: '', quality: '', notice: '', isSilent: false, isSoundBlocked: false };
-const GATEWAY_AWAY = 'The gateway does not answer right now. The call itself goes on.';
+const NOT_IN_A_CALL = { agentState: '', quality: '', notice: '', trouble: '', isSilent: false, isSoundBlocked: false };
+const GATEWAY_AWAY = 'The gateway does not answer right now.';
+const MOVED = 'The chosen microphone is gone. The default one is used.';
+const SILENCED = 'Your microphone was lost, or muted from outside. Press Mute to use it again.';
+const CALL_GOES_ON = `${GATEWAY_AWAY} The call itself goes on.`;
 
 const changes = {
   agents: (state, { agents, agent }) => ({ ...state, agents, agent, problem: null }),
   chosen: (state, { agent }) => ({ ...state, agent, offer: '' }),
   offered: (state, { agent }) => ({ ...state, offer: agent }),
-  microphones: (state, { microphones }) => ({ ...state, microphones }),
-  microphone: (state, { microphone }) => ({ ...state, microphone }),
-  muted: (state, { isMuted }) => ({ ...state, isMuted, isSilent: false }),
+  microphones: (state, { microphones }) => withChosen({ ...state, microphones }),
+  microphone: (state, { microphone }) => ({ ...state, microphone, trouble: '' }),
+  muted: (state, { isMuted }) => ({ ...state, isMuted, isSilent: false, trouble: '' }),
+  moved: (state, { microphone }) => (!state.microphone || state.microphone === microphone ? state : atDefault(state)),
+  silenced: (state) => (state.isMuted ? state : { ...state, isMuted: true, isSilent: false, trouble: SILENCED }),
+  unusable: (state, { problem, microphone = state.microphone, isMuted = state.isMuted }) => ({
+    ...state, microphone, isMuted, trouble: `${problem.title}. ${problem.text}`,
+  }),
   silent: (state) => ({ ...state, isSilent: !state.isMuted }),
   heard: (state) => (state.isSilent ? { ...state, isSilent: false } : state),
 
   started: (state) => ({ ...state, ...NOT_IN_A_CALL, stage: 'starting', session: null, lines: [], problem: null, offer: '' }),
   trying: (state) => ({ ...state, stage: 'starting' }),
-  token: (state) => ({ ...state, stage: 'connecting' }),
+  token: (state) => ({ ...state, stage: 'connecting', notice: '' }),
   live: (state) => ({ ...state, stage: 'live', problem: null }),
   reconnecting: (state) => ({ ...state, stage: 'reconnecting' }),
   waiting: (state, { problem, seconds }) => ({
@@ -53,7 +62,7 @@ const changes = {
   sound: (state, { isBlocked }) => ({ ...state, isSoundBlocked: isBlocked }),
   said: (state, { type: _, ...line }) => ({ ...state, lines: told(state.lines, line) }),
   session: (state, { session }) => ({ ...state, session, notice: '', lines: withReset(state, session) }),
-  unwatched: (state) => ({ ...state, notice: GATEWAY_AWAY }),
+  unwatched: (state) => ({ ...state, notice: isInCall(state) ? CALL_GOES_ON : GATEWAY_AWAY }),
 };
 
 export function reduce(state, event) {
@@ -63,6 +72,14 @@ export function reduce(state, event) {
 export const isInCall = (state) => state.stage === 'live' || state.stage === 'reconnecting';
 
 export const isBusy = (state) => state.stage !== 'idle';
+
+const atDefault = (state) => ({ ...state, microphone: '', trouble: MOVED });
+
+/** Who unplugs the chosen microphone has the default one. */
+function withChosen(state) {
+  const isThere = !state.microphone || state.microphones.some((each) => each.id === state.microphone);
+  return isThere ? state : atDefault(state);
+}
 
 /** A reset while people are there makes the agent forget: who reads the transcript should know where. */
 function withReset(state, session) {

@@ -2,6 +2,7 @@
 
 /** Lines that are kept; older ones are of no use on a page that is open for hours. */
 export const LONGEST = 500;
+const REMARK = 'remark';
 
 /**
  * The lines with one segment written or rewritten. `stream` counts the streams in the order they began: what a
@@ -14,9 +15,10 @@ export function told(lines, { id, who, text, final, stream }) {
   return lines.with(index, { id, who, text, final: final || (lines[index].final && text === lines[index].text), stream });
 }
 
-/** The lines with a remark that nobody said. */
+/** The lines with a remark that nobody said; remarks are numbered on from the last one that is kept. */
 export function remarked(lines, text) {
-  return [...lines, { id: `remark-${lines.length}`, who: 'remark', text, final: true, stream: 0 }].slice(-LONGEST);
+  const last = lines.findLast((line) => line.who === REMARK);
+  return [...lines, { id: (last?.id ?? 0) + 1, who: REMARK, text, final: true, stream: 0 }].slice(-LONGEST);
 }
 
 /** The lines that became final between two states, oldest first. */

@@ -26,7 +26,7 @@ const DRAWN = [
   when((s) => [s.session, s.stage, s.quality], drawFacts),
   when((s) => [s.microphones, s.microphone], drawMicrophones),
   when((s) => [s.isMuted, s.stage], drawMute),
-  when((s) => [s.isSoundBlocked], (s) => (find('sound').hidden = !s.isSoundBlocked)),
+  when((s) => [s.isSoundBlocked], (s) => setHidden('sound', !s.isSoundBlocked)),
   when((s) => [s.problem], drawKey),
   when((s) => [s.lines], drawTranscript),
 ];
@@ -43,6 +43,16 @@ export const levels = {
 
 function setText(id, text) {
   find(id).textContent = text;
+}
+
+function setHidden(id, isHidden) {
+  if (isHidden) leave(find(id));
+  find(id).hidden = isHidden;
+}
+
+/** Whoever is at what is about to go finds herself at the main button, not at the beginning of the page. */
+function leave(element) {
+  if (element.contains(document.activeElement)) find('connect').focus();
 }
 
 function options(select, chosen, list) {
@@ -73,15 +83,15 @@ function drawOrb(state) {
 }
 
 function drawProblem({ problem, stage }) {
-  find('problem').hidden = !problem;
+  setHidden('problem', !problem);
   setText('problem-title', problem?.title ?? '');
   setText('problem-text', problem?.text ?? '');
   find('retry').textContent = stage === 'waiting' ? 'Try now' : 'Try again';
-  find('retry').hidden = problem?.about === 'key' || BUSY_TRYING.has(stage);
+  setHidden('retry', problem?.about === 'key' || BUSY_TRYING.has(stage));
 }
 
 function drawOffer(state) {
-  find('offer').hidden = !state.offer;
+  setHidden('offer', !state.offer);
   const agent = state.agents.find((each) => each.name === state.offer);
   setText('offer-text', state.offer ? `Your conversation with ${agent ? titleOf(agent) : state.offer} may still go on.` : '');
 }
@@ -102,12 +112,13 @@ function drawMicrophones(state) {
 
 function drawMute(state) {
   const mute = find('mute');
+  if (!isInCall(state)) leave(mute);
   mute.disabled = !isInCall(state);
   mute.setAttribute('aria-pressed', String(state.isMuted));
 }
 
 function drawKey(state) {
   const isNeeded = state.problem?.about === 'key';
-  find('key-form').hidden = !isNeeded;
+  setHidden('key-form', !isNeeded);
   if (isNeeded) find('key').focus();
 }

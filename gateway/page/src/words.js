@@ -37,6 +37,7 @@ export const quality = (state) => QUALITY[state.quality] ?? '–';
 export function hint(state) {
   if (state.notice) return state.notice;
   if (state.stage === 'starting') return lacking(state.session);
+  if (state.trouble) return state.trouble;
   if (state.isSilent) return 'Your microphone gives no sound. Is it muted, or another one chosen?';
   return state.isMuted && state.stage === 'live' ? 'You are muted.' : '';
 }

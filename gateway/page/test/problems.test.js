@@ -27,7 +27,22 @@ test('a media server that cannot be reached is tried again', () => {
 test('the reason of a gateway reaches the person', () => {
   const told = explain(answer(504, 'Retryable', 'the room: LiveKit does not answer'));
   assert.ok(told.passing);
-  assert.match(told.text, /^The room: LiveKit does not answer\. /);
+  assert.equal(told.text, 'The room: LiveKit does not answer.');
+});
+
+test('what may have made a session costs one, an outage of Kubernetes does not', () => {
+  const told = [answer(504, 'StartDeadline', ''), answer(503, 'AgentLost', ''), answer(503, 'Unavailable', '')].map(explain);
+  assert.deepEqual(told.map((each) => [each.passing, each.isCostly]), [[true, true], [true, true], [true, false]]);
+});
+
+test('a session that can never be, or that was ended on purpose, is not tried again', () => {
+  const told = [answer(503, 'Invalid', 'no such agent'), answer(503, 'Requested', 'it was asked to end')].map(explain);
+  assert.ok(told.every((each) => !each.passing));
+});
+
+test('a limit says when to ask again, as far as that can be known', () => {
+  assert.equal(explain(new GatewayError(429, '', 7)).after, 7);
+  assert.equal(explain(answer(429, 'TooManySessions', '')).after, 10);
 });
 
 test('a limit, an unknown agent and a missing key are not tried again by themselves', () => {

@@ -51,10 +51,39 @@ test('who mutes herself is not told that her microphone is silent', () => {
   assert.ok(!after({ type: 'silent' }, { type: 'heard' }).isSilent);
 });
 
+test('a microphone that is lost, or muted by somebody else, is told until the person does something about it', () => {
+  const lost = after({ type: 'silenced' });
+  assert.deepEqual([lost.isMuted, /lost, or muted/.test(lost.trouble)], [true, true]);
+  assert.equal(reduce(lost, { type: 'muted', isMuted: false }).trouble, '');
+  assert.equal(after({ type: 'muted', isMuted: true }, { type: 'silenced' }).trouble, '');
+});
+
+test('the microphone that is shown is the one that is used', () => {
+  const chosen = { type: 'microphone', microphone: 'usb' };
+  const gone = after(chosen, { type: 'moved', microphone: 'built-in' });
+  const unplugged = after(chosen, { type: 'microphones', microphones: [{ id: 'built-in' }] });
+  for (const state of [gone, unplugged]) assert.deepEqual([state.microphone, /is gone/.test(state.trouble)], ['', true]);
+  assert.equal(after(chosen, { type: 'microphones', microphones: [{ id: 'usb' }] }).microphone, 'usb');
+  for (const used of [[chosen, { type: 'moved', microphone: 'usb' }], [{ type: 'moved', microphone: 'built-in' }]]) {
+    assert.equal(after(...used).trouble, '');
+  }
+});
+
+test('a microphone that cannot be used is told, and the one before is shown', () => {
+  const told = { title: 'That microphone is gone', text: 'Choose another one, then try again.' };
+  const state = after({ type: 'microphone', microphone: 'usb' }, { type: 'unusable', microphone: '', problem: told });
+  assert.deepEqual([state.microphone, state.isMuted], ['', false]);
+  assert.equal(state.trouble, 'That microphone is gone. Choose another one, then try again.');
+  assert.ok(after({ type: 'unusable', isMuted: true, problem: told }).isMuted);
+});
+
 test('a gateway that is back is not said to be away', () => {
   const session = { name: 'call-1', resets: 0 };
-  assert.ok(after({ type: 'unwatched' }).notice);
-  assert.equal(after({ type: 'unwatched' }, { type: 'session', session }).notice, '');
+  assert.doesNotMatch(after({ type: 'started' }, { type: 'unwatched' }).notice, /goes on/);
+  assert.match(after({ type: 'started' }, { type: 'live' }, { type: 'unwatched' }).notice, /The call itself goes on/);
+  for (const back of [{ type: 'session', session }, { type: 'token' }]) {
+    assert.equal(after({ type: 'unwatched' }, back).notice, '');
+  }
 });
 
 test('an event that nobody knows is a mistake of ours', () => {

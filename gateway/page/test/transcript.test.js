@@ -35,7 +35,10 @@ test('what has become final is told once', () => {
   assert.deepEqual(newlyFinal(after, after), []);
 });
 
-test('two remarks are two lines', () => {
-  const lines = remarked(remarked([], 'once'), 'twice');
-  assert.equal(new Set(lines.map((each) => each.id)).size, 2);
+test('two remarks are two lines, also where the oldest lines are not kept any more', () => {
+  for (const before of [0, LONGEST]) {
+    const said = Array.from({ length: before }, (_, number) => line('x', { id: `s${number}` }));
+    const lines = ['once', 'twice', 'thrice'].reduce(remarked, said);
+    assert.equal(new Set(lines.slice(-3).map((each) => each.id)).size, 3);
+  }
 });

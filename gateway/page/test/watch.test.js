@@ -37,6 +37,10 @@ test('one that breaks is no news, a gateway that stays away is', async () => {
   assert.deepEqual(told.waits, [1, 2, 4]);
 });
 
+test('a gateway that says when is not asked before', async () => {
+  assert.deepEqual((await watched([new GatewayError(429, '', 30)], [FINISHED])).waits, [30]);
+});
+
 test('a session that is gone is not asked for again', async () => {
   assert.deepEqual(await watched([new GatewayError(404, '')]), { changed: [], lost: 0, waits: [] });
 });

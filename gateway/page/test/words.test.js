@@ -21,6 +21,7 @@ test('who waits long is told what is missing', () => {
 test('hints tell of a muted or a silent microphone', () => {
   assert.match(hint(state({ isSilent: true })), /no sound/);
   assert.equal(hint(state({ isMuted: true, stage: 'live' })), 'You are muted.');
+  assert.equal(hint(state({ isMuted: true, stage: 'live', trouble: 'It is gone.' })), 'It is gone.');
   assert.equal(hint(state({})), '');
 });
 

@@ -5,6 +5,7 @@ import uuid
 from collections.abc import Callable
 from typing import Final, Protocol
 
+from voicesession_operator.adapters.allowance import Allowance
 from voicesession_operator.adapters.errors import OutsideError
 from voicesession_operator.adapters.kube import EVENTS, Object, Resource
 from voicesession_operator.api import names
@@ -27,15 +28,19 @@ class EventSink(Protocol):
 
 
 class Recorder:
-    """Writes core/v1 events; one that cannot be written is counted and forgotten."""
+    """Writes core/v1 events; one that cannot be written, or is one too many, is counted and forgotten."""
 
     def __init__(self, kube: EventSink, instance: str, clock: Callable[[], float]) -> None:
         self._kube = kube
         self._instance = instance
         self._clock = clock
+        self._allowance = Allowance()
 
     async def record(self, kind: str, about: Object, event: Event) -> None:
         """`about` is the raw object, of `kind` VoiceSession or VoiceAgent."""
+        if not self._allowance.take((about["metadata"]["uid"], event.reason), self._clock()):
+            metrics.EVENTS_LOST.inc()
+            return
         try:
             await self._kube.create(EVENTS, about["metadata"]["namespace"], self._body(kind, about, event))
         except OutsideError as error:
@@ -44,11 +49,14 @@ class Recorder:
 
     def _body(self, kind: str, about: Object, event: Event) -> Object:
         meta = about["metadata"]
-        now = to_rfc3339(round(self._clock()))[:19] + "Z"
+        at = self._clock()
+        now = to_rfc3339(round(at))[:19] + "Z"
+        moments = {names.AT_ANNOTATION: at, **dict(event.moments)}
+        name = f"{meta['name'][:NAME_CHARACTERS].rstrip('-.')}.{uuid.uuid4().hex[:16]}"
         return {
             "apiVersion": "v1",
             "kind": "Event",
-            "metadata": {"name": f"{meta['name'][:NAME_CHARACTERS].rstrip('-.')}.{uuid.uuid4().hex[:16]}"},
+            "metadata": {"name": name, "annotations": {key: to_rfc3339(when) for key, when in moments.items()}},
             "involvedObject": {
                 "apiVersion": f"{names.GROUP}/{names.VERSION}",
                 "kind": kind,

@@ -67,6 +67,8 @@ class Event:
     type: str
     reason: str
     message: str
+    moments: tuple[tuple[str, float], ...] = ()
+    """Annotations of it that are times (Unix seconds): when it happened, where that is known, and the steps to it."""
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from dataclasses import replace
 from typing import Final
 
-from voicesession_operator.api.conditions import find
+from voicesession_operator.api.conditions import Condition, find
 from voicesession_operator.api.reasons import Cause, ConditionType, EndReason, ResetOutcome
 from voicesession_operator.api.session import Status, VoiceSession
 from voicesession_operator.domain.attendance import counted_from
@@ -52,7 +52,7 @@ def _overdue_at(status: Status, children: Children) -> float | None:
     if children.current is None:
         return None
     if is_running(status):
-        return _reset_overdue_at(status)
+        return _reset_overdue_at(status, children.current)
     times = (relapse_at(status), _away_at(status, children.current))
     return min((at for at in times if at is not None), default=None)
 
@@ -62,18 +62,26 @@ def _away_at(status: Status, pod: Pod) -> float | None:
     joined = find(status.conditions, ConditionType.AGENT_JOINED)
     if status.ready_at is None or joined is None or joined.status != "False":
         return None
-    was_there = pod.created_at + STAMP_SECONDS <= joined.since
-    return counted_from(status, joined.since, AWAY_SECONDS) if was_there else None
+    return counted_from(status, joined.since, AWAY_SECONDS) if _was_there(pod, joined) else None
 
 
-def _reset_overdue_at(status: Status) -> float | None:
-    """An agent that was not in the room when the reset began is only starting: startSeconds hold for it."""
+def _was_there(pod: Pod, joined: Condition) -> bool:
+    """Whether this pod is the one whose agent went, and no younger."""
+    return pod.created_at + STAMP_SECONDS <= joined.since
+
+
+def _reset_overdue_at(status: Status, pod: Pod) -> float | None:
+    """An agent that went before the reset began is away for as long as without one, or only starting."""
     last, joined = status.last_reset, find(status.conditions, ConditionType.AGENT_JOINED)
     if last is None or joined is None:
         return None
     if last.cause == Cause.AGENT_ABSENT:
         return counted_from(status, last.started_at, ABSENT_RESET_SECONDS)
-    return counted_from(status, last.started_at, RESET_SECONDS) if joined.since >= last.started_at else None
+    due = counted_from(status, last.started_at, RESET_SECONDS)
+    if joined.since >= last.started_at:
+        return due
+    away = _away_at(status, pod)
+    return None if due is None or away is None else max(due, away)
 
 
 def _give_up(status: Status, children: Children) -> Status:

@@ -7,6 +7,8 @@ from voicesession_operator.api.conditions import Condition, find
 from voicesession_operator.api.reasons import ConditionType, EndReason, Reason, ResetOutcome
 from voicesession_operator.api.session import Status
 from voicesession_operator.domain.actions import Event
+from voicesession_operator.domain.observed import Observed
+from voicesession_operator.domain.visits import visits
 
 WATCHED: Final = (
     ConditionType.ROOM_READY,
@@ -30,14 +32,16 @@ PLANNED_ENDS: Final = frozenset(
 )
 
 
-def events_between(old: Status, new: Status) -> tuple[Event, ...]:
-    """What people should be told about this change of status."""
+def events_between(old: Status, seen: Status, new: Status, observed: Observed) -> tuple[Event, ...]:
+    """What people should be told about this change of status; `seen` is the new one before anything was decided."""
     return (
         *_troubles(old, new),
         *_losses(old, new),
         *_refusals(old, new),
+        *_ready(old, new, observed),
+        *visits(old, seen),
         *_resets(old, new),
-        *_milestones(old, new),
+        *_finished(old, new),
     )
 
 
@@ -87,18 +91,35 @@ def _resets(old: Status, new: Status) -> tuple[Event, ...]:
     what = f"Reset {new.resets} ({last.cause})"
     if last.outcome == ResetOutcome.ESCALATED and last.completed_at is None:
         events.append(Event("Warning", str(Reason.RESET_ESCALATED), f"{what} took too long; the pod is replaced"))
-    if last.outcome != ResetOutcome.ESCALATED and last.completed_at is not None:
-        lasted = last.completed_at - last.started_at
-        events.append(Event("Normal", str(Reason.RESET_COMPLETE), f"{what} complete after {lasted:.2f} s"))
+    if last.completed_at is not None:
+        how = "" if last.outcome == ResetOutcome.COMPLETE else ", in another pod"
+        message = f"{what} complete after {last.completed_at - last.started_at:.2f} s{how}"
+        events.append(Event("Normal", str(Reason.RESET_COMPLETE), message))
     return tuple(events)
 
 
-def _milestones(old: Status, new: Status) -> tuple[Event, ...]:
-    events = []
-    if old.ready_at is None and new.ready_at is not None:
-        events.append(Event("Normal", str(Reason.READY), f"{new.agent_identity} is in room {new.room_name}"))
+def _ready(old: Status, new: Status, observed: Observed) -> tuple[Event, ...]:
+    if old.ready_at is not None or new.ready_at is None:
+        return ()
+    moments = _steps_to_ready(new, new.ready_at, observed)
+    return (Event("Normal", str(Reason.READY), f"{new.agent_identity} is in room {new.room_name}", moments),)
+
+
+def _steps_to_ready(new: Status, ready_at: float, observed: Observed) -> tuple[tuple[str, float], ...]:
+    """The pod's clock may be off, or tell no number: it is kept between the operator's first look and Ready."""
+    pod = next((pod for pod in observed.pods if pod.name == new.agent_pod), None)
+    state = observed.state_of(pod)
+    if pod is None or state is None:
+        return ()
+    began = ready_at if new.started_at is None else new.started_at
+    told = {names.BOUND_AT_ANNOTATION: state.timings.bound, names.JOINED_AT_ANNOTATION: state.timings.joined}
+    steps = ((name, min(max(began, at), ready_at)) for name, at in told.items() if at is not None)
+    return ((names.POD_CREATED_AT_ANNOTATION, pod.created_at), *steps)
+
+
+def _finished(old: Status, new: Status) -> tuple[Event, ...]:
     finished = find(new.conditions, ConditionType.FINISHED)
-    if old.finished_at is None and new.finished_at is not None and finished is not None:
-        kind = "Normal" if new.end_reason in PLANNED_ENDS else "Warning"
-        events.append(Event(kind, str(Reason.FINISHED), f"{finished.reason}: {finished.message}"))
-    return tuple(events)
+    if old.finished_at is not None or new.finished_at is None or finished is None:
+        return ()
+    kind = "Normal" if new.end_reason in PLANNED_ENDS else "Warning"
+    return (Event(kind, str(Reason.FINISHED), f"{finished.reason}: {finished.message}"),)

@@ -19,9 +19,6 @@ STARTING = Condition(
     ConditionType.AGENT_JOINED, "False", Reason.STARTING, "The agent is starting and has not joined the room yet"
 )
 JOINED = Condition(ConditionType.AGENT_JOINED, "True", Reason.JOINED, "The agent is in the room")
-RESETTING = Condition(
-    ConditionType.AGENT_JOINED, "False", Reason.RESETTING, "A fresh agent is taking the place of the old one"
-)
 ABSENT = Condition(
     ConditionType.AGENT_JOINED, "False", Reason.AGENT_ABSENT, "The agent believes itself in the room, but it is not"
 )
@@ -29,6 +26,13 @@ ABSENT = Condition(
 JOB_DIED = Condition(
     ConditionType.AGENT_JOINED, "False", Reason.JOB_DIED, "The agent's job died; its pod starts another one"
 )
+
+
+def resetting(status: Status) -> Condition:
+    """That a reset runs, and why."""
+    why = f" ({status.last_reset.cause})" if status.last_reset else ""
+    message = f"Reset {status.resets}{why}: a fresh agent is taking the place of the old one"
+    return Condition(ConditionType.AGENT_JOINED, "False", Reason.RESETTING, message)
 
 
 def note_agent(session: VoiceSession, status: Status, observed: Observed, children: Children, now: float) -> Status:
@@ -59,7 +63,7 @@ def _condition(session: VoiceSession, status: Status, observed: Observed, childr
     if _is_in(session, status, observed, children, pod):
         return JOINED
     if is_running(status):
-        return RESETTING
+        return resetting(status)
     return ABSENT if _is_absent(session.status, observed, pod) else _trouble(session, observed, pod)
 
 

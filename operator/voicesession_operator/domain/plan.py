@@ -50,16 +50,17 @@ def plan(session: VoiceSession, observed: Observed, now: float, policy: Policy) 
     due = next((deadline for deadline in deadlines if now >= deadline.at), None)
     if due is not None:
         ended = finish(status, due.verdict, now)
-        return Plan(ended, events=events_between(session.status, ended), requeue_after=0.0)
+        return Plan(ended, events=events_between(session.status, status, ended, observed), requeue_after=0.0)
     steps = _steps(session, status, children, now)
     step = next((step for step in steps if now >= step.at), None)
     if step is not None:
-        return Plan(step.status, events=events_between(session.status, step.status), requeue_after=0.0, proceed=True)
+        events = events_between(session.status, status, step.status, observed)
+        return Plan(step.status, events=events, requeue_after=0.0, proceed=True)
     times = [*(deadline.at for deadline in deadlines), *(step.at for step in steps)]
     return Plan(
         status,
         _actions(session, status, observed, children, now, policy),
-        events_between(session.status, status),
+        events_between(session.status, status, status, observed),
         _requeue_after(session, status, observed, children, times, now, policy),
     )
 

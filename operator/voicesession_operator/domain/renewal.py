@@ -9,7 +9,7 @@ from voicesession_operator.api.reasons import Action, Cause, ConditionType, Reas
 from voicesession_operator.api.session import LastReset, Status, VoiceSession
 from voicesession_operator.domain.attendance import counted_from, grace_over
 from voicesession_operator.domain.children import wanted_ordinal
-from voicesession_operator.domain.joined import RESETTING
+from voicesession_operator.domain.joined import resetting
 from voicesession_operator.domain.lifecycle import note_ready, phase
 from voicesession_operator.domain.naming import pod_name
 from voicesession_operator.domain.requests import acted_on, asked_for
@@ -78,9 +78,9 @@ def _begin(session: VoiceSession, status: Status, cause: Cause, now: float) -> S
         last_reset=LastReset(
             cause, now, request=session.reset_request if cause is Cause.REQUESTED else acted_on(status)
         ),
-        conditions=put(status.conditions, RESETTING, now),
     )
-    begun = note_ready(replace(begun, agent_epoch=epoch_of(begun)), now)
+    begun = replace(begun, agent_epoch=epoch_of(begun), conditions=put(status.conditions, resetting(begun), now))
+    begun = note_ready(begun, now)
     if recycle:
         begun = replace(begun, next_pod=pod_name(session.name, session.uid, wanted_ordinal(begun)))
     if session.on_last_human_left.action != Action.TEARDOWN:

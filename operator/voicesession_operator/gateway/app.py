@@ -53,6 +53,7 @@ class Gateway:
             settings.streams_per_caller,
             settings.cors_origins,
             time.monotonic,
+            settings.hosts,
         )
         desk = Desk(
             kube,
@@ -67,7 +68,13 @@ class Gateway:
         )
         mint = Mint(settings.livekit_api_key, settings.livekit_api_secret, settings.token_seconds)
         api = Api(door, desk, self._agents, self._sessions, mint, settings.default_agent)
-        page = Page(settings.page_dir, settings.livekit_public_url, settings.auth, settings.default_agent)
+        page = Page(
+            settings.page_dir,
+            settings.livekit_public_url,
+            settings.auth,
+            settings.default_agent,
+            settings.ready_seconds,
+        )
         self.app = public(api, page, door, self._is_ready, self._sessions.wake_all)
 
     async def run(self) -> int:
@@ -109,7 +116,7 @@ class Gateway:
 def authenticator(settings: Settings) -> Authenticator:
     """As the settings say."""
     if settings.oidc is not None:
-        return Oidc(settings.oidc)
+        return Oidc(settings.oidc, time.monotonic)
     if settings.keys_dir:
         return Keys(Path(settings.keys_dir), time.monotonic)
     return Anonymous()

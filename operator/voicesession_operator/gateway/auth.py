@@ -1,6 +1,5 @@
 """Who calls: nobody in particular, the holder of a key, or whom an OpenID provider vouches for."""
 
-import asyncio
 import hashlib
 import logging
 from collections.abc import Callable
@@ -10,6 +9,7 @@ from typing import Any, Final, Protocol
 import jwt
 
 from voicesession_operator.gateway.callers import ANONYMOUS, Caller
+from voicesession_operator.gateway.provider import FAILED_SECONDS, ProviderKeys
 from voicesession_operator.gateway.refusal import Kind, Refusal
 from voicesession_operator.gateway.settings import OidcSettings
 
@@ -23,8 +23,6 @@ KEY_CHARACTERS: Final = 16
 ALGORITHMS: Final = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA")
 """Those with a public key: a secret that both sides know would make everybody who checks tokens able to sign them."""
 LEEWAY_SECONDS: Final = 30
-PROVIDER_SECONDS: Final = 5
-DISCOVERY: Final = "/.well-known/openid-configuration"
 CLAIM_CHARACTERS: Final = 253
 
 
@@ -78,20 +76,19 @@ class Keys:
 class Oidc:
     """Signed by the provider, for our audience, not expired; a claim says who calls and another one for whom."""
 
-    def __init__(self, settings: OidcSettings) -> None:
-        self._settings = settings
-        self._client: jwt.PyJWKClient | None = None
+    def __init__(self, settings: OidcSettings, monotonic: Callable[[], float]) -> None:
+        self._settings, self._keys = settings, ProviderKeys(settings, monotonic)
 
     async def caller(self, authorization: str) -> Caller:
-        claims = await asyncio.to_thread(self._claims, _bearer(authorization))
+        claims = await self._claims(_bearer(authorization))
         caller, user = (_claim(claims, name) for name in (self._settings.caller_claim, self._settings.user_claim))
         return Caller(f"oidc:{self._settings.issuer}:{caller}", user)
 
-    def _claims(self, token: str) -> dict[str, Any]:
-        """Blocks while the provider's keys are fetched. Raises Refusal."""
+    async def _claims(self, token: str) -> dict[str, Any]:
+        """Raises Refusal."""
         settings = self._settings
         try:
-            key = self._provider().get_signing_key_from_jwt(token)
+            key = await self._keys.key(str(jwt.get_unverified_header(token).get("kid")))
             return jwt.decode(
                 token,
                 key,
@@ -101,29 +98,12 @@ class Oidc:
                 leeway=LEEWAY_SECONDS,
                 options={"require": ["exp", "iss", "aud", settings.caller_claim, settings.user_claim]},
             )
-        except (jwt.PyJWKClientConnectionError, ValueError) as error:  # no answer, or none that is JSON
-            log.warning("the identity provider does not answer")
-            raise Refusal(Kind.UNAVAILABLE, "the identity provider does not answer", retry_after=1.0) from error
-        except jwt.PyJWTError as error:
+        except jwt.PyJWKClientConnectionError as error:
+            raise Refusal(
+                Kind.UNAVAILABLE, "the identity provider does not answer", retry_after=FAILED_SECONDS
+            ) from error
+        except (jwt.PyJWTError, ValueError) as error:  # a ValueError: no text that could be a token
             raise _unauthenticated(f"this token is not accepted: {_words(error)}") from error
-
-    def _provider(self) -> jwt.PyJWKClient:
-        """Raises PyJWKClientConnectionError."""
-        if self._client is None:
-            uri = self._settings.jwks_url or self._discovered()
-            self._client = jwt.PyJWKClient(uri, timeout=PROVIDER_SECONDS)
-        return self._client
-
-    def _discovered(self) -> str:
-        """The library's own client fetches the document: it follows no redirects and reads http(s) only."""
-        document = jwt.PyJWKClient(
-            self._settings.issuer.rstrip("/") + DISCOVERY, cache_jwk_set=False, timeout=PROVIDER_SECONDS
-        ).fetch_data()
-        uri = document.get("jwks_uri")
-        if document.get("issuer") != self._settings.issuer or not isinstance(uri, str):
-            log.error("the identity provider's discovery document is another issuer's, or names no keys")
-            raise jwt.PyJWKClientConnectionError("no jwks_uri")
-        return uri
 
 
 def _keys(files: list[Path]) -> list[tuple[bytes, str]]:
@@ -155,7 +135,7 @@ def _claim(claims: dict[str, Any], name: str) -> str:
     return found
 
 
-def _words(error: jwt.PyJWTError) -> str:
+def _words(error: Exception) -> str:
     """What the library says about the token; never the token."""
     known: tuple[tuple[type[jwt.PyJWTError], str], ...] = (
         (jwt.ExpiredSignatureError, "it has expired"),

@@ -106,7 +106,9 @@ class Desk:
             await going_on.done.wait()
             return None
         agent = self._agent(wish)
-        admit(self._sessions.of(wish.caller), (making.pending for making in self._making.values()), wish, self._quota)
+        # One that the watch shows already is among the caller's sessions.
+        pending = (making.pending for name, making in self._making.items() if self._sessions.get(name) is None)
+        admit(self._sessions.of(wish.caller), pending, wish, self._quota)
         self._making[step.name] = making = Making(wish)
         try:
             return await self._make(_manifest(step.name, agent, wish, annotations))

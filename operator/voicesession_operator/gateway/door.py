@@ -1,5 +1,6 @@
-"""What every request passes before it is looked at: origin, caller, rate."""
+"""What every request passes before it is looked at: host, origin, caller, rate."""
 
+import ipaddress
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,10 +16,15 @@ from voicesession_operator.gateway.refusal import Kind, Refusal
 
 JSON: Final = "application/json"
 RETRY_SECONDS: Final = 10.0
+LOCALHOST: Final = "localhost"
 
 
 class Door:
-    """`origins` are those whose pages may call; the gateway's own page may anyway. `monotonic` is in seconds."""
+    """`origins` are those whose pages may call; the gateway's own page may anyway. `monotonic` is in seconds.
+
+    `hosts` are the names by which it may be called, besides localhost and IP addresses; None is any. Where nobody needs
+    a key, a page could otherwise have its own name lead to the gateway, and would pass for the gateway's own.
+    """
 
     def __init__(
         self,
@@ -28,14 +34,21 @@ class Door:
         streams_per_caller: int,
         origins: tuple[str, ...],
         monotonic: Callable[[], float],
+        hosts: tuple[str, ...] | None = None,
     ) -> None:
         self._authenticator, self._origins, self._monotonic = authenticator, frozenset(origins), monotonic
+        self._hosts = None if hosts is None else frozenset(hosts)
         self._callers, self._users = Buckets(caller_rate), Buckets(user_rate)
         self._streams: Counter[str] = Counter()
         self._streams_per_caller = streams_per_caller
 
     async def enter(self, request: web.Request) -> Caller:
-        """Who it is. Raises Refusal: a page of a strange origin, no caller, or one above her rate."""
+        """Who it is. Raises Refusal: a strange host or origin, no caller, or one above her rate."""
+        if not self._is_ours(request.headers.get("Host", "")):
+            message = (
+                "without authentication this gateway is called by an IP address, localhost or a name that it knows"
+            )
+            raise Refusal(Kind.HOST_NOT_ALLOWED, message)
         origin = request.headers.get("Origin", "")
         if origin and not self.allows(origin) and urlsplit(origin).netloc != request.host:
             raise Refusal(Kind.ORIGIN_NOT_ALLOWED, "pages of this origin may not call here")
@@ -67,10 +80,28 @@ class Door:
             if not self._streams[caller.label]:
                 del self._streams[caller.label]
 
+    def _is_ours(self, host: str) -> bool:
+        if self._hosts is None:
+            return True
+        try:
+            name = urlsplit(f"//{host}").hostname or ""
+        except ValueError:
+            return False
+        return name == LOCALHOST or name in self._hosts or _is_address(name)
+
     def _take(self, buckets: Buckets, key: str, whose: str) -> None:
         wait = buckets.take(key, self._monotonic())
         if wait:
             raise Refusal(Kind.RATE_LIMITED, f"too many requests of this {whose}", retry_after=wait)
+
+
+def _is_address(name: str) -> bool:
+    """No name server has a say in where one leads."""
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    return True
 
 
 async def body(request: web.Request) -> object:

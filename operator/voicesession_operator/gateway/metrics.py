@@ -15,7 +15,7 @@ from prometheus_client import (
     generate_latest,
 )
 
-from voicesession_operator.gateway.refusal import Kind
+from voicesession_operator.gateway.refusal import STATUS, Kind
 
 # When a series began is of no use to anybody, and would be a third of all that is scraped.
 disable_created_metrics()  # type: ignore[no-untyped-call]
@@ -100,8 +100,9 @@ def _begin_at_zero() -> None:
         WAIT_SECONDS.labels(how.value)
     for call in Call:
         KUBERNETES_ERRORS.labels(call.value)
-    for code in ("201", "403", "429", "503", "504"):
-        REQUESTS.labels("POST", "/token", code)
+    for status in (201, *STATUS.values()):
+        REQUESTS.labels("POST", "/token", str(status))
+    REQUEST_SECONDS.labels("POST", "/token")
 
 
 _begin_at_zero()

@@ -1,16 +1,20 @@
 """What the watches have told so far, and whoever waits to hear more: nothing here asks the API server."""
 
 import asyncio
+import logging
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 from voicesession_operator.api.agent import VoiceAgent
 from voicesession_operator.gateway import metrics
 from voicesession_operator.gateway.records import Record
 
+log = logging.getLogger(__name__)
+
 Object = dict[str, Any]
+T = TypeVar("T")
 
 
 class Agents:
@@ -21,8 +25,9 @@ class Agents:
         self.synced = False
 
     def put(self, raw: Object) -> None:
-        agent = VoiceAgent.parse(raw)
-        self._agents[agent.name] = agent
+        agent = _read(raw, lambda: VoiceAgent.parse(raw))
+        if agent:
+            self._agents[agent.name] = agent
 
     def drop(self, raw: Object) -> None:
         self._agents.pop(raw["metadata"]["name"], None)
@@ -67,7 +72,9 @@ class Sessions:
         """Take in what a watch or a list shows."""
         name, known = raw["metadata"]["name"], self._records.get(raw["metadata"]["name"])
         born = known.born if known and known.uid == raw["metadata"]["uid"] else 0
-        record = Record.parse(raw, born, self._agent_spec(raw["spec"]["agentRef"]["name"]))
+        record = _read(raw, lambda: Record.parse(raw, born, self._agent_spec(raw["spec"]["agentRef"]["name"])))
+        if record is None:
+            return
         if known:
             self._forget(known)
         self._records[name] = record
@@ -121,6 +128,16 @@ class Sessions:
     def _tell(self, name: str) -> None:
         for event in self._listeners.get(name, ()):
             event.set()
+
+
+def _read(raw: Object, parse: Callable[[], T]) -> T | None:
+    """None for an object that is not as its schema says, as one from before a change of it may be; all others go on."""
+    try:
+        return parse()
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        told = {"object": raw["metadata"]["name"], "error": type(error).__name__}
+        log.error("an object is not as its schema says, and passed over", extra=told)
+        return None
 
 
 async def changed(event: asyncio.Event, seconds: float) -> bool:

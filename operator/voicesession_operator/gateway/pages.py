@@ -26,7 +26,7 @@ def policy(livekit_url: str) -> str:
 class Page:
     """`directory` may be absent: there is no page then, and the rest works."""
 
-    def __init__(self, directory: str, livekit_url: str, auth: str, default_agent: str) -> None:
+    def __init__(self, directory: str, livekit_url: str, auth: str, default_agent: str, ready_seconds: float) -> None:
         self._directory = Path(directory) if directory else None
         self._config = {
             "tokenEndpoint": "/token",
@@ -34,6 +34,7 @@ class Page:
             "sessionsEndpoint": "/api/v1/sessions",
             "auth": auth,
             "defaultAgent": default_agent,
+            "readySeconds": ready_seconds,
         }
         self._headers = {
             "Content-Security-Policy": policy(livekit_url),

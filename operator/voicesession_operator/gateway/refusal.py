@@ -19,6 +19,8 @@ class Kind(StrEnum):
     """The caller asks for a session of another user than her token says."""
     ORIGIN_NOT_ALLOWED = "OriginNotAllowed"
     """A page of another origin asks, and this origin is not allowed."""
+    HOST_NOT_ALLOWED = "HostNotAllowed"
+    """Without authentication: the request is for a host that is neither localhost, an IP address nor a known name."""
     NOT_FOUND = "NotFound"
     """There is nothing at this path."""
     UNKNOWN_AGENT = "UnknownAgent"
@@ -58,6 +60,7 @@ STATUS: Final = {
     Kind.UNAUTHENTICATED: 401,
     Kind.USER_NOT_ALLOWED: 403,
     Kind.ORIGIN_NOT_ALLOWED: 403,
+    Kind.HOST_NOT_ALLOWED: 403,
     Kind.NOT_FOUND: 404,
     Kind.UNKNOWN_AGENT: 404,
     Kind.UNKNOWN_SESSION: 404,

@@ -55,6 +55,8 @@ class Settings:
     default_agent: str = ""
     page_dir: str = ""
     cors_origins: tuple[str, ...] = ()
+    hosts: tuple[str, ...] | None = None
+    """Names by which it may be called, besides localhost and IP addresses. None: any; callers prove who they are."""
     streams_per_caller: int = 100
     ready_seconds: float = 120
     token_seconds: float = 300
@@ -83,6 +85,7 @@ class Settings:
             default_agent=env.get("DEFAULT_AGENT", "").strip(),
             page_dir=env.get("PAGE_DIR", "").strip(),
             cors_origins=parts(env, "CORS_ORIGINS"),
+            hosts=tuple(name.lower() for name in parts(env, "HOSTS")) if auth == NONE else None,
             caller_rate=_rate(env, "CALLER", 10, 50),
             user_rate=_rate(env, "USER", 1, 10),
             quota=Quota(_count(env, "CALLER_SESSIONS", 50), _count(env, "USER_SESSIONS", 3)),

@@ -14,6 +14,8 @@ log = logging.getLogger(__name__)
 
 BACKOFF_SECONDS: Final = (0.1, 0.5, 1.0, 2.0, 5.0)
 """Between tries while the API server errs; the last one for as long as it does."""
+SILENT_SECONDS: Final = 0.5
+"""After a watch that ended without a word: one that something in between cuts at once must not become a flood."""
 BOOKMARK: Final = "BOOKMARK"
 DELETED: Final = "DELETED"
 
@@ -56,12 +58,15 @@ class Watch:
     async def _follow(self, version: str) -> None:
         """Until the API server errs: it ends each watch after a while, and the next goes on where that one was."""
         while True:
+            heard = False
             async for kind, raw in self._kube.watch(self._resource, self._namespace, version, self._selector):
-                version = raw["metadata"]["resourceVersion"]
+                heard, version = True, raw["metadata"]["resourceVersion"]
                 if kind == DELETED:
                     self._mirror.drop(raw)
                 elif kind != BOOKMARK:
                     self._mirror.put(raw)
+            if not heard:
+                await self._sleep(SILENT_SECONDS)
 
     @staticmethod
     def _pauses() -> itertools.chain[float]:

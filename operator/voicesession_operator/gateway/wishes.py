@@ -71,7 +71,7 @@ def token_wish(
     Raises Refusal.
     """
     told = _fields(body, "the request", TOKEN_FIELDS)
-    agent, metadata = _agent(told.get("room_config"))
+    agent, metadata = _agent(told.get("room_config", {}))
     identity = _text(told, "participant_identity", IDENTITY_CHARACTERS)
     if identity.startswith(AGENT_PREFIX):
         raise Refusal(Kind.FIELD_NOT_ALLOWED, f"participant_identity must not begin with {AGENT_PREFIX!r}")
@@ -91,7 +91,7 @@ def token_wish(
         identity or f"human-{nonce[:12]}",
         _text(told, "participant_name", PARTICIPANT_NAME_CHARACTERS),
         _text(told, "participant_metadata", METADATA_CHARACTERS),
-        _attributes(told.get("participant_attributes")),
+        _attributes(told.get("participant_attributes", {})),
     )
     return wish, guest
 
@@ -115,8 +115,8 @@ def session_wish(body: object, caller: Caller, nonce: str, request_id: str = "")
 
 def _agent(config: object) -> tuple[str, str]:
     """Name and metadata of the one agent that room_config may name."""
-    told = _fields(config or {}, "room_config", frozenset({"agents"}))
-    agents = told.get("agents") or []
+    told = _fields(config, "room_config", frozenset({"agents"}))
+    agents = told.get("agents", [])
     if not isinstance(agents, list):
         raise Refusal(Kind.INVALID_REQUEST, "room_config.agents must be a list")
     if len(agents) > 1:
@@ -136,8 +136,6 @@ def _agent_name(told: Object, name: str) -> str:
 
 
 def _attributes(found: object) -> dict[str, str]:
-    if not found:
-        return {}
     if not isinstance(found, dict) or not all(isinstance(value, str) for value in found.values()):
         raise Refusal(Kind.INVALID_REQUEST, "participant_attributes must be an object of strings")
     reserved = next((name for name in found if name.startswith(names.RESERVED_ATTRIBUTES)), None)
@@ -153,11 +151,20 @@ def _fields(found: object, where: str, known: frozenset[str]) -> Object:
     """The fields that are not empty, by the names of `known`. Raises Refusal for any other."""
     if not isinstance(found, dict):
         raise Refusal(Kind.INVALID_REQUEST, f"{where} must be a JSON object")
-    told = {name if name in known else _snake_case(name): value for name, value in found.items() if value}
+    told: Object = {}
+    for given, value in found.items():
+        name = given if given in known else _snake_case(given)
+        if not _is_empty(value, name in known) and told.setdefault(name, value) != value:
+            raise Refusal(Kind.INVALID_REQUEST, f"{where}: {name[:NAME_CHARACTERS]!r} is there twice, and not the same")
     unknown = sorted(told.keys() - known)
     if unknown:
         raise Refusal(Kind.FIELD_NOT_ALLOWED, f"{where}: {unknown[0][:NAME_CHARACTERS]!r} is not for callers to set")
     return told
+
+
+def _is_empty(value: object, is_known: bool) -> bool:
+    """As good as none. false and 0 are so only where senders fill in a field of LiveKit's that is none of ours."""
+    return not value and not (is_known and isinstance(value, int | float))
 
 
 def _text(told: Object, name: str, longest: int) -> str:

@@ -206,7 +206,9 @@ ORPHAN_ROOMS: Final = Counter(
     "voicesession_orphan_rooms_deleted_total", "Rooms deleted because no live session owns them.", registry=REGISTRY
 )
 EVENTS_LOST: Final = Counter(
-    "voicesession_events_lost_total", "Kubernetes events that could not be recorded.", registry=REGISTRY
+    "voicesession_events_lost_total",
+    "Kubernetes events that could not be recorded, or were too many of one kind.",
+    registry=REGISTRY,
 )
 LEADER: Final = Gauge("voicesession_leader", "1 while this replica leads.", registry=REGISTRY)
 LOOP_LAG_SECONDS: Final = Gauge(

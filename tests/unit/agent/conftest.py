@@ -1,12 +1,9 @@
 """Modules to be found by name, as a user's own agent is, and a pod to be told things."""
 
-import asyncio
 from collections.abc import AsyncIterator
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from voicesession_agent.supervisor import GaveUpError
 
 from tests.unit.agent.pod_world import World
 
@@ -21,7 +18,4 @@ def own_modules(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 async def world() -> AsyncIterator[World]:
     made = World()
     yield made
-    made.running.cancel()
-    with suppress(asyncio.CancelledError, GaveUpError):
-        await made.running
-    await made.supervisor.close()
+    await made.end()

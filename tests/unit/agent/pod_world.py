@@ -2,12 +2,13 @@
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 
 from voicesession_agent.jobs import Order
 from voicesession_agent.pod_traces import PodTraces
 from voicesession_agent.reports import Reports
 from voicesession_agent.state import PodState
-from voicesession_agent.supervisor import Supervisor
+from voicesession_agent.supervisor import GaveUpError, Supervisor
 from voicesession_agent.telemetry import Metrics
 from voicesession_agent.tracing import Tracing
 from voicesession_agent.wanted import Wanted
@@ -82,20 +83,23 @@ class FakeMemory:
     def someone_speaks(self) -> None:
         self.spoken += 1
 
+    def turn_lost(self) -> None:
+        raise NotImplementedError
+
 
 class World:
     """`now` is the supervisor's clock; what it waits for with asyncio runs on the real one."""
 
-    def __init__(self, tracing: Tracing | None = None) -> None:
+    def __init__(self, tracing: Tracing | None = None, memory: FakeMemory | None = None) -> None:
         self.now = 100.0
         self.jobs = FakeJobs()
-        self.memory = FakeMemory()
+        self.memory = memory or FakeMemory()
         self.metrics = Metrics()
         self.state = PodState("pod-1", process_started=99.0)
         self.traces = PodTraces(tracing or Tracing(), lambda: self.now)
         self.supervisor = Supervisor(self.state, self.jobs, self.metrics, self.memory, lambda: self.now, self.traces)
-        spoken, answered = self.memory.someone_speaks, self.metrics.answered
-        self.reports = Reports(self.supervisor, spoken, answered, lambda: self.now)
+        spoken, answered, lost = self.memory.someone_speaks, self.metrics.answered, self.memory.turn_lost
+        self.reports = Reports(self.supervisor, spoken, answered, lost, lambda: self.now)
         self.running = asyncio.create_task(self.supervisor.run())
 
     async def until(self, condition: Callable[[], bool]) -> None:
@@ -121,6 +125,12 @@ class World:
         await self.supervisor.prepared()
         await self.supervisor.tell(wanted())
         return await self.joined(1)
+
+    async def end(self) -> None:
+        self.running.cancel()
+        with suppress(asyncio.CancelledError, GaveUpError):
+            await self.running
+        await self.supervisor.close()
 
     async def settle(self) -> None:
         """Let everything run that can."""

@@ -67,7 +67,7 @@ class StandInSession:
     """An AgentSession's events and the little that is asked of it."""
 
     def __init__(self) -> None:
-        self.user_state = "listening"
+        self.user_state = self.agent_state = "listening"
         self.linked: list[str] = []
         self.said: list[str] = []
         self.audio: list[bool] = []

@@ -1,16 +1,22 @@
 """The built-in assistant between two turns, and what it can be asked to remember."""
 
+import asyncio
+from types import SimpleNamespace
 from typing import Any
+from unittest.mock import AsyncMock, Mock
 
 import aiohttp
 import pytest
 from livekit.agents import ToolError, llm
-from voicesession_agent.assistant import Assistant
+from voicesession_agent import assistant as assistant_module
+from voicesession_agent.assistant import MODELS, Assistant
 from voicesession_agent.idle import IdleMonitor
 from voicesession_agent.link import JobFacts
 from voicesession_agent.memory import Block, digest
 from voicesession_agent.remember_tool import remember_tool
-from voicesession_agent.settings import AgentSpec
+from voicesession_agent.settings import AgentSpec, Settings
+
+from tests.unit.agent.room_stand_in import StandInRoom, StandInSession
 
 
 def facts(value: str = "", remembers: bool = False, idle_seconds: float = 0.0) -> JobFacts:
@@ -88,6 +94,28 @@ async def test_a_limit_that_was_changed_counts_from_the_next_turn(scene: Scene) 
     scene.link.facts = facts(idle_seconds=60.0)
     await scene.turn()
     assert scene.idle._seconds == 60.0
+
+
+async def test_a_session_is_watched_from_before_its_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    session: Any = StandInSession()
+    attended: list[str] = []
+    started = asyncio.Event()
+
+    async def start(*_: Any, **__: Any) -> None:
+        started.set()
+        await asyncio.Event().wait()
+
+    session.start = start
+    monkeypatch.setattr(assistant_module, "make_session", lambda *_: session)
+    monkeypatch.setattr(Settings, "load", lambda: SimpleNamespace(agent=AgentSpec(instructions="Be brief.")))
+    signs = SimpleNamespace(attend=lambda _, linked, __: attended.append(linked()))
+    ties: Any = SimpleNamespace(link=Link(), presence=Mock(), signs=signs, departures=Mock())
+    ctx: Any = SimpleNamespace(proc=SimpleNamespace(userdata={MODELS: {}}), connect=AsyncMock(), room=StandInRoom())
+    running = asyncio.create_task(assistant_module.run(ctx, ties))
+    await asyncio.wait_for(started.wait(), 5.0)
+    assert attended == [""]
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
 
 
 async def test_what_the_model_is_told_of_a_fact() -> None:

@@ -11,6 +11,7 @@ from aiohttp import web
 from voicesession_agent import bulletin
 from voicesession_agent.backchannel import Backchannel
 from voicesession_agent.bulletin import Bulletin
+from voicesession_agent.capture import Lost
 from voicesession_agent.health.vitals import Vitals
 from voicesession_agent.link import Departure, JobLink, report_now
 from voicesession_agent.memory import Block, RejectedError, Turn
@@ -43,7 +44,8 @@ class Pod(World):
     def __init__(self, socket: str) -> None:
         super().__init__()
         self.kept = Memory()
-        self.recollection = Recollection(lambda _: self.kept, lambda _: None, lambda: None)
+        self.lost: list[Lost] = []
+        self.recollection = Recollection(lambda _: self.kept, self.lost.append, lambda: None)
         self.bulletin = Bulletin(self.state)
         app = Backchannel(self.supervisor, self.recollection, self.metrics, self.bulletin).app()
         self.runner = web.AppRunner(app, shutdown_timeout=0.01)
@@ -100,9 +102,25 @@ async def test_reports_beats_and_turns_arrive(pod: Pod) -> None:
     await pod.started(1)
     await pod.link.report("joined", sid="PA_1")
     await pod.link.beat(Vitals(speaking=True))
-    await pod.link.turn(Turn("hello", "hi"))
+    await pod.link.turn(Turn("hello", "hi"), 1)
     assert (pod.state.participant_sid, len(pod.recollection.turns)) == ("PA_1", 1)
     assert pod.state.active_at is not None
+
+
+async def test_a_turn_that_is_handed_over_again_is_one(pod: Pod) -> None:
+    pod.recollection.told(told())
+    for number in (1, 1, 2):
+        await pod.link.turn(Turn("yes", "fine"), number)
+    assert len(pod.recollection.turns) == 2
+    next_job = JobLink(pod.socket, 2)
+    await next_job.turn(Turn("yes", "fine"), 2)
+    await next_job.close()
+    assert len(pod.recollection.turns) == 3
+
+
+async def test_a_turn_that_a_job_has_lost_is_counted(pod: Pod) -> None:
+    await pod.link.report("turn_lost")
+    assert (pod.lost, pod.recollection.turns.lost) == ([Lost.UNDELIVERED], 1)
 
 
 async def test_a_malformed_report_is_refused(pod: Pod) -> None:

@@ -134,7 +134,9 @@ async def test_an_entry_point_that_fails_is_reported(scene: Scene) -> None:
     assert scene.reports == [("trouble", {"text": "the agent's entry point failed: RuntimeError"})]
 
 
-async def test_steps_that_hang_or_fail_do_not_hold_the_others(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_steps_that_hang_or_fail_do_not_hold_the_others(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     async def hang() -> None:
         await asyncio.Event().wait()
 
@@ -146,6 +148,22 @@ async def test_steps_that_hang_or_fail_do_not_hold_the_others(scene: Scene, monk
         scene.departures.before_closing(step)
     await scene.told(Departure.RESET)
     assert scene.steps == ["last"]
+    named = [(vars(r)["event"], vars(r)["step"].rpartition(".")[2]) for r in caplog.records]
+    assert named == [("late", "hang"), ("departure_failed", "fail")]
+
+
+async def test_a_job_that_ends_without_an_order_takes_its_steps_too(scene: Scene) -> None:
+    scene.departures.before_closing(scene.step("idle monitor"))
+    scene.departures.after_closing(scene.step("last turn"))
+    await scene.departures.close()
+    assert scene.steps == ["idle monitor", "last turn"]
+
+
+async def test_the_end_after_an_order_takes_no_step_again(scene: Scene) -> None:
+    scene.departures.after_closing(scene.step("last turn"))
+    await scene.told(Departure.RESET)
+    await scene.departures.close()
+    assert scene.steps == ["last turn"]
 
 
 async def test_a_running_tool_is_cancelled_and_the_session_closes(scene: Scene) -> None:

@@ -14,17 +14,37 @@ from voicesession_agent.health.vitals import Ailment, Vitals
 def test_deaf_after_speech_in_all_without_a_word() -> None:
     unheard = Unheard()
     for start in (0.0, 20.0, 40.0):
-        unheard.speaks(True, start)
-        unheard.speaks(False, start + 3)
-    assert not deaf(unheard.seconds(100.0))
-    unheard.speaks(True, 100.0)
-    assert deaf(unheard.seconds(101.0))
-    assert unheard.seconds(101.0) == DEAF_SECONDS
+        unheard.speaks("alice", True, start)
+        unheard.speaks("alice", False, start + 3)
+    assert not deaf(unheard.seconds(45.0))
+    unheard.speaks("alice", True, 50.0)
+    assert deaf(unheard.seconds(51.0))
+    assert unheard.seconds(51.0) == DEAF_SECONDS
+
+
+def test_noises_that_lie_far_apart_are_no_speech() -> None:
+    unheard = Unheard()
+    for start in range(0, 3600, 20):
+        unheard.speaks("alice", True, start)
+        unheard.speaks("alice", False, start + 3)
+        assert not deaf(unheard.seconds(start + 3))
+    assert len(unheard._spells) < 10, "nothing is kept for long"
+    unheard.speaks("alice", True, 5000.0)
+    assert unheard.seconds(5100.0) == 60.0
+
+
+def test_another_human_in_her_place_is_not_unheard() -> None:
+    unheard = Unheard()
+    unheard.speaks("alice", True, 0.0)
+    unheard.speaks("bob", True, 9.0)
+    assert unheard.seconds(10.0) == 1.0
+    unheard.speaks("", False, 10.0)
+    assert unheard.seconds(10.0) == 0.0
 
 
 def test_a_word_heard_begins_anew() -> None:
     unheard = Unheard()
-    unheard.speaks(True, 0.0)
+    unheard.speaks("alice", True, 0.0)
     unheard.heard(9.0)
     assert not deaf(unheard.seconds(18.0))
     assert deaf(unheard.seconds(19.0))
@@ -58,8 +78,9 @@ def test_turns_in_a_row_that_fail() -> None:
     for _ in range(TURNS - 1):
         failures.failed("llm_error")
         failures.failed("tts_error")
-    assert failures.role() == ""
+    assert (failures.role(), failures.some) == ("", True)
     failures.worked("llm", "tts")
+    assert not failures.some
     failures.failed("llm_error")
     assert failures.role() == ""
     for _ in range(TURNS - 1):
@@ -119,7 +140,7 @@ def test_the_cause_comes_before_its_symptoms(vitals: Vitals, ailment: Ailment | 
 
 
 def test_vitals_travel() -> None:
-    vitals = Vitals(True, 1.0, 2.0, True, 3.0, "tts")
+    vitals = Vitals(True, 1.0, 2.0, True, 3.0, "tts", True)
     assert Vitals.from_json(vitals.to_json()) == vitals
 
 

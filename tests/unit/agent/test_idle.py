@@ -39,13 +39,16 @@ async def scene() -> AsyncIterator[Scene]:
 
 async def test_it_asks_once_per_silence(scene: Scene) -> None:
     scene.monitor.there(True)
+    assert not scene.monitor.asked
     await asyncio.sleep(LONG)
     assert scene.asked == 1
     scene.agent("speaking")
+    assert scene.monitor.asked
     scene.agent("listening")
     await asyncio.sleep(LONG)
     assert scene.asked == 1
     scene.human("speaking")
+    assert not scene.monitor.asked
     scene.human("listening")
     await asyncio.sleep(LONG)
     assert scene.asked == 2

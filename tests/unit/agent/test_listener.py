@@ -17,7 +17,7 @@ class Scene:
         session: Any = self.session
         room: Any = self.room
         self.welcome = Welcome(session, self, "Hello.", greeted)  # type: ignore[arg-type]
-        self.listener = Listener(room, session, self.welcome, self.there.append)
+        self.listener = Listener(room, session, self.welcome, self.welcome.met, self.there.append)
 
     def report(self, kind: str, **facts: Any) -> None:
         self.reports.append((kind, facts))
@@ -72,6 +72,21 @@ def test_of_two_it_hears_the_one_who_speaks(scene: Scene) -> None:
     scene.session.user_state = "speaking"
     scene.room.speak("alice")
     assert scene.listener.linked == "bob"
+
+
+def test_who_has_been_talking_already_is_not_greeted_when_the_other_leaves(scene: Scene) -> None:
+    scene.listener.start()
+    scene.room.comes("alice")
+    scene.room.comes("bob")
+    scene.room.comes("carol")
+    scene.room.speak("bob")
+    scene.room.speak("alice")
+    scene.room.goes("alice")
+    assert scene.listener.linked == "bob"
+    assert scene.session.said == ["Hello."]
+    scene.room.goes("bob")
+    assert scene.session.said == ["Hello.", "Hello."]
+    assert [facts["identity"] for _, facts in scene.reports] == ["alice", "bob", "carol"]
 
 
 def test_agents_are_not_listened_to(scene: Scene) -> None:

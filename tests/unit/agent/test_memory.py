@@ -26,15 +26,21 @@ class Letta:
         self.requests: list[tuple[str, str, str | None, Any]] = []
         self.status = 200
         self.hangs = False
+        self.parts = 1
+        self.body = b'{"blocks": [{"label": "human", "value": "v", "description": null, "limit": 5000}]}'
 
-    async def answer(self, request: web.Request) -> web.Response:
+    async def answer(self, request: web.Request) -> web.StreamResponse:
         body = await request.json() if request.can_read_body else None
         self.requests.append((request.method, request.path_qs, request.headers.get("Authorization"), body))
         if self.hangs:
             await asyncio.sleep(60)
-        return web.json_response(
-            {"blocks": [{"label": "human", "value": "v", "description": None, "limit": 5000}]}, status=self.status
-        )
+        response = web.StreamResponse(status=self.status)
+        await response.prepare(request)
+        size = -(-len(self.body) // self.parts)
+        for start in range(0, len(self.body), size):
+            await response.write(self.body[start : start + size])
+            await asyncio.sleep(0.01)  # so that it is read before the next part is sent
+        return response
 
 
 @pytest.fixture
@@ -56,6 +62,34 @@ async def test_blocks(letta: tuple[Letta, str]) -> None:
         blocks = await LettaMemory(MemoryAddress(url + "/", "agent-1", "key"), session).load_blocks()
     assert blocks == (Block("human", "v", limit=5000),)
     assert server.requests == [("GET", "/v1/agents/agent-1?include=agent.blocks", "Bearer key", None)]
+
+
+async def test_an_answer_that_comes_in_parts(letta: tuple[Letta, str]) -> None:
+    server, url = letta
+    server.parts = 3
+    async with aiohttp.ClientSession() as session:
+        memory = LettaMemory(MemoryAddress(url, "agent-1"), session)
+        assert await memory.load_blocks() == (Block("human", "v", limit=5000),)
+        await memory.capture(Turn("hello", "hi"))
+
+
+async def test_an_answer_without_end_is_not_read(letta: tuple[Letta, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    _, url = letta
+    monkeypatch.setattr(letta_module, "MAX_ANSWER_BYTES", 10)
+    async with aiohttp.ClientSession() as session:
+        with pytest.raises(UncertainError, match="too long"):
+            await LettaMemory(MemoryAddress(url, "agent-1"), session).load_blocks()
+
+
+@pytest.mark.parametrize("body", [b"<html>", b"null", b"[]", b'{"blocks": [{}]}'])
+async def test_an_answer_that_is_none_of_lettas(letta: tuple[Letta, str], body: bytes) -> None:
+    server, url = letta
+    server.body = body
+    async with aiohttp.ClientSession() as session:
+        memory = LettaMemory(MemoryAddress(url, "agent-1"), session)
+        with pytest.raises(RejectedError):
+            await memory.load_blocks()
+        await memory.capture(Turn("hello", "hi"))
 
 
 async def test_capture(letta: tuple[Letta, str]) -> None:
@@ -83,8 +117,13 @@ async def test_write(letta: tuple[Letta, str]) -> None:
         (503, UnavailableError),
         (429, UnavailableError),
         (409, ConflictError),
-        (404, RejectedError),
-        (401, RejectedError),
+        (401, UnavailableError),
+        (403, UnavailableError),
+        (404, UnavailableError),
+        (408, UnavailableError),
+        (400, RejectedError),
+        (413, RejectedError),
+        (422, RejectedError),
     ],
 )
 async def test_errors(letta: tuple[Letta, str], status: int, error: type[Exception]) -> None:

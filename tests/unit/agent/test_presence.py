@@ -1,10 +1,12 @@
 """What a job reports of its room."""
 
 from typing import Any
+from unittest.mock import create_autospec
 
 import aiohttp
 import pytest
 from livekit import rtc
+from voicesession_agent import presence as presence_module
 from voicesession_agent.presence import Presence
 
 from tests.unit.agent.room_stand_in import AGENT, StandInRoom
@@ -14,8 +16,11 @@ class Link:
     def __init__(self) -> None:
         self.reports: list[tuple[str, dict[str, Any]]] = []
         self.away = False
+        self.faults: list[Exception] = []
 
     async def report(self, kind: str, **facts: Any) -> None:
+        if self.faults:
+            raise self.faults.pop(0)
         if self.away:
             raise aiohttp.ClientConnectionError
         self.reports.append((kind, facts))
@@ -75,7 +80,29 @@ async def test_a_room_that_refuses(scene: Scene) -> None:
     await scene.presence.close()
 
 
-async def test_a_supervisor_that_is_away_does_not_hold_the_job(scene: Scene) -> None:
+async def test_what_was_not_delivered_is_tried_again_in_order(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(presence_module, "PAUSE_SECONDS", 0.0)
+    scene.link.faults = [aiohttp.ServerDisconnectedError(), TimeoutError(), aiohttp.ClientConnectionError()]
+    await scene.room.connect("ws://x", "t")
+    scene.room.comes("alice")
+    await scene.presence.close()
+    assert scene.link.kinds() == ["joined", "humans", "humans", "active"]
+
+
+async def test_tries_are_counted_and_what_is_refused_is_not_tried_again(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(presence_module, "PAUSE_SECONDS", 0.0)
+    refused = aiohttp.ClientResponseError(create_autospec(aiohttp.RequestInfo), ())
+    scene.link.faults = [refused, *[TimeoutError() for _ in range(presence_module.TRIES)]]
+    for number in range(3):
+        scene.presence.report("trouble", text=str(number))
+    await scene.presence.close()
+    assert scene.link.reports == [("trouble", {"text": "2"})]
+
+
+async def test_a_supervisor_that_is_away_does_not_hold_the_job(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(presence_module, "DELIVERY_SECONDS", 0.05)
     scene.link.away = True
     scene.room.comes("alice")
     await scene.presence.close()

@@ -1,9 +1,13 @@
 """What the model is told, and what memory is told."""
 
+import asyncio
+from typing import Any
+
+import aiohttp
 import pytest
 from voicesession_agent.memory import Block, Turn
 from voicesession_agent.prompt import render
-from voicesession_agent.turns import TurnPairing
+from voicesession_agent.turns import TurnPairing, TurnTaker
 
 
 def test_instructions_alone() -> None:
@@ -37,3 +41,49 @@ def test_turns(messages: list[tuple[str, str]], turns: list[Turn]) -> None:
     pairing = TurnPairing()
     found = [pairing.add(role, text) for role, text in messages]
     assert [t for t in (*found, pairing.rest()) if t is not None] == turns
+
+
+class Link:
+    def __init__(self, *faults: Exception) -> None:
+        self.faults = list(faults)
+        self.turns: list[tuple[str, int]] = []
+
+    async def turn(self, turn: Turn, number: int) -> None:
+        if self.faults:
+            raise self.faults.pop(0)
+        self.turns.append((turn.user, number))
+
+
+@pytest.mark.parametrize(
+    ("faults", "turns", "lost"),
+    [
+        ([], [("One.", 1), ("Two.", 2)], 0),
+        ([TimeoutError()], [("One.", 1), ("Two.", 2)], 0),
+        ([TimeoutError(), aiohttp.ClientConnectionError()], [("Two.", 2)], 1),
+    ],
+)
+async def test_a_turn_is_handed_over_twice_at_most(
+    faults: list[Exception], turns: list[tuple[str, int]], lost: int
+) -> None:
+    losses: list[bool] = []
+    link: Any = Link(*faults)
+    taker = TurnTaker(link, lambda: losses.append(True))
+    for text in ("One.", "Two."):
+        taker.add("user", text)
+        taker.add("assistant", "Yes.")
+    await taker.close()
+    assert (link.turns, len(losses)) == (turns, lost)
+
+
+async def test_a_turn_that_the_end_cuts_short_is_lost() -> None:
+    class Stuck(Link):
+        async def turn(self, turn: Turn, number: int) -> None:
+            await asyncio.Event().wait()
+
+    losses: list[bool] = []
+    link: Any = Stuck()
+    taker = TurnTaker(link, lambda: losses.append(True))
+    taker.add("user", "One.")
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(taker.close(), 0.01)
+    assert losses == [True]

@@ -39,6 +39,8 @@ class FakeMemory:
         self.loads = 0
         self.gate = asyncio.Event()
         self.gate.set()
+        self.acknowledges = asyncio.Event()
+        self.acknowledges.set()
 
     async def load_blocks(self) -> tuple[Block, ...]:
         self.loads += 1
@@ -52,6 +54,7 @@ class FakeMemory:
         if fault:
             raise fault
         self.stored.append(turn.user)
+        await self.acknowledges.wait()
 
     async def write(self, label: str, value: str) -> None:
         if self.write_faults:
@@ -170,6 +173,28 @@ async def test_flush_sends_what_is_left_and_gives_up_in_time(world: World) -> No
     assert world.lost == [Lost.STOPPED]
 
 
+async def test_flush_takes_no_time_where_nothing_waits_or_memory_is_away(world: World) -> None:
+    world.running.cancel()
+    world.recollection.told(told())
+    world.memory.acknowledges.clear()
+    await asyncio.wait_for(world.recollection.flush(60.0), DEADLINE)
+    world.memory.fault = UnavailableError("away")
+    world.say("one")
+    await asyncio.wait_for(world.recollection.flush(60.0), DEADLINE)
+
+
+async def test_a_capture_that_the_end_cuts_short_counts_as_repeated_when_it_is_sent_again(world: World) -> None:
+    world.recollection.told(told())
+    world.memory.acknowledges.clear()
+    world.say("one")
+    await world.until(lambda: world.memory.stored == ["one"])
+    world.running.cancel()
+    await asyncio.gather(world.running, return_exceptions=True)
+    world.memory.acknowledges.set()
+    await world.recollection.flush(1.0)
+    assert (world.memory.stored, world.repeated) == (["one", "one"], 1)
+
+
 def test_the_queue_is_bounded_and_drops_its_oldest() -> None:
     lost: list[Lost] = []
     queue = TurnQueue(lost.append, lambda: None, limit=2)
@@ -179,18 +204,24 @@ def test_the_queue_is_bounded_and_drops_its_oldest() -> None:
     assert lost == [Lost.OVERFLOW]
 
 
-async def test_an_overflow_while_sending_drops_nothing_else() -> None:
-    lost: list[Lost] = []
-    queue = TurnQueue(lost.append, lambda: None, limit=1)
-
-    class Slow(FakeMemory):
-        async def capture(self, turn: Turn) -> None:
-            queue.put(Turn("two", ""))
-            await super().capture(turn)
-
+@pytest.mark.parametrize(
+    ("limit", "kept", "lost"), [(1, ["one", "three"], 1), (2, ["one", "three"], 1), (3, ["one", "two", "three"], 0)]
+)
+async def test_an_overflow_never_drops_the_turn_that_is_being_sent(limit: int, kept: list[str], lost: int) -> None:
+    drops: list[Lost] = []
+    queue = TurnQueue(drops.append, lambda: None, limit)
+    memory = FakeMemory()
+    memory.acknowledges.clear()
     queue.put(Turn("one", ""))
-    await queue.send_oldest(Slow())
-    assert len(queue) == 1
+    sending = asyncio.create_task(queue.send_oldest(memory))
+    await asyncio.sleep(0)
+    queue.put(Turn("two", ""))
+    queue.put(Turn("three", ""))
+    memory.acknowledges.set()
+    await sending
+    while len(queue):
+        await queue.send_oldest(memory)
+    assert (memory.stored, drops) == (kept, [Lost.OVERFLOW] * lost)
 
 
 async def test_a_block_edited_by_hand_is_loaded_when_somebody_speaks(world: World) -> None:

@@ -4,10 +4,14 @@ import asyncio
 
 import pytest
 from voicesession_agent import supervisor as supervisor_module
+from voicesession_agent.health.diagnosis import PROVED_SECONDS, WORKS_SECONDS
 from voicesession_agent.health.vitals import Ailment, Vitals
-from voicesession_agent.supervisor import WORKS_SECONDS, GaveUpError
+from voicesession_agent.supervisor import GaveUpError
 
 from tests.unit.agent.pod_world import DEADLINE, World, wanted
+
+LONGEST_POLL_SECONDS = 12.0
+"""Of the operator: 10 s, give or take a fifth."""
 
 
 @pytest.fixture
@@ -77,16 +81,43 @@ async def test_each_is_met_by_a_new_job_beside_the_old(world: World, vitals: Vit
     assert world.state.render()["reset"] is None
 
 
-async def test_health_is_ok_again_when_the_next_job_has_worked_for_a_while(world: World) -> None:
+@pytest.mark.parametrize(
+    ("vitals", "seconds"),
+    [
+        (Vitals(muted=True), PROVED_SECONDS),
+        (Vitals(unheard=10.0), PROVED_SECONDS),
+        (Vitals(failing="llm"), PROVED_SECONDS),
+        (Vitals(lost=10.0), WORKS_SECONDS),
+    ],
+)
+async def test_health_is_ok_again_when_the_next_job_has_worked_for_a_while(
+    world: World, vitals: Vitals, seconds: float
+) -> None:
     await world.first_joined()
-    await beat(world, 1, Vitals(muted=True))
+    await beat(world, 1, vitals)
     await world.joined(2)
+    world.now += seconds - 0.1
     await beat(world, 2, Vitals())
-    assert world.state.render()["health"]["state"] == "Mute"
-    world.now += WORKS_SECONDS
-    await beat(world, 1, Vitals(muted=True))
+    assert world.state.render()["health"]["state"] != "Ok"
+    world.now += 0.1
+    await beat(world, 1, vitals)
     await beat(world, 2, Vitals())
     assert world.state.render()["health"] == {"state": "Ok", "message": "", "remedies": 1}
+
+
+async def test_a_job_in_whose_turns_something_fails_does_not_work_again(world: World) -> None:
+    await world.first_joined()
+    await beat(world, 1, Vitals(failing="llm"))
+    await world.joined(2)
+    world.now += 600
+    await beat(world, 2, Vitals(failed=True))
+    assert world.state.render()["health"]["state"] == "ProviderFailing"
+    await beat(world, 2, Vitals())
+    assert world.state.render()["health"]["state"] == "Ok"
+
+
+def test_what_shows_in_turns_only_is_told_for_longer_than_the_operators_poll() -> None:
+    assert PROVED_SECONDS > LONGEST_POLL_SECONDS
 
 
 async def test_a_budget_and_then_the_pod_gives_up(world: World) -> None:

@@ -1,5 +1,7 @@
 """Where a fact is written down, and what is refused."""
 
+from dataclasses import replace
+
 import pytest
 from voicesession_agent.memory import Block, ConflictError, RejectedError, Turn
 from voicesession_agent.remembering import ATTEMPTS, MAX_FACT_CHARACTERS, remember
@@ -9,6 +11,7 @@ class Memory:
     def __init__(self, *blocks: Block, conflicts: int = 0) -> None:
         self.blocks = blocks
         self.conflicts = conflicts
+        self.overwrites = 0
         self.written: list[tuple[str, str]] = []
 
     async def load_blocks(self) -> tuple[Block, ...]:
@@ -22,6 +25,10 @@ class Memory:
             self.conflicts -= 1
             raise ConflictError("409")
         self.written.append((label, value))
+        if self.overwrites:
+            self.overwrites -= 1
+            value = "Another pod's."
+        self.blocks = tuple(replace(b, value=value) if b.label == label else b for b in self.blocks)
 
 
 @pytest.mark.parametrize(
@@ -37,6 +44,16 @@ async def test_the_human_block_or_the_first(blocks: tuple[Block, ...], written: 
     after = await remember(memory, "  Likes\n blue. ")
     assert memory.written == [written]
     assert written in [(block.label, block.value) for block in after]
+
+
+async def test_a_fact_that_another_pod_has_written_over_is_written_again() -> None:
+    memory = Memory(Block("human", "Has a dog."))
+    memory.overwrites = 1
+    after = await remember(memory, "Likes blue.")
+    assert after[0].value == "Another pod's.\nLikes blue."
+    memory.overwrites = ATTEMPTS
+    with pytest.raises(ConflictError):
+        await remember(memory, "Has a cat.")
 
 
 async def test_what_is_there_already_is_not_written_twice() -> None:

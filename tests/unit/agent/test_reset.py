@@ -1,15 +1,17 @@
 """A reset inside the pod: a new job beside the old one, whatever comes in between."""
 
 import asyncio
+from typing import Any
 
 import pytest
 from voicesession_agent import supervisor as supervisor_module
 from voicesession_agent import tenure
+from voicesession_agent.recollection import Recollection
 from voicesession_agent.reset import TOTAL_SECONDS, Reset
 from voicesession_agent.state import JobPhase, Phase
 from voicesession_agent.supervisor import GaveUpError
 
-from tests.unit.agent.pod_world import DEADLINE, World, wanted
+from tests.unit.agent.pod_world import DEADLINE, FakeMemory, World, wanted
 
 
 @pytest.fixture
@@ -17,6 +19,21 @@ def soon(monkeypatch: pytest.MonkeyPatch) -> None:
     """Deadlines within reach of a test."""
     monkeypatch.setattr(supervisor_module, "OLD_JOB_SECONDS", 0.02)
     monkeypatch.setattr(tenure, "JOIN_SECONDS", 0.02)
+
+
+STEPS = ("last_human_left", "reset_started", "memory_reloaded", "reset_complete", "background_cancelled")
+
+
+class Remembering(FakeMemory):
+    """Says of a reload what a pod without memory does."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        nowhere: Any = None
+        self._real = Recollection(nowhere, lambda _: None, lambda: None)
+
+    def reload(self) -> None:
+        self._real.reload()
 
 
 def events(caplog: pytest.LogCaptureFixture) -> list[str]:
@@ -45,6 +62,37 @@ async def test_the_new_job_starts_while_the_old_one_still_goes(world: World, cap
     await world.report(1, "background_cancelled", ms=40, tools=1)
     expected = ["reset_started", "job_starts", "joined", "reset_complete", "background_cancelled"]
     assert [e for e in events(caplog) if e in expected][-5:] == expected
+
+
+async def test_each_step_of_a_reset_is_logged_with_its_milliseconds(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    world = World(memory=Remembering())
+    await world.first_joined()
+    await world.report(1, "humans", identities=["alice"])
+    world.now = 200.04
+    await world.report(1, "left", identity="alice", reason="CLIENT_INITIATED", at=200.0)
+    world.now = 200.1
+    await world.supervisor.tell(wanted(epoch=2, cause="LastHumanLeft"))
+    await world.started(2)
+    world.now = 200.312
+    await world.joined(2)
+    await world.report(1, "background_cancelled", ms=55, tools=0)
+    await world.end()
+    took = {vars(r)["event"]: vars(r).get("ms") for r in caplog.records if "event" in vars(r)}
+    assert {name: took.get(name) for name in STEPS} == {
+        "last_human_left": 40,
+        "reset_started": 100,
+        "memory_reloaded": 0,
+        "reset_complete": 212,
+        "background_cancelled": 55,
+    }
+
+
+async def test_a_reset_that_nobody_left_before_began_at_once(world: World, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    await world.first_joined()
+    await world.supervisor.tell(wanted(epoch=2, cause="Requested"))
+    assert [vars(r)["ms"] for r in caplog.records if vars(r).get("event") == "reset_started"] == [0]
 
 
 async def test_nothing_of_the_old_conversation_is_in_the_state(world: World) -> None:

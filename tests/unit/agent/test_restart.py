@@ -1,11 +1,11 @@
 """When a dead job is started again, and when the pod gives up."""
 
-from voicesession_agent.restart import BUDGET, MAX_DELAY_SECONDS, SUPERSEDED_DELAY_SECONDS, End, RestartPolicy
+from voicesession_agent.restart import BUDGET, DEATHS, MAX_DELAY_SECONDS, SUPERSEDED_DELAY_SECONDS, End, RestartPolicy
 
 
 def test_a_job_that_had_worked_is_restarted_at_once() -> None:
     policy = RestartPolicy()
-    assert [policy.after(lived=60, end=End.DIED, now=n * 60.0) for n in range(20)] == [0.0] * 20
+    assert [policy.after(lived=60, end=End.DIED, now=n * 70.0) for n in range(20)] == [0.0] * 20
 
 
 def test_quick_failures_wait_longer_each_time_and_end() -> None:
@@ -16,7 +16,13 @@ def test_quick_failures_wait_longer_each_time_and_end() -> None:
 
 def test_quick_failures_far_apart_are_forgiven() -> None:
     policy = RestartPolicy()
-    assert [policy.after(lived=1, end=End.DIED, now=n * 61.0) for n in range(20)] == [0.0] * 20
+    assert [policy.after(lived=1, end=End.DIED, now=n * 70.0) for n in range(20)] == [0.0] * 20
+
+
+def test_jobs_that_die_after_a_few_sentences_end_it_too() -> None:
+    policy = RestartPolicy()
+    delays = [policy.after(lived=11, end=End.DIED, now=n * 11.0) for n in range(DEATHS)]
+    assert delays == [0.0] * (DEATHS - 1) + [None]
 
 
 def test_a_room_that_cannot_be_joined_never_uses_up_the_budget() -> None:

@@ -39,6 +39,12 @@ async def test_the_next_process_is_prepared_when_the_join_is_done(world: World) 
     assert world.jobs.asked_to_prepare == 1
 
 
+async def test_a_join_that_is_told_twice_is_one(world: World) -> None:
+    await world.first_joined()
+    await world.joined(1)
+    assert world.jobs.asked_to_prepare == 1
+
+
 async def test_a_dead_job_is_relaunched_with_the_same_token(world: World) -> None:
     job = await world.first_joined()
     world.now += 60
@@ -124,6 +130,15 @@ async def test_memory_may_become_known_later(world: World) -> None:
     address = MemoryAddress("http://letta", "agent-1")
     await world.supervisor.tell(Wanted("u1", 1, "vs-1", "ws://x", TOKEN, memory=address))
     assert [w.memory for w in world.memory.wanted] == [None, address]
+
+
+async def test_an_order_of_an_earlier_epoch_changes_nothing(world: World) -> None:
+    address = MemoryAddress("http://letta", "agent-1")
+    now = Wanted("u1", 2, "vs-1", "ws://x", TOKEN, memory=address, capture=True)
+    await world.supervisor.tell(now)
+    late = Wanted("u1", 1, "vs-1", "ws://x", TOKEN, memory=address, read_only=True, end=True)
+    await world.supervisor.tell(late)
+    assert (world.state.wanted, world.memory.wanted, world.state.ended) == (now, [now], False)
 
 
 async def test_close_makes_the_job_leave(world: World) -> None:

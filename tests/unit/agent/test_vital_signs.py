@@ -20,6 +20,8 @@ class Scene:
         self.room, self.session = StandInRoom(), StandInSession()
         self.beats: list[Vitals] = []
         self.has_session = True
+        self.asking = False
+        self.linked = "alice"
         room: Any = self.room
         link: Any = self
         self.found: list[Any] = []
@@ -40,7 +42,7 @@ class Scene:
 
     def attend(self) -> None:
         session: Any = self.session
-        self.signs.attend(session, lambda: "alice")
+        self.signs.attend(session, lambda: self.linked, lambda: self.asking)
 
 
 @pytest.fixture
@@ -60,6 +62,18 @@ async def test_only_speech_of_the_linked_human_goes_unheard(scene: Scene) -> Non
     assert (await scene.one_beat()).unheard == 0.0
 
 
+async def test_before_anybody_is_linked_whoever_speaks_goes_unheard(scene: Scene) -> None:
+    scene.linked = ""
+    scene.attend()
+    scene.room.speak("bob")
+    scene.now = 10.0
+    assert (await scene.one_beat()).unheard == 10.0
+    scene.linked = "bob"
+    scene.room.speak("bob")
+    scene.now = 11.0
+    assert (await scene.one_beat()).unheard == 1.0
+
+
 async def test_who_leaves_in_mid_sentence_speaks_no_more(scene: Scene) -> None:
     scene.attend()
     scene.room.speak("alice")
@@ -67,6 +81,20 @@ async def test_who_leaves_in_mid_sentence_speaks_no_more(scene: Scene) -> None:
     scene.room.goes("alice")
     scene.now = 60.0
     assert await scene.one_beat() == Vitals(unheard=1.0)
+
+
+async def test_its_own_speech_is_speech_but_not_its_question_to_the_silent(scene: Scene) -> None:
+    scene.attend()
+    assert not (await scene.one_beat()).speaking
+    scene.session.agent_state = "speaking"
+    assert (await scene.one_beat()).speaking
+    scene.asking = True
+    assert not (await scene.one_beat()).speaking
+
+
+async def test_the_speech_of_somebody_elses_agent_is_speech_too(scene: Scene) -> None:
+    scene.session.agent_state = "speaking"
+    assert (await scene.one_beat()).speaking
 
 
 async def test_speech_that_nobody_hears(scene: Scene) -> None:
@@ -112,7 +140,7 @@ async def test_errors_are_counted_from_when_there_is_a_session(scene: Scene) -> 
     await scene.one_beat()
     for recoverable in (True, False, False):
         scene.session.emit("error", error=SimpleNamespace(type="llm_error", recoverable=recoverable))
-    assert (await scene.one_beat()).failing == ""
+    assert await scene.one_beat() == Vitals(failed=True)
     scene.session.emit("error", error=SimpleNamespace(type="llm_error", recoverable=False))
     assert (await scene.one_beat()).failing == "llm"
 

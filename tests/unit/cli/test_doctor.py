@@ -2,37 +2,15 @@
 
 from typing import Any
 
-import pytest
 from voicesession_cli.doctor import judging
 from voicesession_cli.doctor.verdict import State, Verdict
 
 NOW = 1795518154.0
-SERVICE, NAMESPACE = "v-operator-webhook", "home"
-URL = f"http://{SERVICE}.{NAMESPACE}.svc:8080/livekit/webhook"
-
-
-def config(auto_create: str = "false", url: str = URL) -> str:
-    return f"room: {{auto_create: {auto_create}}}\nwebhook: {{urls: ['{url}']}}\n"
 
 
 def states(verdicts: list[Verdict]) -> list[State]:
     assert all(bool(v.mend) == (v.state == State.FAILED) for v in verdicts)
     return [v.state for v in verdicts]
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        (config(), [State.OK, State.OK]),
-        (config("true"), [State.FAILED, State.OK]),
-        ("", [State.FAILED, State.FAILED]),
-        (config(url=URL.replace("operator", "nobody")), [State.OK, State.FAILED]),
-        (config(url=URL.replace("8080", "80")), [State.OK, State.FAILED]),
-        (config(url=URL.replace("svc", "svc.cluster.local")), [State.OK, State.OK]),
-    ],
-)
-def test_livekits_configuration(text: str, expected: list[State]) -> None:
-    assert states(judging.livekit_config(text, SERVICE, NAMESPACE)) == expected
 
 
 def definition(served: bool = True, established: str = "True") -> dict[str, Any]:
@@ -70,8 +48,8 @@ def test_answers() -> None:
     assert states([judging.livekit_key(code) for code in (200, 401, 503)]) == [State.OK, State.FAILED, State.FAILED]
     assert states([judging.letta(code) for code in (200, 401, 500)]) == [State.OK, State.FAILED, State.FAILED]
     assert "signature" in judging.webhook_delivery(401, "signature").message
-    assert states([judging.webhook_delivery(200, ""), judging.access([])]) == [State.OK, State.OK]
-    assert judging.access(["create pods"]).message == "the operator may not create pods"
+    assert states([judging.webhook_delivery(200, ""), judging.access("RBAC", "operator", [])]) == [State.OK, State.OK]
+    assert judging.access("RBAC", "operator", ["create pods"]).message == "the operator may not create pods"
 
 
 def test_images_that_cannot_be_pulled_are_named() -> None:

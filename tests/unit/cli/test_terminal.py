@@ -50,19 +50,88 @@ def test_a_session_without_a_status_and_one_of_another_namespace_have_rows() -> 
     ]
 
 
+def event(reason: str, message: str, at: str, uid: str = "uid-hello", **steps: str) -> dict[str, Any]:
+    """One at so many minutes and seconds past ten."""
+    marks = {"at": f"2026-01-01T10:{at}Z", **{f"{step}-at": f"2026-01-01T10:{when}Z" for step, when in steps.items()}}
+    annotations = {f"voicesession.dev/{name.replace('_', '-')}": when for name, when in marks.items()}
+    about = {"metadata": {"annotations": annotations}, "involvedObject": {"uid": uid}}
+    return {**about, "reason": reason, "message": message, "lastTimestamp": CREATED}
+
+
 def test_a_timeline_is_in_order_and_tells_nothing_twice() -> None:
     last = {"startedAt": "2026-01-01T10:02:00.000Z", "completedAt": "2026-01-01T10:02:00.300Z", "outcome": "Complete"}
     raw = session(readyAt="2026-01-01T10:00:05.200Z", resets=2, lastReset=last)
-    about = {"involvedObject": {"uid": "uid-hello"}, "lastTimestamp": "2026-01-01T10:01:00Z"}
+    pod = {"metadata": {"name": "p", "creationTimestamp": "2026-01-01T10:00:01Z"}}
     events = [
-        {**about, "reason": "Ready", "message": "is there"},
-        {**about, "reason": "ResetComplete", "message": "Reset 1 (LastHumanLeft) complete after 0.30 s"},
-        {**about, "reason": "ResetComplete", "message": "Reset 2 (LastHumanLeft) complete after 0.30 s"},
-        {**about, "reason": "AgentReplaced", "message": "of another", "involvedObject": {"uid": "older"}},
+        event("Ready", "is there", "00:05.210", pod_created="00:01", bound="00:03.000", joined="00:04.500"),
+        event("ResetComplete", "Reset 1 (LastHumanLeft) complete after 0.30 s", "01:00"),
+        event("ResetComplete", "Reset 2 (LastHumanLeft) complete after 0.30 s", "02:00.350"),
+        event("AgentReplaced", "of another", "01:00", uid="older"),
     ]
-    moments = timeline(raw, [], events)
-    assert [m.what for m in moments] == ["created", "ready", "ResetComplete", "reset 2 began", "reset 2 over"]
-    assert rows(moments)[-1][1:3] == ("2m", "0.300s")
+    moments = timeline(raw, [pod], events)
+    assert [m.what for m in moments] == [
+        "created",
+        "pod created",
+        "bound",
+        "joined",
+        "ready",
+        "reset over",
+        "reset 2 began",
+        "reset 2 over",
+    ]
+    assert rows(moments)[-1][1:] == ("2m", "0.300s", "reset 2 over", "Complete after 0.300s")
+
+
+def test_what_is_known_of_a_pod_that_is_gone() -> None:
+    moments = timeline(session(), [], [event("Ready", "is there", "00:05", pod_created="00:01", bound="00:03.250")])
+    assert [(m.what, m.at - moments[0].at) for m in moments] == [("created", 0), ("pod created", 1), ("bound", 3.25)]
+
+
+def test_an_event_without_annotations_stands_where_its_second_begins() -> None:
+    old = {"metadata": {}, "involvedObject": {"uid": "uid-hello"}, "reason": "Recycled", "lastTimestamp": CREATED}
+    assert [(m.at, m.what) for m in timeline(session(), [], [old])] == [
+        (unix(CREATED), "created"),
+        (unix(CREATED), "Recycled"),
+    ]
+
+
+VISITS = [
+    event("HumanJoined", "Humans in the room: 1", "01:00.100"),
+    event("HumanJoined", "Humans in the room: 2", "01:30.000"),
+    event("HumanLeft", "Humans in the room: 1", "01:40.000"),
+    event("HumanLeft", "Humans in the room: 0; the last one left (Left)", "01:50.500"),
+    event("HumanJoined", "Humans in the room: 1", "02:10.000"),
+    event("HumanLeft", "Humans in the room: 0; the last one left (Unknown)", "02:20.000"),
+]
+
+
+def visits(**status: str) -> list[tuple[str, str]]:
+    times = {name: f"2026-01-01T10:{at}Z" for name, at in status.items()}
+    table = rows(timeline(session(**times), [], VISITS))
+    return [(clock[3:8], what) for clock, _, _, what, _ in table[2:]]
+
+
+def test_every_visit_is_shown_also_those_before_a_reset() -> None:
+    assert visits(firstHumanAt="01:00.100") == [
+        ("01:00", "first human in"),
+        ("01:30", "human in"),
+        ("01:40", "human out"),
+        ("01:50", "human out"),
+        ("02:10", "human in"),
+        ("02:20", "human out"),
+    ]
+
+
+def test_she_left_before_the_reset_of_the_same_moment() -> None:
+    last = {"startedAt": "2026-01-01T10:02:20.000Z", "cause": "LastHumanLeft"}
+    moments = timeline(session(resets=1, lastReset=last), [], VISITS)
+    assert [m.what for m in moments][-2:] == ["human out", "reset 1 began"]
+
+
+def test_the_status_knows_best_when_the_last_one_left() -> None:
+    told = visits(firstHumanAt="01:00.100", lastHumanLeftAt="02:18.000")
+    assert told[-2:] == [("02:10", "human in"), ("02:18", "last human out")]
+    assert len(told) == 6
 
 
 def test_a_journal_has_of_the_operator_only_what_is_about_the_session() -> None:

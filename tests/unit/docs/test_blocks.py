@@ -69,7 +69,12 @@ def test_one_shell_types_all_commands() -> None:
     assert script((Command("a"), Command("b")), "--- 1") == "a\necho '--- 1'\nb\necho '--- 1'\n"
 
 
-def test_what_is_shown_is_looked_for_by_its_first_word() -> None:
-    output = "NAME    PHASE\nhello   Ready\n"
-    assert missing(("NAME   AGE", "hello  Active", "..."), output) == []
-    assert missing(("other  Ready",), output) == ["other"]
+def test_what_is_shown_is_looked_for_by_its_first_two_words() -> None:
+    output = "NAME    PHASE   AGE\nhello   Ready   2s\n\nOK  livekit  answers\nusage:\n"
+    assert missing(("NAME   PHASE   ROOM", "hello  Ready  9s", "hello ...", "...", "usage:"), output) == []
+    assert missing(("OK   operator   two replicas",), output) == ["OK operator"]
+    assert missing(("other  Ready", "hello  Active", "usage: kubectl"), output) == [
+        "other Ready",
+        "hello Active",
+        "usage: kubectl",
+    ]

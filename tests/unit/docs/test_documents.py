@@ -7,11 +7,14 @@ from pathlib import Path
 import pytest
 
 from hack.cluster.names import ROOT
+from hack.dashboards.__main__ import DASHBOARDS
 from hack.reference.document import anchor
 from tests.docs import blocks
 from tests.docs.blocks import Block, How
 
 LINK = re.compile(r"\]\(([^)#\s]*)(?:#([^)]*))?\)")
+PICTURE = re.compile(r'<img src="([^"]+)"')
+IMAGES = ROOT / "docs" / "images"
 HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
 MAKE = re.compile(r"`make ([a-z]+)`")
 FOREIGN = {".venv", "node_modules", ".pytest_cache"}
@@ -25,6 +28,11 @@ def _blocks(how: How) -> list[object]:
 def _function(path: Path, name: str) -> ast.FunctionDef | None:
     tree = ast.parse(path.read_text())
     return next((f for f in tree.body if isinstance(f, ast.FunctionDef) and f.name == name), None)
+
+
+def _pictures(text: str) -> list[str]:
+    linked = [link for link, _ in LINK.findall(text) if link.endswith((".png", ".svg"))]
+    return [*linked, *PICTURE.findall(text)]
 
 
 def _documents() -> list[Path]:
@@ -59,6 +67,18 @@ def test_every_link_leads_somewhere(path: Path) -> None:
             assert target.exists(), link
             anchors = {anchor(title) for title in HEADING.findall(target.read_text())} if heading else set()
             assert heading in anchors | {""}, f"{link}#{heading}"
+
+
+def test_every_picture_is_there_and_shown() -> None:
+    links = [(path.parent, link) for path in _documents() for link in _pictures(path.read_text())]
+    shown = {(folder / link).resolve() for folder, link in links if "://" not in link}
+    assert {path for path in shown if not path.is_file()} == set()
+    assert set(IMAGES.iterdir()) <= shown
+
+
+def test_the_pictures_of_dashboards_are_of_dashboards_that_there_are() -> None:
+    named = {path.stem.removeprefix("dashboard-") for path in IMAGES.glob("dashboard-*")}
+    assert named <= DASHBOARDS.keys()
 
 
 @pytest.mark.parametrize("path", _documents(), ids=lambda path: str(path.relative_to(ROOT)))

@@ -20,7 +20,7 @@ def reader(tmp_path: Path) -> Reader:
 
 
 def test_commands_are_typed_into_one_shell(reader: Reader) -> None:
-    reader.run(_block("$ word=hello", '$ echo "$word $NODE" > said', "$ cat said", "hello  something"), NODE="one")
+    reader.run(_block("$ word=hello", '$ echo "$word $NODE" > said', "$ cat said", "hello  one  more"), NODE="one")
     assert (reader.folder / "said").read_text() == "hello one\n"
 
 

@@ -70,7 +70,7 @@ class Cluster:
         if verb == "watch":
             return await self._watch(request, plural)
         if verb == "post-all":
-            return await self._create(plural, await request.json())
+            return await self.create(plural, await request.json())
         if verb == "get-all":
             items = [raw for raw in self.objects[plural].values() if _selected(request, raw)]
             return web.json_response({"metadata": {"resourceVersion": str(self.revision)}, "items": items})
@@ -85,7 +85,7 @@ class Cluster:
             await self.drop(raw["metadata"]["name"])
         return web.json_response(raw)
 
-    async def _create(self, plural: str, raw: Object) -> web.Response:
+    async def create(self, plural: str, raw: Object) -> web.Response:
         name = raw["metadata"]["name"]
         if name in self.objects[plural]:
             return problem(409, "AlreadyExists")

@@ -3,6 +3,8 @@
 import asyncio
 import os
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -11,7 +13,7 @@ from voicesession_operator.gateway import app, metrics
 from voicesession_operator.gateway.app import Gateway
 from voicesession_operator.gateway.choosing import Quota
 from voicesession_operator.gateway.rates import Rate
-from voicesession_operator.gateway.refusal import Kind
+from voicesession_operator.gateway.refusal import STATUS, Kind
 from voicesession_operator.gateway.settings import Settings, SettingsError
 from voicesession_operator.telemetry.tracing import Tracing
 
@@ -65,7 +67,7 @@ async def test_the_page_and_what_it_needs_to_know(start: Start, tmp_path: Path) 
     (tmp_path / "index.html").write_text("<title>voice</title>")
     (tmp_path / "assets").mkdir()
     (tmp_path / "assets" / "page.js").write_text("export {}")
-    client = await start(PAGE_DIR=str(tmp_path), DEFAULT_AGENT="agent-66")
+    client = await start(PAGE_DIR=str(tmp_path), DEFAULT_AGENT="agent-66", READY_SECONDS="90")
     index, script, config = [await ask(client, "GET", path) for path in ("/", "/assets/page.js", "/config.json")]
     assert (index.status, script.status) == (200, 200)
     assert "<title>voice</title>" in index.body
@@ -75,6 +77,7 @@ async def test_the_page_and_what_it_needs_to_know(start: Start, tmp_path: Path) 
         "sessionsEndpoint": "/api/v1/sessions",
         "auth": "none",
         "defaultAgent": "agent-66",
+        "readySeconds": 90,
     }
     policy = index.headers["Content-Security-Policy"]
     assert "connect-src 'self' wss://livekit.example https://livekit.example;" in policy
@@ -109,6 +112,16 @@ async def test_requests_and_refusals_are_counted_by_what_there_is_only(start: St
     assert "/readyz" not in text
     assert 'route="/b/c"' not in text
     assert all(f'kind="{kind}"' in text for kind in Kind)
+
+
+def test_a_token_requests_series_are_there_before_the_first_one() -> None:
+    program = "from voicesession_operator.gateway import metrics; print(metrics.render().decode())"
+    text = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
+    for status in (201, *STATUS.values()):
+        assert f'requests_total{{code="{status}",method="POST",route="/token"}} 0.0' in text
+    assert 'voicesession_gateway_request_seconds_count{method="POST",route="/token"} 0.0' in text
+    for how in metrics.How:
+        assert f'voicesession_gateway_ready_seconds_count{{how="{how}"}} 0.0' in text
 
 
 async def test_an_error_of_ours_says_nothing_of_itself(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:

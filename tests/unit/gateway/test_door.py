@@ -1,23 +1,12 @@
-"""Who gets in: origins, keys, tokens; and what is told to whom does not."""
+"""Who gets in: origins and keys; and what is told to whom does not."""
 
-import asyncio
-import json
-import threading
-import time
-from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
-from typing import Any
 
-import jwt
 import pytest
-from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, EllipticCurvePrivateKey, generate_private_key
-from jwt.algorithms import ECAlgorithm
 from voicesession_operator.gateway import auth
-from voicesession_operator.gateway.auth import Keys, Oidc
+from voicesession_operator.gateway.auth import Keys
 from voicesession_operator.gateway.callers import Caller
 from voicesession_operator.gateway.refusal import Kind, Refusal
-from voicesession_operator.gateway.settings import OidcSettings
 
 from tests.unit.gateway.asking import ask, token
 from tests.unit.gateway.cluster import Cluster
@@ -27,9 +16,9 @@ PAGE = "https://shop.example"
 KEY = "a-key-of-the-shop-000001"
 
 
-async def refusal(authenticator: Keys | Oidc, authorization: str) -> Refusal:
+async def refusal(keys: Keys, authorization: str) -> Refusal:
     with pytest.raises(Refusal) as refused:
-        await authenticator.caller(authorization)
+        await keys.caller(authorization)
     return refused.value
 
 
@@ -79,117 +68,6 @@ async def test_keys_that_cannot_be_read_for_a_moment_hold_on(tmp_path: Path) -> 
     assert await keys.caller(f"Bearer {KEY}") == Caller("keys:shop")
 
 
-class Provider:
-    """An OpenID provider: discovery, keys, and tokens as they should be, or not."""
-
-    def __init__(self, url: str) -> None:
-        self.url, self.key = url, generate_private_key(SECP256R1())
-        self.document: dict[str, Any] = {"issuer": url, "jwks_uri": f"{url}/keys"}
-        self.asked: list[str] = []
-
-    def answer(self, path: str) -> dict[str, Any]:
-        self.asked.append(path)
-        if path != "/keys":
-            return self.document
-        jwk = ECAlgorithm.to_jwk(self.key.public_key(), as_dict=True)
-        return {"keys": [jwk | {"kid": "k1", "use": "sig", "alg": "ES256"}]}
-
-    def token(self, kid: str = "k1", key: EllipticCurvePrivateKey | None = None, **claims: Any) -> str:
-        told = {"iss": self.url, "aud": "voice", "sub": "alice", "exp": time.time() + 60, **claims}
-        left = {name: value for name, value in told.items() if value is not None}
-        return "Bearer " + jwt.encode(left, key or self.key, algorithm="ES256", headers={"kid": kid})
-
-
-@pytest.fixture
-def provider() -> Iterator[Provider]:
-    class Answer(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            self.send_response(200)
-            self.end_headers()
-            self.wfile.write(json.dumps(made.answer(self.path)).encode())
-
-        def log_message(self, *_: object) -> None:
-            return
-
-    with HTTPServer(("127.0.0.1", 0), Answer) as server:
-        made = Provider(f"http://127.0.0.1:{server.server_port}")
-        thread = threading.Thread(target=server.serve_forever, daemon=True)
-        thread.start()
-        yield made
-        server.shutdown()
-        thread.join()
-
-
-def oidc(provider: Provider, **values: str) -> Oidc:
-    return Oidc(OidcSettings(issuer=provider.url, audience="voice", **values))
-
-
-async def test_whom_the_provider_vouches_for_is_let_in(provider: Provider) -> None:
-    found = oidc(provider)
-    for _ in range(3):
-        assert await found.caller(provider.token()) == Caller(f"oidc:{provider.url}:alice", "alice")
-    assert provider.asked == ["/.well-known/openid-configuration", "/keys"]
-
-
-async def test_other_claims_may_say_who_calls_and_for_whom(provider: Provider) -> None:
-    found = oidc(provider, jwks_url=f"{provider.url}/keys", caller_claim="azp", user_claim="email")
-    caller = await found.caller(provider.token(azp="shop", email="alice@example.com"))
-    assert caller == Caller(f"oidc:{provider.url}:shop", "alice@example.com")
-    assert provider.asked == ["/keys"]
-
-
-@pytest.mark.parametrize(
-    ("claims", "words"),
-    [
-        ({"aud": "else"}, "another audience"),
-        ({"aud": None}, "aud"),
-        ({"iss": "https://evil.example"}, "another issuer"),
-        ({"exp": 1}, "expired"),
-        ({"exp": None}, "exp"),
-        ({"sub": None}, "sub"),
-        ({"sub": ""}, "the claim 'sub'"),
-        ({"sub": "s" * 254}, "the claim 'sub'"),
-        ({"kid": "k2"}, "no such key"),
-        ({"key": generate_private_key(SECP256R1())}, "signature is wrong"),
-    ],
-)
-async def test_any_other_token_is_refused(provider: Provider, claims: dict[str, Any], words: str) -> None:
-    found = await refusal(oidc(provider), provider.token(**claims))
-    assert (found.kind, words in found.message) == (Kind.UNAUTHENTICATED, True), found.message
-
-
-async def test_a_token_signed_with_a_shared_secret_or_nothing_is_refused(provider: Provider) -> None:
-    claims = {"iss": provider.url, "aud": "voice", "sub": "alice", "exp": time.time() + 60}
-    secret = jwt.encode(claims, "s" * 32, algorithm="HS256", headers={"kid": "k1"})
-    unsigned = jwt.encode(claims, None, algorithm="none", headers={"kid": "k1"})
-    for text in (secret, unsigned, "no.token.at-all", ""):
-        found = await refusal(oidc(provider), f"Bearer {text}")
-        assert found.kind is Kind.UNAUTHENTICATED
-        assert text not in found.message or not text
-
-
-async def test_a_provider_that_is_away_is_not_the_callers_fault(provider: Provider) -> None:
-    text = provider.token()
-    for settings in ({"jwks_url": "http://127.0.0.1:9/keys"}, {}):
-        provider.document = {"issuer": "https://evil.example", "jwks_uri": "http://127.0.0.1:9/"}
-        found = await refusal(oidc(provider, **settings), text)
-        assert (found.kind, found.status) == (Kind.UNAVAILABLE, 503)
-
-
-async def test_nor_is_one_whose_keys_cannot_be_read(provider: Provider, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(json, "dumps", lambda _: "<html>")
-    found = await refusal(oidc(provider), "Bearer eyJhbGciOiJFUzI1NiIsImtpZCI6ImsxIn0.e30.e30")
-    assert found.kind is Kind.UNAVAILABLE
-
-
-async def test_with_oidc_the_tokens_user_has_the_session(api: Cluster, start: Start, provider: Provider) -> None:
-    client = await start(AUTH_MODE="oidc", OIDC_ISSUER=provider.url, OIDC_AUDIENCE="voice", READY_SECONDS="1")
-    body = {"participant_identity": "mallory", "room_config": {"agents": [{"agent_name": "agent-66"}]}}
-    await asyncio.gather(token(client, body, Authorization=provider.token()))
-    (session,) = api.sessions.values()
-    assert session["spec"]["user"] == "alice"
-
-
 async def test_pages_of_other_origins_are_shut_out(start: Start) -> None:
     client = await start()
     asked = {"Origin": PAGE, "Access-Control-Request-Method": "POST"}
@@ -205,6 +83,39 @@ async def test_the_gateways_own_page_is_let_in(start: Start) -> None:
     client = await start()
     own = f"http://127.0.0.1:{client.port}"
     assert (await ask(client, "GET", "/api/v1/agents", Origin=own)).status == 200
+
+
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [
+        ("localhost:9000", 200),
+        ("LOCALHOST", 200),
+        ("127.0.0.1:9000", 200),
+        ("[::1]:9000", 200),
+        ("172.18.0.2:30900", 200),
+        ("Voice.example:9000", 200),
+        ("attacker.example:9000", 403),
+        ("127.0.0.1.attacker.example", 403),
+        ("localhost.attacker.example", 403),
+        ("[::1", 403),
+        ("", 403),
+    ],
+)
+async def test_without_authentication_it_is_called_by_names_that_it_knows(start: Start, host: str, status: int) -> None:
+    client = await start(HOSTS="voice.EXAMPLE,other.example")
+    own = {"Host": host, "Origin": f"http://{host.lower()}"} if status == 403 else {"Host": host}
+    for method, path in (("GET", "/api/v1/sessions"), ("POST", "/token")):
+        answer = await ask(client, method, path, {} if method == "POST" else None, **own)
+        assert answer.status == (403 if status == 403 else {"GET": 200, "POST": 400}[method])
+        assert status == 200 or answer.code == "HostNotAllowed"
+    assert (await ask(client, "GET", "/healthz", Host=host)).status == 200
+
+
+async def test_with_keys_any_name_will_do(start: Start, tmp_path: Path) -> None:
+    (tmp_path / "shop").write_text(KEY)
+    client = await start(AUTH_MODE="keys", KEYS_DIR=str(tmp_path))
+    answer = await ask(client, "GET", "/api/v1/sessions", Host="voice.example", Authorization=f"Bearer {KEY}")
+    assert answer.status == 200
 
 
 async def test_an_allowed_origin_may_ask_and_read(start: Start) -> None:

@@ -3,10 +3,12 @@
 import asyncio
 from collections import Counter
 
+import pytest
+from aiohttp import web
 from voicesession_operator.gateway.metrics import REGISTRY
 
-from tests.unit.gateway.asking import Operator, ask, token
-from tests.unit.gateway.cluster import Cluster
+from tests.unit.gateway.asking import Client, Operator, ask, token, until
+from tests.unit.gateway.cluster import Cluster, Object
 from tests.unit.gateway.conftest import Start
 
 AGENT = {"room_config": {"agents": [{"agent_name": "agent-66"}]}}
@@ -26,6 +28,22 @@ async def test_200_requests_at_once_of_50_users_at_two_replicas(api: Cluster, st
     assert len(set(users)) == len(users)
     given = {answer.headers["Voicesession-Name"] for answer in answers if answer.status == 201}
     assert (given - api.sessions.keys(), api.sessions.keys() - given) == (set(), set())
+
+
+async def test_200_requests_at_once_of_50_users_make_50_sessions_where_the_caller_may_have_them(
+    api: Cluster, start: Start
+) -> None:
+    limits = {"CALLER_SESSIONS": "0", "USER_SESSIONS": "1"}
+    clients = [await start(**limits), await start(**limits)]
+    async with Operator(api):
+        asked = [token(clients[n % 2], AGENT | {"participant_identity": f"user-{n // 2 % 50}"}) for n in range(200)]
+        answers = await asyncio.gather(*asked)
+    assert Counter(answer.status for answer in answers) == {201: 200}
+    given = Counter(answer.headers["Voicesession-Name"] for answer in answers)
+    assert given.keys() == api.sessions.keys()
+    assert set(given.values()) == {4}
+    users = Counter(session["spec"]["user"] for session in api.sessions.values())
+    assert users == {f"user-{n}": 1 for n in range(50)}
 
 
 async def test_a_user_has_no_more_sessions_than_allowed_and_other_users_are_not_hurt(
@@ -69,6 +87,32 @@ async def test_sessions_that_came_too_late_are_taken_back(api: Cluster, start: S
     assert {answer.body["name"] for answer in answers if answer.status == 201} == {name}
     created = api.calls["post-all"]
     assert (REGISTRY.get_sample_value("voicesession_gateway_sessions_withdrawn_total") or 0) == before + created - 1
+
+
+async def test_a_session_that_is_shown_before_its_creation_is_answered_counts_once(
+    api: Cluster, start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    create, may_answer = api.create, asyncio.Event()
+
+    async def held(plural: str, sent: Object) -> web.Response:
+        is_first, response = not api.sessions, await create(plural, sent)
+        if is_first:
+            await may_answer.wait()
+        return response
+
+    monkeypatch.setattr(api, "create", held)
+    client = await start(CALLER_SESSIONS="2")
+    body = {"agent": "agent-66"}
+    first = asyncio.create_task(ask(client, "POST", "/api/v1/sessions", body))
+    await until(lambda: _lists_one(client))
+    second, third = [await ask(client, "POST", "/api/v1/sessions", body) for _ in range(2)]
+    assert (second.status, third.status) == (201, 429)
+    may_answer.set()
+    assert (await first).status == 201
+
+
+async def _lists_one(client: Client) -> bool:
+    return len((await ask(client, "GET", "/api/v1/sessions")).body) == 1
 
 
 async def test_a_caller_follows_so_many_sessions_at_once(api: Cluster, start: Start) -> None:

@@ -47,6 +47,12 @@ def test_camel_case_and_empty_values_are_understood_too() -> None:
     assert (wish.agent, wish.room_name) == ("agent-7", "kitchen")
 
 
+@pytest.mark.parametrize("other", ["kitchen", "", None])
+def test_a_field_may_be_there_in_both_ways_of_writing_it(other: str | None) -> None:
+    for first, second in (("room_name", "roomName"), ("roomName", "room_name")):
+        assert token({first: "kitchen", second: other})[0].room_name == "kitchen"
+
+
 def test_nothing_at_all_is_a_session_of_its_own_with_somebody_new() -> None:
     wish, guest = token({})
     other, _ = token({}, nonce=NONCE[::-1])
@@ -102,6 +108,14 @@ def test_a_token_decides_who_the_user_is_whatever_the_identity_says() -> None:
         ("x", Kind.INVALID_REQUEST, "JSON object"),
         ({"room": "a"}, Kind.FIELD_NOT_ALLOWED, "'room' is not for callers to set"),
         ({"room_name": 7}, Kind.INVALID_REQUEST, "room_name must be a string"),
+        ({"room_name": False}, Kind.INVALID_REQUEST, "room_name must be a string"),
+        ({"participantName": 0}, Kind.INVALID_REQUEST, "participant_name must be a string"),
+        ({"room_name": "a", "roomName": "b"}, Kind.INVALID_REQUEST, "'room_name' is there twice"),
+        ({"roomName": "b", "room_name": 0}, Kind.INVALID_REQUEST, "'room_name' is there twice"),
+        ({"room_config": False}, Kind.INVALID_REQUEST, "room_config must be a JSON object"),
+        ({"room_config": {"agents": 0}}, Kind.INVALID_REQUEST, "must be a list"),
+        ({"room_config": {"agents": [{"agent_name": "a", "agentName": "b"}]}}, Kind.INVALID_REQUEST, "there twice"),
+        ({"participant_attributes": 0}, Kind.INVALID_REQUEST, "object of strings"),
         ({"room_name": "r" * 257}, Kind.INVALID_REQUEST, "at most 256"),
         ({"participant_identity": "i" * 129}, Kind.INVALID_REQUEST, "at most 128"),
         ({"participant_identity": "agent-agent-66"}, Kind.FIELD_NOT_ALLOWED, "must not begin with 'agent-'"),
@@ -147,7 +161,7 @@ def test_nobody_makes_sessions_of_another_user() -> None:
     assert refused.value.kind is Kind.USER_NOT_ALLOWED
 
 
-@pytest.mark.parametrize("body", [{"room_name": "a"}, {"agent": "A B"}, {"user": "u" * 254}, None])
+@pytest.mark.parametrize("body", [{"room_name": "a"}, {"agent": "A B"}, {"user": "u" * 254}, {"user": 0}, None])
 def test_a_session_request_has_its_own_fields(body: object) -> None:
     with pytest.raises(Refusal):
         session_wish(body, SHOP, NONCE)

@@ -215,11 +215,11 @@ def ordinary_life() -> World:
     return world
 
 
-def test_an_ordinary_life_costs_five_writes_and_two_events() -> None:
+def test_an_ordinary_life_costs_five_writes_and_four_events() -> None:
     world = ordinary_life()
     assert world.gone
     assert world.writes == 5
-    assert [event.reason for event in world.events] == ["Ready", "Finished"]
+    assert [event.reason for event in world.events] == ["Ready", "HumanJoined", "HumanLeft", "Finished"]
     assert world.session.status.end_reason == "LastHumanLeft"
 
 
@@ -231,4 +231,4 @@ def test_a_call_survives_its_pod(lost: str) -> None:
     status: Status = world.session.status
     assert is_true(status.conditions, "Ready")
     assert (status.replacements, status.humans, world.rooms_made) == (1, 1, 1)
-    assert [event.reason for event in world.events] == ["Ready", "AgentReplaced"]
+    assert [event.reason for event in world.events] == ["Ready", "HumanJoined", "AgentReplaced"]

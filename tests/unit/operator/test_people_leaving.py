@@ -29,7 +29,7 @@ def left(reason: str, at: float = NOW) -> SessionBuilder:
 def test_first_human() -> None:
     found = decide(ready_session(), joined_world().room(agent_participant(), human()), NOW)
     assert (found.status.humans, found.status.first_human_at, found.status.phase) == (1, NOW, "Active")
-    assert reasons(found) == []
+    assert reasons(found) == ["HumanJoined"]
 
 
 def test_second_visit_keeps_the_first_time() -> None:

@@ -103,7 +103,7 @@ def test_who_returns_meanwhile_talks_on_when_the_new_pod_is_made_again() -> None
     ended = serving(new_pod(phase="Failed"), room=(agent_participant("PA_2"), human()))
     found = decide(waiting(), ended, NOW + 8)
     assert (found.proceed, found.status.replacements, found.status.next_pod) == (True, 1, pod(2).name)
-    assert (found.status.agent_epoch, reasons(found)) == (3, ["AgentReplaced"])
+    assert (found.status.agent_epoch, reasons(found)) == (3, ["AgentReplaced", "HumanJoined"])
     after = decide(waiting().stored(found.status), ended, NOW + 8)
     assert kinds(after) == ["CreatePod", "DeletePod"]
     assert (after.status.agent_pod, after.status.humans, verdict(after.status, "Ready")[0]) == (pod(0).name, 1, "True")

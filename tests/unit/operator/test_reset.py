@@ -200,7 +200,11 @@ def test_an_escalated_reset_is_complete_with_the_next_pod_and_told_of_once() -> 
     world = empty_world().pods(pod(1)).room(agent_participant()).state(bound(epoch=3, job_epoch=3), ordinal=1)
     found = decide(begun().stored(made), world, NOW + 16)
     assert found.status.last_reset == LastReset("LastHumanLeft", NOW, NOW + 16, "Escalated")
-    assert found.events == ()
+    (told,) = found.events
+    assert (told.type, told.reason) == ("Normal", "ResetComplete")
+    assert told.message == "Reset 1 (LastHumanLeft) complete after 16.00 s, in another pod"
+    again = decide(begun().stored(found.status), world, NOW + 17)
+    assert again.events == ()
 
 
 def test_without_replacements_left_it_ends_as_lost() -> None:
@@ -224,14 +228,26 @@ def test_a_pod_that_knows_the_epoch_already_is_not_told_again() -> None:
     assert decide(begun(), fresh(), NOW).status.last_reset == LastReset("LastHumanLeft", NOW, NOW, "Complete")
 
 
-def test_a_pod_that_was_only_starting_gets_the_time_of_a_start() -> None:
-    lost = decide(left(NOW), joined_world().room().state(bound(participant_sid="")), NOW + 1).status
-    start = left().stored(lost)
-    reset = decide(start, joined_world().room().state(None), NOW + 4)
+def without_its_agent(made_at: float) -> tuple[SessionBuilder, WorldBuilder]:
+    """The agent was missed a second after the last human left; the reset came three seconds later."""
+    world = joined_world().room().pods(pod(created_at=made_at))
+    lost = decide(left(NOW), world.state(bound(participant_sid="")), NOW + 1).status
+    reset = decide(left().stored(lost), world.state(None), NOW + 4)
     assert (reset.proceed, condition(reset.status, "AgentJoined").since) == (True, NOW + 1)
-    stored = left().stored(reset.status)
-    assert decide(stored, joined_world().room().state(None), NOW + 30).proceed is False
-    assert decide(stored, joined_world().room().state(None), NOW + 61).status.end_reason == "AgentLost"
+    return left().stored(reset.status), world.state(None)
+
+
+def test_a_pod_that_was_only_starting_gets_the_time_of_a_start() -> None:
+    stored, world = without_its_agent(made_at=NOW + 1)
+    assert decide(stored, world, NOW + 60).proceed is False
+    assert decide(stored, world, NOW + 61).status.end_reason == "AgentLost"
+
+
+def test_an_agent_that_was_away_before_the_reset_is_replaced_as_without_one() -> None:
+    stored, world = without_its_agent(made_at=T0)
+    assert decide(stored, world, NOW + 30.9).proceed is False
+    given_up = decide(stored, world, NOW + 31)
+    assert (given_up.proceed, given_up.status.replacements, given_up.status.end_reason) == (True, 1, "")
 
 
 def test_teardown_knows_no_resets() -> None:

@@ -157,7 +157,7 @@ def test_a_lost_room_is_made_again() -> None:
     talking = ready_session().status(humans=1, first_human_at=T0 + 9)
     assert kinds(decide(talking, joined_world().no_room(), T0 + 50)) == ["CreateRoom"]
     found = decide(talking, joined_world().room(sid="RM_2"), T0 + 50)
-    assert (found.status.room_sid, reasons(found)) == ("RM_2", ["RoomRecreated"])
+    assert (found.status.room_sid, reasons(found)) == ("RM_2", ["RoomRecreated", "HumanLeft"])
     assert (found.status.humans, found.status.last_human_left_reason) == (0, "Unknown")
 
 

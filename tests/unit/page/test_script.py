@@ -1,5 +1,6 @@
 """The page's own tests, in the Node that builds it; and what makes it be built anew."""
 
+import re
 import subprocess
 from pathlib import Path
 
@@ -13,6 +14,14 @@ def test_the_pure_part_of_the_page() -> None:
         [str(page.node()), "--test"], cwd=page.PAGE, capture_output=True, text=True, timeout=120, check=False
     )
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.skipif(not page.is_built(), reason="the page is built by `make up`, or with npm")
+def test_the_page_is_as_large_as_its_readme_says() -> None:
+    told = re.search(r"`page\.js` is (\d+) kB, (\d+) kB as it is sent", (page.PAGE / "README.md").read_text())
+    assert told
+    sizes = [(page.DIST / name).stat().st_size / 1000 for name in ("page.js", "page.js.gz")]
+    assert sizes == [pytest.approx(int(kilobytes), abs=1) for kilobytes in told.groups()]
 
 
 def test_another_source_is_another_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -82,7 +82,10 @@ async def test_complete_is_told_and_counted_once() -> None:
     world.now += 0.24
     for _ in range(3):
         await world.reconcile()
-    assert [event.message for event in world.recorder.events] == ["Reset 1 (LastHumanLeft) complete after 0.24 s"]
+    assert [event.message for event in world.recorder.events] == [
+        "Humans in the room: 0; the last one left (Left)",
+        "Reset 1 (LastHumanLeft) complete after 0.24 s",
+    ]
     assert (counted("resets_total", **labels), counted("reset_seconds_count")) == (before[0] + 1, before[1] + 1)
     assert world.condition("Ready")["status"] == "True"
 

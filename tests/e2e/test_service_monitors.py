@@ -1,0 +1,42 @@
+"""For a Prometheus that reads ServiceMonitors: each replica of operator and gateway is scraped through its Service."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from hack.cluster import names
+from tests.e2e import discovery, prometheus, scraping
+from tests.e2e.kubectl import Kube
+from tests.e2e.prometheus import Prometheus
+from tests.e2e.waiting import until
+
+pytestmark = [pytest.mark.cluster]
+
+COMPONENT = "app.kubernetes.io/component"
+SEEN_SECONDS = 30
+
+
+def test_all_that_the_monitors_select_is_scraped(kube: Kube, tmp_path: Path) -> None:
+    targets = tmp_path / "endpoints.json"
+    targets.write_text(json.dumps(discovery.endpoints_of(kube.all("services"), kube.all("endpointslices"))))
+    monitors = scraping.rendered("ServiceMonitor", "monitoring.serviceMonitor.enabled=true")
+    configs = scraping.scrape_configs(monitors, scraping.api_server(kube, tmp_path), targets)
+    replicas = {component: _replicas(kube, component) for component in ("operator", "gateway")}
+    assert all(replicas.values())
+
+    with prometheus.running(configs, {"groups": []}, tmp_path) as found:
+        until(lambda: {c: _scraped(found, c) for c in replicas} == replicas, "all replicas are scraped", SEEN_SECONDS)
+        leaders = found.values("sum(voicesession_leader)")
+        gateways = found.query("voicesession_gateway_live_sessions")
+    assert leaders == [1.0]
+    assert len(gateways) == len(replicas["gateway"])
+
+
+def _replicas(kube: Kube, component: str) -> set[str]:
+    return {pod["metadata"]["name"] for pod in kube.all("pods", names.NAMESPACE, f"{COMPONENT}={component}")}
+
+
+def _scraped(found: Prometheus, component: str) -> set[str]:
+    up = found.query(f'up{{job="{names.NAMESPACE}/{names.RELEASE}-{component}"}} == 1')
+    return {series["metric"]["pod"] for series in up}

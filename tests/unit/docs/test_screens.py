@@ -1,0 +1,33 @@
+"""Screens of the terminal in the documents are of commands that there are, with the columns that they have now.
+
+The cluster test test_the_screens_of_eight_sessions draws them; what they show cannot come twice.
+"""
+
+import shlex
+
+import pytest
+from voicesession_cli import arguments
+from voicesession_cli.sight import HEADER
+
+from tests.docs import blocks
+from tests.docs.blocks import PROMPT, Block
+
+VOICE = f"{PROMPT}kubectl voice "
+HEADS = {"ls": [" ".join(HEADER)], "describe": ["NAMESPACE", *HEADER]}
+"""By command: how the first lines begin."""
+
+
+def _screens() -> list[object]:
+    found = [block for block in blocks.everywhere("text") if block.content.startswith(PROMPT)]
+    return [pytest.param(block, id=block.where) for block in found]
+
+
+@pytest.mark.parametrize("block", _screens())
+def test_a_screen_is_that_of_a_command(block: Block) -> None:
+    typed, *shown = block.content.splitlines()
+    assert typed.startswith(VOICE)
+    command, *rest = shlex.split(typed.removeprefix(VOICE))
+    arguments.parse([command, *rest])
+    heads = HEADS[command]
+    assert [" ".join(line.split())[: len(head)] for head, line in zip(heads, shown, strict=False)] == heads
+    assert not [line for line in shown if line.startswith(PROMPT)]
