@@ -104,31 +104,24 @@ class Screen:
         """The one that is chosen."""
         return str(self._do(self._page.locator("#microphone").evaluate("(list) => list.selectedOptions[0].label")))
 
+    def live_through(self, event: str) -> None:
+        """`freeze` or `resume`, as browsers tell a page whose tab they put to sleep."""
+        self._do(self._page.evaluate("(name) => document.dispatchEvent(new Event(name, { bubbles: true }))", event))
+
     def lend_no_microphone(self) -> None:
         """From now on, until the page is loaded again, as if another program had all of them."""
         self._do(self._page.evaluate(NO_MICROPHONE))
 
     @contextmanager
-    def cut(self, *paths: str) -> Iterator[None]:
-        """Nobody can be reached at these paths, such as `/token`."""
-        with self._routed(_abort, paths):
-            yield
-
-    @contextmanager
-    def hanging(self, *paths: str) -> Iterator[None]:
-        """What is asked at these paths is never answered."""
-        with self._routed(_ignore, paths):
-            yield
-
-    @contextmanager
-    def _routed(self, handler: Callable[[Route], Awaitable[None]], paths: tuple[str, ...]) -> Iterator[None]:
+    def meeting(self, trouble: Callable[[Route], Awaitable[None]], *paths: str) -> Iterator[None]:
+        """What is asked at these paths, such as `/token`, meets a trouble of routes.py instead of the gateway."""
         for path in paths:
-            self._do(self._page.route(self._url + path, handler))
+            self._do(self._page.route(self._url + path, trouble))
         try:
             yield
         finally:
             for path in paths:
-                self._do(self._page.unroute(self._url + path, handler))
+                self._do(self._page.unroute(self._url + path, trouble))
 
     def enter_key(self, key: str) -> None:
         self._do(self._page.get_by_label("Access key").fill(key))
@@ -257,14 +250,6 @@ def _chromium(flags: list[str]) -> Iterator[tuple[asyncio.Runner, Browser]]:
             runner.run(browser.close())
         finally:
             runner.run(driver.stop())
-
-
-async def _abort(route: Route) -> None:
-    await route.abort()
-
-
-async def _ignore(_: Route) -> None:
-    pass
 
 
 async def _started() -> Any:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from livekit import api
 
-from tests.e2e import faults, gateway
+from tests.e2e import faults, gateway, routes
 from tests.e2e.browser import Screen, live, screen, spoken
 from tests.e2e.rooms import LiveKit
 from tests.e2e.trial import Trial
@@ -107,7 +107,7 @@ def test_the_keyboard_alone_is_enough(trial: Trial, tmp_path: Path, wav: Path) -
 def test_a_gateway_that_is_away_while_the_page_loads(trial: Trial, tmp_path: Path, wav: Path) -> None:
     agent = gateway.agent("joins", trial.namespace)
     with door(trial, tmp_path, agent) as people, screen(people.url, wav) as shown:
-        with shown.cut("/config.json", "/api/v1/agents"):
+        with shown.meeting(routes.nobody, "/config.json", "/api/v1/agents"):
             assert opened(shown).problem().startswith("The server does not answer")
             assert shown.agent() == "Agent"
             shown.tab_to("Try again")
@@ -117,18 +117,43 @@ def test_a_gateway_that_is_away_while_the_page_loads(trial: Trial, tmp_path: Pat
         assert shown.focused() == "Connect"
 
 
-def test_a_token_that_never_comes_is_told_and_asked_for_again(trial: Trial, tmp_path: Path, wav: Path) -> None:
+def test_a_gateway_that_leaves_requests_hanging_is_told_and_asked_again(
+    trial: Trial, tmp_path: Path, wav: Path
+) -> None:
     agent = gateway.agent("joins", trial.namespace)
     with door(trial, tmp_path, agent, READY_SECONDS="20") as people, screen(people.url, wav) as shown:
         opened(shown)
-        with shown.hanging("/token"):
+        with shown.meeting(routes.silence, "/token", "/api/v1/sessions"):
             shown.press("Connect")
+            until(lambda: "gateway does not answer" in shown.hint(), "the page says so soon", 12 + BUSY)
             until(shown.problem, "the page does not wait for ever", 35 + BUSY)
             assert shown.problem().startswith("The server does not answer")
         live(shown, START)
         assert shown.problem() == ""
         met(trial, shown)
         assert len(trial.kube.all("voicesessions", trial.namespace)) == 1
+        shown.press("Disconnect")
+
+
+def test_a_limit_ends_what_has_not_begun_and_is_waited_for_on_the_way_back(
+    trial: Trial, tmp_path: Path, wav: Path
+) -> None:
+    agent = gateway.agent("joins", trial.namespace)
+    with door(trial, tmp_path, agent) as people, screen(people.url, wav) as shown:
+        opened(shown)
+        with shown.meeting(routes.a_limit, "/token"):
+            shown.press("Connect")
+            until(shown.problem, "the limit is told", LOAD)
+            assert shown.problem().startswith("Too many at once")
+            assert shown.status() == "Not connected"
+        connected(shown)
+        with shown.meeting(routes.a_limit, "/token"):
+            shown.reload()
+            until(shown.problem, "the limit is told", LOAD)
+            assert shown.problem().startswith("Too many at once")
+            assert shown.status().startswith("Trying again")
+        live(shown, START)
+        assert shown.problem() == ""
         shown.press("Disconnect")
 
 
@@ -142,6 +167,24 @@ def test_the_agent_in_the_address_is_the_one_that_comes(trial: Trial, tmp_path: 
         assert opened(shown, "other").agent() == "other"
         connected(shown)
         assert met(trial, shown).raw["spec"]["agentRef"]["name"] == "other"
+        shown.press("Disconnect")
+
+
+def test_a_tab_that_the_browser_freezes_is_in_a_call_again_once_it_is_awake(
+    trial: Trial, tmp_path: Path, wav: Path
+) -> None:
+    agent = gateway.agent("joins", trial.namespace)
+    with door(trial, tmp_path, agent) as people, screen(people.url, wav) as shown:
+        connected(opened(shown))
+        room = met(trial, shown).room
+        shown.live_through("freeze")
+        until(lambda: not callers(trial.livekit, room), "livekit-client has left the room", BUSY)
+
+        shown.live_through("resume")
+
+        live(shown, START)
+        assert len(callers(trial.livekit, met(trial, shown).room)) == 1
+        assert shown.problem() == ""
         shown.press("Disconnect")
 
 
