@@ -1,5 +1,6 @@
 """LiveKit's room service: what is in a room, making and removing rooms, the agent's token."""
 
+import asyncio
 import json
 import time
 from collections.abc import Awaitable, Callable
@@ -19,7 +20,10 @@ from voicesession_operator.telemetry import metrics
 T = TypeVar("T")
 
 REQUEST_SECONDS: Final = 3.0
-"""A live server answers in milliseconds; asking for the people of a vanished room takes it 3 s to refuse."""
+"""A live server answers in milliseconds; asking for the people of a vanished room takes it 3 s to refuse.
+
+Kept here, since livekit-api 1.2.2 hands every request a timeout of None, which aiohttp takes for none at all.
+"""
 ROOM_TIMEOUT_SECONDS: Final = 604_800
 """One week, for both of LiveKit's own room timeouts: only the operator ends rooms. 0 would mean its short defaults."""
 UNAVAILABLE: Final = "LiveKitUnavailable"
@@ -45,9 +49,7 @@ class RoomService:
     def __init__(self, url: str, key: str, secret: str) -> None:
         self._key = key
         self._secret = secret
-        self._api = api.LiveKitAPI(
-            url, key, secret, timeout=aiohttp.ClientTimeout(total=REQUEST_SECONDS), failover=False
-        )
+        self._api = api.LiveKitAPI(url, key, secret, failover=False)
 
     async def close(self) -> None:
         await self._api.aclose()
@@ -155,7 +157,8 @@ def _owned(room: models.Room, installation_id: str) -> OwnedRoom | None:
 async def _call(call: str, send: Callable[[], Awaitable[T]]) -> T:
     started, outcome = time.monotonic(), "ok"
     try:
-        return await send()
+        async with asyncio.timeout(REQUEST_SECONDS):
+            return await send()
     except api.ServerError as error:
         found = _classify(error)
         outcome = "not_found" if isinstance(found, NotFound) else "error"

@@ -1,5 +1,6 @@
 """The adapters against small HTTP servers that answer as the real ones do."""
 
+import asyncio
 import hashlib
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -12,7 +13,7 @@ from aiohttp import web
 from aiohttp.test_utils import BaseTestServer, TestServer
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from kubernetes.aio.client import Configuration
-from voicesession_operator.adapters import agent_pod
+from voicesession_operator.adapters import agent_pod, livekit
 from voicesession_operator.adapters.agent_pod import ControlPort, to_pod_state
 from voicesession_operator.adapters.errors import Conflict, NotFound, OutsideError, Retryable, Terminal
 from voicesession_operator.adapters.kube import PODS, SESSIONS, KubeClient
@@ -253,3 +254,21 @@ async def test_the_agents_token_opens_one_room() -> None:
 )
 def test_what_keeps_a_pod_from_starting(status: dict[str, Any], trouble: str) -> None:
     assert to_pod(raw.pod(**status)).trouble == trouble
+
+
+async def test_a_livekit_that_takes_a_request_and_says_nothing_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(livekit, "REQUEST_SECONDS", 0.05)
+    over = asyncio.Event()
+
+    async def say_nothing(_: web.Request) -> web.Response:
+        await over.wait()
+        return web.Response()
+
+    async with serving(say_nothing) as server:
+        rooms = RoomService(str(server.make_url("")), "key", "0123456789abcdef0123456789abcdef")
+        async with asyncio.timeout(5):
+            assert isinstance(await rooms.observe("vs-1"), Unknown)
+            with pytest.raises(Retryable, match="does not answer"):
+                await rooms.create_room("vs-1", "{}", 0)
+        over.set()
+        await rooms.close()
