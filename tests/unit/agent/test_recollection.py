@@ -3,15 +3,13 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
-from dataclasses import replace
 
 import pytest
 from voicesession_agent import recollection
-from voicesession_agent.capture import Lost, TurnQueue
+from voicesession_agent.capture import Lost
 from voicesession_agent.memory import (
     Block,
     ConflictError,
-    MemoryBackendError,
     RejectedError,
     Turn,
     UnavailableError,
@@ -21,45 +19,14 @@ from voicesession_agent.recollection import Recollection
 from voicesession_agent.state import MemoryPhase
 from voicesession_agent.wanted import MemoryAddress, Wanted
 
+from tests.unit.agent.memory_stand_in import FakeMemory
+
 ADDRESS = MemoryAddress("http://letta", "agent-1")
 DEADLINE = 5.0
 
 
 def told(address: MemoryAddress | None = ADDRESS, capture: bool = True, read_only: bool = False) -> Wanted:
     return Wanted("u1", 1, "vs-1", "ws://x", "t", memory=address, capture=capture, read_only=read_only)
-
-
-class FakeMemory:
-    def __init__(self) -> None:
-        self.stored: list[str] = []
-        self.blocks = (Block("human", "likes blue"),)
-        self.fault: MemoryBackendError | None = None
-        self.capture_fault: MemoryBackendError | None = None
-        self.write_faults: list[MemoryBackendError] = []
-        self.loads = 0
-        self.gate = asyncio.Event()
-        self.gate.set()
-        self.acknowledges = asyncio.Event()
-        self.acknowledges.set()
-
-    async def load_blocks(self) -> tuple[Block, ...]:
-        self.loads += 1
-        await self.gate.wait()
-        if self.fault:
-            raise self.fault
-        return self.blocks
-
-    async def capture(self, turn: Turn) -> None:
-        fault = self.fault or self.capture_fault
-        if fault:
-            raise fault
-        self.stored.append(turn.user)
-        await self.acknowledges.wait()
-
-    async def write(self, label: str, value: str) -> None:
-        if self.write_faults:
-            raise self.write_faults.pop()
-        self.blocks = tuple(replace(b, value=value) if b.label == label else b for b in self.blocks)
 
 
 class World:
@@ -193,35 +160,6 @@ async def test_a_capture_that_the_end_cuts_short_counts_as_repeated_when_it_is_s
     world.memory.acknowledges.set()
     await world.recollection.flush(1.0)
     assert (world.memory.stored, world.repeated) == (["one", "one"], 1)
-
-
-def test_the_queue_is_bounded_and_drops_its_oldest() -> None:
-    lost: list[Lost] = []
-    queue = TurnQueue(lost.append, lambda: None, limit=2)
-    for text in ("one", "two", "three"):
-        queue.put(Turn(text, ""))
-    assert len(queue) == 2
-    assert lost == [Lost.OVERFLOW]
-
-
-@pytest.mark.parametrize(
-    ("limit", "kept", "lost"), [(1, ["one", "three"], 1), (2, ["one", "three"], 1), (3, ["one", "two", "three"], 0)]
-)
-async def test_an_overflow_never_drops_the_turn_that_is_being_sent(limit: int, kept: list[str], lost: int) -> None:
-    drops: list[Lost] = []
-    queue = TurnQueue(drops.append, lambda: None, limit)
-    memory = FakeMemory()
-    memory.acknowledges.clear()
-    queue.put(Turn("one", ""))
-    sending = asyncio.create_task(queue.send_oldest(memory))
-    await asyncio.sleep(0)
-    queue.put(Turn("two", ""))
-    queue.put(Turn("three", ""))
-    memory.acknowledges.set()
-    await sending
-    while len(queue):
-        await queue.send_oldest(memory)
-    assert (memory.stored, drops) == (kept, [Lost.OVERFLOW] * lost)
 
 
 async def test_a_block_edited_by_hand_is_loaded_when_somebody_speaks(world: World) -> None:
