@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import Any, Final
 
 from voicesession_cli import times
-from voicesession_cli.api import CONFIG_MAPS, DEPLOYMENTS, LEASES, PODS, STATEFUL_SETS, Api, path
+from voicesession_cli.api import CONFIG_MAPS, LEASES, PODS, STATEFUL_SETS, Api, path
 from voicesession_cli.doctor import asking, judging, rights, tunnel
 from voicesession_cli.doctor.installation import Installation, find
 from voicesession_cli.doctor.livekit_config import HOOK, livekit_config, running_config
@@ -91,25 +91,23 @@ def _access(place: Installation) -> Iterator[Verdict]:
 
 
 def _gateway(place: Installation) -> Iterator[Verdict]:
-    name = f"{place.prefix}-gateway"
-    own = place.api.find(f"deployment {name}", path(DEPLOYMENTS, place.namespace, name))
+    own = place.deployment("gateway")
     if own is None:
         yield skipped("gateway", "this installation has none")
         return
-    yield judging.workload("gateway", {"kind": "Deployment", **own})
+    yield judging.workload("gateway", own)
     asked = [(place.variable("NAMESPACE", own), rule) for rule in judging.GATEWAY_RULES]
     yield judging.access("gateway RBAC", "gateway", rights.denied(place, own, asked))
 
 
 def _livekit(place: Installation) -> Iterator[Verdict]:
-    name = f"{place.prefix}-livekit"
-    own = place.api.find(f"deployment {name}", path(DEPLOYMENTS, place.namespace, name))
+    name, own = f"{place.prefix}-livekit", place.deployment("livekit")
     key, secret = place.variable("LIVEKIT_API_KEY"), place.variable("LIVEKIT_API_SECRET")
     url = place.variable("LIVEKIT_URL").rstrip("/")
     if own is None:
         yield skipped("LiveKit configuration", f"{url} is not of this chart")
     else:
-        yield judging.workload("LiveKit", {"kind": "Deployment", **own})
+        yield judging.workload("LiveKit", own)
         config_map = place.api.get(f"config map {name}", path(CONFIG_MAPS, place.namespace, name))
         hook = f"{place.prefix}-operator-webhook"
         yield from livekit_config(config_map["data"]["config.yaml"], hook, place.namespace)
@@ -128,8 +126,7 @@ def _livekit(place: Installation) -> Iterator[Verdict]:
 
 def _webhook(place: Installation) -> Iterator[Verdict]:
     """Signed with LiveKit's own key where it is known, which need not be the operator's."""
-    name = f"{place.prefix}-livekit"
-    own = place.api.find(f"deployment {name}", path(DEPLOYMENTS, place.namespace, name))
+    own = place.deployment("livekit")
     names = ("API_KEY", "API_SECRET") if own else ("LIVEKIT_API_KEY", "LIVEKIT_API_SECRET")
     key, secret = (place.variable(variable, own) for variable in names)
     with tunnel.forwarded(place.api.context, f"{place.prefix}-operator-webhook", place.namespace, 8080) as port:
@@ -145,11 +142,11 @@ def _letta(place: Installation) -> Iterator[Verdict]:
         with _reached(place, url) as local:
             yield judging.letta(asking.list_agents(local, place.variable("LETTA_API_KEY")))
     except CommandError as error:
-        own = place.api.find(f"deployment {name}", path(DEPLOYMENTS, place.namespace, name))
+        own = place.deployment("letta")
         if own is None:
             yield skipped("Letta", f"from here: {error}")
             return
-        state = judging.workload("Letta", {"kind": "Deployment", **own})
+        state = judging.workload("Letta", own)
         mend = LOGS.format(name=name, namespace=place.namespace)
         yield state if state.state == State.FAILED else failed("Letta", str(error), mend)
 

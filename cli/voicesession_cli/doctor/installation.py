@@ -26,6 +26,12 @@ class Installation:
         """Of the names of everything that the chart makes."""
         return str(self.operator["metadata"]["name"]).removesuffix("-operator")
 
+    def deployment(self, component: str) -> Json | None:
+        """The chart's Deployment of a component; None where the release has none."""
+        name = f"{self.prefix}-{component}"
+        found = self.api.find(f"deployment {name}", path(DEPLOYMENTS, self.namespace, name))
+        return None if found is None else {"kind": "Deployment", **found}
+
     def account(self, workload: Json) -> str:
         name = workload["spec"]["template"]["spec"]["serviceAccountName"]
         return f"system:serviceaccount:{self.namespace}:{name}"

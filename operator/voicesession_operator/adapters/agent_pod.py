@@ -80,8 +80,8 @@ class ControlPort:
 
     async def _request(self, method: str, ip: str, pod_uid: str, body: bytes) -> tuple[int, dict[str, Any]]:
         started, outcome = time.monotonic(), "unreachable"
+        headers = self._headers(method, pod_uid, body)
         try:
-            headers = self._headers(method, pod_uid, body)
             async with self._http.request(method, _url(ip), data=body, headers=headers) as response:
                 answer = json.loads(await response.read())
                 outcome = "ok" if response.status == OK else "refused"

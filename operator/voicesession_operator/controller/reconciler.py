@@ -151,18 +151,15 @@ class SessionReconciler:
         wanted = wants_own_memory(session, agent)
         memory = self._outside.memories.of(agent, session.user, key) if agent and wanted else None
         observed = Observed(agent, pods, room, states, memory, self._hints.leave(key), failures)
-        self._listen(session, key, observed)
-        self._measure(session, key, observed)
+        over = session.status.finished_at is not None or session.deleting
+        # What pods say matters only while the session lives.
+        self._outside.news.follow(key, () if over else (pod for pod in pods if observed.state_of(pod)))
+        self._measure(session, key, observed, over=over)
         return observed
 
-    def _listen(self, session: VoiceSession, key: Key, observed: Observed) -> None:
-        """To pods that answer, as long as it matters what they say."""
-        over = session.status.finished_at is not None or session.deleting
-        self._outside.news.follow(key, () if over else (pod for pod in observed.pods if observed.state_of(pod)))
-
-    def _measure(self, session: VoiceSession, key: Key, observed: Observed) -> None:
+    def _measure(self, session: VoiceSession, key: Key, observed: Observed, *, over: bool) -> None:
         """What only metrics want to know of a look."""
-        if session.status.finished_at is not None or session.deleting:
+        if over:
             self._losses.forget(key)
             self._chronicle.looked(session, observed, self._clock())
         elif not isinstance(observed.room, Unknown):

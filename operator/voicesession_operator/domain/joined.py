@@ -22,7 +22,6 @@ JOINED = Condition(ConditionType.AGENT_JOINED, "True", Reason.JOINED, "The agent
 ABSENT = Condition(
     ConditionType.AGENT_JOINED, "False", Reason.AGENT_ABSENT, "The agent believes itself in the room, but it is not"
 )
-
 JOB_DIED = Condition(
     ConditionType.AGENT_JOINED, "False", Reason.JOB_DIED, "The agent's job died; its pod starts another one"
 )
