@@ -65,11 +65,9 @@ class Departures:
         """The job ends: let a departure that has begun end its steps, and take them here where none has."""
         self._waiting.cancel()
         await asyncio.gather(self._waiting, return_exceptions=True)
-        if self._ending is not None:
-            await asyncio.gather(self._ending, return_exceptions=True)
-            return
-        for step in (*self._before, *self._after):
-            await _within(step)
+        if self._ending is None:
+            self._ending = asyncio.create_task(self._end_background())
+        await asyncio.gather(self._ending, return_exceptions=True)
 
     async def _wait(self) -> None:
         """Leave when told to, or when the supervisor is gone: nobody would look after this job any more."""

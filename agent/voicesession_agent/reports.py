@@ -66,6 +66,9 @@ class Reports:
                 self._supervisor.out_of_room(launch, End.REFUSED, left=False)
             case "gone":
                 self._gone(launch, str(report["reason"]))
+            case "left":
+                left = HumanLeft(str(report["identity"]), str(report["reason"]), float(report["at"]))
+                self._human_left(launch, left)
             case "beat":
                 self._beat(launch, Vitals.from_json(report["vitals"]))
             case _:
@@ -81,9 +84,6 @@ class Reports:
             case "humans":
                 identities = tuple(map(str, report["identities"]))
                 return lambda: self._humans_are(identities)
-            case "left":
-                left = HumanLeft(str(report["identity"]), str(report["reason"]), float(report["at"]))
-                return lambda: self._human_left(left)
             case "active":
                 return self._active
             case "greeted":
@@ -124,9 +124,11 @@ class Reports:
         end = End.REFUSED if reason in GONE_WITH_ROOM else End.SUPERSEDED if reason == DUPLICATE else End.DIED
         self._supervisor.out_of_room(launch, end, left=True)
 
-    def _human_left(self, left: HumanLeft) -> None:
-        self._state.human_left(left)
-        if self._state.last_human_left is left:
+    def _human_left(self, launch: int, left: HumanLeft) -> None:
+        """An order to reset can overtake the report of what it is for: then only the log is still to be told."""
+        if self._state.accepts(launch):
+            self._state.human_left(left)
+        if not self._state.humans:
             extra = {"event": "last_human_left", "reason": left.reason, "at": left.at, "ms": left.ago(self._clock())}
             log.info("last human left", extra=extra)
 

@@ -53,10 +53,13 @@ def tidy(trial: Trial, session: Session) -> None:
     assert podlog.untidy(trial.kube, session.pod, trial.namespace) == []
 
 
-def steps(trial: Trial, session: Session) -> dict[str, list[float]]:
-    """The milliseconds of every step that the pod has logged so far."""
-    found = {event: podlog.entries(trial.kube, session.pod, trial.namespace, event) for event in STEPS}
-    return {event: podlog.milliseconds(entries) for event, entries in found.items()}
+def logged_at_last(trial: Trial, session: Session, event: str) -> list[float]:
+    """The milliseconds of each such step, as soon as the pod has logged one."""
+    return until(
+        lambda: podlog.milliseconds(podlog.entries(trial.kube, session.pod, trial.namespace, event)),
+        f"{event} in the pod's log",
+        10,
+    )
 
 
 def test_whoever_comes_back_is_served_by_the_same_agent(trial: Trial, agent_66: Json) -> None:
@@ -68,7 +71,7 @@ def test_whoever_comes_back_is_served_by_the_same_agent(trial: Trial, agent_66: 
         alice.leave()
 
         after = trial.reset_complete("call", 1)
-        logged = until(lambda: _all_of(steps(trial, session)), "every step of the reset in the pod's log", 10)
+        logged = {event: logged_at_last(trial, session, event) for event in STEPS}
 
         alice.come()
         second = alice.meet()
@@ -176,7 +179,3 @@ def test_what_is_to_be_remembered_outlives_the_reset_and_nothing_else(trial: Tri
     assert edited.told, edited
     said_once(alice)
     tidy(trial, session)
-
-
-def _all_of(logged: dict[str, list[float]]) -> dict[str, list[float]] | None:
-    return logged if all(logged.values()) else None

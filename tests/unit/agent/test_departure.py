@@ -157,6 +157,7 @@ async def test_a_job_that_ends_without_an_order_takes_its_steps_too(scene: Scene
     scene.departures.after_closing(scene.step("last turn"))
     await scene.departures.close()
     assert scene.steps == ["idle monitor", "last turn"]
+    assert [kind for kind, _ in scene.reports] == ["background_cancelled"]
 
 
 async def test_the_end_after_an_order_takes_no_step_again(scene: Scene) -> None:

@@ -88,6 +88,16 @@ async def test_each_step_of_a_reset_is_logged_with_its_milliseconds(caplog: pyte
     }
 
 
+async def test_an_order_that_overtakes_the_report_hides_no_step(world: World, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    await world.first_joined()
+    await world.report(1, "humans", identities=["alice"])
+    await world.supervisor.tell(wanted(epoch=2, cause="LastHumanLeft"))
+    await world.report(1, "left", identity="alice", reason="CLIENT_INITIATED", at=world.now)
+    assert events(caplog)[-1] == "last_human_left"
+    assert world.state.last_human_left is None
+
+
 async def test_a_reset_that_nobody_left_before_began_at_once(world: World, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO")
     await world.first_joined()
