@@ -8,7 +8,7 @@ from typing import Final
 from voicesession_agent.state import PodState
 
 LOOK_SECONDS: Final = 0.5
-"""What changes without a report, such as a job's death, is found by looking this often."""
+"""What changes and is published by nobody, such as a pod that gives up, is found by looking this often."""
 
 
 class Bulletin:

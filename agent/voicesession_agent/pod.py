@@ -56,7 +56,9 @@ class Pod:
             asyncio.get_running_loop().add_signal_handler(number, self._stop.set)
         async with aiohttp.ClientSession() as http:
             recollection = Recollection(lambda address: self._memory(address, http), self._lost, self._repeated)
-            supervisor = Supervisor(self._state, self._jobs, self._metrics, recollection, time.time, self._traces)
+            supervisor = Supervisor(
+                self._state, self._jobs, self._metrics, recollection, time.time, self._traces, self._bulletin.published
+            )
             self._watch(recollection)
             sites = await self._serve(supervisor, recollection)
             code = await self._work(supervisor, recollection)

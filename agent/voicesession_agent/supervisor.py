@@ -37,7 +37,10 @@ class Memory(Protocol):
 
 
 class Supervisor:
-    """Holds the state and keeps a job running while one is wanted."""
+    """Holds the state and keeps a job running while one is wanted.
+
+    `published` is told of what changes without an order or a report: that a job died, or was found ill.
+    """
 
     def __init__(
         self,
@@ -47,6 +50,7 @@ class Supervisor:
         memory: Memory,
         clock: Callable[[], float],
         traces: PodTraces,
+        published: Callable[[], None],
     ) -> None:
         self.state = state
         self.traces = traces
@@ -54,6 +58,7 @@ class Supervisor:
         self._metrics = metrics
         self._memory = memory
         self._clock = clock
+        self._published = published
         self._restart = RestartPolicy()
         self._remedies = Remedies()
         self._retired = Retired()
@@ -229,6 +234,7 @@ class Supervisor:
 
     async def _ended(self, tenure: Tenure) -> None:
         self.state.job_exited()
+        self._published()
         lived = self._clock() - tenure.started
         log.info("job ended", extra={"event": "job_ended", "launch": tenure.launch, "lived": round(lived, 3)})
         if self.state.ended:
@@ -260,6 +266,7 @@ class Supervisor:
         tenure.diagnosis = self.state.diagnosis = diagnosis
         extra = {"event": "job_ill", "launch": tenure.launch, "state": diagnosis.ailment.value}
         log.error("something is wrong with the job", extra=extra | {"reason": diagnosis.message})
+        self._published()
         self._changed.set()
 
     def _works(self, tenure: Tenure) -> bool:

@@ -7,7 +7,7 @@ from contextlib import suppress
 from voicesession_agent.jobs import Order
 from voicesession_agent.pod_traces import PodTraces
 from voicesession_agent.reports import Reports
-from voicesession_agent.state import PodState
+from voicesession_agent.state import JobPhase, PodState
 from voicesession_agent.supervisor import GaveUpError, Supervisor
 from voicesession_agent.telemetry import Metrics
 from voicesession_agent.tracing import Tracing
@@ -97,10 +97,17 @@ class World:
         self.metrics = Metrics()
         self.state = PodState("pod-1", process_started=99.0)
         self.traces = PodTraces(tracing or Tracing(), lambda: self.now)
-        self.supervisor = Supervisor(self.state, self.jobs, self.metrics, self.memory, lambda: self.now, self.traces)
+        self.published: list[tuple[JobPhase, bool]] = []
+        self.supervisor = Supervisor(
+            self.state, self.jobs, self.metrics, self.memory, lambda: self.now, self.traces, self._publish
+        )
         spoken, answered, lost = self.memory.someone_speaks, self.metrics.answered, self.memory.turn_lost
         self.reports = Reports(self.supervisor, spoken, answered, lost, lambda: self.now)
         self.running = asyncio.create_task(self.supervisor.run())
+
+    def _publish(self) -> None:
+        """Keep what the operator would see: the job's phase, and whether it is ill."""
+        self.published.append((self.state.job, self.state.diagnosis is not None))
 
     async def until(self, condition: Callable[[], bool]) -> None:
         async with asyncio.timeout(DEADLINE):

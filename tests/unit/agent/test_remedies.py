@@ -6,6 +6,7 @@ import pytest
 from voicesession_agent import supervisor as supervisor_module
 from voicesession_agent.health.diagnosis import PROVED_SECONDS, WORKS_SECONDS
 from voicesession_agent.health.vitals import Ailment, Vitals
+from voicesession_agent.state import JobPhase
 from voicesession_agent.supervisor import GaveUpError
 
 from tests.unit.agent.pod_world import DEADLINE, World, wanted
@@ -40,6 +41,7 @@ async def test_a_job_that_sends_no_beat_is_killed_and_the_next_one_started(world
     state = world.state.render()
     assert state["health"] == {"state": "Stuck", "message": "the job does not respond", "remedies": 1}
     assert state["job"]["participantSID"] == ""
+    assert world.published == [(JobPhase.JOINED, True)]
     assert 'voicesession_agent_remedies_total{state="Stuck"} 1.0' in world.metrics.render().decode()
 
 

@@ -51,6 +51,7 @@ async def test_a_dead_job_is_relaunched_with_the_same_token(world: World) -> Non
     job.die()
     await world.started(2)
     assert world.jobs.orders[1].token == TOKEN
+    assert world.published == [(JobPhase.EXITED, False)]
     assert world.state.render()["job"]["restarts"] == 1
     assert world.state.render()["reset"] is None
 
