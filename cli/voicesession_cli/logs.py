@@ -5,6 +5,7 @@ import sys
 import time
 from typing import Any, Final
 
+from voicesession_cli import operators
 from voicesession_cli.api import PODS, SESSION_UID, Api, path
 from voicesession_cli.errors import TROUBLE, NotFoundError
 from voicesession_cli.journal import Entry, merge
@@ -13,7 +14,6 @@ from voicesession_cli.sight import Sight
 from voicesession_cli.tail import Tail
 
 Json = dict[str, Any]
-OPERATORS: Final = "app.kubernetes.io/component=operator,app.kubernetes.io/name=voicesession"
 FOLLOW_SECONDS: Final = 1.0
 
 
@@ -47,7 +47,8 @@ def _complain(tail: Tail, before: str) -> str:
 def _journal(api: Api, tail: Tail, sight: Sight, operator_namespace: str) -> list[Entry]:
     selector = f"{SESSION_UID}={sight.uid}"
     agents = api.items("agent pods", path(PODS, sight.namespace), labelSelector=selector)
-    operators = api.items("operator pods", path(PODS, operator_namespace), labelSelector=OPERATORS)
+    labelled = api.items("operator pods", path(PODS, operator_namespace), labelSelector=operators.SELECTOR)
+    ours = [pod for pod in labelled if operators.is_operator(pod["spec"])]
     names = {pod["metadata"]["name"] for pod in agents}
     marks = frozenset({sight.uid, f"{sight.namespace}/{sight.name}", sight.room, sight.pod, *names} - {""})
-    return merge([tail.read("agent", pod) for pod in agents], [tail.read("operator", pod) for pod in operators], marks)
+    return merge([tail.read("agent", pod) for pod in agents], [tail.read("operator", pod) for pod in ours], marks)

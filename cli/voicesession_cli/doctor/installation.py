@@ -2,14 +2,13 @@
 
 import base64
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
+from voicesession_cli import operators
 from voicesession_cli.api import DEPLOYMENTS, PODS, SECRETS, Api, path
 from voicesession_cli.errors import CommandError
 
 Json = dict[str, Any]
-OPERATOR: Final = "app.kubernetes.io/component=operator"
-PROGRAM: Final = "voicesession_operator"
 
 
 @dataclass(frozen=True)
@@ -63,15 +62,9 @@ class Installation:
 
 def find(api: Api, namespace: str) -> Installation:
     """The one installation of a namespace, or of the cluster. Raises CommandError where there is none, or several."""
-    found = [
-        raw for raw in api.items("deployments", path(DEPLOYMENTS, namespace), labelSelector=OPERATOR) if _is_ours(raw)
-    ]
+    labelled = api.items("deployments", path(DEPLOYMENTS, namespace), labelSelector=operators.SELECTOR)
+    found = [raw for raw in labelled if operators.is_operator(raw["spec"]["template"]["spec"])]
     if len(found) != 1:
         places = ", ".join(raw["metadata"]["namespace"] for raw in found) or "nowhere"
         raise CommandError(f"need one operator, found {len(found)} ({places})")
     return Installation(api, {"kind": "Deployment", **found[0]})
-
-
-def _is_ours(raw: Json) -> bool:
-    containers = raw["spec"]["template"]["spec"]["containers"]
-    return any(PROGRAM in (container.get("command") or ()) for container in containers)

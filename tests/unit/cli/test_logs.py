@@ -24,7 +24,7 @@ class Node(StandIn):
 
     def __init__(self, **status: Any) -> None:
         super().__init__({SESSION: session(**status), path(PODS, "calls"): {"items": [pod("hello-0")]}})
-        self.objects[path(PODS)] = {"items": [pod("operator-0", "home")]}
+        self.objects[path(PODS)] = {"items": [of_operator("operator-0", "voicesession_operator")]}
         self.logs: dict[tuple[str, str], list[str] | CommandError] = {}
 
     def write(self, place: str, seconds: float, text: str, previous: str = "false") -> None:
@@ -43,6 +43,10 @@ class Node(StandIn):
     def restart(self) -> None:
         states = [{"name": "mesh", "restartCount": 0}, {"name": "agent", "restartCount": 1}]
         self.objects[path(PODS, "calls")] = {"items": [pod("hello-0", containerStatuses=states)]}
+
+
+def of_operator(name: str, program: str) -> dict[str, Any]:
+    return pod(name, "home") | {"spec": {"containers": [{"name": "operator", "command": ["python", "-m", program]}]}}
 
 
 @pytest.fixture
@@ -93,6 +97,14 @@ def test_containers_are_asked_for_by_name_since_a_pod_may_have_others(
     assert told(capsys) == ["joined", {"key": "calls/hello"}]
     asked = {place: query["container"] for place, query in node.asked if "container" in query}
     assert asked == {AGENT: "agent", OPERATOR: "operator"}
+
+
+def test_operators_of_other_projects_are_left_alone(node: Node, capsys: pytest.CaptureFixture[str]) -> None:
+    node.write(path(PODS, "home", "strange-0", "log"), 1, '{"key": "calls/hello"}')
+    node.objects[path(PODS)]["items"].append(of_operator("strange-0", "strange_operator"))
+    node.write(AGENT, 2, "joined")
+    assert ask() == 0
+    assert told(capsys) == ["joined"]
 
 
 def test_who_may_not_read_a_log_is_told_so(node: Node) -> None:
