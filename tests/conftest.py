@@ -8,7 +8,9 @@ import pytest
 from tests import turns
 from tests.outcome import FAILED
 
-hypothesis.settings.register_profile("shared machine", deadline=None)
+hypothesis.settings.register_profile(
+    "shared machine", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
 hypothesis.settings.load_profile("shared machine")
 
 
