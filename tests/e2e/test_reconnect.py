@@ -5,7 +5,7 @@ from itertools import cycle, islice, product
 import pytest
 
 from tests.e2e import podlog
-from tests.e2e.codewords import UNKNOWN, WHICH, code_word, telling
+from tests.e2e.codewords import UNKNOWN, WHICH, WISH, WISHED, code_word, telling
 from tests.e2e.guest import Guest
 from tests.e2e.kubectl import Json, Session
 from tests.e2e.letta import opened
@@ -67,7 +67,7 @@ def test_whoever_comes_back_is_served_by_the_same_agent(trial: Trial, agent_66: 
     with Guest(trial.livekit, session) as alice:
         alice.come()
         first = alice.meet()
-        alice.say("Test one", "test")
+        alice.say(WISH, WISHED)
         alice.leave()
 
         after = trial.reset_complete("call", 1)
@@ -111,7 +111,7 @@ def test_rapid_joins_and_leaves_end_in_an_answer(trial: Trial, agent_66: Json) -
             alice.stay(outside)
         alice.come()
         alice.meet()
-        alice.say("How many open tasks are left on the board", "tasks")  # the ear misses fewer of many words
+        alice.say(WISH, WISHED)
         there = trial.session("call")
         alice.leave()
         answers = alice.listen()

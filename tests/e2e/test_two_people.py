@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from tests.e2e import podlog
-from tests.e2e.codewords import UNKNOWN, WHICH, code_word, telling
+from tests.e2e.codewords import UNKNOWN, WHICH, WISH, WISHED, code_word, telling
 from tests.e2e.guest import Answer, Guest
 from tests.e2e.kubectl import Json, Session
 from tests.e2e.objects import RESET, copy_of
@@ -16,8 +16,6 @@ pytestmark = [pytest.mark.cluster, pytest.mark.speech]
 
 BOARD = "How many open tasks are left on the board"
 THANKS = "Thank you, that is all for today"
-HERE = "My name is Alice and I live in Berlin"
-"""Long enough to be known again when half a second of it is lost (docs/limits.md)."""
 TOGETHER_SECONDS = 15
 WITHIN_GRACE = {"grace": 60, "reconnect_grace": 60}
 
@@ -59,7 +57,7 @@ def test_of_two_people_the_one_who_speaks_is_heard(trial: Trial, agent_66: Json)
         alice.come()
         assert alice.meet() == agent
         humans(trial, 2)
-        in_turn = [alice.say(BOARD, "tasks", "board"), bob.say(THANKS, "today"), alice.say(HERE, "berlin")]
+        in_turn = [alice.say(BOARD, "tasks", "board"), bob.say(THANKS, "today"), alice.say(WISH, WISHED)]
         at_once = both_speak(alice, bob)
         after = bob.say(BOARD, "tasks", "board")
 
