@@ -12,6 +12,7 @@ import pytest
 from hack.cluster import names
 from tests.e2e import gateway
 from tests.e2e.bystander import Holder
+from tests.e2e.codewords import WISH, WISHED
 from tests.e2e.gateway import Answer, Gateway, Replica, at_once, replica, token_body
 from tests.e2e.guest import Guest
 from tests.e2e.kubectl import Json, Kube, KubectlError
@@ -90,7 +91,7 @@ def test_a_token_of_the_releases_gateway_is_all_that_a_person_needs(
             alice.come_with(answer.body["participant_token"])
             alice.meet()
             alice.greeted()
-            assert alice.say("Test one", "test", "one").told
+            assert alice.say(WISH, WISHED).told
             found = livekit.participants(session.room)["alice"]
             assert found.attributes["voicesession.session"] == answer.session
             assert not found.permission.can_update_metadata
