@@ -156,7 +156,7 @@ def test_what_is_to_be_remembered_outlives_the_reset_and_nothing_else(trial: Tri
     with opened(trial.kube) as letta, Guest(trial.livekit, session) as alice:
         alice.come()
         alice.meet()
-        alice.say(telling(0), code_word(0))
+        alice.say("My secret word is walrus", "walrus")
         alice.say("Remember that my favorite color is blue", "blue")
         alice.leave()
 
