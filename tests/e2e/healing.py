@@ -38,8 +38,7 @@ class Healing:
 
     def logged(self, pod: str, event: str, within: float) -> None:
         """Wait for the first line of this event in the pod's log: what is mended at once may be told nowhere else."""
-        kube, namespace = self._trial.kube, self._trial.namespace
-        found = until(lambda: podlog.entries(kube, pod, namespace, event), f"{event} in the log of {pod}", within)
+        found = podlog.awaited(self._trial.kube, pod, self._trial.namespace, event, within)
         self._took(f"detected by its pod ({event})", float(found[0]["time"]))
 
     def healed(self, old_sid: str, within: float) -> None:

@@ -5,6 +5,7 @@ import json
 from hack.cluster import names
 from tests.e2e import operators
 from tests.e2e.kubectl import Json, Kube
+from tests.e2e.waiting import until
 
 COMPLAINTS = ("Task was destroyed but it is pending", "was never awaited", "exception was never retrieved")
 """Of asyncio and the interpreter: somebody left something running, or never ran it."""
@@ -15,6 +16,11 @@ def entries(kube: Kube, pod: str, namespace: str, event: str) -> list[Json]:
     """The lines of one event, oldest first."""
     found = [_parse(line) for line in kube.logs(pod, namespace).splitlines()]
     return [entry for entry in found if entry.get("event") == event]
+
+
+def awaited(kube: Kube, pod: str, namespace: str, event: str, seconds: float) -> list[Json]:
+    """The same as soon as there is one; raises AssertionError when there is none in that time."""
+    return until(lambda: entries(kube, pod, namespace, event), f"{event} in the log of {pod}", seconds)
 
 
 def untidy(kube: Kube, pod: str, namespace: str) -> list[str]:

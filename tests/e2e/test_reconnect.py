@@ -53,13 +53,9 @@ def tidy(trial: Trial, session: Session) -> None:
     assert podlog.untidy(trial.kube, session.pod, trial.namespace) == []
 
 
-def logged_at_last(trial: Trial, session: Session, event: str) -> list[float]:
-    """The milliseconds of each such step, as soon as the pod has logged one."""
-    return until(
-        lambda: podlog.milliseconds(podlog.entries(trial.kube, session.pod, trial.namespace, event)),
-        f"{event} in the pod's log",
-        10,
-    )
+def step_taken(trial: Trial, session: Session, event: str) -> list[float]:
+    """The milliseconds of each such step of a reset, as soon as the pod has logged one."""
+    return podlog.milliseconds(podlog.awaited(trial.kube, session.pod, trial.namespace, event, 10))
 
 
 def test_whoever_comes_back_is_served_by_the_same_agent(trial: Trial, agent_66: Json) -> None:
@@ -71,7 +67,7 @@ def test_whoever_comes_back_is_served_by_the_same_agent(trial: Trial, agent_66: 
         alice.leave()
 
         after = trial.reset_complete("call", 1)
-        logged = {event: logged_at_last(trial, session, event) for event in STEPS}
+        logged = {event: step_taken(trial, session, event) for event in STEPS}
 
         alice.come()
         second = alice.meet()
@@ -89,6 +85,7 @@ def test_whoever_comes_back_is_served_by_the_same_agent(trial: Trial, agent_66: 
     assert (after.pod, after.room) == (session.pod, session.room)
     trial.event("call", "ResetComplete", "Reset 1 (LastHumanLeft)")
     print(f"milliseconds of the reset's steps: {logged}")
+    assert all(logged.values()), logged
     assert all(0 <= ms <= STEP_MILLISECONDS for taken in logged.values() for ms in taken), logged
     tidy(trial, session)
 
