@@ -15,7 +15,7 @@ down: ## delete the cluster; caches and images stay
 	@python3 -m hack.down
 
 test: venv ## lint, then every test, on the real cluster
-	@python3 -m hack.test_needs
+	@python3 -m hack.install_test_tools
 	@$(MAKE) --no-print-directory -j2 lint release
 	$(BIN)/pytest tests $(BESIDE) --durations=20
 
@@ -25,8 +25,8 @@ lint: venv ## formatting, lint, types, import contracts
 	$(BIN)/mypy
 	$(BIN)/mypy hack
 	$(BIN)/lint-imports
-	$(BIN)/python -m hack.tidy $$(git ls-files)
-	@if command -v shellcheck >/dev/null; then shellcheck tests/e2e/substrate/*.sh tests/e2e/substrate/*/*.sh .ci/run; fi
+	$(BIN)/python -m hack.check_files $$(git ls-files)
+	@if command -v shellcheck >/dev/null; then shellcheck hack/images/*.sh hack/images/*/*.sh .ci/run; fi
 
 release: venv
 	@python3 -m hack.up --without-example
@@ -35,8 +35,8 @@ unit: venv ## the tests that need no cluster
 	$(BIN)/pytest tests/unit tests/contract
 
 bench: release ## measure on the cluster and write docs/benchmarks.md
-	@python3 -m hack.test_needs
-	$(BIN)/python -m tests.load.bench
+	@python3 -m hack.install_test_tools
+	$(BIN)/python -m tests.bench.bench
 
 .PHONY: docs
 docs: venv ## write docs/reference.md and the dashboards anew

@@ -6,8 +6,8 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from hack.cluster import engine, environment, kind, own_images, page, programs, release, stand_ins
-from hack.cluster.names import CACHE, EXAMPLE_SESSION, TOOLS, VENV
+from hack.cluster import engine, kind, offline_images, programs, project_images, release, virtual_env, web_page
+from hack.cluster.constants import CACHE, EXAMPLE_SESSION, TOOLS, VENV
 from hack.cluster.process import CommandError
 from hack.cluster.progress import Steps
 
@@ -36,21 +36,21 @@ def alone() -> Iterator[None]:
 def prepare(steps: Steps) -> None:
     """Bring everything a cluster is made of: environment, engine, images, programs."""
     with steps.step("Python environment") as step:
-        environment.sync(step.line)
+        virtual_env.sync(step.line)
     with steps.step("Docker engine") as step:
         engine.start(step.line)
     with steps.step("images from a registry") as step:
-        unpulled = stand_ins.pull_missing(step.line)
+        unpulled = offline_images.pull_missing(step.line)
     with steps.step("programs") as step:
-        programs.build([*programs.missing(TOOLS), *stand_ins.programs_for(unpulled)], step.line)
+        programs.build([*programs.missing(TOOLS), *offline_images.programs_for(unpulled)], step.line)
         programs.link(step.line)
     with steps.step("stand-in images") as step:
         for image in unpulled:
-            stand_ins.build(image, step.line)
+            offline_images.build(image, step.line)
     with steps.step("page of the gateway") as step:
-        page.build(step.line)
+        web_page.build(step.line)
     with steps.step("images of this project") as step:
-        own_images.build_all(step.line)
+        project_images.build_all(step.line)
 
 
 def bring_up(steps: Steps) -> bool:
@@ -58,13 +58,13 @@ def bring_up(steps: Steps) -> bool:
     with steps.step("kind cluster") as step:
         kind.ensure(step.line)
     with steps.step("images into the nodes") as step:
-        tags = [item.tag for item in own_images.OWN_IMAGES]
-        loaded = kind.load([*stand_ins.CLUSTER_IMAGES, *tags], step.line)
+        tags = [item.tag for item in project_images.OWN_IMAGES]
+        loaded = kind.load([*offline_images.CLUSTER_IMAGES, *tags], step.line)
     with steps.step("resource definitions") as step:
         release.apply_definitions(step.line)
     with steps.step("Helm release") as step:
         release.install(step.line)
-    return own_images.AGENT.tag in loaded
+    return project_images.AGENT.tag in loaded
 
 
 def run_steps(steps: Steps, with_example: bool) -> None:

@@ -2,11 +2,11 @@
 
 import sys
 
-from hack.cluster import environment
+from hack.cluster import virtual_env
 from hack.cluster.process import CommandError
 
 if __name__ == "__main__":
     try:
-        environment.sync(print)
+        virtual_env.sync(print)
     except CommandError as trouble:
         sys.exit(str(trouble))

@@ -6,7 +6,7 @@ import hypothesis
 import pytest
 
 from tests import turns
-from tests.outcome import FAILED
+from tests.support.outcome import FAILED
 
 hypothesis.settings.register_profile(
     "shared machine", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]

@@ -1,6 +1,31 @@
 """`python -m voicesession_agent`: the agent image's entry point."""
 
-if __name__ == "__main__":
-    from voicesession_agent.app import main
+import asyncio
+import json
+import os
+import sys
 
+from voicesession_agent.settings import Settings, SettingsError
+from voicesession_agent.supervisor import job_pool as jobs
+
+
+def main() -> None:
+    """Run until SIGTERM (exit 0), or until jobs keep dying or the settings are useless (exit 1)."""
+    try:
+        settings = Settings.load()
+    except SettingsError as error:
+        sys.exit(json.dumps({"level": "error", "message": str(error)}))
+    settings.export()
+    modules = jobs.preload_modules(settings.agent)
+    if not settings.trouble:
+        jobs.start_forkserver(modules)
+
+    from voicesession_agent.supervisor.app import Pod  # noqa: PLC0415 - imports aiohttp while the fork server works
+
+    code = asyncio.run(Pod(settings, jobs.LiveKitJobs(modules, settings.livekit_url)).run())
+    sys.stdout.flush()
+    os._exit(code)  # threads of livekit-agents that wait for dead processes must not hold the pod
+
+
+if __name__ == "__main__":
     main()

@@ -4,9 +4,9 @@ import sys
 from collections.abc import Sequence
 from typing import Final
 
-from voicesession_cli import options
+from voicesession_cli import arguments as options
 from voicesession_cli.arguments import parse, program
-from voicesession_cli.completing import script
+from voicesession_cli.completion import script
 from voicesession_cli.errors import CommandError
 
 INTERRUPTED: Final = 130
@@ -35,33 +35,33 @@ def run(given: options.Options) -> int:  # noqa: PLR0911 - one for each command
             print(script(given.shell), end="")
             return 0
         case options.Ls():
-            from voicesession_cli.ls import ls
+            from voicesession_cli.commands.ls import ls
 
             return ls(given)
         case options.Describe():
-            from voicesession_cli.describe import describe
+            from voicesession_cli.commands.describe import describe
 
             return describe(given)
         case options.Logs():
-            from voicesession_cli.logs import logs
+            from voicesession_cli.commands.logs import logs
 
             return logs(given)
         case options.Reset() | options.End():
-            from voicesession_cli.orders import order
+            from voicesession_cli.commands.reset import order
 
             return order(given)
         case options.DrainCheck():
-            from voicesession_cli.drain_check import drain_check
+            from voicesession_cli.commands.drain_check import drain_check
 
             return drain_check(given)
         case options.Doctor():
-            from voicesession_cli.doctor.checkup import doctor
+            from voicesession_cli.doctor.checks import doctor
 
             return doctor(given)
         case options.Talk():
             import asyncio
 
-            from voicesession_cli.talk import talk
+            from voicesession_cli.commands.talk import talk
 
             asyncio.run(talk(given))
             return 0

@@ -3,11 +3,93 @@
 import argparse
 import sys
 from collections.abc import Sequence
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Final
 
-from voicesession_cli import completing, options
+from voicesession_cli import completion as completing
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """What every command takes."""
+
+    context: str | None
+    json_output: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ls(Options):
+    namespace: str | None
+    all_namespaces: bool
+    watch: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class OfSession(Options):
+    """A command about one session; `namespace` None is that of the context."""
+
+    session: str
+    namespace: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Describe(OfSession):
+    pass
+
+
+@dataclass(frozen=True, kw_only=True)
+class Logs(OfSession):
+    follow: bool
+    operator_namespace: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Order(OfSession):
+    """`reset` and `end`."""
+
+    wait: bool
+    timeout: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reset(Order):
+    pass
+
+
+@dataclass(frozen=True, kw_only=True)
+class End(Order):
+    pass
+
+
+@dataclass(frozen=True, kw_only=True)
+class DrainCheck(Options):
+    node: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Doctor(Options):
+    operator_namespace: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Completion(Options):
+    shell: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Talk(OfSession):
+    say: tuple[str, ...]
+    wav: Path | None
+    save: Path | None
+    listen: bool
+    identity: str
+    name: str
+    url: str | None
+    linger: float
+    ready_timeout: float
+    reply_timeout: float
+
 
 DAY_SECONDS: Final = 86400
 DESCRIPTION: Final = "Look at live voice conversations, take part in them, and see what is wrong."
@@ -21,14 +103,14 @@ def program() -> str:
     return "kubectl voice" if Path(sys.argv[0]).name == PLUGIN else "voicesession"
 
 
-def parse(argv: Sequence[str] | None) -> options.Options:
+def parse(argv: Sequence[str] | None) -> Options:
     """Exits with code 2 and the usage text when the command line makes no sense."""
     given = completing.completed(parser()).parse_args(argv)
-    made: type[options.Options] = given.made
-    if made is options.Talk and not given.say and given.wav is None and not given.linger:
+    made: type[Options] = given.made
+    if made is Talk and not given.say and given.wav is None and not given.linger:
         given.complain("nothing to do: give --say TEXT or --wav FILE, or --linger SECONDS to only be in the room")
     values = {**vars(given), "json_output": given.output == "json"}
-    if made is options.Talk:
+    if made is Talk:
         values["say"] = tuple(given.say)
     return made(**{field.name: values[field.name] for field in fields(made)})
 
@@ -40,7 +122,7 @@ def parser() -> argparse.ArgumentParser:
     _looking(commands)
     _ordering(commands)
     _operating(commands)
-    talk = _command(commands, "talk", options.Talk, "join a session as a person, speak, print and time the replies")
+    talk = _command(commands, "talk", Talk, "join a session as a person, speak, print and time the replies")
     talk.description = "Join a VoiceSession over WebRTC as a human, speak, print what the agent says, and leave."
     talk.epilog = TALK_CODES
     talk.set_defaults(complain=talk.error)
@@ -50,7 +132,7 @@ def parser() -> argparse.ArgumentParser:
     return top
 
 
-def _command(commands: Any, name: str, made: type[options.Options], words: str) -> argparse.ArgumentParser:
+def _command(commands: Any, name: str, made: type[Options], words: str) -> argparse.ArgumentParser:
     command: argparse.ArgumentParser = commands.add_parser(name, help=words, description=words, epilog=EXIT_CODES)
     command.set_defaults(made=made)
     command.add_argument("--context", help="the kubeconfig's context (default: the current one)")
@@ -65,23 +147,21 @@ def _session(command: argparse.ArgumentParser) -> None:
 
 
 def _looking(commands: Any) -> None:
-    ls = _command(commands, "ls", options.Ls, "list sessions: who is there, since when, in which room and pod")
+    ls = _command(commands, "ls", Ls, "list sessions: who is there, since when, in which room and pod")
     ls.add_argument("-n", "--namespace", help="of this namespace (default: the current context's)")
     ls.add_argument("-A", "--all-namespaces", action="store_true", help="of all namespaces")
     ls.add_argument("-w", "--watch", action="store_true", help="stay, and show every change")
-    describe = _command(commands, "describe", options.Describe, "tell the life of a session, with times and durations")
+    describe = _command(commands, "describe", Describe, "tell the life of a session, with times and durations")
     _session(describe)
-    logs = _command(
-        commands, "logs", options.Logs, "print what agent and operator have logged of one session, in order"
-    )
+    logs = _command(commands, "logs", Logs, "print what agent and operator have logged of one session, in order")
     _session(logs)
     logs.add_argument("-f", "--follow", action="store_true", help="stay until the session has finished")
     _installation(logs)
 
 
 def _ordering(commands: Any) -> None:
-    reset = _command(commands, "reset", options.Reset, "begin a conversation anew: a fresh agent in the same room")
-    end = _command(commands, "end", options.End, "end a session now, politely")
+    reset = _command(commands, "reset", Reset, "begin a conversation anew: a fresh agent in the same room")
+    end = _command(commands, "end", End, "end a session now, politely")
     for command, what in ((reset, "the fresh agent is in the room"), (end, "it has finished")):
         _session(command)
         command.add_argument(
@@ -94,13 +174,13 @@ def _operating(commands: Any) -> None:
     drain = _command(
         commands,
         "drain-check",
-        options.DrainCheck,
+        DrainCheck,
         "say which calls a node holds, or LiveKit for all of them; code 1 if calls would suffer",
     )
     drain.add_argument("node", metavar="NODE", help="name of the node")
-    doctor = _command(commands, "doctor", options.Doctor, "check an installation; code 1 if anything is wrong")
+    doctor = _command(commands, "doctor", Doctor, "check an installation; code 1 if anything is wrong")
     _installation(doctor)
-    completion = _command(commands, "completion", options.Completion, "print the script that completes in a shell")
+    completion = _command(commands, "completion", Completion, "print the script that completes in a shell")
     completion.add_argument("shell", choices=completing.SHELLS)
 
 

@@ -14,7 +14,7 @@ class CommandError(Exception):
         self.code = code
 
 
-class NotFoundError(CommandError):
+class ObjectNotFoundError(CommandError):
     """What was asked for is not in the cluster."""
 
 

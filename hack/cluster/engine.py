@@ -7,7 +7,7 @@ import subprocess
 import threading
 from pathlib import Path
 
-from hack.cluster.names import SUBSTRATE
+from hack.cluster.constants import IMAGES
 from hack.cluster.process import CommandError, Line, on_path, output, run, succeeds
 
 BUILDX_NEEDED_SINCE = 23  # from this client version on, BuildKit is reached through the buildx plug-in only
@@ -16,7 +16,7 @@ REGISTRY_SECONDS = 20.0
 
 def start(line: Line) -> None:
     """Make a Docker engine answer; raises CommandError where none does and none can be started."""
-    run("bash", str(SUBSTRATE / "engine.sh"), line=line)
+    run("bash", str(IMAGES / "engine.sh"), line=line)
     line(f"engine {output('docker', 'info', '--format', '{{.ServerVersion}}')}, client {client()}")
 
 

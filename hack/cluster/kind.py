@@ -4,8 +4,8 @@ import json
 from collections.abc import Iterable
 from functools import partial
 
-from hack.cluster import engine, programs, stand_ins
-from hack.cluster.names import CLUSTER, CONTEXT, NODE_IMAGE, ROOT
+from hack.cluster import engine, offline_images, programs
+from hack.cluster.constants import CLUSTER, CONTEXT, NODE_IMAGE, ROOT
 from hack.cluster.process import CommandError, Line, output, pipe, run, succeeds
 
 CONFIG = ROOT / "kind-config.yaml"
@@ -86,7 +86,7 @@ def _is_healthy() -> bool:
 
 def _is_todays() -> bool:
     """Tell whether each node runs, was made from today's config, and from today's stand-in where one is used."""
-    expected = engine.image_id(NODE_IMAGE) if stand_ins.is_stand_in(NODE_IMAGE) else ""
+    expected = engine.image_id(NODE_IMAGE) if offline_images.is_stand_in(NODE_IMAGE) else ""
     for node in nodes():
         running, image = output("docker", "inspect", "--format", "{{.State.Running}} {{.Image}}", node).split()
         if running != "true" or (expected and image != expected):
@@ -103,7 +103,7 @@ def _made_from() -> str:
 
 
 def _create(line: Line) -> None:
-    image = ["--image", NODE_IMAGE] if stand_ins.is_stand_in(NODE_IMAGE) else []
+    image = ["--image", NODE_IMAGE] if offline_images.is_stand_in(NODE_IMAGE) else []
     run(
         programs.path("kind"),
         "create",

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from hack.cluster.names import BIN, PROGRAM_VERSIONS, SUBSTRATE, TOOLS, VENV
+from hack.cluster.constants import BIN, IMAGES, PROGRAM_VERSIONS, TOOLS, VENV
 from hack.cluster.process import CommandError, Line, on_path, run
 
 PINS = BIN / ".pins"
@@ -38,7 +38,7 @@ def build(names: Iterable[str], line: Line) -> None:
     if on_path("go") is None:
         raise CommandError(("go", "build", *todo), 127, f"Go is needed to build {', '.join(todo)}")
     pins = [f"{name}@{PROGRAM_VERSIONS[name]}" for name in todo]
-    run("bash", str(SUBSTRATE / "binaries.sh"), *pins, line=line, env={"BIN": str(BIN)})
+    run("bash", str(IMAGES / "binaries.sh"), *pins, line=line, env={"BIN": str(BIN)})
 
 
 def link(line: Line) -> None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TextIO
 
-from hack.cluster.names import CACHE, LOGS
+from hack.cluster.constants import CACHE, LOGS
 
 TTY_SECONDS = 0.5
 PLAIN_SECONDS = 15.0

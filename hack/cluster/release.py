@@ -4,8 +4,7 @@ import json
 import time
 
 from hack.cluster import engine, programs
-from hack.cluster.kind import kubectl, worker_address
-from hack.cluster.names import (
+from hack.cluster.constants import (
     CHART,
     CONTEXT,
     EXAMPLE_AGENT,
@@ -17,6 +16,7 @@ from hack.cluster.names import (
     SIGNAL_NODE_PORT,
     VERSION,
 )
+from hack.cluster.kind import kubectl, worker_address
 from hack.cluster.process import CommandError, Line, run
 
 VALUES = ROOT / "hack" / "kind-values.yaml"

@@ -3,7 +3,7 @@
 import json
 import sys
 
-from hack.cluster.names import CHART
+from hack.cluster.constants import CHART
 from hack.dashboards import agents, conversations, operator
 from hack.dashboards.grafana import Dashboard, render
 

@@ -15,7 +15,7 @@ STATE = Row(
         Panel(
             "Ill agents",
             "Agents with which their own supervisor finds something wrong.",
-            [Query("sum(max by (namespace, pod) (voicesession_agent_ill))")],
+            [Query("sum(max by (namespace, pod) (voicesession_agent_unhealthy))")],
             kind="stat",
             width=6,
             limit=1,
@@ -45,19 +45,19 @@ HEALTH = Row(
         Panel(
             "What is wrong",
             "Ill agents by what their supervisor found.",
-            [Query("sum by (state) (voicesession_agent_ill)", "{{state}}")],
+            [Query("sum by (state) (voicesession_agent_unhealthy)", "{{state}}")],
             stacked=True,
         ),
         Panel(
             "Remedies",
             "New jobs in the window, by what was wrong with the old one.",
-            [rise("voicesession_agent_remedies_total", "state")],
+            [rise("voicesession_agent_health_restarts_total", "state")],
             stacked=True,
         ),
         Panel(
             "Sessions in trouble",
             "Sessions that have been Ready, by condition that is not True now.",
-            [Query("sum by (condition) (voicesession_sessions_troubled)", "{{condition}}")],
+            [Query("sum by (condition) (voicesession_sessions_degraded)", "{{condition}}")],
             stacked=True,
         ),
         Panel(

@@ -18,7 +18,7 @@ NOW = Row(
         Panel(
             "Sessions in trouble",
             "Sessions that were Ready and lack room, agent, health or memory now. One that lacks two counts twice.",
-            [Query("sum(voicesession_sessions_troubled)")],
+            [Query("sum(voicesession_sessions_degraded)")],
             kind="stat",
             width=4,
             limit=1,

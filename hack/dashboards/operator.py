@@ -186,7 +186,7 @@ GATEWAY = Row(
         Panel(
             "Refusals",
             "In the window, by kind.",
-            [rise("voicesession_gateway_refusals_total", "kind")],
+            [rise("voicesession_gateway_errors_total", "kind")],
             stacked=True,
         ),
         Panel(

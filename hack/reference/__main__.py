@@ -2,7 +2,7 @@
 
 import sys
 
-from hack.cluster.names import ROOT
+from hack.cluster.constants import ROOT
 from hack.reference import document
 
 FILE = ROOT / "docs" / "reference.md"

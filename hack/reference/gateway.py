@@ -4,16 +4,16 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from voicesession_operator.gateway.refusal import STATUS, Kind
+from voicesession_gateway.errors import STATUS, Kind
 
-from hack.cluster.names import ROOT
+from hack.cluster.constants import ROOT
 from hack.reference.markdown import code, section, table
 from hack.reference.source import constants, rows
 
-PACKAGE = ROOT / "operator" / "voicesession_operator" / "gateway"
+PACKAGE = ROOT / "gateway" / "voicesession_gateway"
 ABOUT = (
     "On port 9000. The document itself, in OpenAPI 3.1, is at `/api/v1/openapi.json` and in the source at "
-    "`operator/voicesession_operator/gateway/openapi.json`."
+    "`gateway/voicesession_gateway/openapi.json`."
 )
 ERRORS = 'Every error is `{"error": {"code": ..., "message": ...}}`; the message is for people.'
 SHOWN = ("TokenRequest", "Token", "SessionRequest", "Session")
@@ -54,6 +54,6 @@ def _fields(prefix: str, schema: dict[str, Any]) -> Iterator[tuple[str, str, str
 
 
 def _errors() -> str:
-    kinds = [constant for constant in constants(PACKAGE / "refusal.py") if constant.owner == "Kind"]
+    kinds = [constant for constant in constants(PACKAGE / "errors.py") if constant.owner == "Kind"]
     told = [(name, str(STATUS[Kind(kind.value)]), text) for kind, (name, text) in zip(kinds, rows(kinds), strict=True)]
     return section(3, "Error codes", ERRORS, table(("code", "status", "meaning"), told))

@@ -4,10 +4,10 @@ from collections.abc import Iterator
 
 from prometheus_client import CollectorRegistry
 from prometheus_client.metrics import MetricWrapperBase
-from voicesession_agent.telemetry import Metrics as AgentMetrics
-from voicesession_operator.api.names import METRICS_PORT
-from voicesession_operator.gateway.metrics import REGISTRY as GATEWAY
-from voicesession_operator.telemetry.metrics import REGISTRY as OPERATOR
+from voicesession_agent.metrics import Metrics as AgentMetrics
+from voicesession_common.api.constants import METRICS_PORT
+from voicesession_gateway.metrics import REGISTRY as GATEWAY
+from voicesession_operator.metrics import REGISTRY as OPERATOR
 
 from hack.reference.markdown import code, section, table
 

@@ -1,9 +1,9 @@
-"""The errors that adapters raise, read from their source: `Retryable(REASON, message)` and its like."""
+"""The errors that adapters raise, read from their source: `RetryableError(REASON, message)` and its like."""
 
 import ast
 from collections.abc import Iterator
 
-KINDS = frozenset({"Retryable", "Conflict", "NotFound", "Terminal", "kind"})
+KINDS = frozenset({"RetryableError", "ConflictError", "NotFoundError", "TerminalError", "kind"})
 """The classes of adapters.errors, and the name for one of them that was chosen before."""
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from hack.cluster.names import CHART
+from hack.cluster.constants import CHART
 from hack.reference.markdown import code, section, table
 
 Schema = dict[str, Any]

@@ -3,12 +3,12 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from hack.cluster.names import ROOT
+from hack.cluster.constants import ROOT
 from hack.reference import outside
 from hack.reference.markdown import code, section, table
 from hack.reference.source import Constant, constants, rows
 
-API = ROOT / "operator" / "voicesession_operator" / "api"
+API = ROOT / "common" / "voicesession_common" / "api"
 NAMES = ("_LABEL", "_ANNOTATION", "_ATTRIBUTE")
 WORDS = (
     ("Phase", "Phases", "`status.phase` of a VoiceSession, for people; programs read the conditions."),
@@ -35,7 +35,7 @@ def render() -> str:
 
 
 def _names() -> str:
-    found = [constant for constant in constants(API / "names.py") if constant.name.endswith(NAMES)]
+    found = [constant for constant in constants(API / "constants.py") if constant.name.endswith(NAMES)]
     return section(2, "Labels, annotations and attributes", table(("name", "meaning"), rows(found)))
 
 
@@ -51,5 +51,10 @@ def _outside() -> str:
 
 
 def _errors(package: Path) -> Iterator[tuple[str, str]]:
-    for path in (*sorted((package / "adapters").glob("*.py")), package / "controller" / "executor.py"):
+    for path in (
+        *sorted((package / "clients").glob("*.py")),
+        package / "controller" / "executor.py",
+        ROOT / "common" / "voicesession_common" / "kube_client.py",
+        ROOT / "common" / "voicesession_common" / "errors.py",
+    ):
         yield from outside.errors(path.read_text())

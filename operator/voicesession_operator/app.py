@@ -10,35 +10,33 @@ from contextlib import AsyncExitStack
 from typing import Any, Final
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from voicesession_common.errors import ExternalError
+from voicesession_common.json_logging import configure
+from voicesession_common.kube_client import KubeClient, load_configuration
+from voicesession_common.tracing import Tracing
 
-from voicesession_operator.adapters import leader_label
-from voicesession_operator.adapters.agent_pod import ControlPort, load_private_key, public_key_of
-from voicesession_operator.adapters.errors import OutsideError
-from voicesession_operator.adapters.kube import KubeClient, load_configuration
-from voicesession_operator.adapters.lease import Elector, LeaseLost
-from voicesession_operator.adapters.letta import LettaDirectory
-from voicesession_operator.adapters.livekit import RoomService
-from voicesession_operator.adapters.recorder import Recorder
+from voicesession_operator import leader_election as leader_label
+from voicesession_operator import metrics
+from voicesession_operator.clients.agent_pod import ControlPort, load_private_key, public_key_of
+from voicesession_operator.clients.event_recorder import Recorder
+from voicesession_operator.clients.letta import LettaDirectory
+from voicesession_operator.clients.livekit import RoomService
 from voicesession_operator.controller.agent_reconciler import AgentReconciler
 from voicesession_operator.controller.cache import Cache, Key
-from voicesession_operator.controller.census import Census
 from voicesession_operator.controller.executor import Addresses, Executor
-from voicesession_operator.controller.hints import Hints
-from voicesession_operator.controller.intake import Intake
-from voicesession_operator.controller.pod_news import PodNews
-from voicesession_operator.controller.reconciler import Outside, SessionReconciler
+from voicesession_operator.controller.informer import Intake, watch
+from voicesession_operator.controller.pod_watcher import PodNews
 from voicesession_operator.controller.resync import Resync
+from voicesession_operator.controller.session_metrics import Census
+from voicesession_operator.controller.session_reconciler import Outside, SessionReconciler
 from voicesession_operator.controller.session_traces import SessionTraces
-from voicesession_operator.controller.sources import watch
-from voicesession_operator.controller.user_memories import UserMemories
-from voicesession_operator.controller.webhook_losses import WebhookLosses
+from voicesession_operator.controller.user_memory import UserMemories
+from voicesession_operator.controller.webhook_tracking import Hints, WebhookLosses
 from voicesession_operator.controller.workqueue import WorkQueue
-from voicesession_operator.domain.policy import Policy
+from voicesession_operator.domain.config import Policy
+from voicesession_operator.leader_election import Elector, LeaseLost
+from voicesession_operator.metric_labels import LostEvent
 from voicesession_operator.settings import Settings, SettingsError
-from voicesession_operator.telemetry import metrics
-from voicesession_operator.telemetry.labels import LostEvent
-from voicesession_operator.telemetry.logging import configure
-from voicesession_operator.telemetry.tracing import Tracing
 from voicesession_operator.web.server import Probes, WebServer
 from voicesession_operator.web.webhook import JOIN, LEAVES, Notice, Webhook
 
@@ -170,7 +168,7 @@ class Operator:
         while True:
             try:
                 return await leader_label.take(self._kube, settings.pod_namespace, settings.release, settings.pod_name)
-            except OutsideError as error:
+            except ExternalError as error:
                 log.warning("the leader label could not be set", extra={"reason": error.reason})
                 await asyncio.sleep(LABEL_RETRY_SECONDS)
 
@@ -249,7 +247,7 @@ async def _cancel(*tasks: "asyncio.Task[object]") -> None:
 async def serve(settings: Settings, control_key: Ed25519PrivateKey) -> int:
     """Build the clients, run the operator, close the clients; returns the exit code."""
     async with AsyncExitStack() as stack:
-        kube = KubeClient(await load_configuration(settings.kubeconfig))
+        kube = KubeClient(await load_configuration(settings.kubeconfig), metrics.observe_kubernetes_request)
         stack.push_async_callback(kube.close)
         rooms = RoomService(settings.livekit_url, settings.livekit_api_key, settings.livekit_api_secret)
         stack.push_async_callback(rooms.close)

@@ -5,16 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Self
 
-from voicesession_operator.environment import (
-    LOG_LEVELS,
-    SettingsError,
-    choice,
-    number,
-    parts,
-    required,
-    url,
-    web_address,
-)
+from voicesession_common.env import LOG_LEVELS, SettingsError, choice, number, parts, required, url, web_address
 
 __all__ = ["Settings", "SettingsError", "UninstallSettings"]
 

@@ -10,10 +10,12 @@ import sys
 import time
 from typing import Final, Protocol
 
-from voicesession_operator.adapters.errors import Conflict, NotFound, OutsideError
-from voicesession_operator.adapters.kube import SESSIONS, KubeClient, Object, Resource, load_configuration
+from voicesession_common.errors import ConflictError, ExternalError, NotFoundError
+from voicesession_common.json_logging import configure
+from voicesession_common.kube_client import SESSIONS, KubeClient, Object, Resource, load_configuration
+
+from voicesession_operator import metrics
 from voicesession_operator.settings import SettingsError, UninstallSettings
-from voicesession_operator.telemetry.logging import configure
 
 log = logging.getLogger(__name__)
 
@@ -38,7 +40,7 @@ async def end_all(kube: Sessions, namespaces: tuple[str, ...], deadline_seconds:
         try:
             if not await _delete_listed(kube, namespaces):
                 return True
-        except OutsideError as error:
+        except ExternalError as error:
             log.warning("will be tried again", extra={"reason": error.reason})
         await asyncio.sleep(POLL_SECONDS)
     return False
@@ -61,13 +63,13 @@ async def _delete(kube: Sessions, session: Object) -> None:
         return
     try:
         await kube.delete(SESSIONS, meta["namespace"], meta["name"], meta["uid"])
-    except (NotFound, Conflict):
+    except (NotFoundError, ConflictError):
         return
 
 
 async def run(settings: UninstallSettings) -> int:
     """The exit code: 1 if sessions are left."""
-    kube = KubeClient(await load_configuration(settings.kubeconfig))
+    kube = KubeClient(await load_configuration(settings.kubeconfig), metrics.observe_kubernetes_request)
     try:
         done = await end_all(kube, settings.watch_namespaces)
     finally:

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from hack.cluster import names
-from tests.chart import rendering, schemas
+from hack.cluster import constants
+from tests.support.chart import rendering, schemas
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -23,7 +23,7 @@ def kubeconform() -> str:
 @pytest.fixture(scope="session")
 def kubectl() -> list[str]:
     """The command that speaks to the cluster of `make up`."""
-    return [_program("kubectl"), f"--context={names.CONTEXT}"]
+    return [_program("kubectl"), f"--context={constants.CONTEXT}"]
 
 
 @pytest.fixture(scope="session")

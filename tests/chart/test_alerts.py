@@ -8,15 +8,15 @@ from typing import Any
 import pytest
 import yaml
 
-from hack.cluster import names
-from tests.chart.known_metrics import families, in_query
-from tests.chart.rendering import FULLNAME, one, program, render
+from hack.cluster import constants
+from tests.support.chart.known_metrics import families, in_query
+from tests.support.chart.rendering import FULLNAME, one, program, render
 
 Object = dict[str, Any]
 
-FILES = sorted((names.CHART / "alerts").glob("*.yaml"))
+FILES = sorted((constants.CHART / "alerts").glob("*.yaml"))
 TRIALS = sorted((Path(__file__).parent / "alerts").glob("*.test.yaml"))
-RUNBOOK = names.ROOT / "docs" / "runbook.md"
+RUNBOOK = constants.ROOT / "docs" / "runbook.md"
 ON = {"monitoring.prometheusRule.enabled": True}
 
 
@@ -51,7 +51,7 @@ def test_alerts_fire_when_they_should_and_only_then(trial: Path) -> None:
 
 def test_promtool_would_notice_an_alert_that_does_not_fire(tmp_path: Path) -> None:
     broken = tmp_path / "memory.yaml"
-    broken.write_text((names.CHART / "alerts" / "memory.yaml").read_text().replace("[15m])) > 0", "[15m])) > 9"))
+    broken.write_text((constants.CHART / "alerts" / "memory.yaml").read_text().replace("[15m])) > 0", "[15m])) > 9"))
     trial = tmp_path / "memory.test.yaml"
     original = next(path for path in TRIALS if path.stem == "memory.test").read_text()
     trial.write_text(re.sub(r"rule_files: .*", f"rule_files: [{broken}]", original))

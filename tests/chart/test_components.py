@@ -7,7 +7,7 @@ import pytest
 import yaml
 from voicesession_operator.settings import Settings
 
-from tests.chart.rendering import (
+from tests.support.chart.rendering import (
     EVERYTHING,
     EXTERNAL_LETTA,
     EXTERNAL_LIVEKIT,

@@ -4,14 +4,14 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from voicesession_operator.api import names
-from voicesession_operator.api.conditions import Condition
-from voicesession_operator.api.reasons import Action, Cause, EndReason, ResetOutcome
-from voicesession_operator.api.session import LastReset, Status
+from voicesession_common.api import constants
+from voicesession_common.api.conditions import Condition
+from voicesession_common.api.reasons import Action, Cause, EndReason, ResetOutcome
+from voicesession_common.api.voicesession import LastReset, Status
 
-from tests.chart.rendering import Object, crd
+from tests.support.chart.rendering import Object, crd
 
-PLURALS = (names.AGENTS, names.SESSIONS)
+PLURALS = (constants.AGENTS, constants.SESSIONS)
 
 
 def _schema(plural: str) -> Object:
@@ -33,20 +33,20 @@ def _nodes(schema: Object, path: str = "") -> Iterator[tuple[str, Object]]:
 @pytest.mark.parametrize(
     ("plural", "short", "columns"),
     [
-        (names.AGENTS, "va", ["Display", "Letta", "Ready", "Age"]),
-        (names.SESSIONS, "vs", ["Agent", "Phase", "Humans", "Resets", "Room", "Pod", "Age"]),
+        (constants.AGENTS, "va", ["Display", "Letta", "Ready", "Age"]),
+        (constants.SESSIONS, "vs", ["Agent", "Phase", "Humans", "Resets", "Room", "Pod", "Age"]),
     ],
 )
 def test_names_and_columns(plural: str, short: str, columns: list[str]) -> None:
     spec = crd(plural)["spec"]
     (version,) = spec["versions"]
-    assert crd(plural)["metadata"]["name"] == f"{plural}.{names.GROUP}"
+    assert crd(plural)["metadata"]["name"] == f"{plural}.{constants.GROUP}"
     assert (spec["scope"], spec["names"]["shortNames"], spec["names"]["categories"]) == (
         "Namespaced",
         [short],
         ["voice"],
     )
-    assert (version["name"], version["subresources"]) == (names.VERSION, {"status": {}})
+    assert (version["name"], version["subresources"]) == (constants.VERSION, {"status": {}})
     shown = [c["name"] for c in version["additionalPrinterColumns"] if not c.get("priority")]
     assert shown == columns
 
@@ -93,11 +93,11 @@ def test_every_rule_says_what_is_wrong(plural: str) -> None:
 @pytest.mark.parametrize("plural", PLURALS)
 def test_inherited_settings_have_no_defaults_of_their_own(plural: str) -> None:
     with_default = {path for path, node in _nodes(_schema(plural)) if "default" in node}
-    assert with_default == ({".spec.ttlSecondsAfterFinished"} if plural == names.SESSIONS else set())
+    assert with_default == ({".spec.ttlSecondsAfterFinished"} if plural == constants.SESSIONS else set())
 
 
 def test_a_session_and_its_agent_bound_the_same_fields_alike() -> None:
-    session, agent = (_schema(p)["properties"]["spec"]["properties"] for p in (names.SESSIONS, names.AGENTS))
+    session, agent = (_schema(p)["properties"]["spec"]["properties"] for p in (constants.SESSIONS, constants.AGENTS))
     for field in ("onLastHumanLeft", "limits"):
         assert session[field]["properties"] == agent[field]["properties"]
 
@@ -105,14 +105,14 @@ def test_a_session_and_its_agent_bound_the_same_fields_alike() -> None:
 def test_the_status_that_the_operator_writes_is_the_status_of_the_schema() -> None:
     conditions = (Condition("Ready", "True", "AgentJoined"),)
     rendered = Status(conditions=conditions, last_reset=LastReset("LastHumanLeft", 0.0)).render()
-    status = _schema(names.SESSIONS)["properties"]["status"]
+    status = _schema(constants.SESSIONS)["properties"]["status"]
     assert _fields(rendered) == {
         path for path, _ in _nodes(status) if path and path != ".conditions[].observedGeneration"
     }
 
 
 def test_every_word_that_the_operator_writes_is_one_of_the_schemas() -> None:
-    spec, status = (_schema(names.SESSIONS)["properties"][part]["properties"] for part in ("spec", "status"))
+    spec, status = (_schema(constants.SESSIONS)["properties"][part]["properties"] for part in ("spec", "status"))
     reset = status["lastReset"]["properties"]
     assert set(reset["outcome"]["enum"]) == set(ResetOutcome)
     assert set(reset["cause"]["enum"]) == set(Cause) - {Cause.START, Cause.REPLACED}

@@ -2,11 +2,11 @@
 
 import hashlib
 
-from voicesession_cli.doctor.judging import GATEWAY_RULES, LEADER_RULES, RULES, Rule
 from voicesession_cli.doctor.livekit_config import CHECKSUM
+from voicesession_cli.doctor.verdicts import GATEWAY_RULES, LEADER_RULES, RULES, Rule
 
-from tests.chart import rendering
-from tests.chart.rendering import Object
+from tests.support.chart import rendering
+from tests.support.chart.rendering import Object
 
 
 def _granted(rules: list[Object]) -> set[tuple[str, str, str, str]]:

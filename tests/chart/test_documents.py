@@ -7,14 +7,14 @@ from typing import Any
 import jsonschema
 import pytest
 import yaml
-from voicesession_operator.api import names
+from voicesession_common.api import constants
 
-from tests.chart.rendering import FULLNAME, crd, one, render, template
-from tests.chart.schemas import strict
-from tests.docs import blocks
-from tests.docs.blocks import Block
+from tests.support.chart.rendering import FULLNAME, crd, one, render, template
+from tests.support.chart.schemas import strict
+from tests.support.documents import blocks
+from tests.support.documents.blocks import Block
 
-PLURALS = {"VoiceAgent": names.AGENTS, "VoiceSession": names.SESSIONS}
+PLURALS = {"VoiceAgent": constants.AGENTS, "VoiceSession": constants.SESSIONS}
 OF_THE_SERVER = {("webhook", "api_key"), ("webhook", "urls")}
 """Parts of LiveKit's configuration that are its owner's to choose."""
 

@@ -3,12 +3,12 @@
 from typing import Any
 
 import pytest
-from voicesession_operator.gateway.choosing import Quota
-from voicesession_operator.gateway.rates import Rate
-from voicesession_operator.gateway.settings import OidcSettings, Settings
+from voicesession_common.rate_limit import Rate
+from voicesession_gateway.admission import Quota
+from voicesession_gateway.settings import OidcSettings, Settings
 
-from hack.cluster.names import ROOT
-from tests.chart.rendering import (
+from hack.cluster.constants import ROOT
+from tests.support.chart.rendering import (
     EXTERNAL_LIVEKIT,
     FULLNAME,
     NAMESPACE,

@@ -6,17 +6,17 @@ from typing import Any
 
 import pytest
 
-from hack.cluster import names
-from tests.chart import schemas
-from tests.chart.rendering import VARIANTS, ChartError, template
+from hack.cluster import constants
+from tests.support.chart import schemas
+from tests.support.chart.rendering import VARIANTS, ChartError, template
 
 OF_OTHERS = "PodMonitor,ServiceMonitor,PrometheusRule"
 """Kinds of the Prometheus Operator: the cluster of the tests does not know them."""
-EXAMPLES = sorted((names.ROOT / "examples").rglob("*.yaml"))
+EXAMPLES = sorted((constants.ROOT / "examples").rglob("*.yaml"))
 
 
 def test_helm_lint_is_strictly_clean(helm: str) -> None:
-    done = subprocess.run([helm, "lint", "--strict", str(names.CHART)], capture_output=True, text=True, check=False)
+    done = subprocess.run([helm, "lint", "--strict", str(constants.CHART)], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
 
 

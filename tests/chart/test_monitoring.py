@@ -4,15 +4,15 @@ import json
 from typing import Any
 
 import pytest
-from voicesession_operator.api import names as our_names
-from voicesession_operator.domain.pod import build_pod
-from voicesession_operator.gateway.metrics import REGISTRY as GATEWAY
+from voicesession_common.api import constants as our_names
+from voicesession_gateway.metrics import REGISTRY as GATEWAY
+from voicesession_operator.domain.pod_manifest import build_pod
 
 from hack.dashboards.__main__ import DASHBOARDS, FOLDER, text
 from hack.dashboards.grafana import COLUMNS
-from tests.builders import POLICY, agent, session
-from tests.chart.known_metrics import families, in_query
-from tests.chart.rendering import FULLNAME, NAMESPACE, ChartError, named, one, render, template, workload
+from tests.support.builders import POLICY, agent, session
+from tests.support.chart.known_metrics import families, in_query
+from tests.support.chart.rendering import FULLNAME, NAMESPACE, ChartError, named, one, render, template, workload
 
 Object = dict[str, Any]
 

@@ -12,20 +12,20 @@ from typing import Any
 
 import pytest
 import yaml
-from voicesession_agent.telemetry import Metrics
-from voicesession_operator.domain.pod import build_pod
-from voicesession_operator.telemetry.metrics import render
+from voicesession_agent.metrics import Metrics
+from voicesession_operator.domain.pod_manifest import build_pod
+from voicesession_operator.metrics import render
 
 from hack.dashboards.__main__ import DASHBOARDS
 from hack.dashboards.grafana import Panel, Query
-from tests.builders import POLICY, agent, session
-from tests.chart.rendering import program
-from tests.e2e import prometheus, scraping
-from tests.e2e.discovery import NAMESPACE, POD, SERVICE_NAME, endpoints_of, targets_of
-from tests.e2e.prometheus import Prometheus
-from tests.e2e.scraping import ApiServer
-from tests.e2e.waiting import until
-from tests.load import panels
+from tests.bench import dashboard_images
+from tests.support.builders import POLICY, agent, session
+from tests.support.chart.rendering import program
+from tests.support.observability import prometheus, scrape_config
+from tests.support.observability.prometheus import Prometheus
+from tests.support.observability.scrape_config import ApiServer
+from tests.support.observability.service_discovery import NAMESPACE, POD, SERVICE_NAME, endpoints_of, targets_of
+from tests.support.polling import until
 
 Json = dict[str, Any]
 
@@ -69,15 +69,15 @@ def test_credentials_are_for_their_owner_only(api: ApiServer) -> None:
 
 def test_prometheus_reads_what_is_made_of_the_monitors(api: ApiServer, tmp_path: Path) -> None:
     rules, config = tmp_path / "rules.yaml", tmp_path / "prometheus.yaml"
-    rules.write_text(yaml.safe_dump(scraping.rules("1m", "5s")))
-    configs = scraping.scrape_configs(scraping.rendered("PodMonitor"), api, tmp_path / "pods.json")
+    rules.write_text(yaml.safe_dump(scrape_config.rules("1m", "5s")))
+    configs = scrape_config.scrape_configs(scrape_config.rendered("PodMonitor"), api, tmp_path / "pods.json")
     config.write_text(yaml.safe_dump(prometheus.configuration(configs, rules)))
     promtool("check", "config", "--syntax-only", config)
     promtool("check", "rules", rules)
 
 
 def test_every_monitor_is_looked_for_as_it_says(api: ApiServer, tmp_path: Path) -> None:
-    made = scraping.scrape_configs(scraping.rendered("PodMonitor"), api, tmp_path / "pods.json")
+    made = scrape_config.scrape_configs(scrape_config.rendered("PodMonitor"), api, tmp_path / "pods.json")
     configs = {config["job_name"].split("/voicesession-")[1]: config["relabel_configs"] for config in made}
     assert configs.keys() == {"operator", "agents", "gateway"}
     here = {"source_labels": [NAMESPACE], "regex": "voicesession\\-system", "action": "keep"}
@@ -120,9 +120,9 @@ def test_targets_are_found_and_scraped_through_the_api_servers_proxy(api_server:
     pods = tmp_path / "pods.json"
     pods.write_text(json.dumps(targets_of([_operator(), _agent()])))
     api = replace(ApiServer.from_kubeconfig(json.dumps(KUBECONFIG), tmp_path), server=api_server.address)
-    made = scraping.scrape_configs(scraping.rendered("PodMonitor"), api, pods)
+    made = scrape_config.scrape_configs(scrape_config.rendered("PodMonitor"), api, pods)
     plain = [{**config, "scheme": "http", "tls_config": {}} for config in made]
-    with prometheus.running(plain, scraping.rules("1m", "2s"), tmp_path) as found:
+    with prometheus.running(plain, scrape_config.rules("1m", "2s"), tmp_path) as found:
         until(lambda: len(found.query("up == 1")) == 2, "both pods are scraped", 30, poll=0.5)
         up = {(s["metric"]["pod"], s["metric"].get("voiceagent"), s["metric"]["endpoint"]) for s in found.query("up")}
         leaders = found.query("voicesession_leader")
@@ -135,15 +135,15 @@ def test_targets_are_found_and_scraped_through_the_api_servers_proxy(api_server:
 
 
 def test_services_are_found_and_scraped_through_the_api_servers_proxy(api_server: Told, tmp_path: Path) -> None:
-    services = scraping.rendered("Service")
+    services = scrape_config.rendered("Service")
     slices = [_slice(service) for service in services if service["metadata"]["name"].startswith(SCRAPED)]
     targets = tmp_path / "endpoints.json"
     targets.write_text(json.dumps(endpoints_of(services, slices)))
     api = replace(ApiServer.from_kubeconfig(json.dumps(KUBECONFIG), tmp_path), server=api_server.address)
-    monitors = scraping.rendered("ServiceMonitor", "monitoring.serviceMonitor.enabled=true")
-    made = scraping.scrape_configs(monitors, api, targets)
+    monitors = scrape_config.rendered("ServiceMonitor", "monitoring.serviceMonitor.enabled=true")
+    made = scrape_config.scrape_configs(monitors, api, targets)
     plain = [{**config, "scheme": "http", "tls_config": {}} for config in made]
-    with prometheus.running(plain, scraping.rules("1m", "2s"), tmp_path) as found:
+    with prometheus.running(plain, scrape_config.rules("1m", "2s"), tmp_path) as found:
         until(lambda: len(found.query("up == 1")) == 2, "both pods are scraped", 30, poll=0.5)
         assert {s["metric"]["endpoint"] for s in found.query("up")} == {"metrics"}
     proxied = "/api/v1/namespaces/voicesession-system/pods"
@@ -154,7 +154,7 @@ def test_services_are_found_and_scraped_through_the_api_servers_proxy(api_server
 
 
 def test_only_ready_pods_behind_a_service_that_is_known_are_targets() -> None:
-    (service,) = [found for found in scraping.rendered("Service") if found["metadata"]["name"].endswith(WEBHOOK)]
+    (service,) = [found for found in scrape_config.rendered("Service") if found["metadata"]["name"].endswith(WEBHOOK)]
     ready = _slice(service)
     starting = {**ready, "endpoints": [{**ready["endpoints"][0], "conditions": {"ready": False}}]}
     assert [target["targets"] for target in endpoints_of([service], [ready, starting])] == [["10.0.0.1:8080"]]
@@ -166,12 +166,12 @@ def test_a_real_prometheus_understands_every_query_of_the_dashboards(dashless: P
         for panel in dashboard.panels:
             for query in panel.queries:
                 dashless.query(query.expr.replace("$window", "1m"))
-            panels.peak(dashless, panel, 60, "1m")
+            dashboard_images.peak(dashless, panel, 60, "1m")
 
 
 def test_a_panels_peak_is_what_a_real_prometheus_has_seen(dashless: Prometheus) -> None:
     panel = Panel("P", "Of p.", [Query("vector(0) / 0"), Query("vector(3)")])
-    assert panels.peak(dashless, panel, 60, "1m") == 3.0
+    assert dashboard_images.peak(dashless, panel, 60, "1m") == 3.0
 
 
 def test_the_loss_of_all_operators_alerts_within_seconds(dashless: Prometheus) -> None:
@@ -203,7 +203,7 @@ def api_server() -> Iterator[Told]:
 
 
 def _operator() -> Json:
-    selector = scraping.rendered("PodMonitor")[0]["spec"]["selector"]["matchLabels"]
+    selector = scrape_config.rendered("PodMonitor")[0]["spec"]["selector"]["matchLabels"]
     return _pod("voicesession-system", "operator-1", selector, {"name": "http", "containerPort": 8080})
 
 
@@ -236,5 +236,5 @@ def _pod(namespace: str, name: str, labels: Json, *ports: Json) -> Json:
 @pytest.fixture(scope="module")
 def dashless(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]:
     """One that scrapes nothing: all it needs to be asked."""
-    with prometheus.running([], scraping.rules("1m", "2s"), tmp_path_factory.mktemp("prometheus")) as found:
+    with prometheus.running([], scrape_config.rules("1m", "2s"), tmp_path_factory.mktemp("prometheus")) as found:
         yield found

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.chart.rendering import (
+from tests.support.chart.rendering import (
     EVERYTHING,
     FULLNAME,
     NAMESPACE,

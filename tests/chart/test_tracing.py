@@ -3,10 +3,19 @@
 from collections.abc import Callable
 
 import pytest
-from voicesession_operator.gateway.settings import Settings as GatewaySettings
+from voicesession_gateway.settings import Settings as GatewaySettings
 from voicesession_operator.settings import Settings
 
-from tests.chart.rendering import VARIANTS, ChartError, Object, containers, environment, render, template, workload
+from tests.support.chart.rendering import (
+    VARIANTS,
+    ChartError,
+    Object,
+    containers,
+    environment,
+    render,
+    template,
+    workload,
+)
 
 PROGRAMS = pytest.mark.parametrize(
     ("program", "read"), [("operator", Settings.from_env), ("gateway", GatewaySettings.from_env)]

@@ -9,17 +9,16 @@ from typing import Any
 import pytest
 from aiohttp import web
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from voicesession_agent.auth import Verifier
-from voicesession_agent.bulletin import Bulletin
-from voicesession_agent.control import ControlPort as AgentSide
-from voicesession_agent.health.diagnosis import Diagnosis
-from voicesession_agent.health.vitals import Ailment
-from voicesession_agent.state import HumanLeft, JobPhase, MemoryPhase, MemoryStatus, Phase, PodState
-from voicesession_agent.telemetry import Metrics
-from voicesession_agent.wanted import MemoryAddress, Wanted
-from voicesession_operator.adapters import agent_pod
-from voicesession_operator.adapters.agent_pod import ControlPort, public_key_of, to_pod_state
-from voicesession_operator.adapters.errors import OutsideError, Retryable
+from voicesession_agent.health.diagnosis import Ailment, Diagnosis
+from voicesession_agent.metrics import Metrics
+from voicesession_agent.supervisor.control_auth import Verifier
+from voicesession_agent.supervisor.control_server import Bulletin
+from voicesession_agent.supervisor.control_server import ControlPort as AgentSide
+from voicesession_agent.supervisor.desired_state import MemoryAddress, Wanted
+from voicesession_agent.supervisor.pod_state import HumanLeft, JobPhase, MemoryPhase, MemoryStatus, Phase, PodState
+from voicesession_common.errors import ExternalError, RetryableError
+from voicesession_operator.clients import agent_pod
+from voicesession_operator.clients.agent_pod import ControlPort, public_key_of, to_pod_state
 from voicesession_operator.domain import observed
 
 DEADLINE = 5.0
@@ -83,7 +82,7 @@ async def test_asked_and_told(pod: Pod, operator: ControlPort) -> None:
 async def test_another_operators_key_is_refused(pod: Pod) -> None:
     stranger = ControlPort(Ed25519PrivateKey.generate(), time.time)
     assert await stranger.state("127.0.0.1", "pod-1") is None
-    with pytest.raises(OutsideError, match="signature"):
+    with pytest.raises(ExternalError, match="signature"):
         await stranger.tell("127.0.0.1", "pod-1", WANTED)
     await stranger.close()
     assert pod.told == []
@@ -91,13 +90,13 @@ async def test_another_operators_key_is_refused(pod: Pod) -> None:
 
 async def test_a_successor_at_the_same_address_is_not_mistaken(pod: Pod, operator: ControlPort) -> None:
     assert await operator.state("127.0.0.1", "pod-0") is None
-    with pytest.raises(OutsideError, match="audience"):
+    with pytest.raises(ExternalError, match="audience"):
         await operator.tell("127.0.0.1", "pod-0", WANTED)
 
 
 async def test_a_pod_of_another_session_refuses(pod: Pod, operator: ControlPort) -> None:
     await operator.tell("127.0.0.1", "pod-1", WANTED)
-    with pytest.raises(OutsideError, match="bound to another session"):
+    with pytest.raises(ExternalError, match="bound to another session"):
         await operator.tell("127.0.0.1", "pod-1", WANTED | {"sessionUID": "u2"})
 
 
@@ -116,7 +115,7 @@ async def test_no_change_is_an_answer_too(pod: Pod, operator: ControlPort, monke
 
 
 async def test_a_pod_that_refuses_is_asked_again_later(pod: Pod, operator: ControlPort) -> None:
-    with pytest.raises(Retryable, match="401"):
+    with pytest.raises(RetryableError, match="401"):
         await operator.next_tag("127.0.0.1", "pod-0", "")
 
 

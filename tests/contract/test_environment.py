@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from voicesession_agent.settings import Settings
-from voicesession_operator.adapters.agent_pod import public_key_of
-from voicesession_operator.api.names import CONTROL_PORT, METRICS_PORT
-from voicesession_operator.domain.pod import build_pod
+from voicesession_common.api.constants import CONTROL_PORT, METRICS_PORT
+from voicesession_operator.clients.agent_pod import public_key_of
+from voicesession_operator.domain.pod_manifest import build_pod
 
-from tests.builders import POLICY, agent, session
+from tests.support.builders import POLICY, agent, session
 
 RAW_KEY = public_key_of(Ed25519PrivateKey.generate())
 SECRETS = {"llm-key": "sk-llm"}

@@ -3,17 +3,17 @@
 import json
 from typing import Any, cast
 
+from voicesession_agent.supervisor.desired_state import MemoryAddress, parse
 from voicesession_agent.tracing import read_traceparent
-from voicesession_agent.wanted import MemoryAddress, parse
-from voicesession_operator.api.session import Status
+from voicesession_common.api.voicesession import Status
 from voicesession_operator.controller.cache import Cache
 from voicesession_operator.controller.executor import Addresses, Executor
 from voicesession_operator.controller.ports import Control, Kube, Rooms
 from voicesession_operator.controller.session_traces import OFF, SessionTraces
 from voicesession_operator.domain.actions import Tell
 
-from tests.builders import T0, agent, session
-from tests.unit.shell.spans import Kept
+from tests.support.builders import T0, agent, session
+from tests.support.fakes.span_exporter import Kept
 
 
 class FakeRooms:

@@ -9,19 +9,19 @@ from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from voicesession_agent import pod as agent
-from voicesession_agent.link import JobLink
+from voicesession_agent.job.supervisor_client import JobLink
 from voicesession_agent.settings import AgentSpec, Settings
-from voicesession_operator.adapters import agent_pod
-from voicesession_operator.adapters.agent_pod import ControlPort, public_key_of
+from voicesession_agent.supervisor import app as agent
+from voicesession_common.tracing import Tracing
+from voicesession_operator.clients import agent_pod
+from voicesession_operator.clients.agent_pod import ControlPort, public_key_of
 from voicesession_operator.controller.session_traces import SessionTraces
-from voicesession_operator.telemetry.labels import StartStage
-from voicesession_operator.telemetry.tracing import Tracing
+from voicesession_operator.metric_labels import StartStage
 
-from tests.builders import session
-from tests.e2e import otlp_receiver
-from tests.e2e.otlp_receiver import Received
-from tests.unit.agent.pod_world import DEADLINE, FakeJobs
+from tests.support.builders import session
+from tests.support.fakes.supervisor_world import DEADLINE, FakeJobs
+from tests.support.observability import otlp_receiver
+from tests.support.observability.otlp_receiver import Received
 
 KEY = Ed25519PrivateKey.generate()
 HERE = "127.0.0.1"

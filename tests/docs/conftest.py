@@ -4,16 +4,16 @@ from collections.abc import Iterator
 
 import pytest
 
-from hack.cluster import names, release
-from tests.docs.reader import Reader, at_the_cluster
-from tests.e2e.kubectl import Kube, KubectlError
+from hack.cluster import constants, release
+from tests.support.cluster.kubectl import Kube, KubectlError
+from tests.support.documents.reader import Reader, at_the_cluster
 
 
 @pytest.fixture(scope="session")
 def kube() -> Kube:
     try:
         found = Kube()
-        found.run("get", "deployments", "-n", names.NAMESPACE, "--no-headers")
+        found.run("get", "deployments", "-n", constants.NAMESPACE, "--no-headers")
     except (FileNotFoundError, KubectlError) as error:
         pytest.fail(f"the documents' commands need the release that `make up` brings: {error}", pytrace=False)
     return found

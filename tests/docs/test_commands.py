@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from hack.cluster import names
-from tests.docs import blocks
-from tests.docs.blocks import Block, How
-from tests.docs.reader import Reader
-from tests.e2e.kubectl import Kube
+from hack.cluster import constants
+from tests.support.cluster.kubectl import Kube
+from tests.support.documents import blocks
+from tests.support.documents.blocks import Block, How
+from tests.support.documents.reader import Reader
 
 pytestmark = [pytest.mark.cluster, pytest.mark.disruptive, pytest.mark.timeout(1200)]
 
@@ -43,8 +43,8 @@ def test_a_block_works_as_it_is_written(reader: Reader, document: str, block: Bl
 
 @pytest.mark.parametrize("block", [pytest.param(b, id=b.where) for b in blocks.everywhere("console", How.SCRATCH)])
 def test_a_block_works_in_a_namespace_of_its_own(reader: Reader, scratch: str, block: Block) -> None:
-    assert names.NAMESPACE in block.content
-    reader.run(replace(block, content=block.content.replace(names.NAMESPACE, scratch)), **GIVEN)
+    assert constants.NAMESPACE in block.content
+    reader.run(replace(block, content=block.content.replace(constants.NAMESPACE, scratch)), **GIVEN)
 
 
 @pytest.mark.parametrize("block", _manifests())
@@ -58,7 +58,7 @@ def test_an_own_agent_is_built_and_taken(reader: Reader, kube: Kube) -> None:
     try:
         reader.run(blocks.named("own-agent"))
     finally:
-        kube.delete("voiceagent", "own-agent", names.EXAMPLE_NAMESPACE)
+        kube.delete("voiceagent", "own-agent", constants.EXAMPLE_NAMESPACE)
 
 
 def test_the_terminal_comes_with_pip(reader: Reader, tmp_path: Path) -> None:

@@ -6,12 +6,13 @@ from collections.abc import Iterator
 
 import pytest
 
-from hack.cluster import names
-from tests.e2e import objects, operators, report, rooms
-from tests.e2e.kubectl import Json, Kube, KubectlError
-from tests.e2e.rooms import LiveKit
-from tests.e2e.trial import Trial
-from tests.outcome import FAILED
+from hack.cluster import constants
+from tests.support.cluster import manifests, operator_pods, rooms
+from tests.support.cluster.kubectl import Json, Kube, KubectlError
+from tests.support.cluster.rooms import LiveKit
+from tests.support.cluster.scenario import Trial
+from tests.support.observability import failure_report
+from tests.support.outcome import FAILED
 
 HINT = "the cluster tests need the release that `make up` brings"
 
@@ -30,9 +31,9 @@ def kube() -> Kube:
 @pytest.fixture(scope="session")
 def livekit(kube: Kube) -> LiveKit:
     """LiveKit from the host; by then the operator leads."""
-    if not operators.pods(kube):
-        pytest.fail(f"no operator in {names.NAMESPACE}: {HINT}", pytrace=False)
-    operators.leader(kube)
+    if not operator_pods.pods(kube):
+        pytest.fail(f"no operator in {constants.NAMESPACE}: {HINT}", pytrace=False)
+    operator_pods.leader(kube)
     return rooms.connect(kube)
 
 
@@ -44,7 +45,7 @@ def namespace(kube: Kube, request: pytest.FixtureRequest) -> Iterator[str]:
     kube.run("create", "namespace", name)
     yield name
     if request.node.stash.get(FAILED, False):
-        for title, text in report.of(kube, name):
+        for title, text in failure_report.of(kube, name):
             request.node.add_report_section("teardown", title, text)
     kube.run("delete", "namespace", name, "--wait=false")
 
@@ -61,4 +62,4 @@ def trial(kube: Kube, livekit: LiveKit, namespace: str) -> Iterator[Trial]:
 @pytest.fixture(scope="session")
 def agent_66() -> Json:
     """The example VoiceAgent as its file has it."""
-    return objects.example_agent()
+    return manifests.example_agent()

@@ -5,17 +5,18 @@ from datetime import datetime
 
 import pytest
 
-from hack.cluster import names
-from tests.e2e import control, podlog
-from tests.e2e.conversation import ASK, REMEMBER
-from tests.e2e.guest import Guest
-from tests.e2e.hearing import words
-from tests.e2e.kubectl import Json, Kube
-from tests.e2e.letta import opened
-from tests.e2e.objects import RESET, copy_of, trial_agent
-from tests.e2e.slowness import PROXY, answers_held, held
-from tests.e2e.trial import Trial
-from tests.e2e.waiting import until
+from hack.cluster import constants
+from tests.support.cluster import control_port
+from tests.support.cluster.kubectl import Json, Kube
+from tests.support.cluster.letta import opened
+from tests.support.cluster.manifests import RESET, copy_of, trial_agent
+from tests.support.cluster.scenario import Trial
+from tests.support.cluster.slow_proxy import PROXY, answers_held, held
+from tests.support.observability import pod_log
+from tests.support.participants.speaker import Guest
+from tests.support.participants.spoken_turns import ASK, REMEMBER
+from tests.support.participants.transcript_match import words
+from tests.support.polling import until
 
 pytestmark = [pytest.mark.cluster, pytest.mark.speech]
 
@@ -33,7 +34,7 @@ SCRIPTED_LLM = "http://voicesession-scripted-llm.voicesession-system:8000/v1"
 
 def capture(trial: Trial) -> Json:
     """The pod's own account of what it has captured."""
-    found: Json = control.state(trial.kube, trial.session("call").pod, trial.namespace)["capture"]
+    found: Json = control_port.state(trial.kube, trial.session("call").pod, trial.namespace)["capture"]
     return found
 
 
@@ -44,7 +45,7 @@ def all_sent(trial: Trial) -> Json | None:
 
 def held_at(kube: Kube) -> float:
     """Unix time at which the first answer began to be held back."""
-    lines = kube.logs(PROXY, names.NAMESPACE, "--timestamps").splitlines()
+    lines = kube.logs(PROXY, constants.NAMESPACE, "--timestamps").splitlines()
     return next(datetime.fromisoformat(line.split()[0]).timestamp() for line in lines if line.endswith("held"))
 
 
@@ -71,14 +72,14 @@ def test_a_turn_that_is_being_captured_arrives_once_or_is_counted(trial: Trial, 
         stored = letta.heard(memory)
 
     twice = sum(count - 1 for text, count in Counter(stored).items() if text in said)
-    started = podlog.entries(trial.kube, session.pod, trial.namespace, "reset_started")[0]["time"]
+    started = pod_log.entries(trial.kube, session.pod, trial.namespace, "reset_started")[0]["time"]
     print(f"said {dict(said)}, stored {stored}, counted {counted}, sent {started - sent:.2f} s before the reset")
     assert sent <= started < sent + PATIENCE_SECONDS, "the capture was not under way when the reset began"
     assert not [a for a in alice.answers if a.repeated and not a.misheard], "said twice, and so captured twice"
     assert counted["lost"] == 0
     assert twice <= counted["repeated"], "an answer that did not come in time makes a repetition, which is counted"
     assert counted["repeated"] > 0, "the pod had its answer in time after all"
-    assert podlog.untidy(trial.kube, session.pod, trial.namespace) == []
+    assert pod_log.untidy(trial.kube, session.pod, trial.namespace) == []
 
 
 def test_a_tool_that_runs_for_half_a_minute_does_not_hold_the_reset(trial: Trial) -> None:
@@ -99,10 +100,10 @@ def test_a_tool_that_runs_for_half_a_minute_does_not_hold_the_reset(trial: Trial
         alice.leave()
         trial.reset_complete("call", 2)
 
-    cancelled = podlog.entries(trial.kube, session.pod, trial.namespace, "background_cancelled")
+    cancelled = pod_log.entries(trial.kube, session.pod, trial.namespace, "background_cancelled")
     assert cancelled[0]["tools"] == 1, "she left while the tool was at work"
     assert trial.session("call").status["replacements"] == 0
-    assert podlog.untidy(trial.kube, session.pod, trial.namespace) == []
+    assert pod_log.untidy(trial.kube, session.pod, trial.namespace) == []
 
 
 @pytest.mark.disruptive
@@ -126,8 +127,8 @@ def test_remembering_that_hangs_does_not_hold_the_reset(trial: Trial, agent_66: 
             alice.leave()
             trial.reset_complete("call", 2)
 
-    cancelled = podlog.entries(trial.kube, session.pod, trial.namespace, "background_cancelled")
+    cancelled = pod_log.entries(trial.kube, session.pod, trial.namespace, "background_cancelled")
     assert cancelled[0]["tools"] == 1, "she left while the tool was at work"
     assert asked.told, f"Letta had the fact though nobody was told so: {asked}"
     assert trial.session("call").status["replacements"] == 0
-    assert podlog.untidy(trial.kube, session.pod, trial.namespace) == []
+    assert pod_log.untidy(trial.kube, session.pod, trial.namespace) == []

@@ -2,12 +2,12 @@
 
 import pytest
 
-from tests.e2e import faults, nodes, objects, operators
-from tests.e2e.kubectl import Json, KubectlError, Session
-from tests.e2e.objects import copy_of
-from tests.e2e.trial import Trial
-from tests.e2e.visitor import talk
-from tests.e2e.waiting import until
+from tests.support.cluster import faults, manifests, nodes, operator_pods
+from tests.support.cluster.kubectl import Json, KubectlError, Session
+from tests.support.cluster.manifests import copy_of
+from tests.support.cluster.scenario import Trial
+from tests.support.participants.human import talk
+from tests.support.polling import until
 
 pytestmark = pytest.mark.cluster
 
@@ -39,7 +39,7 @@ def test_unknown_agent(trial: Trial) -> None:
 
 
 def test_agent_with_a_missing_secret(trial: Trial) -> None:
-    document = objects.fake_agent("keyless", trial.namespace)
+    document = manifests.fake_agent("keyless", trial.namespace)
     document["spec"]["llm"] = {"provider": "openai", "apiKeySecretRef": {"name": "absent", "key": "apiKey"}}
     trial.kube.apply(document)
     trial.start("call", "keyless")
@@ -67,12 +67,12 @@ def test_an_agent_name_longer_than_a_label_works(trial: Trial) -> None:
 
 
 def test_a_name_that_is_too_long_is_refused(trial: Trial) -> None:
-    text = refusal(trial, objects.session(TOO_LONG_NAME, trial.namespace))
+    text = refusal(trial, manifests.session(TOO_LONG_NAME, trial.namespace))
     assert "must be no more than 253" in text or "may not be more than 253" in text
 
 
 def test_labels_at_their_limit_and_beyond(trial: Trial) -> None:
-    document = objects.session("call", trial.namespace)
+    document = manifests.session("call", trial.namespace)
     document["metadata"]["labels"] = {"example.com/" + "k" * 63: "v" * 63}
     trial.kube.apply(document)
     becomes_ready(trial, "call")
@@ -83,9 +83,9 @@ def test_labels_at_their_limit_and_beyond(trial: Trial) -> None:
 
 @pytest.mark.parametrize("field", ["grace", "reconnect_grace", "start", "join", "idle", "max_duration"])
 def test_negative_and_huge_seconds_are_refused(trial: Trial, field: str) -> None:
-    path = ".".join(("spec", *objects.CAMEL[field]))
+    path = ".".join(("spec", *manifests.CAMEL[field]))
     for seconds, complaint in ((-1, "should be greater than or equal to"), (10**12, "should be less than or equal to")):
-        text = refusal(trial, objects.session("call", trial.namespace, "fake", 600, **{field: seconds}))
+        text = refusal(trial, manifests.session("call", trial.namespace, "fake", 600, **{field: seconds}))
         assert path in text
         assert complaint in text or "int32" in text
 
@@ -130,7 +130,7 @@ def test_wrong_livekit_key(trial: Trial) -> None:
 
 
 def test_a_pod_that_no_longer_answers_cannot_be_reset_and_is_replaced(trial: Trial) -> None:
-    trial.kube.patch("voiceagent", "fake", trial.namespace, {"spec": {"onLastHumanLeft": objects.RESET}})
+    trial.kube.patch("voiceagent", "fake", trial.namespace, {"spec": {"onLastHumanLeft": manifests.RESET}})
     trial.ready("call", grace=0, reconnect_grace=0, max_replacements=1)
     first = _leave_while_its_supervisor_is_stopped(trial)
 
@@ -182,7 +182,7 @@ def test_postgres_restarted(trial: Trial, agent_66: Json) -> None:
     trial.kube.apply(copy_of(agent_66, "after", trial.namespace))
     trial.kube.wait("voiceagent/after", "condition=Ready", trial.namespace, 180)
     assert _letta_agent(trial, "before") == known
-    assert operators.all_ready(trial.kube)
+    assert operator_pods.all_ready(trial.kube)
 
 
 def _letta_agent(trial: Trial, name: str) -> str:

@@ -6,12 +6,12 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from tests.e2e import control
-from tests.e2e.control import Port, sign
-from tests.e2e.kubectl import Json, Session
-from tests.e2e.nodes import agent_pod
-from tests.e2e.objects import copy_of
-from tests.e2e.trial import Trial
+from tests.support.cluster import control_port
+from tests.support.cluster.control_port import Port, sign
+from tests.support.cluster.kubectl import Json, Session
+from tests.support.cluster.manifests import copy_of
+from tests.support.cluster.nodes import agent_pod
+from tests.support.cluster.scenario import Trial
 
 pytestmark = pytest.mark.cluster
 
@@ -41,8 +41,8 @@ def session(trial: Trial, agent_66: Json) -> Session:
 
 def test_strangers_are_refused_and_counted_and_bad_requests_are_explained(trial: Trial, session: Session) -> None:
     uid = agent_pod(trial.kube, session.pod, trial.namespace)["metadata"]["uid"]
-    key, sid = control.operator_key(trial.kube), trial.agent_sid(session)
-    with control.opened(trial.kube, session.pod, trial.namespace) as port:
+    key, sid = control_port.operator_key(trial.kube), trial.agent_sid(session)
+    with control_port.opened(trial.kube, session.pod, trial.namespace) as port:
         _strangers(port, key, uid)
         _malformed(port, key, uid, session)
         other = json.dumps(_wanted(session) | {"sessionUID": "another"}).encode()

@@ -5,12 +5,12 @@ from typing import NamedTuple
 
 import pytest
 
-from tests.e2e import nodes, operators
-from tests.e2e.healing import Healing, Record
-from tests.e2e.kubectl import Json, Kube
-from tests.e2e.objects import copy_of
-from tests.e2e.trial import Trial
-from tests.e2e.waiting import until
+from tests.support.cluster import nodes, operator_pods
+from tests.support.cluster.kubectl import Json, Kube
+from tests.support.cluster.manifests import copy_of
+from tests.support.cluster.scenario import Trial
+from tests.support.observability.recovery_timer import Healing, Record
+from tests.support.polling import until
 
 pytestmark = pytest.mark.cluster
 
@@ -85,10 +85,10 @@ def test_leader_killed_while_sessions_are_made_and_a_call_goes_on(trial: Trial) 
     live = trial.ready("live")
     trial.visit("live")
     sid = trial.agent_sid(live)
-    operators.leader(trial.kube)
+    operator_pods.leader(trial.kube)
     for name in ("one", "two", "three"):
         trial.start(name)
-    operators.kill_leader(trial.kube)
+    operator_pods.kill_leader(trial.kube)
 
     for name in ("one", "two", "three"):
         trial.kube.wait(f"voicesession/{name}", "condition=Ready", trial.namespace, 120)
@@ -110,12 +110,12 @@ def test_leader_killed_while_sessions_are_torn_down(trial: Trial) -> None:
         trial.kube.patch("voicesession", name, trial.namespace, {"spec": {"end": True}})
     for name in names[2:]:
         trial.kube.delete("voicesession", name, trial.namespace, "--wait=false")
-    operators.kill_leader(trial.kube)
+    operator_pods.kill_leader(trial.kube)
 
     trial.gone(120)
     assert {trial.finished(name, 60).end_reason for name in names[:2]} == {"Requested"}
     assert all(trial.find(name) is None for name in names[2:])
-    until(lambda: operators.all_ready(trial.kube), "both operators", 120)
+    until(lambda: operator_pods.all_ready(trial.kube), "both operators", 120)
 
 
 def _other(sid: str, old: str) -> str | None:

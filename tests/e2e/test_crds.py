@@ -6,8 +6,8 @@ from typing import NamedTuple
 
 import pytest
 
-from tests.e2e.kubectl import Json, Kube, KubectlError
-from tests.e2e.objects import agent, fake_agent, session
+from tests.support.cluster.kubectl import Json, Kube, KubectlError
+from tests.support.cluster.manifests import agent, fake_agent, session
 
 pytestmark = pytest.mark.cluster
 

@@ -4,11 +4,11 @@ from dataclasses import replace
 
 import pytest
 
-from tests.docs.blocks import named
-from tests.docs.reader import at_the_cluster
-from tests.e2e.nodes import agent_pod
-from tests.e2e.trial import Trial
-from tests.e2e.waiting import until
+from tests.support.cluster.nodes import agent_pod
+from tests.support.cluster.scenario import Trial
+from tests.support.documents.blocks import named
+from tests.support.documents.reader import at_the_cluster
+from tests.support.polling import until
 
 pytestmark = [pytest.mark.cluster, pytest.mark.disruptive]
 

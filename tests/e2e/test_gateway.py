@@ -9,17 +9,17 @@ from pathlib import Path
 import jwt
 import pytest
 
-from hack.cluster import names
-from tests.e2e import gateway
-from tests.e2e.bystander import Holder
-from tests.e2e.codewords import WISH, WISHED
-from tests.e2e.gateway import Answer, Gateway, Replica, at_once, replica, token_body
-from tests.e2e.guest import Guest
-from tests.e2e.kubectl import Json, Kube, KubectlError
-from tests.e2e.objects import copy_of
-from tests.e2e.rooms import LiveKit
-from tests.e2e.trial import Trial
-from tests.e2e.waiting import until
+from hack.cluster import constants
+from tests.support.cluster import gateway
+from tests.support.cluster.gateway import Answer, Gateway, Replica, at_once, replica, token_body
+from tests.support.cluster.kubectl import Json, Kube, KubectlError
+from tests.support.cluster.manifests import copy_of
+from tests.support.cluster.rooms import LiveKit
+from tests.support.cluster.scenario import Trial
+from tests.support.participants.code_words import WISH, WISHED
+from tests.support.participants.silent_participant import Holder
+from tests.support.participants.speaker import Guest
+from tests.support.polling import until
 
 pytestmark = pytest.mark.cluster
 
@@ -59,9 +59,9 @@ def people(trial: Trial, agent: str, tmp_path: Path) -> Iterator[Replica]:
 def released_agent(kube: Kube, agent_66: Json) -> Iterator[str]:
     """The example agent without memory, where the release's own gateway looks for agents."""
     name = f"agent-66-{secrets.token_hex(3)}"
-    kube.apply(copy_of(agent_66, name, names.EXAMPLE_NAMESPACE, "memory"))
+    kube.apply(copy_of(agent_66, name, constants.EXAMPLE_NAMESPACE, "memory"))
     yield name
-    kube.delete("voiceagent", name, names.EXAMPLE_NAMESPACE)
+    kube.delete("voiceagent", name, constants.EXAMPLE_NAMESPACE)
 
 
 def sessions(trial: Trial) -> list[Json]:
@@ -81,7 +81,7 @@ def test_a_token_of_the_releases_gateway_is_all_that_a_person_needs(
     until(lambda: people.knows(released_agent), "the gateway knows the agent", BUSY)
     answer = people.token(released_agent, participant_identity="alice")
     assert answer.status == 201, answer.body
-    session = kube.session(answer.session, names.EXAMPLE_NAMESPACE)
+    session = kube.session(answer.session, constants.EXAMPLE_NAMESPACE)
     assert session
     assert session.is_true("Ready")
     assert answer.body["server_url"] == session.status["room"]["url"]
@@ -102,14 +102,14 @@ def test_a_token_of_the_releases_gateway_is_all_that_a_person_needs(
 def test_where_kind_maps_its_port_the_gateway_answers(kube: Kube) -> None:
     people = gateway.local()
     assert people.get("/readyz").body == {"ready": True}
-    assert people.get("/config.json").body["defaultAgent"] == names.EXAMPLE_AGENT
+    assert people.get("/config.json").body["defaultAgent"] == constants.EXAMPLE_AGENT
     assert people.get("/api/v1/openapi.json").body["openapi"] == "3.1.0"
 
 
 def test_the_releases_gateway_has_its_rights_and_no_others(kube: Kube) -> None:
-    told = {what: _can(kube, *what, names.EXAMPLE_NAMESPACE) for what in RIGHTS}
+    told = {what: _can(kube, *what, constants.EXAMPLE_NAMESPACE) for what in RIGHTS}
     assert told == RIGHTS
-    assert not _can(kube, "create", "voicesessions", names.NAMESPACE)
+    assert not _can(kube, "create", "voicesessions", constants.NAMESPACE)
     assert not _can(kube, "list", "voicesessions", "kube-system")
 
 

@@ -2,10 +2,10 @@
 
 import pytest
 
-from tests.e2e.guest import Guest
-from tests.e2e.kubectl import Json
-from tests.e2e.objects import RESET, copy_of
-from tests.e2e.trial import Trial
+from tests.support.cluster.kubectl import Json
+from tests.support.cluster.manifests import RESET, copy_of
+from tests.support.cluster.scenario import Trial
+from tests.support.participants.speaker import Guest
 
 pytestmark = [pytest.mark.cluster, pytest.mark.speech]
 

@@ -1,12 +1,12 @@
 """From apply to nothing left: every way a session may end."""
 
 import pytest
-from voicesession_operator.api.times import from_rfc3339
+from voicesession_common.api.timestamps import from_rfc3339
 
-from tests.e2e.faults import webhooks_dropped
-from tests.e2e.objects import RESET, agent
-from tests.e2e.trial import Trial
-from tests.e2e.waiting import until
+from tests.support.cluster.faults import webhooks_dropped
+from tests.support.cluster.manifests import RESET, agent
+from tests.support.cluster.scenario import Trial
+from tests.support.polling import until
 
 pytestmark = pytest.mark.cluster
 

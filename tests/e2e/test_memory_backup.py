@@ -2,12 +2,12 @@
 
 import pytest
 
-from tests.docs.blocks import named
-from tests.docs.reader import at_the_cluster
-from tests.e2e.kubectl import Json
-from tests.e2e.letta import opened
-from tests.e2e.objects import copy_of
-from tests.e2e.trial import Trial
+from tests.support.cluster.kubectl import Json
+from tests.support.cluster.letta import opened
+from tests.support.cluster.manifests import copy_of
+from tests.support.cluster.scenario import Trial
+from tests.support.documents.blocks import named
+from tests.support.documents.reader import at_the_cluster
 
 pytestmark = [pytest.mark.cluster, pytest.mark.disruptive, pytest.mark.timeout(900)]
 

@@ -4,14 +4,14 @@ import copy
 
 import pytest
 
-from tests.e2e import objects
-from tests.e2e.codewords import UNKNOWN
-from tests.e2e.conversation import ASK, REMEMBER
-from tests.e2e.guest import Guest
-from tests.e2e.kubectl import Json, Session
-from tests.e2e.letta import opened
-from tests.e2e.trial import START_SECONDS, Trial
-from tests.e2e.waiting import until
+from tests.support.cluster import manifests
+from tests.support.cluster.kubectl import Json, Session
+from tests.support.cluster.letta import opened
+from tests.support.cluster.scenario import START_SECONDS, Trial
+from tests.support.participants.code_words import UNKNOWN
+from tests.support.participants.speaker import Guest
+from tests.support.participants.spoken_turns import ASK, REMEMBER
+from tests.support.polling import until
 
 pytestmark = [pytest.mark.cluster, pytest.mark.speech, pytest.mark.timeout(600)]
 
@@ -24,7 +24,7 @@ LABEL = "human"
 def test_two_users_share_nothing_and_each_is_known_again(trial: Trial, agent_66: Json) -> None:
     own = copy.deepcopy(agent_66["spec"]["memory"])
     own["letta"]["scope"] = "User"
-    trial.kube.apply(objects.copy_of(agent_66, "agent-66", trial.namespace, "greeting", memory=own))
+    trial.kube.apply(manifests.copy_of(agent_66, "agent-66", trial.namespace, "greeting", memory=own))
     trial.kube.wait("voiceagent/agent-66", "condition=Ready", trial.namespace, 120)
 
     with opened(trial.kube) as letta:
@@ -43,7 +43,7 @@ def test_two_users_share_nothing_and_each_is_known_again(trial: Trial, agent_66:
 
 def _conversation(trial: Trial, name: str, user: str, text: str, *wanted: str) -> tuple[str, bool]:
     """One sentence in a session of that user; returns her Letta agent, and whether the answer has the wanted words."""
-    trial.kube.apply(objects.for_user(objects.session(name, trial.namespace, "agent-66"), user))
+    trial.kube.apply(manifests.for_user(manifests.session(name, trial.namespace, "agent-66"), user))
     trial.kube.wait(f"voicesession/{name}", "condition=Ready", trial.namespace, START_SECONDS)
     session = until(lambda: _remembering(trial, name), f"the memory of {user}", KNOWN_SECONDS)
     with Guest(trial.livekit, session, user) as guest:

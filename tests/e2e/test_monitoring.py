@@ -15,18 +15,19 @@ from statistics import mean
 
 import pytest
 
-from hack.cluster import names
+from hack.cluster import constants
 from hack.dashboards.__main__ import DASHBOARDS
-from tests.e2e import discovery, faults, nodes, objects, operators, prometheus, scraping, slowness, troubles, webhooks
-from tests.e2e.conversation import ASK
-from tests.e2e.guest import Guest
-from tests.e2e.kubectl import Json, Kube
-from tests.e2e.objects import RESET, copy_of, trial_agent
-from tests.e2e.prometheus import Prometheus
-from tests.e2e.rooms import LiveKit
-from tests.e2e.trial import Trial
-from tests.e2e.waiting import settles, until
-from tests.load import panels
+from tests.bench import dashboard_images
+from tests.support.cluster import faults, manifests, nodes, operator_pods, slow_proxy, webhooks
+from tests.support.cluster.kubectl import Json, Kube
+from tests.support.cluster.manifests import RESET, copy_of, trial_agent
+from tests.support.cluster.rooms import LiveKit
+from tests.support.cluster.scenario import Trial
+from tests.support.observability import monitoring_faults, prometheus, scrape_config, service_discovery
+from tests.support.observability.prometheus import Prometheus
+from tests.support.participants.speaker import Guest
+from tests.support.participants.spoken_turns import ASK
+from tests.support.polling import settles, until
 
 pytestmark = [pytest.mark.cluster, pytest.mark.speech, pytest.mark.timeout(600)]
 
@@ -74,8 +75,10 @@ STILL = frozenset(
 def watcher(kube: Kube, livekit: LiveKit, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]:
     folder = tmp_path_factory.mktemp("prometheus")
     pods = folder / "pods.json"
-    configs = scraping.scrape_configs(scraping.rendered("PodMonitor"), scraping.api_server(kube, folder), pods)
-    with discovery.kept(pods), prometheus.running(configs, scraping.rules(WINDOW, HELD), folder) as found:
+    configs = scrape_config.scrape_configs(
+        scrape_config.rendered("PodMonitor"), scrape_config.api_server(kube, folder), pods
+    )
+    with service_discovery.kept(pods), prometheus.running(configs, scrape_config.rules(WINDOW, HELD), folder) as found:
         yield found
 
 
@@ -98,8 +101,8 @@ def test_all_that_the_monitors_select_is_scraped(watcher: Prometheus, place: Tri
 
     assert [found["metric"]["voiceagent"] for found in agent] == ["fake"]
     assert {found["metric"]["endpoint"] for found in agent} == {"metrics"}
-    replicas = {pod["metadata"]["name"] for pod in operators.pods(place.kube)}
-    up = f'up{{job="{names.NAMESPACE}/voicesession-operator"}} == 1'
+    replicas = {pod["metadata"]["name"] for pod in operator_pods.pods(place.kube)}
+    up = f'up{{job="{constants.NAMESPACE}/voicesession-operator"}} == 1'
     until(lambda: _pods(watcher.query(up)) == replicas, "both operators are scraped", SEEN_SECONDS)
     until(lambda: watcher.values("sum(voicesession_leader)") == [1.0], "one leads", SEEN_SECONDS)
     assert watcher.values(f'voicesession_agent_job_joined{{pod="{session.pod}"}}') == [1.0]
@@ -110,7 +113,7 @@ def test_a_healthy_installation_alerts_nobody(watcher: Prometheus, place: Trial)
 
 
 def test_slow_answers(watcher: Prometheus, place: Trial, agent_66: Json) -> None:
-    model = {**agent_66["spec"]["llm"], "baseURL": f"http://{troubles.slow_model(place, MODEL_SECONDS)}/v1"}
+    model = {**agent_66["spec"]["llm"], "baseURL": f"http://{monitoring_faults.slow_model(place, MODEL_SECONDS)}/v1"}
     place.kube.apply(copy_of(agent_66, "agent-66", place.namespace, llm=model, onLastHumanLeft=RESET))
     place.kube.wait("voiceagent/agent-66", "condition=Ready", place.namespace, 120)
     session = place.ready("call", "agent-66", grace=0, reconnect_grace=0)
@@ -139,15 +142,20 @@ def test_sessions_that_never_start_or_start_late_and_an_agent_that_is_ill(watche
     place.start("ill", "stuck", max_replacements=0)
     place.start("failing", "absent", start=10)
 
-    watcher.fires("VoicesessionSessionsFail", 10 + SEEN_SECONDS)
+    watcher.fires("VoicesessionSessionFailures", 10 + SEEN_SECONDS)
     until(lambda: time.monotonic() - began > LATE_SECONDS, "late enough", LATE_SECONDS + 1, poll=0.5)
     place.fake_agent("coming")
     watcher.fires("VoicesessionStartsSlow", 2 * SEEN_SECONDS)
-    until(lambda: "VoicesessionAgentIll" in watcher.has_fired(), "VoicesessionAgentIll has fired", 4 * SEEN_SECONDS, 1)
+    until(
+        lambda: "VoicesessionAgentUnhealthy" in watcher.has_fired(),
+        "VoicesessionAgentUnhealthy has fired",
+        4 * SEEN_SECONDS,
+        1,
+    )
 
 
 def test_a_gateway_that_cannot_help_and_one_that_turns_people_away(watcher: Prometheus, place: Trial) -> None:
-    with troubles.offered(place.kube, limits={"startSeconds": 1}, FAKE_AGENT_JOIN="never") as (people, absent):
+    with monitoring_faults.offered(place.kube, limits={"startSeconds": 1}, FAKE_AGENT_JOIN="never") as (people, absent):
         for number in range(3):
             assert people.token(absent, participant_identity=f"{absent}-{number}").status == 504
         watcher.fires("VoicesessionGatewayFailing", SEEN_SECONDS)
@@ -157,7 +165,7 @@ def test_a_gateway_that_cannot_help_and_one_that_turns_people_away(watcher: Prom
 
 
 def test_a_gateway_that_lets_people_in(watcher: Prometheus, place: Trial) -> None:
-    with troubles.offered(place.kube) as (people, present):
+    with monitoring_faults.offered(place.kube) as (people, present):
         answer = people.token(present, participant_identity=present)
         assert answer.status == 201, answer.body
         given = 'sum(increase(voicesession_gateway_tokens_total{how="created"}[60s]))'
@@ -178,7 +186,7 @@ def test_pods_that_are_lost_again_and_again(watcher: Prometheus, place: Trial) -
 
 
 def test_a_reset_that_does_not_help(watcher: Prometheus, place: Trial) -> None:
-    anew = objects.fake_agent("anew", place.namespace)
+    anew = manifests.fake_agent("anew", place.namespace)
     place.kube.apply({**anew, "spec": {**anew["spec"], "onLastHumanLeft": RESET}})
     session = place.ready("anew", "anew", grace=0, reconnect_grace=0)
     visitor = place.visit("anew")
@@ -202,8 +210,8 @@ def test_webhooks_that_never_come(watcher: Prometheus, place: Trial) -> None:
 
 
 def test_webhooks_that_come_late(watcher: Prometheus, place: Trial) -> None:
-    leader = operators.leader(place.kube)["metadata"]["name"]
-    with place.kube.forwarded(f"pod/{leader}", names.NAMESPACE, 8080) as port:
+    leader = operator_pods.leader(place.kube)["metadata"]["name"]
+    with place.kube.forwarded(f"pod/{leader}", constants.NAMESPACE, 8080) as port:
         for _ in range(LATE_WEBHOOKS):
             body = webhooks.event("vs-000000000000", at=time.time() - 60)
             headers = webhooks.headers(body, place.livekit.key)
@@ -217,7 +225,7 @@ def test_memory_that_is_away_for_long(watcher: Prometheus, place: Trial) -> None
     """After test_slow_answers, whose session remembers."""
     pod = place.session("call").pod
     with faults.without(place.kube, "letta"):
-        troubles.send_turns(place.kube, pod, place.namespace, LOST_TURNS)
+        monitoring_faults.send_turns(place.kube, pod, place.namespace, LOST_TURNS)
 
         watcher.fires("VoicesessionTurnsLost", SEEN_SECONDS)
         watcher.fires("VoicesessionMemoryUnavailable", 2 * SEEN_SECONDS)
@@ -227,12 +235,12 @@ def test_memory_that_is_away_for_long(watcher: Prometheus, place: Trial) -> None
 
 def test_a_queue_that_waits_for_a_slow_letta(watcher: Prometheus, place: Trial) -> None:
     waiting = [f"waiting-{number}" for number in range(WAITING_AGENTS)]
-    spec = {"pod": {"image": objects.FAKE_IMAGE}, "memory": {"letta": {"agentID": NO_AGENT}}}
-    with slowness.answers_held(place.kube, "/v1/agents", seconds=30, times=1000):
+    spec = {"pod": {"image": manifests.FAKE_IMAGE}, "memory": {"letta": {"agentID": NO_AGENT}}}
+    with slow_proxy.answers_held(place.kube, "/v1/agents", seconds=30, times=1000):
         with faults.without(place.kube, "operator"):
             pass  # the next one has no connection yet that leads past the slowness
-        operators.leader(place.kube, 90)
-        place.kube.apply(*(objects.agent(name, place.namespace, spec) for name in waiting))
+        operator_pods.leader(place.kube, 90)
+        place.kube.apply(*(manifests.agent(name, place.namespace, spec) for name in waiting))
 
         watcher.fires("VoicesessionQueueStuck", QUEUE_SECONDS + 2 * SEEN_SECONDS)
         place.kube.run("delete", "voiceagents", *waiting, "-n", place.namespace)
@@ -246,7 +254,7 @@ def test_operators_of_which_none_leads(watcher: Prometheus, place: Trial) -> Non
 def test_no_operator_at_all(watcher: Prometheus, place: Trial) -> None:
     with faults.without(place.kube, "operator"):
         watcher.fires("VoicesessionOperatorDown", SEEN_SECONDS)
-    operators.leader(place.kube, 90)
+    operator_pods.leader(place.kube, 90)
 
 
 def test_livekit_down(watcher: Prometheus, place: Trial) -> None:
@@ -257,7 +265,7 @@ def test_livekit_down(watcher: Prometheus, place: Trial) -> None:
 
 
 def test_every_alert_has_fired(watcher: Prometheus) -> None:
-    groups = scraping.rules(WINDOW, HELD)["groups"]
+    groups = scrape_config.rules(WINDOW, HELD)["groups"]
     wanted = {rule["alert"] for group in groups for rule in group["rules"]}
     assert watcher.has_fired() >= wanted
 
@@ -265,18 +273,20 @@ def test_every_alert_has_fired(watcher: Prometheus) -> None:
 @pytest.mark.parametrize("name", DASHBOARDS)
 def test_every_query_of_a_dashboard_has_data(watcher: Prometheus, name: str) -> None:
     queries = {(panel.title, query.expr): query for panel in DASHBOARDS[name].panels for query in panel.queries}
-    told = {what: watcher.values(panels.with_window(query, LONG)) for what, query in queries.items()}
+    told = {what: watcher.values(dashboard_images.with_window(query, LONG)) for what, query in queries.items()}
     assert [what for what, values in told.items() if not any(map(isfinite, values))] == []
 
 
 @pytest.mark.parametrize("name", DASHBOARDS)
 def test_every_panel_shows_what_has_happened(watcher: Prometheus, name: str, tmp_path: Path) -> None:
     path, end = Path(os.environ.get(IMAGES, tmp_path)) / f"dashboard-{name}.svg", time.time()
-    panels.draw(watcher, DASHBOARDS[name], path, watcher.began, end, WINDOW)
+    dashboard_images.draw(watcher, DASHBOARDS[name], path, watcher.began, end, WINDOW)
     shown = DASHBOARDS[name].panels
-    assert [panel.title for panel, lines in zip(shown, panels.lines_in(path), strict=True) if not lines] == []
+    assert [panel.title for panel, lines in zip(shown, dashboard_images.lines_in(path), strict=True) if not lines] == []
     moving = [panel for panel in shown if panel.title not in STILL]
-    assert [panel.title for panel in moving if panels.peak(watcher, panel, end - watcher.began, WINDOW) <= 0] == []
+    assert [
+        panel.title for panel in moving if dashboard_images.peak(watcher, panel, end - watcher.began, WINDOW) <= 0
+    ] == []
 
 
 def _pods(found: list[Json]) -> set[str]:

@@ -1,14 +1,14 @@
 """Resets that something else overtakes: each ends in one consistent state."""
 
 import pytest
-from voicesession_operator.api.times import from_rfc3339
+from voicesession_common.api.timestamps import from_rfc3339
 
-from tests.e2e import operators
-from tests.e2e.guest import Guest
-from tests.e2e.kubectl import Session
-from tests.e2e.objects import RESET
-from tests.e2e.trial import Trial
-from tests.e2e.waiting import always, until
+from tests.support.cluster import operator_pods
+from tests.support.cluster.kubectl import Session
+from tests.support.cluster.manifests import RESET
+from tests.support.cluster.scenario import Trial
+from tests.support.participants.speaker import Guest
+from tests.support.polling import always, until
 
 pytestmark = pytest.mark.cluster
 
@@ -16,7 +16,7 @@ RESET_SECONDS = 8
 """Long enough to be overtaken, and shorter than the 10 s after which a pod is given up."""
 BUSY = 20
 QUIET_SECONDS = 3
-AFTER_A_DEATH_SECONDS = operators.TAKEOVER_SECONDS + 30
+AFTER_A_DEATH_SECONDS = operator_pods.TAKEOVER_SECONDS + 30
 
 
 def ready(trial: Trial) -> Session:
@@ -70,7 +70,7 @@ def test_a_leader_that_dies_during_a_reset_leaves_one_reset_behind(trial: Trial)
     before = ready(trial)
     begin_reset(trial)
 
-    operators.kill_leader(trial.kube)
+    operator_pods.kill_leader(trial.kube)
     assert outcome(trial) == "Running", "the reset was over before the leader died"
 
     after = trial.reset_complete("call", 1, AFTER_A_DEATH_SECONDS)
@@ -78,4 +78,4 @@ def test_a_leader_that_dies_during_a_reset_leaves_one_reset_behind(trial: Trial)
     assert (after.pod, after.status["humans"], after.status["replacements"]) == (before.pod, 0, 0)
     always(lambda: trial.session("call").status["resets"] == 1, "no further reset", QUIET_SECONDS)
     assert set(trial.livekit.participants(before.room)) == {before.identity}
-    until(lambda: operators.all_ready(trial.kube), "both operators", 120)
+    until(lambda: operator_pods.all_ready(trial.kube), "both operators", 120)

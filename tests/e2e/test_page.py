@@ -6,18 +6,18 @@ from pathlib import Path
 
 import pytest
 
-from hack.cluster import names
-from tests.e2e import faults, gateway
-from tests.e2e.browser import Screen, live, screen, spoken
-from tests.e2e.conversation import QUESTION
-from tests.e2e.hearing import has_words
-from tests.e2e.kubectl import Json, Kube, Session
-from tests.e2e.listening import heard
-from tests.e2e.objects import copy_of
-from tests.e2e.rooms import LiveKit
-from tests.e2e.trial import Trial
-from tests.e2e.visiting import BUSY, LOAD, START, callers, connected, door, met, opened
-from tests.e2e.waiting import always, until
+from hack.cluster import constants
+from tests.support.cluster import faults, gateway
+from tests.support.cluster.kubectl import Json, Kube, Session
+from tests.support.cluster.manifests import copy_of
+from tests.support.cluster.rooms import LiveKit
+from tests.support.cluster.scenario import Trial
+from tests.support.participants.browser import Screen, live, screen, spoken
+from tests.support.participants.page_call import BUSY, LOAD, START, callers, connected, door, met, opened
+from tests.support.participants.recording_transcriber import heard
+from tests.support.participants.spoken_turns import QUESTION
+from tests.support.participants.transcript_match import has_words
+from tests.support.polling import always, until
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600)]
 
@@ -38,7 +38,7 @@ def images(tmp_path: Path) -> Path:
 @pytest.fixture
 def agent_here(kube: Kube, livekit: LiveKit, agent_66: Json) -> Iterator[str]:
     """The example agent where the release's gateway looks for it; taken away again if `make up` had not made it."""
-    name, namespace = names.EXAMPLE_AGENT, names.EXAMPLE_NAMESPACE
+    name, namespace = constants.EXAMPLE_AGENT, constants.EXAMPLE_NAMESPACE
     was_there = kube.get("voiceagent", name, namespace) is not None
     kube.apply(agent_66)
     kube.wait(f"voiceagent/{name}", "condition=Ready", namespace, START)
@@ -157,7 +157,7 @@ def test_a_session_that_is_ended_from_outside_is_told_and_not_begun_again(trial:
 
 @pytest.mark.disruptive
 def test_the_gateway_restarts_in_the_middle_of_a_call(kube: Kube, livekit: LiveKit, tmp_path: Path) -> None:
-    name, namespace = "joins-for-the-page", names.EXAMPLE_NAMESPACE
+    name, namespace = "joins-for-the-page", constants.EXAMPLE_NAMESPACE
     people = gateway.local()
     kube.apply(gateway.agent(name, namespace))
     try:
@@ -195,7 +195,7 @@ def test_livekit_goes_away_in_the_middle_of_a_call_and_comes_back(trial: Trial, 
 
 
 def _finished(kube: Kube, name: str) -> Session | None:
-    found = kube.session(name, names.EXAMPLE_NAMESPACE)
+    found = kube.session(name, constants.EXAMPLE_NAMESPACE)
     return found if found and found.is_true("Finished") else None
 
 

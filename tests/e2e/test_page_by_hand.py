@@ -5,12 +5,13 @@ from pathlib import Path
 import pytest
 from livekit import api
 
-from tests.e2e import faults, gateway, routes
-from tests.e2e.browser import Screen, live, screen, spoken
-from tests.e2e.rooms import LiveKit
-from tests.e2e.trial import Trial
-from tests.e2e.visiting import BUSY, LOAD, START, callers, connected, door, met, opened
-from tests.e2e.waiting import always, until
+from tests.support.cluster import faults, gateway
+from tests.support.cluster.rooms import LiveKit
+from tests.support.cluster.scenario import Trial
+from tests.support.participants import browser_routes
+from tests.support.participants.browser import Screen, live, screen, spoken
+from tests.support.participants.page_call import BUSY, LOAD, START, callers, connected, door, met, opened
+from tests.support.polling import always, until
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600)]
 
@@ -107,7 +108,7 @@ def test_the_keyboard_alone_is_enough(trial: Trial, tmp_path: Path, wav: Path) -
 def test_a_gateway_that_is_away_while_the_page_loads(trial: Trial, tmp_path: Path, wav: Path) -> None:
     agent = gateway.agent("joins", trial.namespace)
     with door(trial, tmp_path, agent) as people, screen(people.url, wav) as shown:
-        with shown.meeting(routes.nobody, "/config.json", "/api/v1/agents"):
+        with shown.meeting(browser_routes.nobody, "/config.json", "/api/v1/agents"):
             assert opened(shown).problem().startswith("The server does not answer")
             assert shown.agent() == "Agent"
             shown.tab_to("Try again")
@@ -123,7 +124,7 @@ def test_a_gateway_that_leaves_requests_hanging_is_told_and_asked_again(
     agent = gateway.agent("joins", trial.namespace)
     with door(trial, tmp_path, agent, READY_SECONDS="20") as people, screen(people.url, wav) as shown:
         opened(shown)
-        with shown.meeting(routes.silence, "/token", "/api/v1/sessions"):
+        with shown.meeting(browser_routes.silence, "/token", "/api/v1/sessions"):
             shown.press("Connect")
             until(lambda: "gateway does not answer" in shown.hint(), "the page says so soon", 12 + BUSY)
             until(shown.problem, "the page does not wait for ever", 35 + BUSY)
@@ -141,13 +142,13 @@ def test_a_limit_ends_what_has_not_begun_and_is_waited_for_on_the_way_back(
     agent = gateway.agent("joins", trial.namespace)
     with door(trial, tmp_path, agent) as people, screen(people.url, wav) as shown:
         opened(shown)
-        with shown.meeting(routes.a_limit, "/token"):
+        with shown.meeting(browser_routes.a_limit, "/token"):
             shown.press("Connect")
             until(shown.problem, "the limit is told", LOAD)
             assert shown.problem().startswith("Too many at once")
             assert shown.status() == "Not connected"
         connected(shown)
-        with shown.meeting(routes.a_limit, "/token"):
+        with shown.meeting(browser_routes.a_limit, "/token"):
             shown.reload()
             until(shown.problem, "the limit is told", LOAD)
             assert shown.problem().startswith("Too many at once")

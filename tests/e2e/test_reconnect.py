@@ -4,14 +4,14 @@ from itertools import cycle, islice, product
 
 import pytest
 
-from tests.e2e import podlog
-from tests.e2e.codewords import UNKNOWN, WHICH, WISH, WISHED, code_word, telling
-from tests.e2e.guest import Guest
-from tests.e2e.kubectl import Json, Session
-from tests.e2e.letta import opened
-from tests.e2e.objects import RESET, copy_of
-from tests.e2e.trial import Trial
-from tests.e2e.waiting import until
+from tests.support.cluster.kubectl import Json, Session
+from tests.support.cluster.letta import opened
+from tests.support.cluster.manifests import RESET, copy_of
+from tests.support.cluster.scenario import Trial
+from tests.support.observability import pod_log
+from tests.support.participants.code_words import UNKNOWN, WHICH, WISH, WISHED, code_word, telling
+from tests.support.participants.speaker import Guest
+from tests.support.polling import until
 
 pytestmark = [pytest.mark.cluster, pytest.mark.speech]
 
@@ -50,12 +50,12 @@ def said_once(alice: Guest, overtaken: int = 0) -> None:
 
 def tidy(trial: Trial, session: Session) -> None:
     """Nothing was left running anywhere, and nothing had to be killed."""
-    assert podlog.untidy(trial.kube, session.pod, trial.namespace) == []
+    assert pod_log.untidy(trial.kube, session.pod, trial.namespace) == []
 
 
 def step_taken(trial: Trial, session: Session, event: str) -> list[float]:
     """The milliseconds of each such step of a reset, as soon as the pod has logged one."""
-    return podlog.milliseconds(podlog.awaited(trial.kube, session.pod, trial.namespace, event, 10))
+    return pod_log.milliseconds(pod_log.awaited(trial.kube, session.pod, trial.namespace, event, 10))
 
 
 def test_whoever_comes_back_is_served_by_the_same_agent(trial: Trial, agent_66: Json) -> None:

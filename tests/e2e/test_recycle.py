@@ -4,12 +4,12 @@ import time
 
 import pytest
 
-from tests.e2e.attendance import Attendance
-from tests.e2e.guest import Guest
-from tests.e2e.kubectl import Json
-from tests.e2e.objects import RECYCLE, copy_of
-from tests.e2e.trial import Trial
-from tests.e2e.waiting import always, until
+from tests.support.cluster.kubectl import Json
+from tests.support.cluster.manifests import RECYCLE, copy_of
+from tests.support.cluster.scenario import Trial
+from tests.support.observability.room_sampler import Attendance
+from tests.support.participants.speaker import Guest
+from tests.support.polling import always, until
 
 pytestmark = pytest.mark.cluster
 

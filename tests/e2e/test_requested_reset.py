@@ -4,22 +4,22 @@ import time
 from datetime import UTC, datetime
 
 import pytest
-from voicesession_operator.api.names import RESET_REQUESTED_AT_ANNOTATION
+from voicesession_common.api.constants import RESET_REQUESTED_AT_ANNOTATION
 
-from tests.e2e import objects, operators
-from tests.e2e.codewords import UNKNOWN, WHICH, code_word, telling
-from tests.e2e.guest import Guest
-from tests.e2e.kubectl import Json, Session
-from tests.e2e.objects import copy_of
-from tests.e2e.trial import Trial
-from tests.e2e.waiting import always, until
+from tests.support.cluster import manifests, operator_pods
+from tests.support.cluster.kubectl import Json, Session
+from tests.support.cluster.manifests import copy_of
+from tests.support.cluster.scenario import Trial
+from tests.support.participants.code_words import UNKNOWN, WHICH, code_word, telling
+from tests.support.participants.speaker import Guest
+from tests.support.polling import always, until
 
 pytestmark = pytest.mark.cluster
 
 STAYS = {"grace": 60, "reconnect_grace": 60}
 QUIET_SECONDS = 3
 """For what must not happen: ten times as long as a reset takes."""
-AFTER_A_DEATH_SECONDS = operators.TAKEOVER_SECONDS + 30
+AFTER_A_DEATH_SECONDS = operator_pods.TAKEOVER_SECONDS + 30
 
 
 def ask(trial: Trial, name: str, value: str = "") -> str:
@@ -98,12 +98,12 @@ def test_she_who_is_there_begins_anew_with_the_agent(trial: Trial, agent_66: Jso
 
 @pytest.mark.disruptive
 def test_what_was_asked_for_while_the_leader_died_is_done_once(trial: Trial) -> None:
-    trial.kube.patch("voiceagent", "fake", trial.namespace, {"spec": {"onLastHumanLeft": objects.RESET}})
+    trial.kube.patch("voiceagent", "fake", trial.namespace, {"spec": {"onLastHumanLeft": manifests.RESET}})
     session = trial.ready("call", **STAYS)
     trial.visit("call")
 
     ask(trial, "call")
-    operators.kill_leader(trial.kube)
+    operator_pods.kill_leader(trial.kube)
     died = time.time()
     last = ask(trial, "call")
 
@@ -113,7 +113,7 @@ def test_what_was_asked_for_while_the_leader_died_is_done_once(trial: Trial) -> 
     resets = after.status["resets"]
     always(lambda: trial.session("call").status["resets"] == resets, "no further reset", QUIET_SECONDS)
     assert (after.status["humans"], after.pod) == (1, session.pod)
-    until(lambda: operators.all_ready(trial.kube), "both operators", 120)
+    until(lambda: operator_pods.all_ready(trial.kube), "both operators", 120)
 
 
 def _acted_on(trial: Trial, value: str) -> Session | None:

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from hack.cluster import names
-from tests.e2e import discovery, prometheus, scraping
-from tests.e2e.kubectl import Kube
-from tests.e2e.prometheus import Prometheus
-from tests.e2e.waiting import until
+from hack.cluster import constants
+from tests.support.cluster.kubectl import Kube
+from tests.support.observability import prometheus, scrape_config, service_discovery
+from tests.support.observability.prometheus import Prometheus
+from tests.support.polling import until
 
 pytestmark = [pytest.mark.cluster]
 
@@ -19,9 +19,9 @@ SEEN_SECONDS = 30
 
 def test_all_that_the_monitors_select_is_scraped(kube: Kube, tmp_path: Path) -> None:
     targets = tmp_path / "endpoints.json"
-    targets.write_text(json.dumps(discovery.endpoints_of(kube.all("services"), kube.all("endpointslices"))))
-    monitors = scraping.rendered("ServiceMonitor", "monitoring.serviceMonitor.enabled=true")
-    configs = scraping.scrape_configs(monitors, scraping.api_server(kube, tmp_path), targets)
+    targets.write_text(json.dumps(service_discovery.endpoints_of(kube.all("services"), kube.all("endpointslices"))))
+    monitors = scrape_config.rendered("ServiceMonitor", "monitoring.serviceMonitor.enabled=true")
+    configs = scrape_config.scrape_configs(monitors, scrape_config.api_server(kube, tmp_path), targets)
     replicas = {component: _replicas(kube, component) for component in ("operator", "gateway")}
     assert all(replicas.values())
 
@@ -34,9 +34,9 @@ def test_all_that_the_monitors_select_is_scraped(kube: Kube, tmp_path: Path) -> 
 
 
 def _replicas(kube: Kube, component: str) -> set[str]:
-    return {pod["metadata"]["name"] for pod in kube.all("pods", names.NAMESPACE, f"{COMPONENT}={component}")}
+    return {pod["metadata"]["name"] for pod in kube.all("pods", constants.NAMESPACE, f"{COMPONENT}={component}")}
 
 
 def _scraped(found: Prometheus, component: str) -> set[str]:
-    up = found.query(f'up{{job="{names.NAMESPACE}/{names.RELEASE}-{component}"}} == 1')
+    up = found.query(f'up{{job="{constants.NAMESPACE}/{constants.RELEASE}-{component}"}} == 1')
     return {series["metric"]["pod"] for series in up}

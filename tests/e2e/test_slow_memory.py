@@ -2,12 +2,13 @@
 
 import pytest
 
-from tests.e2e import control, podlog
-from tests.e2e.kubectl import Json
-from tests.e2e.objects import RESET, copy_of
-from tests.e2e.slowness import answers_held, held
-from tests.e2e.trial import Trial
-from tests.e2e.waiting import until
+from tests.support.cluster import control_port
+from tests.support.cluster.kubectl import Json
+from tests.support.cluster.manifests import RESET, copy_of
+from tests.support.cluster.scenario import Trial
+from tests.support.cluster.slow_proxy import answers_held, held
+from tests.support.observability import pod_log
+from tests.support.polling import until
 
 pytestmark = [pytest.mark.cluster, pytest.mark.disruptive]
 
@@ -25,13 +26,13 @@ def test_neither_a_start_nor_a_reset_waits_for_memory(trial: Trial, agent_66: Js
         trial.kube.wait("voiceagent/agent-66", "condition=Ready", trial.namespace, 120)
 
         session = trial.ready("call", "agent-66", grace=0, reconnect_grace=0)
-        state = control.state(trial.kube, session.pod, trial.namespace)
+        state = control_port.state(trial.kube, session.pod, trial.namespace)
         until(lambda: held(trial.kube), "a load of memory whose answer is held back", 10)
         trial.visit("call").leave()
         after = trial.reset_complete("call", 1)
 
-        reset = podlog.milliseconds(podlog.entries(trial.kube, session.pod, trial.namespace, "reset_complete"))
-        memory = control.state(trial.kube, session.pod, trial.namespace)["memory"]
+        reset = pod_log.milliseconds(pod_log.entries(trial.kube, session.pod, trial.namespace, "reset_complete"))
+        memory = control_port.state(trial.kube, session.pod, trial.namespace)["memory"]
     times = state["timings"]
     joined = times["joined"] - max(times["prepared"], times["bound"])
     print(f"in the room after {joined:.2f} s, after the reset {reset} ms; memory: {memory['state']}")

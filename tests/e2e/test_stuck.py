@@ -8,16 +8,16 @@ from typing import NamedTuple
 
 import pytest
 
-from hack.cluster import names
-from tests.e2e import nodes
-from tests.e2e.attendance import Attendance
-from tests.e2e.guest import Guest
-from tests.e2e.healing import Healing, Record
-from tests.e2e.kubectl import Json, Kube, Session
-from tests.e2e.objects import RESET, TRIAL_IMAGE, copy_of, trial_agent
-from tests.e2e.rooms import LiveKit
-from tests.e2e.trial import Trial
-from tests.e2e.visitor import Visitor
+from hack.cluster import constants
+from tests.support.cluster import nodes
+from tests.support.cluster.kubectl import Json, Kube, Session
+from tests.support.cluster.manifests import RESET, TRIAL_IMAGE, copy_of, trial_agent
+from tests.support.cluster.rooms import LiveKit
+from tests.support.cluster.scenario import Trial
+from tests.support.observability.recovery_timer import Healing, Record
+from tests.support.observability.room_sampler import Attendance
+from tests.support.participants.human import Visitor
+from tests.support.participants.speaker import Guest
 
 pytestmark = pytest.mark.cluster
 
@@ -51,7 +51,7 @@ LONG_SENTENCE = "My name is Alice, I live in Berlin, and I would like to know ho
 
 
 class Ailment(NamedTuple):
-    """What tests/e2e/agents/ailing.py does to one engine, and what she says until it is found."""
+    """What hack/images/trial-agent/ailing.py does to one engine, and what she says until it is found."""
 
     role: str
     fault: str
@@ -141,7 +141,7 @@ def test_a_language_model_that_does_not_answer(trial: Trial, agent_66: Json, rec
         healing = Healing(trial, "call", "ProviderFailing", record=record_property)
         healing.detected_by(lambda: alice.mutter("Test one", within=TURN_SECONDS), FAILING_TURNS, SPOKEN_SECONDS)
 
-        (scripted,) = trial.kube.all("pods", names.NAMESPACE, SCRIPTED_LLM)
+        (scripted,) = trial.kube.all("pods", constants.NAMESPACE, SCRIPTED_LLM)
         trial.kube.apply(_endpoint(trial.namespace, scripted["status"]["podIP"]))
 
         alice.say("Test one", "test")

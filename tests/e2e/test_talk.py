@@ -4,17 +4,17 @@ from pathlib import Path
 
 import pytest
 import yaml
-from voicesession_cli import sound
+from voicesession_cli.voice import audio as sound
 
-from hack.cluster import names
-from tests.e2e.conversation import ASK, QUESTION, REMEMBER, TURNS, converse
-from tests.e2e.guest import Guest
-from tests.e2e.hearing import content, has_words
-from tests.e2e.kubectl import Json
-from tests.e2e.objects import copy_of
-from tests.e2e.trial import Trial
-from tests.e2e.visitor import talk
-from tests.e2e.waiting import until
+from hack.cluster import constants
+from tests.support.cluster.kubectl import Json
+from tests.support.cluster.manifests import copy_of
+from tests.support.cluster.scenario import Trial
+from tests.support.participants.human import talk
+from tests.support.participants.speaker import Guest
+from tests.support.participants.spoken_turns import ASK, QUESTION, REMEMBER, TURNS, converse
+from tests.support.participants.transcript_match import content, has_words
+from tests.support.polling import until
 
 pytestmark = [pytest.mark.cluster, pytest.mark.speech]
 
@@ -73,7 +73,7 @@ def test_whoever_is_back_within_the_grace_finds_the_same_agent(trial: Trial, age
 
 
 def test_an_own_agent_is_talked_to(trial: Trial) -> None:
-    document = yaml.safe_load((names.ROOT / "examples" / "own-agent" / "agent.yaml").read_text())
+    document = yaml.safe_load((constants.ROOT / "examples" / "own-agent" / "agent.yaml").read_text())
     trial.kube.apply(copy_of(document, "own-agent", trial.namespace))
     trial.ready("call", "own-agent")
 

@@ -12,24 +12,24 @@ from pathlib import Path
 
 import pytest
 
-from hack.cluster import names, release
-from tests.e2e import faults, objects
-from tests.e2e.kubectl import Json, Kube
-from tests.e2e.nodes import agent_pod
-from tests.e2e.objects import RESET
-from tests.e2e.trial import Trial
-from tests.e2e.waiting import until
+from hack.cluster import constants, release
+from tests.support.cluster import faults, manifests
+from tests.support.cluster.kubectl import Json, Kube
+from tests.support.cluster.manifests import RESET
+from tests.support.cluster.nodes import agent_pod
+from tests.support.cluster.scenario import Trial
+from tests.support.polling import until
 
 pytestmark = [pytest.mark.cluster]
 
-LIVEKIT = f"{names.RELEASE}-livekit"
+LIVEKIT = f"{constants.RELEASE}-livekit"
 SCREENS = "TERMINAL_SCREENS"
 """A file for the screens of eight sessions, such as docs/terminal.md; without it they are only printed."""
 
 
 def voice(*args: str, code: int = 0) -> str:
     """What the command prints. Raises AssertionError where it ends with another code."""
-    command = [sys.executable, "-m", "voicesession_cli", *args, "--context", names.CONTEXT]
+    command = [sys.executable, "-m", "voicesession_cli", *args, "--context", constants.CONTEXT]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == code, f"{done.returncode}: {done.stdout}{done.stderr}"
     return done.stdout
@@ -54,9 +54,9 @@ def test_a_session_is_listed_described_reset_and_ended(trial: Trial) -> None:
     calls = json.loads(voice("drain-check", node, "-o", "json", code=1))["calls"]
     assert [call["humans"] for call in calls if call["namespace"] == trial.namespace] == [1]
 
-    (server,) = trial.kube.all("pods", names.NAMESPACE, "app.kubernetes.io/component=livekit")
+    (server,) = trial.kube.all("pods", constants.NAMESPACE, "app.kubernetes.io/component=livekit")
     told = json.loads(voice("drain-check", server["spec"]["nodeName"], "-o", "json", code=1))
-    assert told["livekit"] == [f"{names.NAMESPACE}/{server['metadata']['name']}"]
+    assert told["livekit"] == [f"{constants.NAMESPACE}/{server['metadata']['name']}"]
     assert told["cutOffWithLiveKit"]["humans"] >= 1
 
     assert json.loads(voice("reset", *where, "-o", "json"))["lastReset"]["cause"] == "Requested"
@@ -89,7 +89,7 @@ def test_what_is_not_there_ends_with_1(trial: Trial) -> None:
 
 def test_the_screens_of_eight_sessions(trial: Trial) -> None:
     trial.fake_agent("absent", FAKE_AGENT_JOIN="never")
-    again = objects.fake_agent("again", trial.namespace)
+    again = manifests.fake_agent("again", trial.namespace)
     trial.kube.apply({**again, "spec": {**again["spec"], "onLastHumanLeft": RESET}})
     trial.start("pending", "nobody")
     trial.start("starting", "absent")
@@ -199,7 +199,7 @@ def test_a_definition_is_missing(trial: Trial) -> None:
 
 
 def diagnosis(code: int | None, *flags: str) -> list[Json]:
-    command = [sys.executable, "-m", "voicesession_cli", "doctor", "-o", "json", "--context", names.CONTEXT, *flags]
+    command = [sys.executable, "-m", "voicesession_cli", "doctor", "-o", "json", "--context", constants.CONTEXT, *flags]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert code in (None, done.returncode), f"{done.returncode}: {done.stdout}{done.stderr}"
     found: list[Json] = json.loads(done.stdout)
@@ -213,25 +213,25 @@ def failing() -> set[str]:
 @contextmanager
 def livekit_config(kube: Kube, old: str, new: str) -> Iterator[None]:
     """Another text in LiveKit's ConfigMap; the server that runs has read the right one."""
-    found = kube.get("configmap", LIVEKIT, names.NAMESPACE)
+    found = kube.get("configmap", LIVEKIT, constants.NAMESPACE)
     assert found
     text: str = found["data"]["config.yaml"]
     assert old in text
-    kube.patch("configmap", LIVEKIT, names.NAMESPACE, {"data": {"config.yaml": text.replace(old, new)}})
+    kube.patch("configmap", LIVEKIT, constants.NAMESPACE, {"data": {"config.yaml": text.replace(old, new)}})
     try:
         yield
     finally:
-        kube.patch("configmap", LIVEKIT, names.NAMESPACE, {"data": {"config.yaml": text}})
+        kube.patch("configmap", LIVEKIT, constants.NAMESPACE, {"data": {"config.yaml": text}})
 
 
 @contextmanager
 def livekit_secret(kube: Kube, value: str) -> Iterator[None]:
     """Another secret under LiveKit's key; whatever runs has read the right one."""
-    found = kube.get("secret", LIVEKIT, names.NAMESPACE)
+    found = kube.get("secret", LIVEKIT, constants.NAMESPACE)
     assert found
     wrong = base64.b64encode(value.encode()).decode()
-    kube.patch("secret", LIVEKIT, names.NAMESPACE, {"data": {"LIVEKIT_API_SECRET": wrong}})
+    kube.patch("secret", LIVEKIT, constants.NAMESPACE, {"data": {"LIVEKIT_API_SECRET": wrong}})
     try:
         yield
     finally:
-        kube.patch("secret", LIVEKIT, names.NAMESPACE, {"data": found["data"]})
+        kube.patch("secret", LIVEKIT, constants.NAMESPACE, {"data": found["data"]})

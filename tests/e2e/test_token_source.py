@@ -13,13 +13,13 @@ from pathlib import Path
 import jwt
 import pytest
 
-from hack.cluster import page
-from tests.e2e import gateway
-from tests.e2e.browser import Screen, screen
-from tests.e2e.gateway import replica
-from tests.e2e.trial import Trial
-from tests.e2e.visiting import callers
-from tests.e2e.waiting import until
+from hack.cluster import web_page
+from tests.support.cluster import gateway
+from tests.support.cluster.gateway import replica
+from tests.support.cluster.scenario import Trial
+from tests.support.participants.browser import Screen, screen
+from tests.support.participants.page_call import callers
+from tests.support.polling import until
 
 pytestmark = pytest.mark.cluster
 
@@ -54,7 +54,7 @@ try {
 }
 </script>
 """
-"""What a front end of its own needs; told as tests/e2e/browser.py looks for it."""
+"""What a front end of its own needs; told as tests/support/participants/browser.py looks for it."""
 
 
 class Files(SimpleHTTPRequestHandler):
@@ -87,7 +87,7 @@ def test_a_page_of_another_origin_that_is_allowed_is_in_the_call_with_its_agent(
         replica(trial.kube, trial.livekit, trial.namespace, tmp_path, CORS_ORIGINS=origin) as people,
     ):
         until(lambda: people.knows("joins"), "the gateway knows the agent", BUSY)
-        shutil.copy(page.PAGE / "node_modules" / "livekit-client" / "dist" / LIBRARY, folder)
+        shutil.copy(web_page.PAGE / "node_modules" / "livekit-client" / "dist" / LIBRARY, folder)
         (folder / "index.html").write_text(PAGE.replace("GATEWAY", people.url))
         with screen(origin, tmp_path / "no-microphone.wav") as shown:
             shown.open("joins")
@@ -122,8 +122,8 @@ def _served(folder: Path) -> Iterator[str]:
 
 
 def _fetch(*arguments: str) -> dict[str, str]:
-    command = [str(page.node()), "--input-type=module", "-e", SCRIPT, *arguments]
-    done = subprocess.run(command, cwd=page.PAGE, capture_output=True, text=True, timeout=START, check=False)
+    command = [str(web_page.node()), "--input-type=module", "-e", SCRIPT, *arguments]
+    done = subprocess.run(command, cwd=web_page.PAGE, capture_output=True, text=True, timeout=START, check=False)
     assert done.returncode == 0, done.stderr
     told: dict[str, str] = json.loads(done.stdout)
     return told

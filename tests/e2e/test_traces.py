@@ -7,28 +7,29 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from voicesession_operator.api.names import TRACEPARENT_ANNOTATION
-from voicesession_operator.telemetry.tracing import TOKEN_REQUEST
+from voicesession_common.api.constants import TRACEPARENT_ANNOTATION
+from voicesession_common.tracing import TOKEN_REQUEST
 
-from hack.cluster import names, release
-from tests.e2e import operators, otlp_receiver
-from tests.e2e.conversation import REMEMBER
-from tests.e2e.gateway import Answer, replica
-from tests.e2e.guest import Guest
-from tests.e2e.helm import helm
-from tests.e2e.kubectl import Json, Kube, Session
-from tests.e2e.objects import copy_of
-from tests.e2e.otlp_receiver import PORT
-from tests.e2e.rooms import LiveKit
-from tests.e2e.trial import Trial
-from tests.e2e.waiting import until
+from hack.cluster import constants, release
+from tests.support.cluster import operator_pods
+from tests.support.cluster.gateway import Answer, replica
+from tests.support.cluster.helm import helm
+from tests.support.cluster.kubectl import Json, Kube, Session
+from tests.support.cluster.manifests import copy_of
+from tests.support.cluster.rooms import LiveKit
+from tests.support.cluster.scenario import Trial
+from tests.support.observability import otlp_receiver
+from tests.support.observability.otlp_receiver import PORT
+from tests.support.participants.speaker import Guest
+from tests.support.participants.spoken_turns import REMEMBER
+from tests.support.polling import until
 
 pytestmark = [pytest.mark.cluster, pytest.mark.speech, pytest.mark.disruptive, pytest.mark.timeout(900)]
 
 COLLECTOR = "collector"
 SAMPLED = 1
 """W3C's flag of a trace that is kept."""
-IMAGE = f"voicesession/operator:{names.VERSION}"
+IMAGE = f"voicesession/operator:{constants.VERSION}"
 """Has what the collector needs."""
 UP_SECONDS = 60
 ROLLOUT_SECONDS = 180
@@ -91,7 +92,7 @@ def collector(kube: Kube, livekit: LiveKit) -> Iterator[Collector]:
         yield made
     finally:
         release.install(print)
-        until(lambda: operators.all_ready(kube), "both operators", ROLLOUT_SECONDS)
+        until(lambda: operator_pods.all_ready(kube), "both operators", ROLLOUT_SECONDS)
         kube.run("delete", "namespace", namespace, "--wait=false")
 
 
@@ -135,11 +136,11 @@ def test_a_collector_that_is_away_delays_nobody(collector: Collector, trial: Tri
     trial.kube.delete("pod", COLLECTOR, collector.namespace, "--force", "--grace-period=0")
     for name in ("one", "two"):
         trial.ready(name)
-    leader = operators.leader(trial.kube)["metadata"]["name"]
+    leader = operator_pods.leader(trial.kube)["metadata"]["name"]
     lost = "spans are lost"
-    until(lambda: lost in trial.kube.logs(leader, names.NAMESPACE), "the operator says that spans are lost", 60)
-    assert trial.kube.logs(leader, names.NAMESPACE).count(lost) == 1
-    assert operators.all_ready(trial.kube)
+    until(lambda: lost in trial.kube.logs(leader, constants.NAMESPACE), "the operator says that spans are lost", 60)
+    assert trial.kube.logs(leader, constants.NAMESPACE).count(lost) == 1
+    assert operator_pods.all_ready(trial.kube)
 
 
 def _token(collector: Collector, trial: Trial, folder: Path) -> Answer:
@@ -161,12 +162,14 @@ def _place(session: Session) -> tuple[str, str]:
 
 
 def _upgrade(kube: Kube, *values: str) -> None:
-    before = {pod["metadata"]["uid"] for pod in operators.pods(kube)}
+    before = {pod["metadata"]["uid"] for pod in operator_pods.pods(kube)}
     settings = [option for value in values for option in ("--set", value)]
-    helm("upgrade", names.RELEASE, str(names.CHART), "--reuse-values", *settings)
+    helm("upgrade", constants.RELEASE, str(constants.CHART), "--reuse-values", *settings)
 
     def replaced() -> bool:
-        return operators.all_ready(kube) and before.isdisjoint(p["metadata"]["uid"] for p in operators.pods(kube))
+        return operator_pods.all_ready(kube) and before.isdisjoint(
+            p["metadata"]["uid"] for p in operator_pods.pods(kube)
+        )
 
     until(replaced, "both operators anew", ROLLOUT_SECONDS)
 

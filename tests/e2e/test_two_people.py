@@ -4,13 +4,13 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from tests.e2e import podlog
-from tests.e2e.codewords import UNKNOWN, WHICH, WISH, WISHED, code_word, telling
-from tests.e2e.guest import Answer, Guest
-from tests.e2e.kubectl import Json, Session
-from tests.e2e.objects import RESET, copy_of
-from tests.e2e.trial import Trial
-from tests.e2e.waiting import until
+from tests.support.cluster.kubectl import Json, Session
+from tests.support.cluster.manifests import RESET, copy_of
+from tests.support.cluster.scenario import Trial
+from tests.support.observability import pod_log
+from tests.support.participants.code_words import UNKNOWN, WHICH, WISH, WISHED, code_word, telling
+from tests.support.participants.speaker import Answer, Guest
+from tests.support.polling import until
 
 pytestmark = [pytest.mark.cluster, pytest.mark.speech]
 
@@ -70,7 +70,7 @@ def test_of_two_people_the_one_who_speaks_is_heard(trial: Trial, agent_66: Json)
     print("\n".join(f"{a.said} -> {a.words}" for a in (told, known, *in_turn, *at_once, after)))
     heard_at_once(told, known, *in_turn, after)
     assert any(answer.told for answer in at_once), f"two spoke, neither was heard: {at_once}"
-    assert podlog.untidy(trial.kube, session.pod, trial.namespace) == []
+    assert pod_log.untidy(trial.kube, session.pod, trial.namespace) == []
 
 
 def test_somebody_new_within_the_grace_goes_on_with_the_conversation(trial: Trial, agent_66: Json) -> None:
@@ -107,4 +107,4 @@ def test_somebody_new_after_the_reset_knows_nothing_of_the_one_before(trial: Tri
 
     assert (there.status["resets"], there.pod, there.identity) == (1, session.pod, session.identity)
     heard_at_once(*alice.answers, asked)
-    assert podlog.untidy(trial.kube, session.pod, trial.namespace) == []
+    assert pod_log.untidy(trial.kube, session.pod, trial.namespace) == []

@@ -10,11 +10,11 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from hack.cluster import names
-from tests.e2e import faults, flood_process, operators, webhooks
-from tests.e2e.kubectl import Json, Kube
-from tests.e2e.rooms import Key
-from tests.e2e.trial import Trial
+from hack.cluster import constants
+from tests.support.cluster import faults, operator_pods, request_flood, webhooks
+from tests.support.cluster.kubectl import Json, Kube
+from tests.support.cluster.rooms import Key
+from tests.support.cluster.scenario import Trial
 
 pytestmark = pytest.mark.cluster
 
@@ -32,8 +32,8 @@ PORT = 8080
 @pytest.fixture
 def receiver(kube: Kube) -> Iterator[str]:
     """The leader's webhook URL."""
-    pod = operators.leader(kube)["metadata"]["name"]
-    with kube.forwarded(f"pod/{pod}", names.NAMESPACE, PORT) as port:
+    pod = operator_pods.leader(kube)["metadata"]["name"]
+    with kube.forwarded(f"pod/{pod}", constants.NAMESPACE, PORT) as port:
         yield f"http://127.0.0.1:{port}{webhooks.PATH}"
 
 
@@ -60,12 +60,12 @@ async def test_what_is_answered(receiver: str, trial: Trial) -> None:
 def test_a_flood_changes_nothing_for_a_live_call(trial: Trial) -> None:
     session, sender = trial.ready("call"), trial.ready("sender")
     trial.visit("call")
-    sid, before = trial.agent_sid(session), operators.metrics(trial.kube)
+    sid, before = trial.agent_sid(session), operator_pods.metrics(trial.kube)
 
     # Half of them tell of a departure from the live room that did not happen: a hint, which the list of people refutes.
     told = _flood(trial, sender.pod, (ROOM, session.room))
 
-    after, now = operators.metrics(trial.kube), trial.session("call")
+    after, now = operator_pods.metrics(trial.kube), trial.session("call")
     print(f"{PER_SECOND * SECONDS} webhooks in {told['seconds']:.1f} s: {told['answers']}")
     assert set(told["answers"]) == {"200 unknown_room", "200 accepted"}
     assert sum(told["answers"].values()) == PER_SECOND * SECONDS
@@ -81,11 +81,11 @@ def _flood(trial: Trial, pod: str, rooms: tuple[str, ...]) -> Json:
     """PER_SECOND signed webhooks a second for SECONDS, evenly spread over the rooms, from that pod."""
     bodies = [webhooks.event(rooms[number % len(rooms)]) for number in range(PER_SECOND * SECONDS)]
     order = {
-        "url": f"http://{faults.WEBHOOK}.{names.NAMESPACE}.svc:{PORT}{webhooks.PATH}",
+        "url": f"http://{faults.WEBHOOK}.{constants.NAMESPACE}.svc:{PORT}{webhooks.PATH}",
         "perSecond": PER_SECOND,
         "requests": [(body.decode(), webhooks.headers(body, trial.livekit.key)) for body in bodies],
     }
-    program = Path(flood_process.__file__).read_text()
+    program = Path(request_flood.__file__).read_text()
     told = trial.kube.exec(
         pod, trial.namespace, "python", "-c", program, stdin=json.dumps(order), timeout=SLOWEST + SECONDS
     )

@@ -4,11 +4,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.e2e.bystander import Bystander, Role
-from tests.e2e.kubectl import Session
-from tests.e2e.objects import RESET
-from tests.e2e.trial import Trial
-from tests.e2e.waiting import always, until
+from tests.support.cluster.kubectl import Session
+from tests.support.cluster.manifests import RESET
+from tests.support.cluster.scenario import Trial
+from tests.support.participants.silent_participant import Bystander, Role
+from tests.support.polling import always, until
 
 pytestmark = pytest.mark.cluster
 

@@ -4,15 +4,15 @@ from dataclasses import dataclass
 
 import pytest
 
-from hack.cluster import names, release
-from tests.docs.blocks import named
-from tests.docs.reader import at_the_cluster
-from tests.e2e import operators
-from tests.e2e.helm import helm
-from tests.e2e.kubectl import Kube
-from tests.e2e.rooms import LiveKit, connect
-from tests.e2e.trial import Trial
-from tests.e2e.waiting import until
+from hack.cluster import constants, release
+from tests.support.cluster import operator_pods
+from tests.support.cluster.helm import helm
+from tests.support.cluster.kubectl import Kube
+from tests.support.cluster.rooms import LiveKit, connect
+from tests.support.cluster.scenario import Trial
+from tests.support.documents.blocks import named
+from tests.support.documents.reader import at_the_cluster
+from tests.support.polling import until
 
 pytestmark = [pytest.mark.cluster, pytest.mark.disruptive, pytest.mark.timeout(900)]
 
@@ -20,25 +20,25 @@ pytestmark = [pytest.mark.cluster, pytest.mark.disruptive, pytest.mark.timeout(9
 @pytest.fixture
 def livekit(kube: Kube) -> LiveKit:
     """With the key of now: one of these tests changes it."""
-    operators.leader(kube)
+    operator_pods.leader(kube)
     return connect(kube)
 
 
 def secrets(kube: Kube) -> dict[str, object]:
     """The data of every Secret of the release; Helm's own records change with each revision."""
-    found = kube.all("secrets", names.NAMESPACE, "owner!=helm")
+    found = kube.all("secrets", constants.NAMESPACE, "owner!=helm")
     return {secret["metadata"]["name"]: secret.get("data") for secret in found}
 
 
 def operator_uids(kube: Kube) -> set[str]:
-    return {pod["metadata"]["uid"] for pod in operators.pods(kube)}
+    return {pod["metadata"]["uid"] for pod in operator_pods.pods(kube)}
 
 
 def operators_without_image(kube: Kube) -> list[str]:
     """Names of the operator's pods that wait for an image that nobody has."""
     waiting = [
         (pod["metadata"]["name"], status["state"].get("waiting", {}).get("reason"))
-        for pod in operators.pods(kube)
+        for pod in operator_pods.pods(kube)
         for status in pod["status"].get("containerStatuses", ())
     ]
     return [name for name, reason in waiting if reason in ("ErrImagePull", "ImagePullBackOff")]
@@ -68,7 +68,7 @@ def test_a_live_call_goes_on_through_an_upgrade(trial: Trial) -> None:
     with at_the_cluster(trial.kube) as reader:
         reader.add_value("operator", {"logLevel": "DEBUG"})
         reader.run(named("upgrade"))
-    until(lambda: operators.all_ready(trial.kube), "both operators", 120)
+    until(lambda: operator_pods.all_ready(trial.kube), "both operators", 120)
 
     assert replaced.isdisjoint(operator_uids(trial.kube))
     assert LiveCall.of(trial) == before
@@ -79,14 +79,14 @@ def test_an_upgrade_that_does_not_come_up_is_rolled_back(trial: Trial) -> None:
     trial.ready("call")
     trial.visit("call")
     before, leading = LiveCall.of(trial), operator_uids(trial.kube)
-    helm("upgrade", names.RELEASE, str(names.CHART), "--reuse-values", "--set", "operator.image.tag=absent")
+    helm("upgrade", constants.RELEASE, str(constants.CHART), "--reuse-values", "--set", "operator.image.tag=absent")
     stuck = until(lambda: operators_without_image(trial.kube), "an operator without an image", 120)
 
     with at_the_cluster(trial.kube) as reader:
         reader.run(named("roll-back"))
-    until(lambda: operators.all_ready(trial.kube), "both operators", 120)
+    until(lambda: operator_pods.all_ready(trial.kube), "both operators", 120)
 
-    assert not set(stuck) & {pod["metadata"]["name"] for pod in operators.pods(trial.kube)}
+    assert not set(stuck) & {pod["metadata"]["name"] for pod in operator_pods.pods(trial.kube)}
     assert operator_uids(trial.kube) == leading
     assert LiveCall.of(trial) == before
 
@@ -95,7 +95,7 @@ def test_livekit_gets_a_new_key(kube: Kube, namespace: str) -> None:
     before = connect(kube).key
     with at_the_cluster(kube) as reader:
         reader.run(named("new-key"))
-    until(lambda: operators.all_ready(kube), "both operators", 120)
+    until(lambda: operator_pods.all_ready(kube), "both operators", 120)
 
     again = Trial(kube, connect(kube), namespace)
     assert again.livekit.key != before
@@ -114,7 +114,7 @@ def test_an_uninstall_hangs_nowhere_and_an_install_works_again(trial: Trial) -> 
             for left in trial.kube.all("voicesessions"):
                 assert not left["metadata"].get("finalizers")
             trial.kube.delete("voicesession", "call", trial.namespace, "--timeout=20s")
-            assert not trial.kube.all("deployments", names.NAMESPACE)
+            assert not trial.kube.all("deployments", constants.NAMESPACE)
             reader.run(named("install"))
         finally:
             release.install(print)
@@ -133,7 +133,7 @@ def test_what_an_uninstall_leaves_can_be_removed_too(kube: Kube) -> None:
             reader.run(named("remove-the-rest"))
             assert not [crd for crd in kube.all("crds") if crd["spec"]["group"] == "voicesession.dev"]
             assert secrets(kube) == {}
-            assert not kube.all("persistentvolumeclaims", names.NAMESPACE)
+            assert not kube.all("persistentvolumeclaims", constants.NAMESPACE)
         finally:
             release.apply_definitions(print)
             release.install(print)

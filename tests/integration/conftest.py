@@ -7,13 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e import faults, operators, rooms
-from tests.e2e.kubectl import Kube, KubectlError
-from tests.e2e.rooms import LiveKit
-from tests.integration import faultproxy
-from tests.integration.faultproxy import FaultProxy
-from tests.integration.scene import Scene
-from tests.outcome import FAILED
+from tests.support.cluster import fault_proxy, faults, operator_pods, rooms
+from tests.support.cluster.fault_proxy import FaultProxy
+from tests.support.cluster.fault_scenario import Scene
+from tests.support.cluster.kubectl import Kube, KubectlError
+from tests.support.cluster.rooms import LiveKit
+from tests.support.outcome import FAILED
 
 
 @pytest.fixture(scope="module")
@@ -21,7 +20,7 @@ def kube() -> Iterator[Kube]:
     """The cluster, without its own operator while the module's tests run."""
     try:
         found = Kube()
-        operators.leader(found)
+        operator_pods.leader(found)
     except (FileNotFoundError, KubectlError, AssertionError) as error:
         pytest.fail(f"the fault tests need the release that `make up` brings: {error}", pytrace=False)
     with faults.without(found, "operator"):
@@ -46,7 +45,7 @@ async def proxy(kube: Kube, tmp_path: Path) -> AsyncIterator[FaultProxy]:
     """In front of the cluster's real API server."""
     kubeconfig = tmp_path / "real-kubeconfig"
     kubeconfig.write_text(await asyncio.to_thread(kube.run, "config", "view", "--minify", "--flatten", "--raw"))
-    async with faultproxy.running(str(kubeconfig)) as made:
+    async with fault_proxy.running(str(kubeconfig)) as made:
         yield made
 
 

@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
-from tests.integration.faultproxy import Fault, FaultProxy
-from tests.integration.scene import Scene
+from tests.support.cluster.fault_proxy import Fault, FaultProxy
+from tests.support.cluster.fault_scenario import Scene
 
 pytestmark = [pytest.mark.cluster, pytest.mark.disruptive]
 

@@ -1,12 +1,14 @@
 """A release as its operator's Deployment tells it: where its servers are, and where their keys."""
 
 import base64
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
-from voicesession_cli import operators
-from voicesession_cli.api import DEPLOYMENTS, PODS, SECRETS, Api, path
+from voicesession_cli import kube_client as operators
+from voicesession_cli.doctor.verdicts import Rule
 from voicesession_cli.errors import CommandError
+from voicesession_cli.kube_client import DEPLOYMENTS, PODS, SECRETS, Api, path
 
 Json = dict[str, Any]
 
@@ -68,3 +70,24 @@ def find(api: Api, namespace: str) -> Installation:
         places = ", ".join(raw["metadata"]["namespace"] for raw in found) or "nowhere"
         raise CommandError(f"need one operator, found {len(found)} ({places})")
     return Installation(api, {"kind": "Deployment", **found[0]})
+
+
+REVIEWS: Final = "/apis/authorization.k8s.io/v1/subjectaccessreviews"
+
+
+def denied(place: Installation, workload: Json, asked: Iterable[tuple[str, Rule]]) -> list[str]:
+    """Verbs and resources that are refused; `asked` are namespaces ("": all of them) with rules there."""
+    found = []
+    for namespace, (group, resource, sub, verbs) in asked:
+        for verb in verbs:
+            attributes = {"group": group, "resource": resource, "subresource": sub, "verb": verb}
+            if not _may(place, workload, {"namespace": namespace, **attributes}):
+                found.append(f"{verb} {resource}{'/' + sub if sub else ''}")
+    return found
+
+
+def _may(place: Installation, workload: Json, attributes: Json) -> bool:
+    groups = ["system:serviceaccounts", f"system:serviceaccounts:{place.namespace}", "system:authenticated"]
+    spec = {"user": place.account(workload), "groups": groups, "resourceAttributes": attributes}
+    body = {"apiVersion": "authorization.k8s.io/v1", "kind": "SubjectAccessReview", "spec": spec}
+    return bool(place.api.create("an access review", REVIEWS, body)["status"]["allowed"])

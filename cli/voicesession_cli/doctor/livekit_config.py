@@ -7,8 +7,8 @@ from urllib.parse import urlsplit
 
 import yaml
 
-from voicesession_cli.doctor.verdict import Verdict, failed, ok
-from voicesession_cli.times import unix
+from voicesession_cli.doctor.verdicts import Verdict, failed, ok
+from voicesession_cli.output import unix
 
 Json = dict[str, Any]
 CHECKSUM: Final = "checksum/config"

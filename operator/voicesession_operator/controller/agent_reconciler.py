@@ -4,12 +4,13 @@ import time
 from collections.abc import Callable
 from typing import Any, Final, Protocol
 
-from voicesession_operator.api.agent import VoiceAgent
+from voicesession_common.api.voiceagent import VoiceAgent
+
+from voicesession_operator import metrics
 from voicesession_operator.controller.cache import Cache, Key, Kind, key_of
 from voicesession_operator.controller.ports import Kube, Recorder
 from voicesession_operator.controller.status_writer import NotWritten, write_status
 from voicesession_operator.domain.agent_plan import Memory, plan_agent
-from voicesession_operator.telemetry import metrics
 
 Object = dict[str, Any]
 
@@ -43,7 +44,7 @@ class AgentReconciler:
         self._clock = clock
 
     async def reconcile(self, key: Key) -> float | None:
-        """Seconds until the VoiceAgent wants to be looked at again. Raises OutsideError."""
+        """Seconds until the VoiceAgent wants to be looked at again. Raises ExternalError."""
         started, outcome = time.monotonic(), "error"
         try:
             raw = self._cache.get(Kind.AGENT, key)

@@ -5,7 +5,8 @@ from collections.abc import Callable, Iterable
 from enum import StrEnum
 from typing import Any, Final, NamedTuple
 
-from voicesession_operator.api import names
+from voicesession_common.api import constants
+
 from voicesession_operator.domain.naming import room_name
 
 Object = dict[str, Any]
@@ -150,12 +151,12 @@ class Cache:
 
 
 def session_uid_of(pod: Object) -> str:
-    return str(pod["metadata"].get("labels", {}).get(names.SESSION_UID_LABEL, ""))
+    return str(pod["metadata"].get("labels", {}).get(constants.SESSION_UID_LABEL, ""))
 
 
 def session_key_of(pod: Object) -> Key | None:
     """Which session the pod was made for, from its annotation; None if it is not one of ours."""
-    text = pod["metadata"].get("annotations", {}).get(names.SESSION_ANNOTATION, "")
+    text = pod["metadata"].get("annotations", {}).get(constants.SESSION_ANNOTATION, "")
     namespace, _, name = text.partition("/")
     return Key(namespace, name) if name else None
 

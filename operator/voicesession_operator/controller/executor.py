@@ -5,12 +5,13 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
-from voicesession_operator.adapters.errors import Conflict, NotFound, OutsideError, Terminal
-from voicesession_operator.adapters.kube import PODS, SESSIONS
-from voicesession_operator.api.agent import VoiceAgent
-from voicesession_operator.api.session import VoiceSession
+from voicesession_common.api.voiceagent import VoiceAgent
+from voicesession_common.api.voicesession import VoiceSession
+from voicesession_common.errors import ConflictError, ExternalError, NotFoundError, TerminalError
+from voicesession_common.kube_client import PODS, SESSIONS
+
 from voicesession_operator.controller.cache import Cache, Key, Kind, uid_of
-from voicesession_operator.controller.pods import is_controlled_by
+from voicesession_operator.controller.observation import is_controlled_by
 from voicesession_operator.controller.ports import Control, Kube, Rooms
 from voicesession_operator.controller.session_traces import OFF, SessionTraces
 from voicesession_operator.domain.actions import (
@@ -61,8 +62,8 @@ class Executor:
         """One action for that session; None if it worked."""
         try:
             await self._do(session, agent, action)
-        except OutsideError as error:
-            terminal = isinstance(error, Terminal)
+        except ExternalError as error:
+            terminal = isinstance(error, TerminalError)
             return Failure(type(action).__name__, error.reason, error.message, terminal)
         return None
 
@@ -84,7 +85,7 @@ class Executor:
     async def _create_pod(self, session: VoiceSession, manifest: Object) -> None:
         try:
             pod = await self._kube.create(PODS, session.namespace, manifest)
-        except Conflict:
+        except ConflictError:
             pod = await self._adopt(session, manifest["metadata"]["name"])
         self._cache.upsert(Kind.POD, pod)
 
@@ -92,7 +93,7 @@ class Executor:
         """The name is taken: by an earlier try of our own, or by something that is none of our business."""
         pod = await self._kube.get(PODS, session.namespace, name)
         if not is_controlled_by(pod, session.uid):
-            raise Terminal(NAME_CONFLICT, f'a pod named "{name}" exists and belongs to somebody else')
+            raise TerminalError(NAME_CONFLICT, f'a pod named "{name}" exists and belongs to somebody else')
         return pod
 
     async def _delete_pod(self, session: VoiceSession, action: DeletePod) -> None:
@@ -136,5 +137,5 @@ async def _unless_gone(send: Callable[[], Awaitable[Object]]) -> Object | None:
     """A deletion; None if the object is gone already or its name belongs to another one by now."""
     try:
         return await send()
-    except (NotFound, Conflict):
+    except (NotFoundError, ConflictError):
         return None

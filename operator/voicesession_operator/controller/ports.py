@@ -3,9 +3,10 @@
 from collections.abc import Iterable
 from typing import Any, Protocol
 
-from voicesession_operator.adapters.kube import Resource
-from voicesession_operator.adapters.livekit import OwnedRoom
-from voicesession_operator.api.agent import VoiceAgent
+from voicesession_common.api.voiceagent import VoiceAgent
+from voicesession_common.kube_client import Resource
+
+from voicesession_operator.clients.livekit import OwnedRoom
 from voicesession_operator.controller.cache import Key
 from voicesession_operator.domain.actions import Event
 from voicesession_operator.domain.agent_plan import Memory

@@ -5,22 +5,21 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import Final
 
-from voicesession_operator.adapters.errors import OutsideError
-from voicesession_operator.adapters.kube import AGENTS, PODS, SESSIONS
-from voicesession_operator.api import names
-from voicesession_operator.api.session import Status
+from voicesession_common.api.constants import POD_SELECTOR
+from voicesession_common.api.voicesession import Status
+from voicesession_common.errors import ExternalError
+from voicesession_common.kube_client import AGENTS, PODS, SESSIONS
+
+from voicesession_operator import metrics
 from voicesession_operator.controller.cache import Cache, Kind, Object, key_of, uid_of, version_of
-from voicesession_operator.controller.intake import Intake
+from voicesession_operator.controller.informer import Intake
 from voicesession_operator.controller.ports import Kube, Rooms
-from voicesession_operator.telemetry import metrics
 
 log = logging.getLogger(__name__)
 
 RESYNC_SECONDS: Final = 60.0
 SWEEP_SECONDS: Final = 30.0
 FIRST_RETRY_SECONDS: Final = 1.0
-POD_SELECTOR: Final = f"{names.MANAGED_BY_LABEL}={names.MANAGED_BY}"
-"""The watch and the list must see the same pods."""
 LISTED: Final = (
     # Agents come first: a session reconciled without its agent would be told that it does not exist.
     (Kind.AGENT, AGENTS, ""),
@@ -77,7 +76,7 @@ class Resync:
             await asyncio.sleep(SWEEP_SECONDS)
 
     async def once(self) -> None:
-        """Take in every difference between the API server's list and the cache. Raises OutsideError."""
+        """Take in every difference between the API server's list and the cache. Raises ExternalError."""
         for kind, resource, selector in LISTED:
             for namespace in self._namespaces or ("",):
                 listed, version = await self._kube.list(resource, namespace, selector)
@@ -97,7 +96,7 @@ class Resync:
             log.info("a full list differed from the watch", extra={"kind": kind.value, "objects": changed})
 
     async def sweep(self) -> None:
-        """Delete our rooms that no live, unfinished session owns. Raises OutsideError.
+        """Delete our rooms that no live, unfinished session owns. Raises ExternalError.
 
         Rooms are listed before sessions: a room made in between has its session in the later list.
         """
@@ -122,7 +121,7 @@ class Resync:
     async def _guarded(self, what: str, work: Callable[[], Awaitable[None]]) -> bool:
         try:
             await work()
-        except OutsideError as error:
+        except ExternalError as error:
             log.warning("will be tried again", extra={"task": what, "reason": error.reason})
             return False
         return True

@@ -8,10 +8,10 @@ import hashlib
 from typing import Final
 
 from opentelemetry.trace import SpanContext, TraceFlags
+from voicesession_common.api.voicesession import LastReset, Status, VoiceSession
+from voicesession_common.tracing import Tracing, read_traceparent, write_traceparent
 
-from voicesession_operator.api.session import LastReset, Status, VoiceSession
-from voicesession_operator.telemetry.labels import StartStage
-from voicesession_operator.telemetry.tracing import Tracing, read_traceparent, write_traceparent
+from voicesession_operator.metric_labels import StartStage
 
 SESSION_START: Final = "session start"
 RESET: Final = "reset"

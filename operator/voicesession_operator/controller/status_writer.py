@@ -3,8 +3,9 @@
 from dataclasses import dataclass
 from typing import Any, Final
 
-from voicesession_operator.adapters.errors import Conflict, NotFound
-from voicesession_operator.adapters.kube import AGENTS, SESSIONS
+from voicesession_common.errors import ConflictError, NotFoundError
+from voicesession_common.kube_client import AGENTS, SESSIONS
+
 from voicesession_operator.controller.cache import Cache, Key, Kind, key_of
 from voicesession_operator.controller.ports import Kube
 
@@ -22,13 +23,13 @@ class NotWritten:
 
 
 async def write_status(kube: Kube, cache: Cache, kind: Kind, raw: Object, status: Object) -> Object | NotWritten:
-    """The object as it is stored now. Raises OutsideError for anything but a lost race."""
+    """The object as it is stored now. Raises ExternalError for anything but a lost race."""
     key, version = key_of(raw), raw["metadata"]["resourceVersion"]
     try:
         stored = await kube.patch_status(RESOURCES[kind], key.namespace, key.name, version, status)
-    except NotFound:
+    except NotFoundError:
         return NotWritten(None)
-    except Conflict:
+    except ConflictError:
         await _refresh(kube, cache, kind, key)
         return NotWritten(CONFLICT_SECONDS)
     cache.upsert(kind, stored)
@@ -38,5 +39,5 @@ async def write_status(kube: Kube, cache: Cache, kind: Kind, raw: Object, status
 async def _refresh(kube: Kube, cache: Cache, kind: Kind, key: Key) -> None:
     try:
         cache.upsert(kind, await kube.get(RESOURCES[kind], key.namespace, key.name))
-    except NotFound:
+    except NotFoundError:
         return

@@ -11,8 +11,9 @@ from collections.abc import Awaitable, Callable, Hashable
 from itertools import islice
 from typing import Final, Generic, TypeVar
 
-from voicesession_operator.adapters.errors import OutsideError
-from voicesession_operator.telemetry import metrics
+from voicesession_common.errors import ExternalError
+
+from voicesession_operator import metrics
 
 log = logging.getLogger(__name__)
 
@@ -130,7 +131,7 @@ class WorkQueue(Generic[K]):
     async def _attempt(self, key: K) -> float | None:
         try:
             again = await self._handle(key)
-        except OutsideError as error:
+        except ExternalError as error:
             log.warning("will be tried again", extra={"queue": self.name, "key": str(key), "reason": error.reason})
             return self._backoff(key)
         except Exception:

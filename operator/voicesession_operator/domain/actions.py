@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from typing import Any
 
-from voicesession_operator.api.reasons import Cause
-from voicesession_operator.api.session import Status
+from voicesession_common.api.reasons import Cause, EndReason
+from voicesession_common.api.voicesession import Status
 
 
 @dataclass(frozen=True)
@@ -81,3 +81,27 @@ class Plan:
     requeue_after: float | None = None
     proceed: bool = False
     """The status is a decision that is stored before it is acted on; the actions follow from it once it is stored."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """`status` is due at `at` (Unix seconds), unless something happens before."""
+
+    at: float
+    status: Status
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The end of a session: `reason` for machines, `message` for people."""
+
+    reason: EndReason
+    message: str
+
+
+@dataclass(frozen=True)
+class Deadline:
+    """A verdict that comes true at a time (Unix seconds), unless something happens before."""
+
+    at: float
+    verdict: Verdict

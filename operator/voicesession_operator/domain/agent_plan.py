@@ -3,9 +3,10 @@
 from dataclasses import dataclass
 from typing import Any, Final
 
-from voicesession_operator.api.agent import VoiceAgent
-from voicesession_operator.api.conditions import Condition, find, put
-from voicesession_operator.api.reasons import ConditionType, Reason
+from voicesession_common.api.conditions import Condition, find, put
+from voicesession_common.api.reasons import ConditionType, Reason
+from voicesession_common.api.voiceagent import VoiceAgent
+
 from voicesession_operator.domain.actions import Event
 
 RETRY_SECONDS: Final = 5.0

@@ -3,16 +3,15 @@
 from dataclasses import replace
 from typing import Final
 
-from voicesession_operator.api.conditions import Condition, find
-from voicesession_operator.api.reasons import Cause, ConditionType, EndReason, ResetOutcome
-from voicesession_operator.api.session import Status, VoiceSession
-from voicesession_operator.domain.attendance import counted_from
-from voicesession_operator.domain.children import Children
+from voicesession_common.api.conditions import Condition, find
+from voicesession_common.api.reasons import Cause, ConditionType, EndReason, ResetOutcome
+from voicesession_common.api.voicesession import Status, VoiceSession, epoch_of, is_running
+
+from voicesession_operator.domain.actions import Deadline, Step, Verdict
 from voicesession_operator.domain.observed import Pod
-from voicesession_operator.domain.renewal import relapse_at
-from voicesession_operator.domain.reset import epoch_of, is_running
-from voicesession_operator.domain.steps import Step
-from voicesession_operator.domain.verdict import Deadline, Verdict
+from voicesession_operator.domain.pods import Children
+from voicesession_operator.domain.reset import relapse_at
+from voicesession_operator.domain.room import counted_from
 
 RESET_SECONDS: Final = 10.0
 """For a reset: 0.3 s as a rule; the pod's own supervisor gives up after this time, too."""

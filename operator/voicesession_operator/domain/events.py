@@ -2,13 +2,33 @@
 
 from typing import Final
 
-from voicesession_operator.api import names
-from voicesession_operator.api.conditions import Condition, find
-from voicesession_operator.api.reasons import ConditionType, EndReason, Reason, ResetOutcome
-from voicesession_operator.api.session import Status
+from voicesession_common.api import constants
+from voicesession_common.api.conditions import Condition, find
+from voicesession_common.api.constants import AT_ANNOTATION
+from voicesession_common.api.reasons import ConditionType, EndReason, Reason, ResetOutcome
+from voicesession_common.api.voicesession import Status
+
 from voicesession_operator.domain.actions import Event
 from voicesession_operator.domain.observed import Observed
-from voicesession_operator.domain.visits import visits
+
+
+def visits(old: Status, seen: Status) -> tuple[Event, ...]:
+    """From the stored status to what was seen since; a visit that only the agent has seen is told when it is over."""
+    count = f"Humans in the room: {seen.humans}"
+    if seen.humans > old.humans:
+        first = None if old.first_human_at == seen.first_human_at else seen.first_human_at
+        return (Event("Normal", str(Reason.HUMAN_JOINED), count, _at(first)),)
+    just_left = old.last_human_left_at is None and seen.last_human_left_at is not None
+    if seen.humans == old.humans and not just_left:
+        return ()
+    how = f"; the last one left ({seen.last_human_left_reason})" if seen.last_human_left_reason else ""
+    return (Event("Normal", str(Reason.HUMAN_LEFT), count + how, _at(seen.last_human_left_at)),)
+
+
+def _at(moment: float | None) -> tuple[tuple[str, float], ...]:
+    """The status tells the same moment: whoever reads both must not take them for two."""
+    return () if moment is None else ((AT_ANNOTATION, moment),)
+
 
 WATCHED: Final = (
     ConditionType.ROOM_READY,
@@ -77,7 +97,7 @@ def _refusals(old: Status, new: Status) -> tuple[Event, ...]:
     if not new.refused_request or new.refused_request == old.refused_request:
         return ()
     wanted = "no RFC 3339 time such as 2026-01-31T12:00:00Z; there is no reset"
-    message = f'Annotation {names.RESET_REQUESTED_AT_ANNOTATION}: "{new.refused_request}" is {wanted}'
+    message = f'Annotation {constants.RESET_REQUESTED_AT_ANNOTATION}: "{new.refused_request}" is {wanted}'
     return (Event("Warning", str(Reason.RESET_REQUEST_INVALID), message),)
 
 
@@ -112,9 +132,9 @@ def _steps_to_ready(new: Status, ready_at: float, observed: Observed) -> tuple[t
     if pod is None or state is None:
         return ()
     began = ready_at if new.started_at is None else new.started_at
-    told = {names.BOUND_AT_ANNOTATION: state.timings.bound, names.JOINED_AT_ANNOTATION: state.timings.joined}
+    told = {constants.BOUND_AT_ANNOTATION: state.timings.bound, constants.JOINED_AT_ANNOTATION: state.timings.joined}
     steps = ((name, min(max(began, at), ready_at)) for name, at in told.items() if at is not None)
-    return ((names.POD_CREATED_AT_ANNOTATION, pod.created_at), *steps)
+    return ((constants.POD_CREATED_AT_ANNOTATION, pod.created_at), *steps)
 
 
 def _finished(old: Status, new: Status) -> tuple[Event, ...]:

@@ -3,12 +3,15 @@
 from dataclasses import replace
 from typing import Final
 
-from voicesession_operator.api.conditions import Condition, find, is_true, put
-from voicesession_operator.api.reasons import ConditionType, Phase, Reason
-from voicesession_operator.api.session import Status, VoiceSession
+from voicesession_common.api.conditions import Condition, find, is_true, put
+from voicesession_common.api.reasons import ConditionType, Phase, Reason
+from voicesession_common.api.voicesession import Status, VoiceSession
+
+from voicesession_operator.domain.actions import Action, DeleteRoom, DeleteSession, Plan, Verdict
+from voicesession_operator.domain.config import Policy
 from voicesession_operator.domain.naming import agent_identity, room_name
-from voicesession_operator.domain.policy import Policy
-from voicesession_operator.domain.verdict import Verdict
+from voicesession_operator.domain.observed import Observed, Pod, retry_after, without_failed
+from voicesession_operator.domain.pods import delete_pods
 
 REQUIRED: Final = (ConditionType.ROOM_READY, ConditionType.AGENT_JOINED)
 """Ready is exactly these two."""
@@ -67,3 +70,39 @@ def phase(status: Status) -> Phase:
     if not is_true(status.conditions, ConditionType.READY):
         return Phase.STARTING if status.agent_pod or status.ready_at is not None else Phase.PENDING
     return Phase.ACTIVE if status.humans else Phase.READY
+
+
+LOOK_AGAIN_SECONDS: Final = 1.0
+BRISK_SECONDS: Final = 30.0
+"""How long after the end we look every second; what is still there then waits for an outage to end."""
+
+
+def farewell(session: VoiceSession, pods: tuple[Pod, ...] = ()) -> tuple[Action, ...]:
+    """What to do for a session that is being deleted or is gone; works from its UID alone, safe to repeat."""
+    return (DeleteRoom(room_name(session.uid)), *delete_pods(pods))
+
+
+def plan_deleting(session: VoiceSession, observed: Observed, policy: Policy) -> Plan:
+    """A deletion that Kubernetes has begun: nothing is made any more."""
+    actions = without_failed(_clean_up(session, observed), observed)
+    return Plan(session.status, actions, requeue_after=retry_after(observed, policy.poll_seconds))
+
+
+def plan_finished(session: VoiceSession, observed: Observed, now: float, policy: Policy) -> Plan:
+    """Clean up until nothing is left; the status stays as the end left it."""
+    status = replace(session.status, observed_generation=session.generation)
+    finished_at = status.finished_at if status.finished_at is not None else now
+    ttl = session.ttl_seconds_after_finished
+    expires_in = None if ttl is None else max(finished_at + ttl - now, 0.0)
+    expired = (DeleteSession(session.uid),) if expires_in == 0.0 else ()
+    actions = without_failed((*_clean_up(session, observed), *expired), observed)
+    waits = [retry_after(observed, policy.poll_seconds), expires_in or None]
+    if observed.room is not None or observed.pods:
+        waits.append(LOOK_AGAIN_SECONDS if now - finished_at < BRISK_SECONDS else policy.poll_seconds)
+    return Plan(status, actions, requeue_after=min((wait for wait in waits if wait is not None), default=None))
+
+
+def _clean_up(session: VoiceSession, observed: Observed) -> tuple[Action, ...]:
+    """A room that cannot be asked about is deleted all the same: that a room is absent is no error."""
+    room = () if observed.room is None else (DeleteRoom(room_name(session.uid)),)
+    return (*room, *delete_pods(observed.pods))

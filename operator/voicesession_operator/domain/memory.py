@@ -2,11 +2,12 @@
 
 from dataclasses import dataclass, replace
 
-from voicesession_operator.api.agent import VoiceAgent
-from voicesession_operator.api.conditions import Condition, find, put
-from voicesession_operator.api.names import USER_SCOPE
-from voicesession_operator.api.reasons import ConditionType, Reason
-from voicesession_operator.api.session import Status, VoiceSession
+from voicesession_common.api.conditions import Condition, find, put
+from voicesession_common.api.constants import USER_SCOPE
+from voicesession_common.api.reasons import ConditionType, Reason
+from voicesession_common.api.voiceagent import VoiceAgent
+from voicesession_common.api.voicesession import Status, VoiceSession
+
 from voicesession_operator.domain.agent_plan import Invalid, Resolved, Unavailable
 from voicesession_operator.domain.observed import Observed, PodState
 

@@ -4,15 +4,14 @@ import hashlib
 import json
 from typing import Final
 
-from voicesession_operator.api.session import VoiceSession
+from voicesession_common.api.constants import AGENT_PREFIX
+from voicesession_common.api.voicesession import VoiceSession
 
 ROOM_ALPHABET: Final = "abcdefghijklmnopqrstuvwxyz0123456789"
 ROOM_CHARACTERS: Final = 12
 POD_PREFIX_CHARACTERS: Final = 40
 """Leaves room in a 63-character host name for `-<8 hex>-<ordinal>`."""
 IDENTITY_CHARACTERS: Final = 63
-AGENT_PREFIX: Final = "agent-"
-"""How every agent's identity begins; a human under that identity would put the agent out of the room."""
 LABEL_CHARACTERS: Final = 63
 """Longest label value Kubernetes takes."""
 

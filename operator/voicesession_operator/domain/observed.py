@@ -2,8 +2,11 @@
 
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Final
 
-from voicesession_operator.api.agent import VoiceAgent
+from voicesession_common.api.voiceagent import VoiceAgent
+
+from voicesession_operator.domain.actions import Action
 from voicesession_operator.domain.agent_plan import Memory
 
 
@@ -164,3 +167,25 @@ class Observed:
         if state is None or not state.participant_sid or not isinstance(self.room, Room):
             return False
         return any(p.active and p.sid == state.participant_sid for p in self.room.participants)
+
+
+RETRY_SECONDS: Final = 2.0
+"""Until an action that failed is tried again, unless trying again cannot help."""
+
+
+def failure_of(observed: Observed, kind: type[Action]) -> Failure | None:
+    """The failure of an action of this kind; `Failure.action` is the action's class name."""
+    return next((failure for failure in observed.failures if failure.action == kind.__name__), None)
+
+
+def without_failed(actions: tuple[Action, ...], observed: Observed) -> tuple[Action, ...]:
+    """Leave out what has just failed, so that the rounds of one pass come to rest."""
+    failed = {failure.action for failure in observed.failures}
+    return tuple(action for action in actions if type(action).__name__ not in failed)
+
+
+def retry_after(observed: Observed, poll_seconds: float) -> float | None:
+    """Seconds until the next try; None when nothing failed."""
+    if not observed.failures:
+        return None
+    return poll_seconds if all(failure.terminal for failure in observed.failures) else RETRY_SECONDS

@@ -3,32 +3,39 @@
 from dataclasses import replace
 from typing import Final
 
-from voicesession_operator.api.session import Status, VoiceSession
-from voicesession_operator.domain.actions import Action, Plan
-from voicesession_operator.domain.asking import ask_again_after
-from voicesession_operator.domain.attendance import agent_stayed_away, idle, last_human_left, nobody_came
-from voicesession_operator.domain.binding import want_tell
-from voicesession_operator.domain.children import Children, sort_pods
+from voicesession_common.api.voicesession import Status, VoiceSession
+
+from voicesession_operator.domain.actions import Action, Deadline, Plan, Step
+from voicesession_operator.domain.agent_conditions import note_agent, note_health
+from voicesession_operator.domain.config import Policy
+from voicesession_operator.domain.deadlines import (
+    agent_stayed_away,
+    idle,
+    last_human_left,
+    max_duration,
+    nobody_came,
+    requested,
+    start,
+)
+from voicesession_operator.domain.desired_state import want_tell
 from voicesession_operator.domain.escalation import escalations, hopeless
 from voicesession_operator.domain.events import events_between
-from voicesession_operator.domain.failures import retry_after, without_failed
-from voicesession_operator.domain.health import note_health
-from voicesession_operator.domain.joined import note_agent
-from voicesession_operator.domain.lifecycle import begin, finish, note_ready, phase
-from voicesession_operator.domain.limits import max_duration, requested, start
+from voicesession_operator.domain.humans import note_humans
+from voicesession_operator.domain.lifecycle import (
+    begin,
+    farewell,
+    finish,
+    note_ready,
+    phase,
+    plan_deleting,
+    plan_finished,
+)
 from voicesession_operator.domain.memory import note_memory
-from voicesession_operator.domain.observed import Observed, Unknown
-from voicesession_operator.domain.policy import Policy
-from voicesession_operator.domain.presence import note_humans
-from voicesession_operator.domain.recycle import successions
-from voicesession_operator.domain.renewal import resets
-from voicesession_operator.domain.replacement import agent_lost, replacement_due, want_pods
-from voicesession_operator.domain.requests import note_request
-from voicesession_operator.domain.reset import note_complete
+from voicesession_operator.domain.observed import Observed, Unknown, retry_after, without_failed
+from voicesession_operator.domain.pods import Children, agent_lost, replacement_due, sort_pods, successions, want_pods
+from voicesession_operator.domain.requeue import ask_again_after
+from voicesession_operator.domain.reset import note_complete, note_request, resets
 from voicesession_operator.domain.room import note_room, room_lost, want_room
-from voicesession_operator.domain.steps import Step
-from voicesession_operator.domain.teardown import farewell, plan_deleting, plan_finished
-from voicesession_operator.domain.verdict import Deadline
 
 __all__ = ["farewell", "plan"]
 

@@ -1,20 +1,18 @@
 """What a session's status tells of its latest reset, and how that reset goes on."""
 
 from dataclasses import replace
+from typing import Final
 
-from voicesession_operator.api.conditions import is_true
-from voicesession_operator.api.reasons import ConditionType, ResetOutcome
-from voicesession_operator.api.session import Status
+from voicesession_common.api.conditions import Condition, find, is_true, put
+from voicesession_common.api.reasons import Action, Cause, ConditionType, Reason, ResetOutcome
+from voicesession_common.api.timestamps import is_rfc3339
+from voicesession_common.api.voicesession import LastReset, Status, VoiceSession, epoch_of, is_running, wanted_ordinal
 
-
-def epoch_of(status: Status) -> int:
-    """Counts the conversations an agent job was wanted for, so that a pod can tell a newer demand from an older one."""
-    return 1 + status.resets + status.replacements
-
-
-def is_running(status: Status) -> bool:
-    """A reset is told, or about to be, and its agent has not been seen: whoever is in the room is of the old epoch."""
-    return status.last_reset is not None and status.last_reset.outcome == ResetOutcome.RUNNING
+from voicesession_operator.domain.actions import Step
+from voicesession_operator.domain.deadlines import grace_over
+from voicesession_operator.domain.lifecycle import note_ready, phase
+from voicesession_operator.domain.naming import pod_name
+from voicesession_operator.domain.room import counted_from
 
 
 def is_incomplete(status: Status) -> bool:
@@ -36,3 +34,110 @@ def note_complete(status: Status, now: float) -> Status:
         return status
     outcome = ResetOutcome.COMPLETE if is_running(status) else last.outcome
     return replace(status, last_reset=replace(last, completed_at=now, outcome=outcome))
+
+
+def note_request(session: VoiceSession, status: Status) -> Status:
+    """Remember what cannot be obeyed, so that it is told of once."""
+    refused = session.reset_request and not is_rfc3339(session.reset_request)
+    return replace(status, refused_request=session.reset_request if refused else "")
+
+
+def asked_for(session: VoiceSession, status: Status) -> float | None:
+    """When (Unix seconds) the reset is due: at once, but not before the first agent came, nor without LiveKit.
+
+    The time that was written is a name for the request and decides nothing: clocks differ.
+    """
+    if not session.reset_request or status.refused_request or session.reset_request == acted_on(status):
+        return None
+    return counted_from(status, status.ready_at, 0.0)
+
+
+def acted_on(status: Status) -> str:
+    """The request that the latest reset, or one before it, was begun for."""
+    return "" if status.last_reset is None else status.last_reset.request
+
+
+ABSENT_SECONDS: Final = 5.0
+"""How long an agent may be missing from the room before it is begun anew: a job that is restarted is back in 0.5 s."""
+RELAPSE_SECONDS: Final = 60.0
+"""An agent that is missing again so soon after a reset for it gets a new pod instead of another reset."""
+
+
+def resets(session: VoiceSession, status: Status, now: float) -> tuple[Step, ...]:
+    """One reset at a time: the next one waits until the last is complete, and stored as that."""
+    if is_incomplete(status):
+        return ()
+    due = {
+        # The first one that is due serves them all: what was asked for must not come again right after another.
+        Cause.REQUESTED: asked_for(session, status),
+        Cause.LAST_HUMAN_LEFT: _left(session, status),
+        Cause.AGENT_ABSENT: _absent(status),
+    }
+    just_completed = is_incomplete(session.status)
+    return tuple(
+        Step(at, status if just_completed else _begin(session, status, cause, now))
+        for cause, at in due.items()
+        if at is not None
+    )
+
+
+def relapse_at(status: Status) -> float | None:
+    """When an agent that is missing again has been so for too long; None if this is not its second time."""
+    at = _absent_at(status)
+    return at if at is not None and not is_incomplete(status) and _is_relapse(status, at) else None
+
+
+def _left(session: VoiceSession, status: Status) -> float | None:
+    return None if session.on_last_human_left.action == Action.TEARDOWN else grace_over(session, status)
+
+
+def _absent(status: Status) -> float | None:
+    at = _absent_at(status)
+    return None if at is None or _is_relapse(status, at) else at
+
+
+def _absent_at(status: Status) -> float | None:
+    joined = find(status.conditions, ConditionType.AGENT_JOINED)
+    if joined is None or joined.reason != Reason.AGENT_ABSENT:
+        return None
+    return counted_from(status, joined.since, ABSENT_SECONDS)
+
+
+def _is_relapse(status: Status, at: float) -> bool:
+    last = status.last_reset
+    if last is None or last.completed_at is None or last.cause != Cause.AGENT_ABSENT:
+        return False
+    return at - last.completed_at < RELAPSE_SECONDS
+
+
+def _begin(session: VoiceSession, status: Status, cause: Cause, now: float) -> Status:
+    recycle = cause == Cause.LAST_HUMAN_LEFT and _can_recycle(session, status)
+    begun = replace(
+        status,
+        resets=status.resets + 1,
+        recycles=status.recycles + int(recycle),
+        last_reset=LastReset(
+            cause, now, request=session.reset_request if cause is Cause.REQUESTED else acted_on(status)
+        ),
+    )
+    begun = replace(begun, agent_epoch=epoch_of(begun), conditions=put(status.conditions, resetting(begun), now))
+    begun = note_ready(begun, now)
+    if recycle:
+        begun = replace(begun, next_pod=pod_name(session.name, session.uid, wanted_ordinal(begun)))
+    if session.on_last_human_left.action != Action.TEARDOWN:
+        # What a fresh agent does not know needs no second reset.
+        begun = replace(begun, last_human_left_at=None, last_human_left_reason="")
+    return replace(begun, phase=str(phase(begun)))
+
+
+def _can_recycle(session: VoiceSession, status: Status) -> bool:
+    """Where a new pod is on its way already, or the agent is missing, a reset does the same."""
+    wanted = session.on_last_human_left.action == Action.RECYCLE
+    return wanted and not status.next_pod and is_true(status.conditions, ConditionType.AGENT_JOINED)
+
+
+def resetting(status: Status) -> Condition:
+    """That a reset runs, and why."""
+    why = f" ({status.last_reset.cause})" if status.last_reset else ""
+    message = f"Reset {status.resets}{why}: a fresh agent is taking the place of the old one"
+    return Condition(ConditionType.AGENT_JOINED, "False", Reason.RESETTING, message)

@@ -2,15 +2,14 @@
 
 from dataclasses import replace
 
-from voicesession_operator.api.conditions import Condition, find, put
-from voicesession_operator.api.reasons import ConditionType, EndReason, Reason
-from voicesession_operator.api.session import Status, VoiceSession
-from voicesession_operator.domain.actions import CreateRoom
-from voicesession_operator.domain.failures import failure_of
+from voicesession_common.api.conditions import Condition, find, put
+from voicesession_common.api.reasons import ConditionType, EndReason, Reason
+from voicesession_common.api.voicesession import Status, VoiceSession
+
+from voicesession_operator.domain.actions import CreateRoom, Deadline, Verdict
+from voicesession_operator.domain.config import Policy
 from voicesession_operator.domain.naming import room_metadata
-from voicesession_operator.domain.observed import Observed, Room, Unknown
-from voicesession_operator.domain.policy import Policy
-from voicesession_operator.domain.verdict import Deadline, Verdict
+from voicesession_operator.domain.observed import Observed, Room, Unknown, failure_of
 
 
 def note_room(status: Status, observed: Observed, now: float) -> Status:
@@ -49,3 +48,11 @@ def _condition(observed: Observed) -> Condition:
     if failure:
         return Condition(ConditionType.ROOM_READY, "False", failure.reason, failure.message)
     return Condition(ConditionType.ROOM_READY, "False", Reason.ROOM_CREATING, "The room is being created")
+
+
+def counted_from(status: Status, since: float | None, seconds: float) -> float | None:
+    """`seconds` after `since`, or after LiveKit could be asked again; None while it cannot."""
+    room = find(status.conditions, ConditionType.ROOM_READY)
+    if since is None or room is None or room.status != "True":
+        return None
+    return max(since, room.since) + seconds

@@ -7,7 +7,7 @@ from typing import Final
 
 from aiohttp import web
 
-from voicesession_operator.telemetry import metrics
+from voicesession_operator import metrics
 from voicesession_operator.web import webhook
 
 LAG_TICK_SECONDS: Final = 0.5

@@ -13,11 +13,10 @@ import jwt
 from aiohttp import web
 from livekit import api
 
-from voicesession_operator.adapters.livekit import disconnect_reason, to_participant
+from voicesession_operator import metrics
+from voicesession_operator.clients.livekit import disconnect_reason, to_participant
+from voicesession_operator.domain.humans import is_human, leave_reason
 from voicesession_operator.domain.observed import Leave
-from voicesession_operator.domain.people import is_human
-from voicesession_operator.domain.presence import leave_reason
-from voicesession_operator.telemetry import metrics
 
 log = logging.getLogger(__name__)
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.agent.pod_world import World
+from tests.support.fakes.supervisor_world import World
 
 
 @pytest.fixture

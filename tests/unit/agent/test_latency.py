@@ -6,7 +6,7 @@ import pytest
 from livekit.agents import llm
 from voicesession_agent.latency import Latencies, Stage, measured
 
-from tests.unit.agent.room_stand_in import StandInSession
+from tests.support.fakes.room import StandInSession
 
 HEARD: llm.MetricsReport = {
     "started_speaking_at": 100.0,

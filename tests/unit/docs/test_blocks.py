@@ -2,8 +2,8 @@
 
 import pytest
 
-from tests.docs.blocks import Command, DocumentError, How, commands, parse
-from tests.docs.reader import missing, script
+from tests.support.documents.blocks import Command, DocumentError, How, commands, parse
+from tests.support.documents.reader import missing, script
 
 
 def _console(*lines: str, above: str = "") -> str:

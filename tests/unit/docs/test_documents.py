@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from hack.cluster.names import ROOT
+from hack.cluster.constants import ROOT
 from hack.dashboards.__main__ import DASHBOARDS
 from hack.reference.document import anchor
-from tests.docs import blocks
-from tests.docs.blocks import Block, How
+from tests.support.documents import blocks
+from tests.support.documents.blocks import Block, How
 
 LINK = re.compile(r"\]\(([^)#\s]*)(?:#([^)]*))?\)")
 PICTURE = re.compile(r'<img src="([^"]+)"')

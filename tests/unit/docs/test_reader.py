@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.docs.blocks import Block
-from tests.docs.reader import VALUES, Reader
+from tests.support.documents.blocks import Block
+from tests.support.documents.reader import VALUES, Reader
 
 
 def _block(*lines: str) -> Block:

@@ -4,14 +4,17 @@ import re
 from pathlib import Path
 
 import pytest
-from voicesession_operator.api.reasons import ConditionType, EndReason, Phase, Reason
+from voicesession_common.api.reasons import ConditionType, EndReason, Phase, Reason
 
-from hack.cluster.names import ROOT
+from hack.cluster.constants import ROOT
 from hack.reference import document, metrics, outside, values
 from hack.reference.__main__ import FILE
 from hack.reference.source import constants, rows
 
-PACKAGES = [ROOT / part for part in ("operator/voicesession_operator", "agent/voicesession_agent")]
+PACKAGES = [
+    ROOT / part
+    for part in ("operator/voicesession_operator", "gateway/voicesession_gateway", "agent/voicesession_agent")
+]
 METRIC = re.compile(r'"(voicesession_(?!operator|agent"|cli)[a-z_]+)"')
 
 
@@ -45,7 +48,12 @@ def test_values_have_the_comment_above_them() -> None:
 
 
 def test_errors_are_read_from_the_source() -> None:
-    lines = ['A: Final = "Down"', 'Retryable(A, "it is down")', 'Terminal("Odd", f"it says {x}!")', "Conflict(r, m)"]
+    lines = [
+        'A: Final = "Down"',
+        'RetryableError(A, "it is down")',
+        'TerminalError("Odd", f"it says {x}!")',
+        "ConflictError(r, m)",
+    ]
     assert list(outside.errors("\n".join(lines))) == [("Down", "it is down"), ("Odd", "it says …!")]
 
 

@@ -7,10 +7,10 @@ import shlex
 
 import pytest
 from voicesession_cli import arguments
-from voicesession_cli.sight import HEADER
+from voicesession_cli.session_row import HEADER
 
-from tests.docs import blocks
-from tests.docs.blocks import PROMPT, Block
+from tests.support.documents import blocks
+from tests.support.documents.blocks import PROMPT, Block
 
 VOICE = f"{PROMPT}kubectl voice "
 HEADS = {"ls": [" ".join(HEADER)], "describe": ["NAMESPACE", *HEADER]}

@@ -6,14 +6,15 @@ from contextlib import AsyncExitStack
 
 import pytest
 from aiohttp.test_utils import TestClient, TestServer
-from voicesession_operator.api import names
-from voicesession_operator.gateway.app import Gateway
-from voicesession_operator.gateway.settings import Settings
-from voicesession_operator.telemetry.tracing import Tracing
+from voicesession_common.api import constants
+from voicesession_common.tracing import Tracing
+from voicesession_gateway.app import Gateway
+from voicesession_gateway.settings import Settings
 
-from tests.unit.gateway import cluster, raw
-from tests.unit.gateway.asking import Client, until
-from tests.unit.gateway.cluster import Cluster
+from tests.support import gateway_objects
+from tests.support.fakes import api_server
+from tests.support.fakes.api_server import Cluster
+from tests.support.gateway_client import Client, until
 
 Start = Callable[..., Awaitable[Client]]
 
@@ -34,7 +35,7 @@ ENOUGH = {
 async def api() -> Cluster:
     """With one VoiceAgent, agent-66."""
     made = Cluster()
-    await made.put(names.AGENTS, raw.agent())
+    await made.put(constants.AGENTS, gateway_objects.agent())
     return made
 
 
@@ -47,10 +48,10 @@ def tracing() -> Tracing:
 async def start(api: Cluster, tracing: Tracing) -> AsyncIterator[Start]:
     """Start a gateway with these variables; it knows the cluster when it is returned."""
     async with AsyncExitStack() as stack:
-        url = await stack.enter_async_context(cluster.serving(api))
+        url = await stack.enter_async_context(api_server.serving(api))
 
         async def begin(wait: bool = True, **variables: str) -> Client:
-            kube = await stack.enter_async_context(cluster.client(url))
+            kube = await stack.enter_async_context(api_server.client(url))
             gateway = Gateway(Settings.from_env(ENOUGH | variables), kube, tracing)
             watching = [asyncio.create_task(watch.run()) for watch in gateway.watches]
             stack.push_async_callback(_cancel, *watching)

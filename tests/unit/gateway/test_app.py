@@ -9,17 +9,17 @@ from pathlib import Path
 
 import pytest
 from aiohttp import ClientSession
-from voicesession_operator.gateway import app, metrics
-from voicesession_operator.gateway.app import Gateway
-from voicesession_operator.gateway.choosing import Quota
-from voicesession_operator.gateway.rates import Rate
-from voicesession_operator.gateway.refusal import STATUS, Kind
-from voicesession_operator.gateway.settings import Settings, SettingsError
-from voicesession_operator.telemetry.tracing import Tracing
+from voicesession_common.rate_limit import Rate
+from voicesession_common.tracing import Tracing
+from voicesession_gateway import app, metrics
+from voicesession_gateway.admission import Quota
+from voicesession_gateway.app import Gateway
+from voicesession_gateway.errors import STATUS, Kind
+from voicesession_gateway.settings import Settings, SettingsError
 
-from tests.unit.gateway import cluster
-from tests.unit.gateway.asking import ask, token
-from tests.unit.gateway.cluster import Cluster
+from tests.support.fakes import api_server
+from tests.support.fakes.api_server import Cluster
+from tests.support.gateway_client import ask, token
 from tests.unit.gateway.conftest import ENOUGH, Start
 
 NEEDED = {
@@ -98,13 +98,13 @@ async def test_requests_and_refusals_are_counted_by_what_there_is_only(start: St
     client = await start()
     labels = {"method": "POST", "route": "/token", "code": "404"}
     before = metrics.REGISTRY.get_sample_value("voicesession_gateway_requests_total", labels) or 0
-    refused = metrics.REGISTRY.get_sample_value("voicesession_gateway_refusals_total", {"kind": "UnknownAgent"}) or 0
+    refused = metrics.REGISTRY.get_sample_value("voicesession_gateway_errors_total", {"kind": "UnknownAgent"}) or 0
     await token(client, {"room_config": {"agents": [{"agent_name": "nobody"}]}})
     for path in ("/a", "/b/c", "/api/v1/sessions/x", "/api/v1/sessions/y/events"):
         await ask(client, "GET", path)
     await ask(client, "BREW", "/token")
     assert metrics.REGISTRY.get_sample_value("voicesession_gateway_requests_total", labels) == before + 1
-    after = metrics.REGISTRY.get_sample_value("voicesession_gateway_refusals_total", {"kind": "UnknownAgent"})
+    after = metrics.REGISTRY.get_sample_value("voicesession_gateway_errors_total", {"kind": "UnknownAgent"})
     assert after == refused + 1
     text = metrics.render().decode()
     assert 'route="/api/v1/sessions/{name}"' in text
@@ -115,7 +115,7 @@ async def test_requests_and_refusals_are_counted_by_what_there_is_only(start: St
 
 
 def test_a_token_requests_series_are_there_before_the_first_one() -> None:
-    program = "from voicesession_operator.gateway import metrics; print(metrics.render().decode())"
+    program = "from voicesession_gateway import metrics; print(metrics.render().decode())"
     text = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
     for status in (201, *STATUS.values()):
         assert f'requests_total{{code="{status}",method="POST",route="/token"}} 0.0' in text
@@ -126,7 +126,7 @@ def test_a_token_requests_series_are_there_before_the_first_one() -> None:
 
 async def test_an_error_of_ours_says_nothing_of_itself(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
     client = await start()
-    monkeypatch.setattr("voicesession_operator.gateway.api.token_wish", lambda *_: 1 / 0)
+    monkeypatch.setattr("voicesession_gateway.routes.token_wish", lambda *_: 1 / 0)
     answer = await token(client)
     assert (answer.status, answer.code) == (500, "Internal")
     assert "division" not in answer.body["error"]["message"]
@@ -143,7 +143,7 @@ async def test_a_replica_stops_when_it_is_told_to(api: Cluster, monkeypatch: pyt
         return runner, port
 
     monkeypatch.setattr(app, "serve", noted)
-    async with cluster.serving(api) as url, cluster.client(url) as kube, ClientSession() as client:
+    async with api_server.serving(api) as url, api_server.client(url) as kube, ClientSession() as client:
         settings = Settings.from_env(ENOUGH | {"HTTP_PORT": "0", "METRICS_PORT": "0"})
         running = asyncio.create_task(Gateway(settings, kube, Tracing()).run())
         while len(ports) < 2:  # noqa: ASYNC110

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from hack.cluster.names import ROOT
+from hack.cluster.constants import ROOT
 
 INDEX = "gateway/page/dist/index.html"
 

@@ -6,21 +6,21 @@ from pathlib import Path
 
 import pytest
 
-from hack.cluster import page
+from hack.cluster import web_page
 
 
 def test_the_pure_part_of_the_page() -> None:
     done = subprocess.run(
-        [str(page.node()), "--test"], cwd=page.PAGE, capture_output=True, text=True, timeout=120, check=False
+        [str(web_page.node()), "--test"], cwd=web_page.PAGE, capture_output=True, text=True, timeout=120, check=False
     )
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-@pytest.mark.skipif(not page.is_built(), reason="the page is built by `make up`, or with npm")
+@pytest.mark.skipif(not web_page.is_built(), reason="the page is built by `make up`, or with npm")
 def test_the_page_is_as_large_as_its_readme_says() -> None:
-    told = re.search(r"`page\.js` is (\d+) kB, (\d+) kB as it is sent", (page.PAGE / "README.md").read_text())
+    told = re.search(r"`page\.js` is (\d+) kB, (\d+) kB as it is sent", (web_page.PAGE / "README.md").read_text())
     assert told
-    sizes = [(page.DIST / name).stat().st_size / 1000 for name in ("page.js", "page.js.gz")]
+    sizes = [(web_page.DIST / name).stat().st_size / 1000 for name in ("page.js", "page.js.gz")]
     assert sizes == [pytest.approx(int(kilobytes), abs=1) for kilobytes in told.groups()]
 
 
@@ -28,9 +28,9 @@ def test_another_source_is_another_page(tmp_path: Path, monkeypatch: pytest.Monk
     (tmp_path / "src").mkdir()
     source = tmp_path / "src" / "main.js"
     source.write_text("one")
-    monkeypatch.setattr(page, "PAGE", tmp_path)
-    before = page.inputs()
+    monkeypatch.setattr(web_page, "PAGE", tmp_path)
+    before = web_page.inputs()
     source.write_text("two")
-    assert page.inputs() != before
+    assert web_page.inputs() != before
     source.write_text("one")
-    assert page.inputs() == before
+    assert web_page.inputs() == before

@@ -1,0 +1,97 @@
+"""Letta 0.16.8 as the memory's backend, over its REST interface."""
+
+import json
+from typing import Any, Final
+from urllib.parse import quote
+
+import aiohttp
+
+from voicesession_agent.memory.backend import (
+    Block,
+    RejectedError,
+    Turn,
+    UnavailableError,
+    UncertainError,
+    WriteConflictError,
+)
+from voicesession_agent.supervisor.desired_state import MemoryAddress
+
+CONNECT_SECONDS: Final = 0.5
+CALL_SECONDS: Final = 5.0
+"""A healthy Letta answers within 0.1 s, a loaded one within 2 s."""
+MAX_ANSWER_BYTES: Final = 4 << 20
+CLIENT_ERROR, SERVER_ERROR, CONFLICT = 400, 500, 409
+LATER: Final = frozenset((401, 403, 404, 408, 429, 503))
+"""A wrong key and a Letta agent that is gone are put right outside this pod, which then gets another address."""
+
+
+class LettaMemory:
+    """One agent of a Letta server. Its /v1/health/ stays 200 while its database is down and is not used."""
+
+    def __init__(self, address: MemoryAddress, session: aiohttp.ClientSession) -> None:
+        self._agent = f"{address.base_url.rstrip('/')}/v1/agents/{address.agent_id}"
+        self._headers = {"Authorization": f"Bearer {address.api_key}"} if address.api_key else {}
+        self._session = session
+
+    async def load_blocks(self) -> tuple[Block, ...]:
+        answer = await self._call("GET", self._agent, params={"include": "agent.blocks"})
+        try:
+            return tuple(_block(raw) for raw in json.loads(answer).get("blocks") or ())
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise RejectedError("Letta's answer has no blocks that can be read") from error
+
+    async def capture(self, turn: Turn) -> None:
+        body = {
+            "provider": "voicesession",
+            "model": "voicesession",
+            "request_messages": [{"role": "user", "content": turn.user}],
+            "response_dict": {"content": turn.assistant},
+        }
+        await self._call("POST", f"{self._agent}/messages/capture", json=body)
+
+    async def write(self, label: str, value: str) -> None:
+        await self._call("PATCH", f"{self._agent}/core-memory/blocks/{quote(label, safe='')}", json={"value": value})
+
+    async def _call(self, method: str, url: str, **arguments: Any) -> bytes:
+        """Answer the body: whatever it says, a call that was answered well is done."""
+        timeout = aiohttp.ClientTimeout(total=CALL_SECONDS, sock_connect=CONNECT_SECONDS)
+        try:
+            async with self._session.request(
+                method, url, headers=self._headers, timeout=timeout, **arguments
+            ) as answer:
+                _raise_for(answer.status)
+                return await _whole(answer.content)
+        except aiohttp.ClientConnectorError as error:
+            raise UnavailableError("Letta does not answer") from error
+        except aiohttp.ConnectionTimeoutError as error:
+            raise UnavailableError("Letta does not answer") from error
+        except (TimeoutError, aiohttp.ClientError) as error:
+            raise UncertainError("Letta did not answer in time") from error
+
+
+async def _whole(body: aiohttp.StreamReader) -> bytes:
+    """`read(n)` would answer with what has come so far: the first part of a body that comes in several."""
+    parts = bytearray()
+    async for part in body.iter_any():
+        parts += part
+        if len(parts) > MAX_ANSWER_BYTES:
+            raise UncertainError("Letta's answer is too long")
+    return bytes(parts)
+
+
+def _raise_for(status: int) -> None:
+    """A 500 may come after the turn was stored, and so may a proxy's 502 or 504."""
+    if status == CONFLICT:
+        raise WriteConflictError(f"Letta answers {status}")
+    if status in LATER:
+        raise UnavailableError(f"Letta answers {status}")
+    if status >= SERVER_ERROR:
+        raise UncertainError(f"Letta answers {status}")
+    if status >= CLIENT_ERROR:
+        raise RejectedError(f"Letta answers {status}")
+
+
+def _block(raw: dict[str, Any]) -> Block:
+    return Block(
+        label=raw["label"], value=raw["value"], description=raw.get("description") or "", limit=raw.get("limit") or 0
+    )

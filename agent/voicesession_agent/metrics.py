@@ -1,0 +1,220 @@
+"""JSON log lines and Prometheus metrics of the agent pod; neither ever carries what was said, a token or a secret."""
+
+import json
+import logging
+import os
+import re
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from functools import partial
+from typing import Any, Final
+
+from aiohttp import web
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    disable_created_metrics,
+    generate_latest,
+)
+
+from voicesession_agent.health.diagnosis import Ailment
+from voicesession_agent.latency import RESPONSE, Stage
+from voicesession_agent.memory.backend import Call, Outcome
+from voicesession_agent.memory.turn_queue import Lost
+from voicesession_agent.supervisor import control_auth as auth
+
+RESET_BUCKETS: Final = (0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.75, 1.0, 2.0, 5.0, 10.0)
+RESPONSE_BUCKETS: Final = (0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 2.0, 2.5, 3.0, 4.0, 6.0, 10.0, 20.0)
+STAGE_BUCKETS: Final = (0.01, 0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0)
+MEMORY_BUCKETS: Final = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0)
+LOGGED_FIELDS: Final = frozenset(
+    (
+        *("event", "session", "room", "epoch", "launch", "sid", "at", "lived", "delay", "reason"),
+        *("exitcode", "port", "limit", "job_id", "pid", "elapsed_time", "ms", "cause", "outcome", "state", "step"),
+        *("tools", "turns"),
+    )
+)
+"""The only record attributes that reach a log line: a library's own extras may hold what people said."""
+_JWT: Final = re.compile(r"eyJ[\w-]+\.[\w-]+\.[\w-]*")
+
+
+class JsonFormatter(logging.Formatter):
+    """One JSON object per record: static message, allowed fields, and an error as its frames, type and text."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        line: dict[str, Any] = {
+            "time": round(record.created, 3),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": _clean(record.getMessage()),
+        }
+        line.update({k: v for k, v in vars(record).items() if k in LOGGED_FIELDS})
+        if record.exc_info or record.exc_text:
+            line["error"] = _clean(record.exc_text or "".join(traceback.format_exception(*(record.exc_info or ()))))
+        return json.dumps(line, default=str)
+
+
+def _clean(text: str) -> str:
+    return _JWT.sub("<jwt>", text)
+
+
+def configure_logging(level: str) -> None:
+    """Send every logger's records to standard output as JSON lines; libraries from WARNING on."""
+    handler = logging.StreamHandler(sys.stdout)
+    handler.setFormatter(JsonFormatter())
+    logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
+    known = logging.getLevelNamesMapping()
+    logging.getLogger("voicesession_agent").setLevel(known.get(level, logging.INFO))
+
+
+class Metrics:
+    """Every metric of this process; label values are members of enums, so their number is bounded."""
+
+    def __init__(self) -> None:
+        disable_created_metrics()  # type: ignore[no-untyped-call]  # a third of all samples, and of use to nobody
+        self.registry = CollectorRegistry()
+        self.refused = Counter(
+            "voicesession_control_refused",
+            "Requests to the control port that were refused, by reason.",
+            ["reason"],
+            registry=self.registry,
+        )
+        self.launches = Counter(
+            "voicesession_agent_job_launches", "Jobs that this pod has started.", registry=self.registry
+        )
+        self.turns_lost = Counter(
+            "voicesession_agent_turns_lost",
+            "Turns that never reached memory, by reason.",
+            ["reason"],
+            registry=self.registry,
+        )
+        self.turns_repeated = Counter(
+            "voicesession_agent_turns_repeated",
+            "Turns sent to memory again for want of an answer.",
+            registry=self.registry,
+        )
+        self.remedies = Counter(
+            "voicesession_agent_health_restarts",
+            "New jobs that were started for what was wrong with the old one, by what that was.",
+            ["state"],
+            registry=self.registry,
+        )
+        self.reset_seconds = Histogram(
+            "voicesession_agent_reset_seconds",
+            "From being told of a reset until the new job was in its room.",
+            buckets=RESET_BUCKETS,
+            registry=self.registry,
+        )
+        self._measure_answers()
+        self._show_state()
+        self._begin_at_zero()
+
+    def _measure_answers(self) -> None:
+        self._response_seconds = Histogram(
+            "voicesession_agent_response_seconds",
+            "From the end of a human's speech to the answer's first audio leaving the job; the way to her ear adds "
+            "about 0.25 s.",
+            buckets=RESPONSE_BUCKETS,
+            registry=self.registry,
+        )
+        self._stage_seconds = Histogram(
+            "voicesession_agent_response_stage_seconds",
+            "The time to an answer, split: how long each stage took after the one before it.",
+            ["stage"],
+            buckets=STAGE_BUCKETS,
+            registry=self.registry,
+        )
+        self._memory_seconds = Histogram(
+            "voicesession_agent_memory_request_seconds",
+            "Duration of this pod's calls to memory.",
+            ["call", "outcome"],
+            buckets=MEMORY_BUCKETS,
+            registry=self.registry,
+        )
+
+    def _show_state(self) -> None:
+        self._ill = Gauge(
+            "voicesession_agent_unhealthy",
+            "1 for what is wrong with the job, until the next one works.",
+            ["state"],
+            registry=self.registry,
+        )
+        self._backlog = Gauge(
+            "voicesession_agent_capture_backlog", "Turns that wait for memory.", registry=self.registry
+        )
+        self._memory_ok = Gauge(
+            "voicesession_agent_memory_ok", "1 while memory can be read, or none is wanted.", registry=self.registry
+        )
+        self._humans = Gauge("voicesession_agent_humans", "Humans that the job sees.", registry=self.registry)
+        self._joined = Gauge("voicesession_agent_job_joined", "1 while the job is in its room.", registry=self.registry)
+
+    def _begin_at_zero(self) -> None:
+        """A series that appears with its first event shows Prometheus no rise: the first failure would alert nobody."""
+        for refusal in auth.Reason:
+            self.refused.labels(refusal.value)
+        for why in Lost:
+            self.turns_lost.labels(why.value)
+        for known in Ailment:
+            self.remedies.labels(known.value)
+        for stage in Stage:
+            self._stage_seconds.labels(stage.value)
+
+    def answered(self, seconds: dict[str, float]) -> None:
+        """One message's making, by Stage and RESPONSE. Raise ValueError for any other name."""
+        for name, value in seconds.items():
+            found = self._response_seconds if name == RESPONSE else self._stage_seconds.labels(Stage(name).value)
+            found.observe(value)
+
+    def memory_took(self, call: Call, outcome: Outcome, seconds: float) -> None:
+        self._memory_seconds.labels(call.value, outcome.value).observe(seconds)
+
+    def watch(
+        self,
+        *,
+        backlog: Callable[[], float],
+        memory_ok: Callable[[], float],
+        humans: Callable[[], float],
+        joined: Callable[[], float],
+        ailment: Callable[[], Ailment | None],
+    ) -> None:
+        """Read these at every scrape."""
+        for known in Ailment:
+            self._ill.labels(known.value).set_function(partial(_is, ailment, known))
+        self._backlog.set_function(backlog)
+        self._memory_ok.set_function(memory_ok)
+        self._humans.set_function(humans)
+        self._joined.set_function(joined)
+
+    def render(self) -> bytes:
+        return generate_latest(self.registry)
+
+
+def _is(ailment: Callable[[], Ailment | None], known: Ailment) -> float:
+    return 1.0 if ailment() is known else 0.0
+
+
+def process_started_at() -> float:
+    """Unix seconds at which this process was started by the kernel (Linux), so that imports are counted."""
+    try:
+        with open("/proc/self/stat", encoding="ascii") as stat:
+            ticks = int(stat.read().rpartition(")")[2].split()[19])
+        with open("/proc/uptime", encoding="ascii") as uptime:
+            up = float(uptime.read().split()[0])
+    except (OSError, ValueError, IndexError):
+        return time.time()
+    return time.time() - up + ticks / os.sysconf("SC_CLK_TCK")
+
+
+def scraped(metrics: Metrics) -> web.Application:
+    """GET /metrics in Prometheus' text format."""
+
+    async def render(_: web.Request) -> web.Response:
+        return web.Response(body=metrics.render(), headers={"Content-Type": "text/plain; version=0.0.4"})
+
+    app = web.Application()
+    app.router.add_get("/metrics", render)
+    return app

@@ -1,0 +1,148 @@
+"""Composition root of the agent pod: wires state, control port, jobs and memory, and owns the order of their end."""
+
+import asyncio
+import importlib
+import logging
+import signal
+import time
+from contextlib import suppress
+from typing import Final
+
+import aiohttp
+from aiohttp import web
+
+from voicesession_agent.memory.backend import Call, Outcome, TimedMemory
+from voicesession_agent.memory.letta import LettaMemory
+from voicesession_agent.memory.sync import Recollection
+from voicesession_agent.memory.turn_queue import Lost
+from voicesession_agent.metrics import Metrics, configure_logging, process_started_at, scraped
+from voicesession_agent.settings import Settings
+from voicesession_agent.supervisor.control_auth import Verifier
+from voicesession_agent.supervisor.control_server import Bulletin, ControlPort
+from voicesession_agent.supervisor.desired_state import MemoryAddress
+from voicesession_agent.supervisor.job_pool import JobServer
+from voicesession_agent.supervisor.job_server import Backchannel
+from voicesession_agent.supervisor.pod_state import CaptureStatus, JobPhase, MemoryPhase, PodState
+from voicesession_agent.supervisor.pod_traces import PodTraces
+from voicesession_agent.supervisor.supervisor import GaveUpError, Supervisor
+from voicesession_agent.tracing import Tracing
+
+FLUSH_SECONDS: Final = 2.0
+"""For the last turns: as long as a loaded Letta takes. Where none waits this takes no time."""
+HANG_UP_SECONDS: Final = 0.5
+"""For all else. Kubernetes grants 20 s, or 5 s where a person may be waiting for the next agent."""
+log = logging.getLogger(__name__)
+
+
+class Pod:
+    """`run` serves until SIGTERM, or until the jobs cannot be kept alive."""
+
+    def __init__(self, settings: Settings, jobs: JobServer) -> None:
+        self._settings = settings
+        self._jobs = jobs
+        self._metrics = Metrics()
+        self._tracing = Tracing()
+        self._traces = PodTraces(self._tracing, time.time)
+        self._state = PodState(settings.pod_uid, process_started_at(), prepare_trouble=settings.trouble)
+        self._bulletin = Bulletin(self._state)
+        self._stop = asyncio.Event()
+
+    async def run(self) -> int:
+        """Answer the process's exit code."""
+        configure_logging(self._settings.log_level)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, self._stop.set)
+        async with aiohttp.ClientSession() as http:
+            recollection = Recollection(lambda address: self._memory(address, http), self._lost, self._repeated)
+            supervisor = Supervisor(
+                self._state, self._jobs, self._metrics, recollection, time.time, self._traces, self._bulletin.published
+            )
+            self._watch(recollection)
+            sites = await self._serve(supervisor, recollection)
+            code = await self._work(supervisor, recollection)
+            await supervisor.close()
+            self._bulletin.published()
+            await asyncio.gather(recollection.flush(FLUSH_SECONDS), self._tracing.close(HANG_UP_SECONDS))
+            for site in sites:
+                await site.cleanup()
+        log.info("stopped", extra={"event": "stopped", "exitcode": code})
+        return code
+
+    async def _serve(self, supervisor: Supervisor, recollection: Recollection) -> list[web.AppRunner]:
+        verifier = Verifier(self._settings.public_key, self._settings.pod_uid)
+        port = ControlPort(self._state, verifier, self._metrics, supervisor.tell, self._bulletin)
+        control = await _started(port.app())
+        await web.TCPSite(control, port=self._settings.control_port).start()
+        jobs = await _started(Backchannel(supervisor, recollection, self._metrics, self._bulletin).app())
+        await web.UnixSite(jobs, self._settings.job_socket).start()
+        metrics = await _started(scraped(self._metrics))
+        await web.TCPSite(metrics, port=self._settings.metrics_port).start()
+        log.info("listening", extra={"event": "listening", "port": self._settings.control_port, "at": time.time()})
+        settings = self._settings
+        await asyncio.to_thread(self._tracing.connect, settings.otlp_endpoint, settings.pod_uid, settings.agent.name)
+        # the first signed request must not pay for this import, and neither may the start of listening
+        await asyncio.to_thread(importlib.import_module, "voicesession_agent.supervisor.control_auth")
+        return [control, jobs, metrics]
+
+    async def _work(self, supervisor: Supervisor, recollection: Recollection) -> int:
+        """Run everything until one part ends; only the stop signal is a good end."""
+        parts = [asyncio.create_task(supervisor.run()), asyncio.create_task(recollection.run())]
+        if not self._settings.trouble:
+            parts.append(asyncio.create_task(self._jobs.run()))
+        stop = asyncio.create_task(self._stop.wait())
+        await asyncio.wait((stop, *parts), return_when=asyncio.FIRST_COMPLETED)
+        code = 0 if stop.done() else 1
+        for part in parts:
+            if part.done() and code:
+                _explain(part)
+        await _cancelled([stop, *parts[:2]])
+        return code
+
+    def _watch(self, recollection: Recollection) -> None:
+        ok = (MemoryPhase.NONE, MemoryPhase.OK)
+        self._metrics.watch(
+            backlog=lambda: len(recollection.turns),
+            memory_ok=lambda: recollection.status.phase in ok,
+            humans=lambda: len(self._state.humans),
+            joined=lambda: self._state.job is JobPhase.JOINED,
+            ailment=lambda: None if self._state.diagnosis is None else self._state.diagnosis.ailment,
+        )
+        self._state.memory_status = lambda: recollection.status
+        turns = recollection.turns
+        self._state.capture_status = lambda: CaptureStatus(len(turns), turns.lost, turns.repeated)
+
+    def _memory(self, address: MemoryAddress, http: aiohttp.ClientSession) -> TimedMemory:
+        return TimedMemory(LettaMemory(address, http), self._memory_took)
+
+    def _memory_took(self, call: Call, outcome: Outcome, seconds: float) -> None:
+        self._metrics.memory_took(call, outcome, seconds)
+        self._traces.memory_took(call, outcome, seconds)
+
+    def _lost(self, why: Lost) -> None:
+        self._metrics.turns_lost.labels(why.value).inc()
+        log.warning("a turn was lost", extra={"event": "turn_lost", "reason": why.value})
+
+    def _repeated(self) -> None:
+        self._metrics.turns_repeated.inc()
+        log.warning("a turn is sent again", extra={"event": "turn_repeated"})
+
+
+async def _started(app: web.Application) -> web.AppRunner:
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=HANG_UP_SECONDS)
+    await runner.setup()
+    return runner
+
+
+async def _cancelled(tasks: list[asyncio.Task[object]]) -> None:
+    for task in tasks:
+        task.cancel()
+    with suppress(asyncio.CancelledError):
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _explain(part: asyncio.Task[None]) -> None:
+    error = part.exception()
+    if isinstance(error, GaveUpError):
+        log.error("no job of this pod works; it must be replaced", extra={"event": "gave_up"})
+    else:
+        log.error("a part of the supervisor ended", exc_info=error, extra={"event": "part_ended"})

@@ -1,0 +1,108 @@
+"""Who may talk to the control port: the operator, by short-lived Ed25519 JWTs for one pod, method and body."""
+
+import hashlib
+import hmac
+import time
+from collections.abc import Callable
+from enum import StrEnum
+from typing import Any, Final
+
+import jwt
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+LEEWAY_SECONDS: Final = 5
+"""How far two nodes' clocks may be apart."""
+MAX_LIFETIME_SECONDS: Final = 60
+"""Twice what the operator signs for; bounds how long a jti must be remembered."""
+MAX_REMEMBERED: Final = 4096
+"""Tokens remembered at once: more than 60 requests per second for a whole lifetime."""
+
+
+class Reason(StrEnum):
+    """Why a request was refused: also the bounded label values of the metric."""
+
+    MISSING = "missing"
+    MALFORMED = "malformed"
+    SIGNATURE = "signature"
+    AUDIENCE = "audience"
+    EXPIRED = "expired"
+    LIFETIME = "lifetime"
+    METHOD = "method"
+    BODY = "body"
+    REPLAYED = "replayed"
+    BUSY = "busy"
+
+
+class RefusedError(Exception):
+    def __init__(self, reason: Reason) -> None:
+        super().__init__(reason.value)
+        self.reason = reason
+
+
+class Verifier:
+    """Checks one request at a time; remembers the jti of every accepted token until it has expired."""
+
+    def __init__(self, public_key: bytes, pod_uid: str, clock: Callable[[], float] = time.time) -> None:
+        self._public_key = public_key
+        self._pod_uid = pod_uid
+        self._clock = clock
+        self._seen: dict[str, float] = {}
+
+    def check(self, authorization: str | None, method: str, body: bytes) -> None:
+        """Raise RefusedError unless `authorization` is `Bearer <JWT>` made for exactly this request."""
+        claims = self._claims(authorization)
+        now = self._clock()
+        if now > claims["exp"] + LEEWAY_SECONDS or claims["iat"] > now + LEEWAY_SECONDS:
+            raise RefusedError(Reason.EXPIRED)
+        if claims["exp"] - claims["iat"] > MAX_LIFETIME_SECONDS:
+            raise RefusedError(Reason.LIFETIME)
+        if claims.get("htm") != method:
+            raise RefusedError(Reason.METHOD)
+        if not hmac.compare_digest(str(claims.get("sha256")), hashlib.sha256(body).hexdigest()):
+            raise RefusedError(Reason.BODY)
+        self._remember(str(claims["jti"]), claims["exp"] + LEEWAY_SECONDS, now)
+
+    def _claims(self, authorization: str | None) -> dict[str, Any]:
+        if not authorization:
+            raise RefusedError(Reason.MISSING)
+        scheme, _, token = authorization.partition(" ")
+        if scheme.lower() != "bearer":
+            raise RefusedError(Reason.MALFORMED)
+
+        return claims(token, self._public_key, self._pod_uid)
+
+    def _remember(self, jti: str, until: float, now: float) -> None:
+        self._seen = {seen: expiry for seen, expiry in self._seen.items() if expiry >= now}
+        if jti in self._seen:
+            raise RefusedError(Reason.REPLAYED)
+        if len(self._seen) >= MAX_REMEMBERED:
+            raise RefusedError(Reason.BUSY)
+        self._seen[jti] = until
+
+
+def claims(token: str, public_key: bytes, audience: str) -> dict[str, Any]:
+    """The claims of an Ed25519 JWT for `audience`, with numbers in iat and exp; their times are not judged here.
+
+    Raise RefusedError.
+    """
+    try:
+        return _decode(token, Ed25519PublicKey.from_public_bytes(public_key), audience)
+    except jwt.InvalidSignatureError as error:
+        raise RefusedError(Reason.SIGNATURE) from error
+    except jwt.InvalidAudienceError as error:
+        raise RefusedError(Reason.AUDIENCE) from error
+    except (jwt.PyJWTError, TypeError, ValueError) as error:
+        raise RefusedError(Reason.MALFORMED) from error
+
+
+def _decode(token: str, key: Ed25519PublicKey, audience: str) -> dict[str, Any]:
+    decoded: dict[str, Any] = jwt.decode(
+        token,
+        key=key,
+        algorithms=["EdDSA"],
+        audience=audience,
+        options={"require": ["aud", "iat", "exp", "jti"], "verify_exp": False, "verify_iat": False},
+    )
+    if not all(isinstance(decoded[name], int | float) for name in ("iat", "exp")):
+        raise TypeError("iat and exp are numbers")
+    return decoded

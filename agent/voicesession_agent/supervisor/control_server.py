@@ -1,0 +1,143 @@
+"""The control port: it tells a state, and is told one (HTTP, see docs/architecture.md).
+
+Who knows the state already, by its entity tag, may wait for the next one: `If-None-Match` and `Prefer: wait=SECONDS`
+(RFC 7240).
+"""
+
+import asyncio
+import hashlib
+import logging
+import re
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from typing import Final
+
+from aiohttp import web
+
+from voicesession_agent.metrics import Metrics
+from voicesession_agent.supervisor.control_auth import RefusedError, Verifier
+from voicesession_agent.supervisor.desired_state import MalformedError, Wanted, parse
+from voicesession_agent.supervisor.pod_state import OtherSessionError, PodState
+
+LOOK_SECONDS: Final = 0.5
+"""What changes and is published by nobody, such as a pod that gives up, is found by looking this often."""
+
+
+class Bulletin:
+    """`published` wakes everybody who waits for a change."""
+
+    def __init__(self, state: PodState) -> None:
+        self._state = state
+        self._news = asyncio.Event()
+
+    def tag(self) -> str:
+        """A strong entity tag (RFC 9110). Speech, memory and measurements change too often, and move nobody."""
+        state = self._state
+        job = (state.job, state.job_epoch, state.participant_sid, state.diagnosis, state.trouble)
+        facts = (state.phase, state.bound_at, state.wanted_epoch, job, state.humans, state.last_human_left)
+        return f'"{hashlib.sha256(repr(facts).encode()).hexdigest()[:16]}"'
+
+    def published(self) -> None:
+        self._news.set()
+        self._news.clear()
+
+    async def other_than(self, tag: str, seconds: float) -> str:
+        """The tag of now, as soon as it is another one, and after so many seconds in any case."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                while self.tag() == tag:
+                    await self._look_later()
+        return self.tag()
+
+    async def _look_later(self) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(LOOK_SECONDS):
+                await self._news.wait()
+
+
+MAX_BODY_BYTES: Final = 64 << 10
+MAX_WAIT_SECONDS: Final = 60
+"""Longer than an operator waits; it bounds what a forgotten request holds."""
+NOT_MODIFIED: Final = 304
+WAIT: Final = re.compile(r"(?:^|[,;\s])wait=(\d{1,4})(?:$|[,;\s])")
+log = logging.getLogger(__name__)
+
+
+class ControlPort:
+    """GET /healthz /readyz for anyone; GET and PUT /v1/state for the operator's signature only."""
+
+    def __init__(
+        self,
+        state: PodState,
+        verifier: Verifier,
+        metrics: Metrics,
+        tell: Callable[[Wanted], Awaitable[None]],
+        bulletin: Bulletin,
+    ) -> None:
+        self._state = state
+        self._verifier = verifier
+        self._metrics = metrics
+        self._tell = tell
+        self._bulletin = bulletin
+
+    def app(self) -> web.Application:
+        app = web.Application(client_max_size=MAX_BODY_BYTES)
+        app.add_routes(
+            [
+                web.get("/healthz", self._healthz),
+                web.get("/readyz", self._readyz),
+                web.get("/v1/state", self._get),
+                web.put("/v1/state", self._put),
+            ]
+        )
+        return app
+
+    async def _healthz(self, _: web.Request) -> web.Response:
+        return web.Response(text="ok\n")
+
+    async def _readyz(self, _: web.Request) -> web.Response:
+        ready = self._state.ready
+        return web.Response(status=200 if ready else 503, text="ready\n" if ready else "not ready\n")
+
+    async def _get(self, request: web.Request) -> web.Response:
+        refusal = await self._checked(request)
+        if refusal is not None:
+            return refusal
+        seen = request.headers.get("If-None-Match", "")
+        tag = await self._bulletin.other_than(seen, _patience(request.headers.get("Prefer", "")))
+        if tag == seen:
+            return web.Response(status=NOT_MODIFIED, headers={"ETag": tag})
+        return web.json_response(self._state.render(), headers={"ETag": tag})
+
+    async def _put(self, request: web.Request) -> web.Response:
+        refusal = await self._checked(request)
+        if refusal is not None:
+            return refusal
+        try:
+            await self._tell(parse(await request.read()))
+        except MalformedError as error:
+            return _reason(400, str(error))
+        except OtherSessionError:
+            return _reason(409, "bound to another session")
+        self._bulletin.published()
+        return web.json_response(self._state.render())
+
+    async def _checked(self, request: web.Request) -> web.Response | None:
+        """The answer to a request that is not the operator's, or None."""
+        try:
+            self._verifier.check(request.headers.get("Authorization"), request.method, await request.read())
+        except RefusedError as refused:
+            self._metrics.refused.labels(refused.reason.value).inc()
+            log.warning("control request refused", extra={"event": "refused", "reason": refused.reason.value})
+            return _reason(401, refused.reason.value)
+        return None
+
+
+def _patience(prefer: str) -> float:
+    """Seconds that the caller would wait for another state; 0 where it does not say."""
+    wait = WAIT.search(prefer)
+    return min(float(wait[1]), MAX_WAIT_SECONDS) if wait else 0.0
+
+
+def _reason(status: int, reason: str) -> web.Response:
+    return web.json_response({"reason": reason}, status=status)

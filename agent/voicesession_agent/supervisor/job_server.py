@@ -1,0 +1,221 @@
+"""The supervisor's side of the unix socket of its jobs: they get facts and report back, and hold no key of memory."""
+
+import logging
+import time
+from collections.abc import Callable
+from typing import Any, Final
+
+from aiohttp import web
+
+from voicesession_agent.health.diagnosis import Vitals, diagnose
+from voicesession_agent.memory.backend import MemoryBackendError, Turn, digest
+from voicesession_agent.memory.sync import Recollection
+from voicesession_agent.memory.turn_queue import Lost
+from voicesession_agent.metrics import Metrics
+from voicesession_agent.supervisor.control_server import Bulletin
+from voicesession_agent.supervisor.job_run import End
+from voicesession_agent.supervisor.pod_state import HumanLeft
+from voicesession_agent.supervisor.supervisor import Supervisor
+
+GONE_WITH_ROOM: Final = frozenset({"ROOM_DELETED", "ROOM_CLOSED", "SERVER_SHUTDOWN"})
+DUPLICATE: Final = "DUPLICATE_IDENTITY"
+log = logging.getLogger(__name__)
+
+
+class UnknownReportError(ValueError):
+    """The report is of no known kind."""
+
+
+class Reports:
+    """`spoken` is told whenever a human begins to speak or comes, `answered` how long each part of an answer took.
+
+    `turn_lost` is told of each turn that a job could not hand over.
+    """
+
+    def __init__(
+        self,
+        supervisor: Supervisor,
+        spoken: Callable[[], None],
+        answered: Callable[[dict[str, float]], None],
+        turn_lost: Callable[[], None],
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._supervisor = supervisor
+        self._state = supervisor.state
+        self._spoken = spoken
+        self._answered = answered
+        self._turn_lost = turn_lost
+        self._clock = clock
+
+    async def take(self, report: dict[str, Any]) -> None:
+        """Raise AttributeError, KeyError, TypeError or ValueError when the report is malformed."""
+        launch = int(report.get("launch", 0))
+        match report["kind"]:
+            case "prepared":
+                await self._supervisor.prepared()
+            case "unprepared":
+                self._cannot_prepare(str(report["text"]))
+            case "background_cancelled":
+                self._background_cancelled(launch, int(report["ms"]), int(report["tools"]))
+            case "turn_lost":
+                self._turn_lost()
+            case "latency":
+                self._timed(launch, report)
+            case kind:
+                self._from_job(launch, kind, report)
+
+    def _from_job(self, launch: int, kind: str, report: dict[str, Any]) -> None:
+        match kind:
+            case "joined":
+                self._supervisor.joined(launch, str(report["sid"]))
+            case "refused":
+                self._supervisor.out_of_room(launch, End.REFUSED, left=False)
+            case "gone":
+                self._gone(launch, str(report["reason"]))
+            case "left":
+                left = HumanLeft(str(report["identity"]), str(report["reason"]), float(report["at"]))
+                self._human_left(launch, left)
+            case "beat":
+                self._beat(launch, Vitals.from_json(report["vitals"]))
+            case _:
+                change = self._change(kind, report)
+                if self._state.accepts(launch):
+                    change()
+
+    def _change(self, kind: str, report: dict[str, Any]) -> Callable[[], None]:
+        """What a report of the present changes in the state alone."""
+        match kind:
+            case "trouble":
+                return lambda: self._troubled(str(report["text"]))
+            case "humans":
+                identities = tuple(map(str, report["identities"]))
+                return lambda: self._humans_are(identities)
+            case "active":
+                return self._active
+            case "greeted":
+                return lambda: self._state.greeted.add(str(report["identity"]))
+        raise UnknownReportError
+
+    def _timed(self, launch: int, report: dict[str, Any]) -> None:
+        seconds = {str(name): float(value) for name, value in report["seconds"].items()}
+        spoke_at = report.get("spoke_at")
+        self._answered(seconds)
+        if self._state.accepts(launch):
+            self._supervisor.traces.answered(seconds, None if spoke_at is None else float(spoke_at))
+
+    def _humans_are(self, identities: tuple[str, ...]) -> None:
+        self._state.humans_are(identities, self._clock())
+        if identities:
+            self._supervisor.traces.met()
+
+    def _cannot_prepare(self, text: str) -> None:
+        """Something this pod cannot mend by itself."""
+        if text != self._state.prepare_trouble:
+            log.error("cannot serve", extra={"event": "trouble", "reason": text})
+        self._state.prepare_trouble = text
+
+    def _troubled(self, text: str) -> None:
+        """A job could not do its work; the next one may."""
+        if text != self._state.job_trouble:
+            log.error("job in trouble", extra={"event": "job_trouble", "reason": text})
+        self._state.job_trouble = text
+
+    def _background_cancelled(self, launch: int, ms: int, tools: int) -> None:
+        extra = {"event": "background_cancelled", "launch": launch, "ms": ms, "tools": tools}
+        log.info("background cancelled", extra=extra)
+
+    def _gone(self, launch: int, reason: str) -> None:
+        """The job is out of its room, for LiveKit's `reason`."""
+        log.info("job left its room", extra={"event": "left", "launch": launch, "reason": reason})
+        end = End.REFUSED if reason in GONE_WITH_ROOM else End.SUPERSEDED if reason == DUPLICATE else End.DIED
+        self._supervisor.out_of_room(launch, end, left=True)
+
+    def _human_left(self, launch: int, left: HumanLeft) -> None:
+        """An order to reset can overtake the report of what it is for: then only the log is still to be told."""
+        if self._state.accepts(launch):
+            self._state.human_left(left)
+        if not self._state.humans:
+            extra = {"event": "last_human_left", "reason": left.reason, "at": left.at, "ms": left.ago(self._clock())}
+            log.info("last human left", extra=extra)
+
+    def _beat(self, launch: int, vitals: Vitals) -> None:
+        self._supervisor.beat(launch, diagnose(vitals), failed=vitals.failed)
+        if vitals.speaking and self._state.accepts(launch):
+            self._state.active_at = self._clock()
+
+    def _active(self) -> None:
+        self._state.active_at = self._clock()
+        self._spoken()
+
+
+class Backchannel:
+    """GET /job (facts, blocks), GET /leave (answers when the job shall go), POST /report, /turn, /remember."""
+
+    def __init__(
+        self, supervisor: Supervisor, recollection: Recollection, metrics: Metrics, bulletin: Bulletin
+    ) -> None:
+        self._supervisor = supervisor
+        self._bulletin = bulletin
+        self._recollection = recollection
+        self._reports = Reports(supervisor, recollection.someone_speaks, metrics.answered, self._turn_lost)
+        self._last_turn: tuple[Any, Any] = (None, None)
+
+    def app(self) -> web.Application:
+        app = web.Application()
+        app.add_routes(
+            [
+                web.get("/job", self._job),
+                web.get("/leave", self._leave),
+                web.post("/report", self._report),
+                web.post("/turn", self._turn),
+                web.post("/remember", self._remember),
+            ]
+        )
+        return app
+
+    async def _job(self, _: web.Request) -> web.Response:
+        state, blocks = self._supervisor.state, self._recollection.blocks
+        return web.json_response(
+            {
+                "greeted": sorted(state.greeted),
+                "idleSeconds": state.wanted.idle_seconds if state.wanted else 0,
+                "memory": {
+                    "hash": digest(blocks),
+                    "blocks": [{"label": b.label, "value": b.value, "description": b.description} for b in blocks],
+                    "remembers": self._recollection.remembers,
+                },
+            }
+        )
+
+    async def _leave(self, request: web.Request) -> web.Response:
+        how = await self._supervisor.departure(int(request.query["launch"]))
+        return web.json_response({how: True})
+
+    async def _turn(self, request: web.Request) -> web.Response:
+        """A turn whose answer was lost is handed over again, at once: it is known by its job and number."""
+        raw = await request.json()
+        this = (raw.get("launch"), raw.get("number"))
+        if this != self._last_turn or None in this:
+            self._recollection.heard(Turn(user=str(raw["user"]), assistant=str(raw["assistant"])))
+        self._last_turn = this
+        return web.json_response({})
+
+    def _turn_lost(self) -> None:
+        self._recollection.turns.lose(Lost.UNDELIVERED)
+
+    async def _remember(self, request: web.Request) -> web.Response:
+        """Answer why it could not be remembered, in words for a language model; nothing when it is."""
+        try:
+            await self._recollection.remember(str((await request.json())["fact"]))
+        except MemoryBackendError as fault:
+            return web.json_response({"fault": str(fault)})
+        return web.json_response({"fault": ""})
+
+    async def _report(self, request: web.Request) -> web.Response:
+        report: dict[str, Any] = await request.json()
+        try:
+            await self._reports.take(report)
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise web.HTTPBadRequest from error
+        self._bulletin.published()
+        return web.json_response({})

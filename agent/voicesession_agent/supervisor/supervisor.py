@@ -1,0 +1,293 @@
+"""One pod's life: prepare, be bound, keep a job in the room, end. Its I/O is behind its arguments."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Final, Protocol
+
+from voicesession_agent.health.diagnosis import BEAT_SECONDS, STUCK, Diagnosis, Pulse, Remedies, works_after
+from voicesession_agent.metrics import Metrics
+from voicesession_agent.supervisor.desired_state import Wanted
+from voicesession_agent.supervisor.job_pool import Job, JobServer, Order
+from voicesession_agent.supervisor.job_run import End, Over, RestartPolicy, Retired, Tenure, kill
+from voicesession_agent.supervisor.pod_state import PodState
+from voicesession_agent.supervisor.pod_traces import PodTraces
+from voicesession_agent.supervisor.reset import OLD_JOB_SECONDS
+
+LINGER_SECONDS: Final = 11.0
+"""For a job that left its room by itself: one second more than it gives itself (see departure.py)."""
+log = logging.getLogger(__name__)
+
+
+class GaveUpError(Exception):
+    """Another job would not help: the pod must be replaced."""
+
+
+class Memory(Protocol):
+    """What the supervisor tells the keeper of the memory."""
+
+    def told(self, wanted: Wanted) -> None: ...
+
+    def reload(self) -> None: ...
+
+
+class Supervisor:
+    """Holds the state and keeps a job running while one is wanted.
+
+    `published` is told of what changes without an order or a report: that a job died, or was found ill.
+    """
+
+    def __init__(
+        self,
+        state: PodState,
+        jobs: JobServer,
+        metrics: Metrics,
+        memory: Memory,
+        clock: Callable[[], float],
+        traces: PodTraces,
+        published: Callable[[], None],
+    ) -> None:
+        self.state = state
+        self.traces = traces
+        self._jobs = jobs
+        self._metrics = metrics
+        self._memory = memory
+        self._clock = clock
+        self._published = published
+        self._restart = RestartPolicy()
+        self._remedies = Remedies()
+        self._retired = Retired()
+        self._tenure: Tenure | None = None
+        self._changed = asyncio.Event()
+        """Only the loop of `run` waits for it, and it looks at everything anew."""
+        self._departures = asyncio.Condition()
+
+    async def tell(self, wanted: Wanted) -> None:
+        """Move towards the wanted state; returns at once. Raise OtherSessionError.
+
+        An order of an earlier epoch, by an operator that is behind, changes nothing.
+        """
+        first, left, now = self.state.wanted is None, self.state.last_human_left, self._clock()
+        reset = self.state.tell(wanted, now)
+        if self.state.wanted is not wanted:
+            return
+        if first:
+            log.info("bound", extra={"event": "bound", "session": wanted.session_uid, "room": wanted.room_name})
+        self.traces.told(wanted, anew=reset)
+        self._memory.told(wanted)
+        if reset:
+            extra = {"event": "reset_started", "epoch": wanted.epoch, "cause": wanted.cause}
+            log.info("reset started", extra=extra | {"ms": 0 if left is None else left.ago(now)})
+            self._memory.reload()
+        await self._notify()
+
+    async def prepared(self) -> None:
+        """A process with its models loaded waits for a job."""
+        first = self.state.prepared_at is None
+        self.state.prepared(self._clock())
+        if first:
+            log.info("prepared", extra={"event": "prepared", "at": self.state.prepared_at})
+        await self._notify()
+
+    def joined(self, launch: int, sid: str) -> None:
+        """A report whose answer was lost is sent again: the second one is no news."""
+        tenure = self._current(launch)
+        if tenure is None or (tenure.joined_at is not None and sid == self.state.participant_sid):
+            return
+        now = tenure.joined_at = self._clock()
+        tenure.end = End.DIED
+        reset = self.state.job_joined(sid, now)
+        self.traces.joined()
+        log.info("joined", extra={"event": "joined", "sid": sid, "launch": launch, "at": now})
+        if reset is not None:
+            extra = {"event": "reset_complete", "epoch": reset.epoch, "cause": reset.cause, "ms": reset.milliseconds}
+            log.info("reset complete", extra=extra)
+            self._metrics.reset_seconds.observe((reset.milliseconds or 0) / 1000)
+        self._jobs.prepare_next()
+
+    def out_of_room(self, launch: int, end: End, *, left: bool) -> None:
+        """The job could not get in, or `left` again; its process may live on for a while."""
+        tenure = self._current(launch)
+        if tenure is not None:
+            tenure.end, tenure.left = end, tenure.left or left
+            self._changed.set()
+
+    def beat(self, launch: int, diagnosis: Diagnosis | None, *, failed: bool) -> None:
+        """The job responds, and this is what is wrong with it, or it has `failed` since it last did its work."""
+        tenure = self._current(launch)
+        if tenure is None:
+            return
+        if tenure.pulse is not None:
+            tenure.pulse.beat()
+        if diagnosis is not None:
+            self._found(tenure, diagnosis)
+        elif not failed and self._works(tenure):
+            self.state.diagnosis = None
+
+    async def departure(self, launch: int) -> str:
+        """Return once this job shall go: `leave` when none follows, `reset` when another takes its place."""
+        state = self.state
+        async with self._departures:
+            await self._departures.wait_for(lambda: state.ended or not state.accepts(launch))
+        return "leave" if state.ended else "reset"
+
+    async def run(self) -> None:
+        """Keep a job in the room while one is wanted. Raise GaveUpError when that does not help."""
+        listening = asyncio.create_task(self._listen())
+        try:
+            while True:
+                await self._until(lambda: self.state.job_wanted)
+                await self._one_job()
+                if self.state.ended:
+                    self.state.job_exited()
+                    self._retired.successor_started()
+        finally:
+            listening.cancel()
+            await asyncio.gather(listening, return_exceptions=True)
+
+    async def close(self) -> None:
+        """Leave the room at once and end everything."""
+        self.state.ended = True
+        await self._notify()
+        await self._jobs.close()
+        await self._retired.close()
+
+    async def _one_job(self) -> None:
+        """From a launch until the pod needs another job."""
+        reset = self.state.reset
+        if reset is not None and reset.open and reset.remaining(self._clock()) <= 0:
+            self.state.reset_escalates()
+            raise GaveUpError
+        self._tenure = tenure = Tenure(self.state.job_starts(), self._clock())
+        await self._notify()
+        job = await self._launched(tenure)
+        self._retired.successor_started()
+        over = Over.EXITED if job is None else await self._over(tenure, job)
+        self._tenure = None
+        self.traces.job_over()
+        self._jobs.prepare_next()
+        if job is not None:
+            self._see_off(tenure, job, over)
+        if over in (Over.EXITED, Over.LEFT):
+            await self._ended(tenure)
+
+    async def _launched(self, tenure: Tenure) -> Job | None:
+        """The job once a process has taken it, or None."""
+        wanted, reset = self.state.wanted, self.state.reset
+        if wanted is None:
+            return None
+        self._metrics.launches.inc()
+        self.traces.job_starts()
+        log.info("job starts", extra={"event": "job_starts", "launch": tenure.launch, "epoch": wanted.epoch})
+        order = Order(tenure.launch, wanted.room_name, wanted.room_url, wanted.token, wanted.identity)
+        limit = reset.remaining(tenure.started) if reset is not None and reset.open else None
+        try:
+            async with asyncio.timeout(limit):
+                job = await self._jobs.launch(order)
+        except Exception:
+            log.exception("no process took the job", extra={"event": "launch_failed", "launch": tenure.launch})
+            return None
+        self.traces.job_taken()
+        tenure.started = self._clock()
+        tenure.pulse = Pulse(tenure.started)
+        return job
+
+    async def _over(self, tenure: Tenure, job: Job) -> Over:
+        """Wait until the pod needs another job, and answer why."""
+        ended = asyncio.create_task(job.ended())
+        ended.add_done_callback(lambda _: self._changed.set())
+        try:
+            while True:
+                tenure.exited = ended.done()
+                over = tenure.over(self.state.reset, self.state.dismissed, self._clock())
+                if over is not None:
+                    return over
+                await self._change(tenure.patience(self.state.reset, self._clock()))
+        finally:
+            ended.cancel()
+            await asyncio.gather(ended, return_exceptions=True)
+
+    def _see_off(self, tenure: Tenure, job: Job, over: Over) -> None:
+        if over is Over.LATE:
+            self.state.reset_escalates()
+            self.state.dismiss()
+            kill(tenure.launch, job, "it did not join in time")
+        elif over is Over.ILL and tenure.diagnosis is not None:
+            self._remedy(tenure.diagnosis)
+            self.state.dismiss()
+            if tenure.diagnosis is STUCK:
+                kill(tenure.launch, job, tenure.diagnosis.message)
+        elif over is Over.DISMISSED and tenure.joined_at is None:
+            kill(tenure.launch, job, "its join would put its successor out")
+        self._retired.add(tenure.launch, job, LINGER_SECONDS if over is Over.LEFT else OLD_JOB_SECONDS)
+
+    def _remedy(self, diagnosis: Diagnosis) -> None:
+        if not self._remedies.take(self._clock()):
+            raise GaveUpError
+        self.state.remedies += 1
+        self._metrics.remedies.labels(diagnosis.ailment.value).inc()
+
+    async def _ended(self, tenure: Tenure) -> None:
+        self.state.job_exited()
+        self._published()
+        lived = self._clock() - tenure.started
+        log.info("job ended", extra={"event": "job_ended", "launch": tenure.launch, "lived": round(lived, 3)})
+        if self.state.ended:
+            return
+        delay = self._restart.after(lived=lived, end=tenure.end, now=self._clock())
+        if delay is None:
+            raise GaveUpError
+        log.warning("job will be restarted", extra={"event": "job_restarts", "delay": delay})
+        epoch = self.state.wanted_epoch
+        try:
+            async with asyncio.timeout(delay):
+                await self._until(lambda: self.state.ended or self.state.wanted_epoch > epoch)
+        except TimeoutError:
+            return
+
+    async def _listen(self) -> None:
+        """Find a job stuck that sends no beat."""
+        while True:
+            await asyncio.sleep(BEAT_SECONDS)
+            tenure = self._tenure
+            if tenure is not None and tenure.pulse is not None:
+                tenure.pulse.tick(self._clock())
+                if tenure.pulse.stuck:
+                    self._found(tenure, STUCK)
+
+    def _found(self, tenure: Tenure, diagnosis: Diagnosis) -> None:
+        if tenure.diagnosis is not None or self.state.ended:
+            return
+        tenure.diagnosis = self.state.diagnosis = diagnosis
+        extra = {"event": "job_ill", "launch": tenure.launch, "state": diagnosis.ailment.value}
+        log.error("something is wrong with the job", extra=extra | {"reason": diagnosis.message})
+        self._published()
+        self._changed.set()
+
+    def _works(self, tenure: Tenure) -> bool:
+        """Whether it has been in its room for long enough to have what the last one had."""
+        last = self.state.diagnosis
+        if last is None or tenure.joined_at is None:
+            return False
+        return self._clock() - tenure.joined_at >= works_after(last.ailment)
+
+    def _current(self, launch: int) -> Tenure | None:
+        """The tenure of now, if that job's reports are about the present."""
+        return self._tenure if self.state.accepts(launch) else None
+
+    async def _until(self, condition: Callable[[], bool]) -> None:
+        while not condition():
+            await self._change(None)
+
+    async def _change(self, seconds: float | None) -> None:
+        """Wait for a change, at most so long. (`wait_for` of Python 3.11 can swallow a cancellation.)"""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._changed.wait()
+        self._changed.clear()
+
+    async def _notify(self) -> None:
+        self._changed.set()
+        async with self._departures:
+            self._departures.notify_all()

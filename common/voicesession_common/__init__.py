@@ -1,0 +1,1 @@
+"""What the programs share: the API types, the Kubernetes client, logs and spans."""

@@ -1,0 +1,62 @@
+"""VoiceAgent as values: the reusable definition of an agent."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from voicesession_common.api.conditions import Condition
+
+
+@dataclass(frozen=True)
+class LettaMemory:
+    """`spec.memory.letta`: which Letta agent holds what is remembered."""
+
+    agent: str = ""
+    agent_id: str = ""
+    blocks: tuple[dict[str, Any], ...] = ()
+    capture: bool = True
+    scope: str = "Agent"
+    """Agent: one memory for all sessions. User: one for each `spec.user`."""
+
+
+@dataclass(frozen=True)
+class VoiceAgent:
+    namespace: str
+    name: str
+    uid: str
+    generation: int
+    spec: dict[str, Any]
+    """The spec as stored; the agent process gets it whole (it holds names of Secrets, never secrets)."""
+    display_name: str
+    letta: LettaMemory | None = None
+    letta_agent_id: str = ""
+    """From status: the Letta agent that was resolved or created; empty until then."""
+    observed_generation: int = 0
+    conditions: tuple[Condition, ...] = field(default=())
+
+    @classmethod
+    def parse(cls, raw: dict[str, Any]) -> "VoiceAgent":
+        meta, spec, status = raw["metadata"], raw["spec"], raw.get("status") or {}
+        return cls(
+            namespace=meta["namespace"],
+            name=meta["name"],
+            uid=meta["uid"],
+            generation=meta.get("generation", 1),
+            spec=spec,
+            display_name=spec.get("displayName") or meta["name"],
+            letta=_letta(spec.get("memory", {}).get("letta")),
+            letta_agent_id=(status.get("letta") or {}).get("agentID") or "",
+            observed_generation=status.get("observedGeneration", 0),
+            conditions=tuple(Condition.parse(c) for c in status.get("conditions") or ()),
+        )
+
+
+def _letta(raw: dict[str, Any] | None) -> LettaMemory | None:
+    if raw is None:
+        return None
+    return LettaMemory(
+        agent=raw.get("agent", ""),
+        agent_id=raw.get("agentID", ""),
+        blocks=tuple(raw.get("blocks", ())),
+        capture=raw.get("capture", True),
+        scope=raw.get("scope", "Agent"),
+    )

@@ -1,0 +1,245 @@
+"""VoiceSession as values: parsed once at the border, immutable after."""
+
+from dataclasses import dataclass, field, fields
+from typing import Any, Final, TypeVar
+
+from voicesession_common.api import constants
+from voicesession_common.api.conditions import Condition
+from voicesession_common.api.reasons import Action, ResetOutcome
+from voicesession_common.api.timestamps import from_rfc3339, to_rfc3339
+
+T = TypeVar("T")
+
+REQUEST_CHARACTERS: Final = 64
+"""What is read of a request for a reset: a timestamp has half of that, an annotation may have 256 KiB."""
+
+
+@dataclass(frozen=True)
+class OnLastHumanLeft:
+    action: str = Action.TEARDOWN
+    grace_seconds: float = 3
+    reconnect_grace_seconds: float = 30
+
+
+@dataclass(frozen=True)
+class Limits:
+    start_seconds: float = 60
+    join_seconds: float = 300
+    idle_seconds: float = 0
+    max_duration_seconds: float = 3600
+    max_replacements: int = 3
+
+
+@dataclass(frozen=True)
+class LastReset:
+    """`status.lastReset`: the latest reset or recycle. Times are Unix seconds."""
+
+    cause: str
+    started_at: float
+    completed_at: float | None = None
+    outcome: str = ResetOutcome.RUNNING
+    request: str = ""
+    """The latest request for a reset that was acted on, by this reset or an earlier one."""
+
+    @classmethod
+    def parse(cls, raw: dict[str, Any] | None) -> "LastReset | None":
+        started_at = from_rfc3339((raw or {}).get("startedAt"))
+        if raw is None or started_at is None:
+            return None
+        outcome = raw.get("outcome") or ResetOutcome.RUNNING
+        completed_at, request = from_rfc3339(raw.get("completedAt")), raw.get("request") or ""
+        return cls(raw.get("cause") or "", started_at, completed_at, outcome, request)
+
+    def render(self) -> dict[str, Any]:
+        completed_at = None if self.completed_at is None else to_rfc3339(self.completed_at)
+        return {
+            "cause": str(self.cause),
+            "startedAt": to_rfc3339(self.started_at),
+            "completedAt": completed_at,
+            "outcome": str(self.outcome),
+            "request": self.request or None,
+        }
+
+
+@dataclass(frozen=True)
+class Status:
+    """`status` of a VoiceSession. Times are Unix seconds, None while they have not happened."""
+
+    observed_generation: int = 0
+    conditions: tuple[Condition, ...] = ()
+    phase: str = "Pending"
+    room_name: str = ""
+    room_sid: str = ""
+    room_url: str = ""
+    agent_pod: str = ""
+    """The pod that serves; empty while none is meant to."""
+    next_pod: str = ""
+    """During a recycle: the pod that is to take over."""
+    agent_identity: str = ""
+    agent_epoch: int = 0
+    memory_agent_id: str = ""
+    humans: int = 0
+    resets: int = 0
+    recycles: int = 0
+    """How many of the resets were recycles."""
+    last_reset: LastReset | None = None
+    refused_request: str = ""
+    """A request for a reset that is no timestamp; empty once it is one, or gone."""
+    replacements: int = 0
+    started_at: float | None = None
+    ready_at: float | None = None
+    first_human_at: float | None = None
+    last_human_left_at: float | None = None
+    last_human_left_reason: str = ""
+    finished_at: float | None = None
+    end_reason: str = ""
+
+    @classmethod
+    def parse(cls, raw: dict[str, Any]) -> "Status":
+        room, agent = raw.get("room") or {}, raw.get("agent") or {}
+        return cls(
+            observed_generation=raw.get("observedGeneration", 0),
+            conditions=tuple(Condition.parse(c) for c in raw.get("conditions") or ()),
+            phase=raw.get("phase", "Pending"),
+            room_name=room.get("name", ""),
+            room_sid=room.get("sid", ""),
+            room_url=room.get("url", ""),
+            agent_pod=agent.get("pod", ""),
+            next_pod=agent.get("nextPod") or "",
+            agent_identity=agent.get("identity", ""),
+            agent_epoch=agent.get("epoch", 0),
+            memory_agent_id=agent.get("memoryAgentID") or "",
+            humans=raw.get("humans", 0),
+            resets=raw.get("resets", 0),
+            recycles=raw.get("recycles", 0),
+            last_reset=LastReset.parse(raw.get("lastReset")),
+            refused_request=raw.get("refusedRequest") or "",
+            replacements=raw.get("replacements", 0),
+            started_at=from_rfc3339(raw.get("startedAt")),
+            ready_at=from_rfc3339(raw.get("readyAt")),
+            first_human_at=from_rfc3339(raw.get("firstHumanAt")),
+            last_human_left_at=from_rfc3339(raw.get("lastHumanLeftAt")),
+            last_human_left_reason=raw.get("lastHumanLeftReason") or "",
+            finished_at=from_rfc3339(raw.get("finishedAt")),
+            end_reason=raw.get("endReason") or "",
+        )
+
+    def render(self) -> dict[str, Any]:
+        """The status as the API server stores it; what has not happened is null, so that a merge patch clears it."""
+        times = {
+            "startedAt": self.started_at,
+            "readyAt": self.ready_at,
+            "firstHumanAt": self.first_human_at,
+            "lastHumanLeftAt": self.last_human_left_at,
+            "finishedAt": self.finished_at,
+        }
+        return {
+            "observedGeneration": self.observed_generation,
+            "conditions": [c.render() for c in self.conditions],
+            "phase": str(self.phase),
+            "room": {"name": self.room_name, "sid": self.room_sid, "url": self.room_url},
+            "agent": self._render_agent(),
+            "humans": self.humans,
+            "resets": self.resets,
+            "recycles": self.recycles,
+            "lastReset": None if self.last_reset is None else self.last_reset.render(),
+            "refusedRequest": self.refused_request or None,
+            "replacements": self.replacements,
+            "lastHumanLeftReason": str(self.last_human_left_reason) or None,
+            "endReason": str(self.end_reason) or None,
+            **{name: None if at is None else to_rfc3339(at) for name, at in times.items()},
+        }
+
+    def _render_agent(self) -> dict[str, Any]:
+        return {
+            "pod": self.agent_pod,
+            "nextPod": self.next_pod or None,
+            "identity": self.agent_identity,
+            "epoch": self.agent_epoch,
+            "memoryAgentID": self.memory_agent_id or None,
+        }
+
+
+@dataclass(frozen=True)
+class VoiceSession:
+    namespace: str
+    name: str
+    uid: str
+    generation: int
+    created_at: float
+    agent_ref: str
+    deleting: bool = False
+    user: str = ""
+    end: bool = False
+    max_participants: int = 0
+    room_metadata: str = ""
+    on_last_human_left: OnLastHumanLeft = OnLastHumanLeft()
+    limits: Limits = Limits()
+    ttl_seconds_after_finished: float | None = 600
+    reset_request: str = ""
+    """Its annotation that asks for a reset, as far as it is read."""
+    traceparent: str = ""
+    """As whoever made it wrote it; may be malformed."""
+    status: Status = field(default_factory=Status)
+
+    @classmethod
+    def parse(cls, raw: dict[str, Any], agent_spec: dict[str, Any] | None = None) -> "VoiceSession":
+        """From the API server's JSON; what the session leaves open comes from its VoiceAgent, then the defaults."""
+        meta, spec, outer = raw["metadata"], raw["spec"], agent_spec or {}
+        room = spec.get("room", {})
+        return cls(
+            namespace=meta["namespace"],
+            name=meta["name"],
+            uid=meta["uid"],
+            generation=meta.get("generation", 1),
+            created_at=from_rfc3339(meta["creationTimestamp"]) or 0.0,
+            deleting="deletionTimestamp" in meta,
+            agent_ref=spec["agentRef"]["name"],
+            user=spec.get("user", ""),
+            end=spec.get("end", False),
+            max_participants=room.get("maxParticipants", 0),
+            room_metadata=room.get("metadata", ""),
+            on_last_human_left=_layered(OnLastHumanLeft, spec.get("onLastHumanLeft"), outer.get("onLastHumanLeft")),
+            limits=_layered(Limits, spec.get("limits"), outer.get("limits")),
+            ttl_seconds_after_finished=spec.get("ttlSecondsAfterFinished", 600),
+            reset_request=_reset_request(meta),
+            traceparent=(meta.get("annotations") or {}).get(constants.TRACEPARENT_ANNOTATION, ""),
+            status=Status.parse(raw.get("status") or {}),
+        )
+
+
+def _reset_request(meta: dict[str, Any]) -> str:
+    written = (meta.get("annotations") or {}).get(constants.RESET_REQUESTED_AT_ANNOTATION, "")
+    return str(written)[:REQUEST_CHARACTERS]
+
+
+def _layered(cls: type[T], *layers: dict[str, Any] | None) -> T:
+    """Build a dataclass whose fields are the camelCase keys of the first layer that has them."""
+    given: dict[str, Any] = {}
+    for f in fields(cls):  # type: ignore[arg-type]
+        key = _camel(f.name)
+        for layer in layers:
+            if layer and key in layer:
+                given[f.name] = layer[key]
+                break
+    return cls(**given)
+
+
+def _camel(name: str) -> str:
+    head, *rest = name.split("_")
+    return head + "".join(word.capitalize() for word in rest)
+
+
+def epoch_of(status: Status) -> int:
+    """Counts the conversations an agent job was wanted for, so that a pod can tell a newer demand from an older one."""
+    return 1 + status.resets + status.replacements
+
+
+def is_running(status: Status) -> bool:
+    """A reset is told, or about to be, and its agent has not been seen: whoever is in the room is of the old epoch."""
+    return status.last_reset is not None and status.last_reset.outcome == ResetOutcome.RUNNING
+
+
+def wanted_ordinal(status: Status) -> int:
+    """The ordinal that the newest pod has or will get; live pods below it are given up, but for the one that serves."""
+    return status.replacements + status.recycles

@@ -1,0 +1,54 @@
+"""Errors of external systems, classified once, in the client that meets them.
+
+ExternalError
+├── RetryableError   may succeed later: outage, timeout, throttling, quota
+├── ConflictError    lost a race: the name is taken or the object has changed
+├── NotFoundError    the object does not exist
+└── TerminalError    a retry cannot help: invalid or forbidden
+"""
+
+from typing import Any, Final
+
+
+class ExternalError(Exception):
+    """Base class. `reason` is CamelCase, for a condition; `message` is equal between retries and holds no secret."""
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(f"{reason}: {message}")
+        self.reason = reason
+        self.message = message
+
+
+class RetryableError(ExternalError):
+    """The request may succeed later."""
+
+
+class ConflictError(ExternalError):
+    """The name is taken, or the object has changed since it was read."""
+
+
+class NotFoundError(ExternalError):
+    """The object does not exist."""
+
+
+class TerminalError(ExternalError):
+    """A retry cannot help."""
+
+
+HTTP_NOT_FOUND: Final = 404
+HTTP_CONFLICT: Final = 409
+HTTP_FORBIDDEN: Final = 403
+_TERMINAL: Final = frozenset({400, HTTP_FORBIDDEN, 405, 413, 415, 422})
+
+
+def from_kubernetes(status: int, body: dict[str, Any]) -> ExternalError:
+    """Return the error for an answer of the API server; `body` is its `Status` object or empty."""
+    reason = body.get("reason") or f"Status{status}"
+    message = body.get("message") or "the API server gave no reason"
+    if status == HTTP_NOT_FOUND:
+        return NotFoundError(reason, message)
+    if status == HTTP_CONFLICT:
+        return ConflictError(reason, message)
+    if status == HTTP_FORBIDDEN and "exceeded quota" in message:
+        return RetryableError("QuotaExceeded", message)
+    return TerminalError(reason, message) if status in _TERMINAL else RetryableError(reason, message)

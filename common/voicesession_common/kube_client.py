@@ -1,0 +1,233 @@
+"""The Kubernetes API: raw dicts in and out, a timeout on every request, errors classified.
+
+The official client gives configuration, credentials and transport; its typed models are left out, because
+one object that does not fit them makes a whole list fail.
+"""
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import aiohttp
+from kubernetes.aio.client import ApiClient, Configuration
+from kubernetes.aio.config import ConfigException, load_incluster_config, load_kube_config
+
+from voicesession_common.api import constants
+from voicesession_common.errors import ExternalError, RetryableError, from_kubernetes
+
+Object = dict[str, Any]
+
+REQUEST_TIMEOUT: Final = aiohttp.ClientTimeout(total=10)
+"""A healthy API server answers these requests in milliseconds."""
+WATCH_SECONDS: Final = 50
+"""A watch is asked for anew this often, so that a dead connection hides the truth no longer than that."""
+WATCH_TIMEOUT: Final = aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=WATCH_SECONDS + 10)
+CHUNK: Final = 500
+"""Objects per page of a list: parsing one page blocks the loop for about 0.1 s at most."""
+HTTP_ERRORS: Final = 400
+MERGE_PATCH: Final = "application/merge-patch+json"
+JSON: Final = "application/json"
+VERBS: Final = ("list", "get", "create", "update", "patch", "delete")
+READ_VERBS: Final = ("list", "get")
+
+RequestObserver = Callable[[str, str, float, ExternalError | None], None]
+"""Called after every request with its verb, the resource's plural name, its seconds, and its error if it failed."""
+
+
+def ignore_request(verb: str, plural: str, seconds: float, error: ExternalError | None) -> None:
+    """Observe nothing."""
+
+
+@dataclass(frozen=True)
+class Resource:
+    """A kind as the API server addresses it, e.g. `Resource("/api/v1", "pods")`."""
+
+    prefix: str
+    plural: str
+
+    def path(self, namespace: str = "", *rest: str) -> str:
+        scope = f"/namespaces/{namespace}" if namespace else ""
+        return "/".join((f"{self.prefix}{scope}/{self.plural}", *rest))
+
+
+PODS: Final = Resource("/api/v1", "pods")
+EVENTS: Final = Resource("/api/v1", "events")
+LEASES: Final = Resource("/apis/coordination.k8s.io/v1", "leases")
+SESSIONS: Final = Resource(f"/apis/{constants.GROUP}/{constants.VERSION}", constants.SESSIONS)
+AGENTS: Final = Resource(f"/apis/{constants.GROUP}/{constants.VERSION}", constants.AGENTS)
+
+
+async def load_configuration(kubeconfig: str) -> Configuration:
+    """The given kubeconfig, else the pod's service account, else the default kubeconfig."""
+    configuration = Configuration()
+    if kubeconfig:
+        await load_kube_config(config_file=kubeconfig, client_configuration=configuration)  # type: ignore[no-untyped-call]
+        return configuration
+    try:
+        load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
+    except ConfigException:
+        await load_kube_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
+    return configuration
+
+
+@dataclass(frozen=True)
+class Credentials:
+    """A login in plain values, for clients other than ours; its repr shows no secret."""
+
+    server: str
+    ca_path: str | None
+    verify: bool
+    certificate_path: str | None
+    private_key_path: str | None
+    scheme: str | None = field(default=None, repr=False)
+    token: str | None = field(default=None, repr=False)
+
+
+async def load_credentials(kubeconfig: str) -> Credentials:
+    """Read them afresh, since a service account's token changes every hour."""
+    configuration = await load_configuration(kubeconfig)
+    header = await configuration.get_api_key_with_prefix("BearerToken") or ""
+    scheme, _, token = header.rpartition(" ")
+    return Credentials(
+        server=configuration.host,
+        ca_path=configuration.ssl_ca_cert,
+        verify=configuration.verify_ssl,
+        certificate_path=configuration.cert_file,
+        private_key_path=configuration.key_file,
+        scheme=scheme or None,
+        token=token or None,
+    )
+
+
+class KubeClient:
+    """The verbs of the API. Every method raises RetryableError, ConflictError, NotFoundError or TerminalError."""
+
+    def __init__(self, configuration: Configuration, observe_request: RequestObserver = ignore_request) -> None:
+        self._api = ApiClient(configuration)
+        self._observe_request = observe_request
+
+    async def close(self) -> None:
+        await self._api.close()  # type: ignore[no-untyped-call]
+
+    async def list(self, resource: Resource, namespace: str = "", selector: str = "") -> tuple[list[Object], str]:
+        """All objects, page by page, and the list's resourceVersion."""
+        found: list[Object] = []
+        query = {"limit": str(CHUNK)} | ({"labelSelector": selector} if selector else {})
+        while True:
+            page = await self._request("GET", "list", resource, resource.path(namespace), query=query)
+            found += page.get("items") or []
+            following = page["metadata"].get("continue")
+            if not following:
+                return found, page["metadata"].get("resourceVersion", "0")
+            query["continue"] = following
+            await asyncio.sleep(0)
+
+    async def watch(
+        self, resource: Resource, namespace: str, version: str, selector: str = ""
+    ) -> AsyncIterator[tuple[str, Object]]:
+        """Type and object of every change after `version`, bookmarks too, for WATCH_SECONDS at most."""
+        query = {"watch": "1", "resourceVersion": version, "allowWatchBookmarks": "true"}
+        query |= {"timeoutSeconds": str(WATCH_SECONDS)} | ({"labelSelector": selector} if selector else {})
+        try:
+            response = await self._open("GET", resource.path(namespace), None, query, WATCH_TIMEOUT)
+            stream: aiohttp.ClientResponse = response.response
+            async with stream:
+                if stream.status >= HTTP_ERRORS:
+                    raise from_kubernetes(stream.status, _parse(await stream.read()))
+                async for line in stream.content:
+                    yield _event(line)
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise RetryableError("KubernetesUnavailable", "the API server does not answer") from error
+
+    async def get(self, resource: Resource, namespace: str, name: str) -> Object:
+        return await self._request("GET", "get", resource, resource.path(namespace, name))
+
+    async def create(self, resource: Resource, namespace: str, body: Object) -> Object:
+        return await self._request("POST", "create", resource, resource.path(namespace), body)
+
+    async def replace(self, resource: Resource, namespace: str, name: str, body: Object) -> Object:
+        """PUT; the resourceVersion in `body` guards against lost updates."""
+        return await self._request("PUT", "update", resource, resource.path(namespace, name), body)
+
+    async def patch(self, resource: Resource, namespace: str, name: str, body: Object) -> Object:
+        """JSON merge patch."""
+        return await self._request("PATCH", "patch", resource, resource.path(namespace, name), body)
+
+    async def patch_status(self, resource: Resource, namespace: str, name: str, version: str, status: Object) -> Object:
+        """Merge `status` into the object at resourceVersion `version`; raises ConflictError if it has changed."""
+        body = {"metadata": {"resourceVersion": version}, "status": status}
+        return await self._request("PATCH", "patch", resource, resource.path(namespace, name, "status"), body)
+
+    async def delete(
+        self, resource: Resource, namespace: str, name: str, uid: str, grace_seconds: int | None = None
+    ) -> Object:
+        """Delete the object with this uid; raises ConflictError if the name belongs to another object now."""
+        body: Object = {"apiVersion": "v1", "kind": "DeleteOptions", "preconditions": {"uid": uid}}
+        if grace_seconds is not None:
+            body["gracePeriodSeconds"] = grace_seconds
+        return await self._request("DELETE", "delete", resource, resource.path(namespace, name), body)
+
+    async def _request(
+        self,
+        method: str,
+        verb: str,
+        resource: Resource,
+        path: str,
+        body: Object | None = None,
+        query: dict[str, str] | None = None,
+    ) -> Object:
+        started = time.monotonic()
+        failure: ExternalError | None = None
+        try:
+            return await self._send(method, path, body, query or {})
+        except ExternalError as error:
+            failure = error
+            raise
+        finally:
+            self._observe_request(verb, resource.plural, time.monotonic() - started, failure)
+
+    async def _send(self, method: str, path: str, body: Object | None, query: dict[str, str]) -> Object:
+        try:
+            response = await self._open(method, path, body, query, REQUEST_TIMEOUT)
+            text = await response.read()
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise RetryableError("KubernetesUnavailable", "the API server does not answer") from error
+        answer = _parse(text)
+        if response.status >= HTTP_ERRORS:
+            raise from_kubernetes(response.status, answer)
+        return answer
+
+    async def _open(
+        self, method: str, path: str, body: Object | None, query: dict[str, str], limit: aiohttp.ClientTimeout
+    ) -> Any:
+        """The client's own response, whose body has not been read."""
+        headers = {"Accept": JSON, "Content-Type": MERGE_PATCH if method == "PATCH" else JSON}
+        request = await self._api.param_serialize(
+            method,
+            path,
+            query_params=list(query.items()),
+            header_params=headers,
+            body=body,
+            auth_settings=["BearerToken"],
+        )
+        return await self._api.call_api(*request, _request_timeout=limit)
+
+
+def _event(line: bytes) -> tuple[str, Object]:
+    """One line of a watch. Raises what the API server tells in place of an object, 410 Gone for instance."""
+    event = _parse(line)
+    kind, found = event.get("type", "ERROR"), event.get("object") or {}
+    if kind == "ERROR":
+        raise from_kubernetes(int(found.get("code", 0)), found)
+    return kind, found
+
+
+def _parse(text: bytes) -> Object:
+    try:
+        answer = json.loads(text)
+    except ValueError:
+        return {}
+    return answer if isinstance(answer, dict) else {}

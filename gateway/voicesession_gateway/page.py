@@ -1,0 +1,66 @@
+"""The page: static files, and what they need to know about this gateway."""
+
+from pathlib import Path
+from typing import Final
+from urllib.parse import urlsplit
+
+from aiohttp import web
+
+from voicesession_gateway.errors import Kind, Refusal
+
+INDEX: Final = "index.html"
+SOCKET: Final = {"http": "ws", "https": "wss", "ws": "ws", "wss": "wss"}
+REQUESTS: Final = {"http": "http", "https": "https", "ws": "http", "wss": "https"}
+
+
+def policy(livekit_url: str) -> str:
+    """The Content-Security-Policy of the page: its own files, this gateway and LiveKit, nothing else."""
+    parts = urlsplit(livekit_url)
+    livekit = f"{SOCKET[parts.scheme]}://{parts.netloc} {REQUESTS[parts.scheme]}://{parts.netloc}"
+    return (
+        f"default-src 'self'; connect-src 'self' {livekit}; img-src 'self' data:; media-src 'self' blob: mediastream:; "
+        "worker-src 'self' blob:; object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+    )
+
+
+class Page:
+    """`directory` may be absent: there is no page then, and the rest works."""
+
+    def __init__(self, directory: str, livekit_url: str, auth: str, default_agent: str, ready_seconds: float) -> None:
+        self._directory = Path(directory) if directory else None
+        self._config = {
+            "tokenEndpoint": "/token",
+            "agentsEndpoint": "/api/v1/agents",
+            "sessionsEndpoint": "/api/v1/sessions",
+            "auth": auth,
+            "defaultAgent": default_agent,
+            "readySeconds": ready_seconds,
+        }
+        self._headers = {
+            "Content-Security-Policy": policy(livekit_url),
+            "Permissions-Policy": "microphone=(self), camera=(), geolocation=()",
+            "Referrer-Policy": "no-referrer",
+            "X-Content-Type-Options": "nosniff",
+            "Cache-Control": "no-cache",
+        }
+
+    def add_to(self, app: web.Application) -> None:
+        """Routes that match what no other route does, so they come last."""
+        app.router.add_get("/config.json", self._configuration)
+        app.router.add_get("/", self._index)
+        if self._directory and self._directory.is_dir():
+            app.router.add_static("/", self._directory)
+        app.on_response_prepare.append(self._protect)
+
+    async def _configuration(self, _: web.Request) -> web.Response:
+        return web.json_response(self._config)
+
+    async def _index(self, _: web.Request) -> web.StreamResponse:
+        path = self._directory / INDEX if self._directory else None
+        if path is None or not path.is_file():
+            raise Refusal(Kind.NOT_FOUND, "this gateway was built without a page; its API is at /api/v1/openapi.json")
+        return web.FileResponse(path)
+
+    async def _protect(self, _: web.Request, response: web.StreamResponse) -> None:
+        for name, value in self._headers.items():
+            response.headers.setdefault(name, value)

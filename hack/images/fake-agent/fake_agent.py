@@ -1,0 +1,163 @@
+"""An agent pod without media: the real control port's states, one participant that publishes nothing."""
+
+import asyncio
+import base64
+import json
+import os
+import signal
+import sys
+import time
+from typing import Any
+
+from aiohttp import web
+from livekit import rtc
+from voicesession_agent.metrics import Metrics, scraped
+from voicesession_agent.supervisor.control_auth import RefusedError, Verifier
+from voicesession_agent.supervisor.desired_state import MalformedError, parse
+from voicesession_agent.supervisor.pod_state import HumanLeft, JobPhase, OtherSessionError, PodState
+
+REJOIN_SECONDS = 1.0
+ROLE = "voicesession.role"
+
+
+class FakeAgent:
+    """Told a room it joins at once; `FAKE_AGENT_JOIN=never` makes it one that never comes.
+
+    `FAKE_AGENT_RESET_SECONDS` is how long it takes its time before every join but the first.
+    """
+
+    def __init__(self, environ: dict[str, str], now: float) -> None:
+        self.state = PodState(environ["VOICESESSION_POD_UID"], process_started=now)
+        self.state.prepared(now)
+        self._joins = environ.get("FAKE_AGENT_JOIN") != "never"
+        self._pause = float(environ.get("FAKE_AGENT_RESET_SECONDS", "0"))
+        self._url = environ["LIVEKIT_URL"]
+        public_key = base64.b64decode(environ["VOICESESSION_CONTROL_PUBLIC_KEY"])
+        self._verifier = Verifier(public_key, self.state.pod_uid)
+        self._room = rtc.Room()
+        self._changed = asyncio.Event()
+        self.stopping = asyncio.Event()
+
+    def metrics(self) -> Metrics:
+        found = Metrics()
+        found.watch(
+            backlog=lambda: 0,
+            memory_ok=lambda: 1,
+            humans=lambda: len(self.state.humans),
+            joined=lambda: self.state.job is JobPhase.JOINED,
+            ailment=lambda: None,
+        )
+        return found
+
+    def app(self) -> web.Application:
+        app = web.Application()
+        app.router.add_get("/healthz", self._fine)
+        app.router.add_get("/readyz", self._fine)
+        app.router.add_get("/v1/state", self._show)
+        app.router.add_put("/v1/state", self._tell)
+        return app
+
+    async def live(self) -> None:
+        """Be in the room for as long as that is wanted; come back if put out, and leave and come for a reset."""
+        while not self.stopping.is_set():
+            await self._changed.wait()
+            self._changed.clear()
+            if self.state.ended:
+                await self._room.disconnect()
+                self.state.job_exited()
+            elif self._joins and not (self._room.isconnected() and self.state.accepts(self.state.launches)):
+                await self._join()
+
+    async def leave(self) -> None:
+        await self._room.disconnect()
+
+    async def _join(self) -> None:
+        wanted = self.state.wanted
+        if wanted is None:
+            return
+        if self.state.launches:
+            await asyncio.sleep(self._pause)
+        self.state.job_starts()
+        before, self._room = self._room, rtc.Room()
+        await before.disconnect()
+        room = self._room
+        room.on("participant_connected", self._came)
+        room.on("participant_disconnected", self._left)
+        room.on("disconnected", lambda _: self._out(room))
+        try:
+            await room.connect(wanted.room_url or self._url, wanted.token, rtc.RoomOptions(auto_subscribe=False))
+        except rtc.ConnectError:
+            self._out(room)
+            return
+        self.state.job_joined(room.local_participant.sid, time.time())
+        log("agent joined", epoch=self.state.job_epoch)
+        self._count()
+
+    def _out(self, room: rtc.Room) -> None:
+        """`room` is gone; one that was left for a reset is nobody's business any more."""
+        if room is not self._room:
+            return
+        self.state.job_exited()
+        if not self.stopping.is_set():
+            asyncio.get_running_loop().call_later(REJOIN_SECONDS, self._changed.set)
+
+    def _count(self) -> None:
+        humans = (p.identity for p in self._room.remote_participants.values() if p.attributes.get(ROLE) == "human")
+        self.state.humans_are(tuple(humans), time.time())
+
+    def _came(self, who: rtc.RemoteParticipant) -> None:
+        self._count()
+        if who.attributes.get(ROLE) == "human":
+            self.state.active_at = time.time()
+
+    def _left(self, who: rtc.RemoteParticipant) -> None:
+        if who.attributes.get(ROLE) == "human":
+            reason = rtc.DisconnectReason.Name(who.disconnect_reason or rtc.DisconnectReason.UNKNOWN_REASON)
+            self.state.human_left(HumanLeft(who.identity, reason, time.time()))
+
+    async def _fine(self, _: web.Request) -> web.Response:
+        return web.Response(text="ok")
+
+    async def _show(self, request: web.Request) -> web.Response:
+        return await self._answer(request, b"")
+
+    async def _tell(self, request: web.Request) -> web.Response:
+        return await self._answer(request, await request.read())
+
+    async def _answer(self, request: web.Request, body: bytes) -> web.Response:
+        try:
+            self._verifier.check(request.headers.get("Authorization"), request.method, body)
+            if request.method == "PUT":
+                self.state.tell(parse(body), time.time())
+                self._changed.set()
+        except RefusedError as refused:
+            return web.json_response({"reason": refused.reason}, status=401)
+        except MalformedError as malformed:
+            return web.json_response({"reason": str(malformed)}, status=400)
+        except OtherSessionError:
+            return web.json_response({"reason": "bound to another session"}, status=409)
+        return web.json_response(self.state.render())
+
+
+def log(message: str, **fields: Any) -> None:
+    print(json.dumps({"message": message, "time": time.time(), **fields}), file=sys.stderr, flush=True)
+
+
+async def main() -> None:
+    agent = FakeAgent(dict(os.environ), time.time())
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGTERM, agent.stopping.set)
+    runners = web.AppRunner(agent.app()), web.AppRunner(scraped(agent.metrics()))
+    for runner, name in zip(runners, ("VOICESESSION_CONTROL_PORT", "VOICESESSION_METRICS_PORT"), strict=True):
+        await runner.setup()
+        await web.TCPSite(runner, "0.0.0.0", int(os.environ[name])).start()  # noqa: S104  inside a pod
+    life = loop.create_task(agent.live())
+    await agent.stopping.wait()
+    life.cancel()
+    await agent.leave()
+    for runner in runners:
+        await runner.cleanup()
+
+
+if __name__ == "__main__":
+    asyncio.run(main())

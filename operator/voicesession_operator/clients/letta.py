@@ -1,0 +1,142 @@
+"""Letta: finds the agent that holds a VoiceAgent's or a user's memory, or makes it from the VoiceAgent's blocks."""
+
+import re
+import time
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any, Final
+
+from voicesession_common.api.voiceagent import LettaMemory, VoiceAgent
+
+from voicesession_operator import metrics
+from voicesession_operator.domain.agent_plan import Invalid, Memory, NotConfigured, Resolved, Unavailable
+
+if TYPE_CHECKING:
+    from letta_client import APIStatusError, AsyncLetta
+
+CONNECT_SECONDS: Final = 0.5
+TOTAL_SECONDS: Final = 5.0
+"""Creating an agent takes Letta 0.2 to 1 s; all else 10 to 100 ms."""
+_UNAUTHORIZED: Final = (401, 403)
+_PASSING: Final = (408, 409, 429)
+_NOT_FOUND: Final = 404
+_SERVER_ERROR: Final = 500
+_NOT_IN_A_NAME: Final = re.compile(r"[^\w '-]")
+"""What Letta 0.16 refuses in an agent's name."""
+EXISTING, AGENT, USER = "existing_agent", "find_agent", "find_user"
+"""What is asked for, as a label of the metric."""
+NAME_CHARACTERS: Final = 200
+"""A name is for people only; what is found again is found by its tag."""
+
+
+class LettaDirectory:
+    """`url` empty: this installation has no Letta. The client library is loaded with the first question."""
+
+    def __init__(self, url: str, api_key: str, model: str, embedding: str, installation_id: str) -> None:
+        self._url = url
+        self._api_key = api_key
+        self._model = model
+        self._embedding = embedding
+        self._installation_id = installation_id
+        self._client: AsyncLetta | None = None
+
+    async def close(self) -> None:
+        if self._client is not None:
+            await self._client.close()
+
+    async def resolve(self, agent: VoiceAgent) -> Memory:
+        """The Letta agent by the given ID, else by name or by our own tag, else a new one. Never raises."""
+        memory = agent.letta
+        if memory is None:
+            return NotConfigured()
+        if memory.agent_id:
+            return await self._ask(EXISTING, lambda letta: _existing(letta, memory.agent_id))
+        tag, name = self._tag(agent), memory.agent or f"{agent.namespace}-{agent.name}"
+        criteria: dict[str, Any] = {"name": memory.agent} if memory.agent else {"tags": [tag]}
+        return await self._ask(AGENT, lambda letta: self._find_or_create(letta, memory, criteria, tag, name))
+
+    async def resolve_user(self, agent: VoiceAgent, user: str) -> Memory:
+        """The Letta agent of one user of this VoiceAgent, by our own tag, else a new one. Never raises."""
+        memory = agent.letta
+        if memory is None:
+            return NotConfigured()
+        tag, name = f"{self._tag(agent)}/{user}", f"{agent.namespace}-{agent.name}-{user}"
+        return await self._ask(USER, lambda letta: self._find_or_create(letta, memory, {"tags": [tag]}, tag, name))
+
+    def _tag(self, agent: VoiceAgent) -> str:
+        """Neither a namespace nor a VoiceAgent's name has a slash in it, so what follows a second one is the user."""
+        return f"voicesession:{self._installation_id}:{agent.namespace}/{agent.name}"
+
+    async def _ask(self, call: str, question: Callable[["AsyncLetta"], Awaitable[Memory]]) -> Memory:
+        if not self._url:
+            return NotConfigured()
+        started = time.monotonic()
+        answer = await self._answer(question)
+        seconds = time.monotonic() - started
+        metrics.LETTA_REQUEST_SECONDS.labels(call, type(answer).__name__.lower()).observe(seconds)
+        return answer
+
+    async def _answer(self, question: Callable[["AsyncLetta"], Awaitable[Memory]]) -> Memory:
+        from letta_client import APIConnectionError, APIStatusError  # noqa: PLC0415 - most installations start without
+
+        try:
+            return await question(self._connection())
+        except APIStatusError as error:
+            return _refusal(error)
+        except APIConnectionError:
+            return Unavailable("Letta does not answer")
+
+    async def _find_or_create(
+        self, letta: "AsyncLetta", memory: LettaMemory, criteria: dict[str, Any], tag: str, name: str
+    ) -> Memory:
+        # The oldest, should a lost answer ever have made two.
+        found = await letta.agents.list(limit=1, order="asc", **criteria)
+        if found.items:
+            return Resolved(found.items[0].id)
+        if not self._model:
+            return Invalid("no such Letta agent exists, and none can be created because LETTA_MODEL is not set")
+        settings: dict[str, Any] = {"embedding": self._embedding} if self._embedding else {}
+        created = await letta.agents.create(
+            name=_NOT_IN_A_NAME.sub("-", name)[:NAME_CHARACTERS],
+            model=self._model,
+            memory_blocks=[_block(block) for block in memory.blocks],
+            tags=[tag],
+            **settings,
+        )
+        return Resolved(created.id)
+
+    def _connection(self) -> "AsyncLetta":
+        if self._client is None:
+            import httpx  # noqa: PLC0415 - comes with the client library
+            from letta_client import AsyncLetta  # noqa: PLC0415
+
+            self._client = AsyncLetta(
+                base_url=self._url,
+                api_key=self._api_key or "unused",  # a server without a password takes any
+                timeout=httpx.Timeout(TOTAL_SECONDS, connect=CONNECT_SECONDS),
+                max_retries=0,
+            )
+        return self._client
+
+
+async def _existing(letta: "AsyncLetta", agent_id: str) -> Memory:
+    from letta_client import NotFoundError  # noqa: PLC0415 - see LettaDirectory
+
+    try:
+        return Resolved((await letta.agents.retrieve(agent_id)).id)
+    except NotFoundError:
+        return Invalid(f'Letta has no agent with the ID "{agent_id}"')
+
+
+def _block(raw: dict[str, Any]) -> Any:
+    return {name: raw[name] for name in ("label", "description", "value", "limit") if name in raw} | {
+        "value": raw.get("value", "")
+    }
+
+
+def _refusal(error: "APIStatusError") -> Memory:
+    status = error.status_code
+    if status in _UNAUTHORIZED:
+        return Unavailable("Letta refuses the operator's API key")
+    if status >= _SERVER_ERROR or status in _PASSING:
+        return Unavailable(f"Letta answers {status}")
+    return Invalid(f"Letta refuses the agent: it answers {status}")

@@ -1,0 +1,145 @@
+"""The agent pod's manifest: what is asked of Kubernetes for one conversation."""
+
+import json
+from typing import Any, Final
+
+from voicesession_common.api import constants
+from voicesession_common.api.voiceagent import VoiceAgent
+from voicesession_common.api.voicesession import VoiceSession
+
+from voicesession_operator.domain.config import Policy
+from voicesession_operator.domain.naming import label_value, pod_name
+
+USER_ID: Final = 10001
+"""The user that the agent image is built for."""
+TERMINATION_GRACE_SECONDS: Final = 20
+NOT_FOR_THE_AGENT: Final = frozenset({"pod", "onLastHumanLeft", "limits"})
+"""Parts of a VoiceAgent's spec that only the operator acts on."""
+PLACEMENT: Final = ("nodeSelector", "tolerations", "priorityClassName", "runtimeClassName")
+PROVIDERS: Final = ("stt", "llm", "tts")
+
+Json = dict[str, Any]
+
+
+def build_pod(session: VoiceSession, agent: VoiceAgent, ordinal: int, policy: Policy) -> Json:
+    """The v1 Pod for the session's `ordinal`-th agent (0 = the first); fits the restricted Pod Security profile."""
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": _metadata(session, agent, ordinal),
+        "spec": _pod_spec(agent, policy),
+    }
+
+
+def _metadata(session: VoiceSession, agent: VoiceAgent, ordinal: int) -> Json:
+    return {
+        "name": pod_name(session.name, session.uid, ordinal),
+        "namespace": session.namespace,
+        "labels": {
+            constants.MANAGED_BY_LABEL: constants.MANAGED_BY,
+            constants.COMPONENT_LABEL: constants.AGENT_POD_COMPONENT,
+            constants.SESSION_UID_LABEL: session.uid,
+            constants.AGENT_LABEL: label_value(agent.name),
+        },
+        "annotations": {
+            constants.SESSION_ANNOTATION: f"{session.namespace}/{session.name}",
+            constants.ORDINAL_ANNOTATION: str(ordinal),
+        },
+        "ownerReferences": [_owner(session)],
+    }
+
+
+def _owner(session: VoiceSession) -> Json:
+    return {
+        "apiVersion": f"{constants.GROUP}/{constants.VERSION}",
+        "kind": constants.SESSION_KIND,
+        "name": session.name,
+        "uid": session.uid,
+        "controller": True,
+        "blockOwnerDeletion": False,
+    }
+
+
+def _pod_spec(agent: VoiceAgent, policy: Policy) -> Json:
+    shape = agent.spec.get("pod", {})
+    return {
+        # A dead main process is a dead agent: the operator replaces the pod, and counts it.
+        "restartPolicy": "Never",
+        "automountServiceAccountToken": False,
+        "enableServiceLinks": False,
+        "terminationGracePeriodSeconds": TERMINATION_GRACE_SECONDS,
+        "securityContext": {
+            "runAsNonRoot": True,
+            "runAsUser": USER_ID,
+            "runAsGroup": USER_ID,
+            "fsGroup": USER_ID,
+            "seccompProfile": {"type": "RuntimeDefault"},
+        },
+        "containers": [_container(agent, policy)],
+        "volumes": [{"name": "tmp", "emptyDir": {}}],
+        **{key: shape[key] for key in PLACEMENT if key in shape},
+    }
+
+
+def _container(agent: VoiceAgent, policy: Policy) -> Json:
+    shape = agent.spec.get("pod", {})
+    return {
+        "name": constants.AGENT_CONTAINER,
+        "image": shape.get("image") or policy.agent_image,
+        "imagePullPolicy": policy.pull_policy,
+        "env": _environment(agent, policy),
+        "ports": [
+            {"name": "control", "containerPort": constants.CONTROL_PORT, "protocol": "TCP"},
+            {"name": "metrics", "containerPort": constants.METRICS_PORT, "protocol": "TCP"},
+        ],
+        "readinessProbe": {"httpGet": {"path": "/readyz", "port": "control"}, "periodSeconds": 2, "timeoutSeconds": 2},
+        # Patient on purpose: importing speech models starves the loop for seconds on a small node.
+        "livenessProbe": {
+            "httpGet": {"path": "/healthz", "port": "control"},
+            "initialDelaySeconds": 30,
+            "periodSeconds": 10,
+            "timeoutSeconds": 5,
+            "failureThreshold": 6,
+        },
+        "resources": shape.get("resources", {}),
+        "volumeMounts": [{"name": "tmp", "mountPath": "/tmp"}],  # noqa: S108 - a path inside the container
+        "securityContext": {
+            "allowPrivilegeEscalation": False,
+            "readOnlyRootFilesystem": True,
+            "capabilities": {"drop": ["ALL"]},
+        },
+    }
+
+
+def _environment(agent: VoiceAgent, policy: Policy) -> list[Json]:
+    """The operator's own variables, then the VoiceAgent's; a VoiceAgent cannot override the former."""
+    own: list[Json] = [
+        {"name": "HOME", "value": "/tmp"},  # noqa: S108 - the only writable path of the container
+        {"name": "VOICESESSION_POD_UID", "valueFrom": {"fieldRef": {"fieldPath": "metadata.uid"}}},
+        {"name": "VOICESESSION_CONTROL_PORT", "value": str(constants.CONTROL_PORT)},
+        {"name": "VOICESESSION_METRICS_PORT", "value": str(constants.METRICS_PORT)},
+        {"name": "VOICESESSION_CONTROL_PUBLIC_KEY", "value": policy.control_public_key},
+        {"name": "VOICESESSION_AGENT", "value": _definition(agent)},
+        {"name": "LIVEKIT_URL", "value": policy.livekit_url},
+        *_provider_keys(agent),
+    ]
+    if policy.otlp_endpoint:
+        own.append({"name": "VOICESESSION_OTLP_ENDPOINT", "value": policy.otlp_endpoint})
+    taken = {variable["name"] for variable in own}
+    given = agent.spec.get("pod", {}).get("env", [])
+    return own + [variable for variable in given if variable["name"] not in taken]
+
+
+def _definition(agent: VoiceAgent) -> str:
+    spec = {key: value for key, value in agent.spec.items() if key not in NOT_FOR_THE_AGENT}
+    return json.dumps({**spec, "name": agent.name}, separators=(",", ":"), sort_keys=True)
+
+
+def _provider_keys(agent: VoiceAgent) -> list[Json]:
+    found = []
+    for provider in PROVIDERS:
+        ref = agent.spec.get(provider, {}).get("apiKeySecretRef")
+        if ref:
+            source = {"secretKeyRef": {"name": ref["name"], "key": ref["key"]}}
+            found.append({"name": f"VOICESESSION_{provider.upper()}_API_KEY", "valueFrom": source})
+    return found

@@ -1,0 +1,106 @@
+"""Figures as tables: percentiles, and the page they are written to."""
+
+import json
+import os
+import platform
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+from hack.cluster import constants
+
+PAGE = constants.ROOT / "docs" / "benchmarks.md"
+STORE = constants.ROOT / "docs" / "benchmarks.json"
+PERCENTILES = (50, 90, 99)
+HEAD = """# Benchmarks
+
+Written by `make bench` from docs/benchmarks.json; every section names its day and machine, and can be measured
+again alone: `.venv/bin/python -m tests.bench.bench --only NAME`. Times are seconds unless a row says otherwise;
+percentiles are nearest-rank. The cluster runs on the same machine as the people, the agents and the measuring program.
+"""
+
+
+@dataclass
+class Table:
+    title: str
+    columns: list[str]
+    rows: list[list[str]] = field(default_factory=list)
+
+    def render(self) -> str:
+        lines = [f"**{self.title}**", "", _row(self.columns), _row(["---"] * len(self.columns))]
+        return "\n".join([*lines, *(_row(row) for row in self.rows)])
+
+
+@dataclass
+class Section:
+    """One bench's outcome; `notes` are sentences under its tables, `misses` say what was asked for and is not so."""
+
+    name: str
+    title: str
+    tables: list[Table] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    misses: list[str] = field(default_factory=list)
+    measured: str = ""
+    machine: str = ""
+
+    def render(self) -> str:
+        parts = [f"## {self.title}", f"*{self.measured}; {self.machine}; bench `{self.name}`*"]
+        missed = [f"**Missed: {miss}.**" for miss in self.misses]
+        return "\n\n".join([*parts, *(t.render() for t in self.tables), *missed, *self.notes])
+
+
+def percentile(values: Sequence[float], percent: int) -> float:
+    """Nearest rank; raises ValueError when there are no values."""
+    if not values:
+        raise ValueError("no values")
+    ordered = sorted(values)
+    return ordered[max(0, -(-percent * len(ordered) // 100) - 1)]
+
+
+def distribution(title: str, samples: Mapping[str, Sequence[float]]) -> Table:
+    """One row for each named series, in seconds: n, percentiles, maximum."""
+    table = Table(title, ["", "n", *(f"p{p}" for p in PERCENTILES), "max"])
+    for name, values in samples.items():
+        if values:
+            figures = [*(percentile(values, p) for p in PERCENTILES), max(values)]
+            table.rows.append([name, str(len(values)), *(f"{value:.3f}" for value in figures)])
+        else:
+            table.rows.append([name, "0", *["-"] * (len(PERCENTILES) + 1)])
+    return table
+
+
+def stamp(section: Section, load_before: float, versions: str) -> Section:
+    """Say when and where: the machine and its load average before and after."""
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    section.measured = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
+    section.machine = (
+        f"{os.cpu_count()} cores, {memory:.0f} GiB, {platform.system()} {platform.machine()}, "
+        f"load average {load_before:.1f} before and {os.getloadavg()[0]:.1f} after; {versions}"
+    )
+    return section
+
+
+def keep(section: Section, store: Path = STORE, page: Path = PAGE) -> None:
+    """Replace this section's figures, and write the page anew from all that are known."""
+    known = json.loads(store.read_text()) if store.exists() else {}
+    known[section.name] = asdict(section)
+    store.parent.mkdir(exist_ok=True)
+    store.write_text(json.dumps(known, indent=1, sort_keys=True) + "\n")
+    page.write_text(page_of([load(raw) for raw in known.values()]))
+
+
+def page_of(sections: Sequence[Section]) -> str:
+    """The whole page, its sections by the number that their titles begin with."""
+    ordered = sorted(sections, key=lambda s: int(s.title.split(".")[0]))
+    return "\n\n".join([HEAD.strip(), *(s.render() for s in ordered)]) + "\n"
+
+
+def load(raw: dict[str, object]) -> Section:
+    """The reverse of dataclasses.asdict."""
+    fields = {**raw, "tables": [Table(**table) for table in raw["tables"]]}  # type: ignore[attr-defined]
+    return Section(**fields)  # type: ignore[arg-type]
+
+
+def _row(cells: Sequence[str]) -> str:
+    return "| " + " | ".join(cells) + " |"

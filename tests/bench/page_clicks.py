@@ -1,0 +1,66 @@
+"""From a click on Connect, in a real browser on the release's own page, until the agent is heard."""
+
+import tempfile
+from pathlib import Path
+
+from hack.cluster import constants
+from tests.bench.figures import Section, distribution
+from tests.support.cluster import gateway, manifests
+from tests.support.cluster.kubectl import Kube
+from tests.support.participants.browser import Screen, live, screen, spoken
+from tests.support.participants.spoken_turns import QUESTION
+from tests.support.polling import until
+
+LOAD_SECONDS = 20
+START_SECONDS = 150
+AUDIBLE_SECONDS = 30
+OVER_SECONDS = 60
+STAGES = {
+    "click -> token (the session is made and Ready)": ("clicked", "token"),
+    "token -> in the room": ("token", "room"),
+    "in the room -> agent's track": ("room", "track"),
+    "agent's track -> audible": ("track", "audible"),
+    "click -> audible": ("clicked", "audible"),
+}
+NOTE = (
+    "Chromium with a fake microphone; the agent greets whoever comes. The stages are the page's own User Timing marks, "
+    "the last one when the agent's audio is first louder than silence. Each round is a session of its own: the one "
+    "before is over and its pod gone."
+)
+
+
+def run(rounds: int) -> Section:
+    kube, samples = Kube(), {stage: list[float]() for stage in STAGES}
+    kube.apply(manifests.example_agent())
+    kube.wait(f"voiceagent/{constants.EXAMPLE_AGENT}", "condition=Ready", constants.EXAMPLE_NAMESPACE, START_SECONDS)
+    until(lambda: gateway.local().knows(constants.EXAMPLE_AGENT), "the gateway knows the agent", LOAD_SECONDS)
+    with tempfile.TemporaryDirectory() as folder:
+        wav = spoken(Path(folder), QUESTION)
+        with screen(gateway.local().url, wav) as shown:
+            shown.open(constants.EXAMPLE_AGENT)
+            until(lambda: shown.agent() == "Agent_66", "the page has the agent", LOAD_SECONDS)
+            for number in range(rounds):
+                marks = _one(kube, shown)
+                for stage, (begin, end) in STAGES.items():
+                    samples[stage].append(max(0.0, marks[end] - marks[begin]) / 1000)
+                print(f"  {number + 1}/{rounds}: audible after {samples['click -> audible'][-1]:.2f} s", flush=True)
+    return Section("clicking", "11. Click to voice", [distribution("Where the time goes, in s", samples)], [NOTE])
+
+
+def _one(kube: Kube, shown: Screen) -> dict[str, float]:
+    shown.press("Connect")
+    live(shown, START_SECONDS)
+    name = until(shown.session, "the session's name", LOAD_SECONDS)
+    until(lambda: "audible" in shown.marks(), "the agent is audible", AUDIBLE_SECONDS)
+    marks = shown.marks()
+    shown.press("Disconnect")
+    until(lambda: _is_over(kube, name), f"the end of {name}", OVER_SECONDS)
+    return marks
+
+
+def _is_over(kube: Kube, name: str) -> bool:
+    """Finished, and its pod gone: the next round begins on a quiet machine."""
+    session = kube.session(name, constants.EXAMPLE_NAMESPACE)
+    if session is None:
+        return True
+    return session.is_true("Finished") and kube.get("pod", session.pod, constants.EXAMPLE_NAMESPACE) is None

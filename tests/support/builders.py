@@ -1,0 +1,189 @@
+"""Fluent builders of the operator's values: say what matters to a test, the rest is an ordinary session."""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+from voicesession_common.api.conditions import Condition
+from voicesession_common.api.voiceagent import VoiceAgent
+from voicesession_common.api.voicesession import Limits, Status, VoiceSession
+from voicesession_operator.domain.agent_plan import Memory
+from voicesession_operator.domain.config import Policy
+from voicesession_operator.domain.naming import agent_identity, pod_name, room_name
+from voicesession_operator.domain.observed import (
+    Failure,
+    Kind,
+    Leave,
+    LeaveReason,
+    Observed,
+    Participant,
+    Pod,
+    PodState,
+    Room,
+    Unknown,
+)
+
+UID = "0b1f6a52-7d1c-4b0e-9d57-1a2b3c4d5e6f"
+ROOM = room_name(UID)
+AGENT = "agent-66"
+IDENTITY = agent_identity(AGENT)
+T0 = 1_763_853_600.0
+"""When every built session was created."""
+
+POLICY = Policy(
+    agent_image="voicesession/agent:0.1.0",
+    pull_policy="IfNotPresent",
+    control_public_key="bm90IGEga2V5LCBqdXN0IDMyIGJ5dGVzIG9mIGl0ISE=",
+    livekit_url="ws://livekit:7880",
+    public_url="ws://livekit.example:7880",
+    installation_id="installation-1",
+)
+
+
+def agent(**spec: Any) -> VoiceAgent:
+    return VoiceAgent.parse(
+        {
+            "metadata": {"namespace": "default", "name": AGENT, "uid": "agent-uid", "generation": 1},
+            "spec": {"displayName": "Agent_66", **spec},
+        }
+    )
+
+
+@dataclass(frozen=True)
+class SessionBuilder:
+    session: VoiceSession
+
+    def limits(self, **values: Any) -> "SessionBuilder":
+        return SessionBuilder(replace(self.session, limits=Limits(**values)))
+
+    def graces(self, left: float, lost: float) -> "SessionBuilder":
+        wanted = replace(self.session.on_last_human_left, grace_seconds=left, reconnect_grace_seconds=lost)
+        return SessionBuilder(replace(self.session, on_last_human_left=wanted))
+
+    def action(self, action: str) -> "SessionBuilder":
+        return SessionBuilder(
+            replace(self.session, on_last_human_left=replace(self.session.on_last_human_left, action=action))
+        )
+
+    def user(self, name: str) -> "SessionBuilder":
+        return SessionBuilder(replace(self.session, user=name))
+
+    def ttl(self, seconds: float | None) -> "SessionBuilder":
+        return SessionBuilder(replace(self.session, ttl_seconds_after_finished=seconds))
+
+    def request(self, value: str) -> "SessionBuilder":
+        """The annotation that asks for a reset."""
+        return SessionBuilder(replace(self.session, reset_request=value))
+
+    def ending(self) -> "SessionBuilder":
+        return SessionBuilder(replace(self.session, end=True))
+
+    def deleting(self) -> "SessionBuilder":
+        return SessionBuilder(replace(self.session, deleting=True))
+
+    def status(self, **values: Any) -> "SessionBuilder":
+        return SessionBuilder(replace(self.session, status=replace(self.session.status, **values)))
+
+    def stored(self, status: Status) -> "SessionBuilder":
+        return SessionBuilder(replace(self.session, status=status))
+
+    def build(self) -> VoiceSession:
+        return self.session
+
+
+def session(name: str = "hello", uid: str = UID) -> SessionBuilder:
+    return SessionBuilder(VoiceSession("default", name, uid, 1, T0, AGENT))
+
+
+def ready_session(at: float = T0 + 5) -> SessionBuilder:
+    """One whose agent joined at `at` and that nobody has come to yet."""
+    conditions = tuple(
+        Condition(kind, "True", reason, message, at)
+        for kind, reason, message in (
+            ("RoomReady", "RoomCreated", "The room exists"),
+            ("AgentJoined", "Joined", "The agent is in the room"),
+            ("Ready", "Ready", "The agent is in the room"),
+        )
+    )
+    return session().status(
+        observed_generation=1,
+        conditions=conditions,
+        phase="Ready",
+        room_name=ROOM,
+        room_sid="RM_1",
+        room_url=POLICY.public_url,
+        agent_pod=pod_name("hello", UID, 0),
+        agent_identity=IDENTITY,
+        agent_epoch=1,
+        started_at=T0,
+        ready_at=at,
+    )
+
+
+def pod(ordinal: int = 0, phase: str = "Running", ip: str = "10.0.0.1", **values: Any) -> Pod:
+    return Pod(pod_name("hello", UID, ordinal), f"pod-uid-{ordinal}", ordinal, phase, ip, **values)
+
+
+def human(identity: str = "alice", **values: Any) -> Participant:
+    return Participant(identity, f"PA_{identity}", Kind.STANDARD, active=True, **values)
+
+
+def agent_participant(sid: str = "PA_agent", active: bool = True) -> Participant:
+    return Participant(IDENTITY, sid, Kind.AGENT, active, attributes={"voicesession.role": "agent"})
+
+
+def bound(**values: Any) -> PodState:
+    """A pod that has been told its session and whose job is in the room."""
+    given = {"state": "Bound", "session_uid": UID, "epoch": 1, "job_epoch": 1, "participant_sid": "PA_agent", **values}
+    return PodState(**given)
+
+
+@dataclass(frozen=True)
+class WorldBuilder:
+    observed: Observed
+
+    def no_agent(self) -> "WorldBuilder":
+        return WorldBuilder(replace(self.observed, agent=None))
+
+    def agent(self, definition: VoiceAgent) -> "WorldBuilder":
+        return WorldBuilder(replace(self.observed, agent=definition))
+
+    def pods(self, *pods: Pod) -> "WorldBuilder":
+        return WorldBuilder(replace(self.observed, pods=pods))
+
+    def room(self, *participants: Participant, sid: str = "RM_1") -> "WorldBuilder":
+        return WorldBuilder(replace(self.observed, room=Room(sid, participants)))
+
+    def no_room(self) -> "WorldBuilder":
+        return WorldBuilder(replace(self.observed, room=None))
+
+    def livekit_down(self) -> "WorldBuilder":
+        return WorldBuilder(replace(self.observed, room=Unknown("LiveKitUnavailable", "LiveKit does not answer")))
+
+    def state(self, state: PodState | None, ordinal: int = 0) -> "WorldBuilder":
+        """What the pod with that ordinal answers; None: nothing."""
+        others = {uid: told for uid, told in self.observed.pod_states.items() if uid != f"pod-uid-{ordinal}"}
+        states = others if state is None else {**others, f"pod-uid-{ordinal}": state}
+        return WorldBuilder(replace(self.observed, pod_states=states))
+
+    def user_memory(self, memory: Memory) -> "WorldBuilder":
+        return WorldBuilder(replace(self.observed, user_memory=memory))
+
+    def leave(self, reason: LeaveReason, at: float, identity: str = "alice") -> "WorldBuilder":
+        return WorldBuilder(replace(self.observed, leave=Leave(identity, reason, at)))
+
+    def failed(self, action: str, reason: str, message: str, terminal: bool = False) -> "WorldBuilder":
+        failure = Failure(action, reason, message, terminal)
+        return WorldBuilder(replace(self.observed, failures=(*self.observed.failures, failure)))
+
+    def build(self) -> Observed:
+        return self.observed
+
+
+def empty_world() -> WorldBuilder:
+    """Nothing but the VoiceAgent."""
+    return WorldBuilder(Observed(agent()))
+
+
+def joined_world() -> WorldBuilder:
+    """Pod running and bound, agent in the room, nobody else."""
+    return empty_world().pods(pod()).room(agent_participant()).state(bound())

@@ -1,0 +1,67 @@
+"""The operator's own pods: who leads, and how it is made to stop."""
+
+from hack.cluster import constants
+from tests.support.cluster.kubectl import Json, Kube, KubectlError
+from tests.support.cluster.nodes import kill_main_process
+from tests.support.polling import until
+
+LEADER = "voicesession.dev/leader=true"
+OPERATOR = "app.kubernetes.io/component=operator"
+LEASES = 'resource="leases"'
+TAKEOVER_SECONDS = 60
+"""Lease duration (8 s), the restart of a pod, and a busy machine."""
+
+
+def pods(kube: Kube) -> list[Json]:
+    return kube.all("pods", constants.NAMESPACE, OPERATOR)
+
+
+def leader(kube: Kube, seconds: float = TAKEOVER_SECONDS) -> Json:
+    """The one running pod that leads."""
+    return until(lambda: _leader(kube), "one leading operator", seconds)
+
+
+def kill_leader(kube: Kube) -> str:
+    """SIGKILL its process, then remove the pod so that no restart backoff piles up; returns the pod's name."""
+    pod = leader(kube)
+    name: str = pod["metadata"]["name"]
+    kill_main_process(pod, f"POD_NAME={name}")
+    kube.run("delete", "pod", name, "-n", constants.NAMESPACE, "--force", "--grace-period=0", "--ignore-not-found")
+    return name
+
+
+def all_ready(kube: Kube) -> bool:
+    """Whether every replica is Ready and one leads."""
+    states = [_is_ready(pod) for pod in pods(kube)]
+    return len(states) > 1 and all(states) and _leader(kube) is not None
+
+
+def metrics(kube: Kube) -> dict[str, float]:
+    """The leader's metrics, summed over their labels; those of its Lease are left out."""
+    name = leader(kube)["metadata"]["name"]
+    path = f"/api/v1/namespaces/{constants.NAMESPACE}/pods/{name}:8080/proxy/metrics"
+    return parse_metrics(kube.run("get", "--raw", path))
+
+
+def parse_metrics(text: str) -> dict[str, float]:
+    """Prometheus' text format as sums by metric name, without what is about Leases."""
+    sums: dict[str, float] = {}
+    for line in text.splitlines():
+        if line and not line.startswith("#") and LEASES not in line:
+            series, value = line.rsplit(" ", 1)
+            name = series.split("{", 1)[0]
+            sums[name] = sums.get(name, 0.0) + float(value)
+    return sums
+
+
+def _leader(kube: Kube) -> Json | None:
+    try:
+        found = [p for p in kube.all("pods", constants.NAMESPACE, f"{OPERATOR},{LEADER}") if _is_ready(p)]
+    except KubectlError:
+        return None
+    return found[0] if len(found) == 1 else None
+
+
+def _is_ready(pod: Json) -> bool:
+    conditions = {c["type"]: c["status"] for c in pod["status"].get("conditions", ())}
+    return "deletionTimestamp" not in pod["metadata"] and conditions.get("Ready") == "True"

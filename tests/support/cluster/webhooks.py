@@ -1,0 +1,40 @@
+"""Webhooks as LiveKit sends them, and as nobody should."""
+
+import base64
+import hashlib
+import json
+import time
+import uuid
+from typing import Any
+
+import jwt
+
+from tests.support.cluster.rooms import Key
+
+PATH = "/livekit/webhook"
+
+
+def event(room: str, kind: str = "participant_left", identity: str = "alice", at: float | None = None) -> bytes:
+    """The body of one webhook; every one has an id of its own."""
+    created = int(time.time() if at is None else at)
+    document = {
+        "event": kind,
+        "id": f"EV_{uuid.uuid4().hex}",
+        "createdAt": str(created),
+        "room": {"name": room, "sid": "RM_test"},
+        "participant": {"identity": identity, "sid": "PA_test", "state": "DISCONNECTED"},
+    }
+    return json.dumps(document).encode()
+
+
+def headers(body: bytes, key: Key) -> dict[str, str]:
+    """What LiveKit signs: the issuer, the body's hash, five minutes."""
+    now = int(time.time())
+    claims: dict[str, Any] = {
+        "iss": key.key,
+        "nbf": now,
+        "exp": now + 300,
+        "sha256": base64.b64encode(hashlib.sha256(body).digest()).decode(),
+    }
+    token = jwt.encode(claims, key.secret, algorithm="HS256")
+    return {"Authorization": token, "Content-Type": "application/webhook+json"}

@@ -1,0 +1,152 @@
+"""An API server with two kinds and no opinions: revisions, conflicts and watches are like the real one's."""
+
+import asyncio
+import json
+from collections import Counter
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+from kubernetes.aio.client import Configuration
+from voicesession_common.api import constants
+from voicesession_common.api.timestamps import to_rfc3339
+from voicesession_common.kube_client import KubeClient
+
+from tests.support.builders import T0
+
+Object = dict[str, Any]
+
+BASE = f"/apis/{constants.GROUP}/{constants.VERSION}/namespaces/voice"
+
+
+def problem(status: int, reason: str, message: str = "no") -> web.Response:
+    return web.json_response({"kind": "Status", "reason": reason, "message": message}, status=status)
+
+
+class Cluster:
+    """`refuse` maps a verb to the answer that it gets instead of its own; `calls` counts verbs."""
+
+    def __init__(self) -> None:
+        self.revision = 10
+        self.objects: dict[str, dict[str, Object]] = {constants.SESSIONS: {}, constants.AGENTS: {}}
+        self.refuse: dict[str, Callable[[], web.Response]] = {}
+        self.calls: Counter[str] = Counter()
+        self.silent = asyncio.Event()
+        """Set: watches tell nothing more."""
+        self._history: list[tuple[int, str, str, Object]] = []
+        self._news = asyncio.Condition()
+        self._cut = 0
+
+    @property
+    def sessions(self) -> dict[str, Object]:
+        return self.objects[constants.SESSIONS]
+
+    async def put(self, plural: str, raw: Object) -> Object:
+        known = self.objects[plural].get(raw["metadata"]["name"])
+        return await self._store(plural, "MODIFIED" if known else "ADDED", raw)
+
+    async def status(self, name: str, status: Object) -> None:
+        await self.put(constants.SESSIONS, {**self.sessions[name], "status": status})
+
+    async def drop(self, name: str) -> None:
+        await self._store(constants.SESSIONS, "DELETED", self.sessions[name])
+
+    async def cut_watches(self, *, forget: bool = False) -> None:
+        """End all that are open; with `forget`, tell whoever comes back with an old version that it is gone."""
+        async with self._news:
+            self._cut += 1
+            if forget:
+                self._history.clear()
+            self._news.notify_all()
+
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        plural, _, name = request.path.removeprefix(f"{BASE}/").partition("/")
+        verb = "watch" if "watch" in request.query else request.method.lower() + ("" if name else "-all")
+        self.calls[verb] += 1
+        if verb in self.refuse:
+            return self.refuse[verb]()
+        if verb == "watch":
+            return await self._watch(request, plural)
+        if verb == "post-all":
+            return await self.create(plural, await request.json())
+        if verb == "get-all":
+            items = [raw for raw in self.objects[plural].values() if _selected(request, raw)]
+            return web.json_response({"metadata": {"resourceVersion": str(self.revision)}, "items": items})
+        return await self._one(request, self.objects[plural].get(name))
+
+    async def _one(self, request: web.Request, raw: Object | None) -> web.Response:
+        if raw is None:
+            return problem(404, "NotFound")
+        if request.method == "DELETE":
+            if (await request.json())["preconditions"]["uid"] != raw["metadata"]["uid"]:
+                return problem(409, "Conflict")
+            await self.drop(raw["metadata"]["name"])
+        return web.json_response(raw)
+
+    async def create(self, plural: str, raw: Object) -> web.Response:
+        name = raw["metadata"]["name"]
+        if name in self.objects[plural]:
+            return problem(409, "AlreadyExists")
+        raw["metadata"] |= {"uid": f"uid-{self.revision}", "creationTimestamp": to_rfc3339(T0), "namespace": "voice"}
+        return web.json_response(await self.put(plural, raw), status=201)
+
+    async def _store(self, plural: str, kind: str, raw: Object) -> Object:
+        async with self._news:
+            self.revision += 1
+            stored = {**raw, "metadata": {**raw["metadata"], "resourceVersion": str(self.revision)}}
+            if kind == "DELETED":
+                del self.objects[plural][raw["metadata"]["name"]]
+            else:
+                self.objects[plural][raw["metadata"]["name"]] = stored
+            self._history.append((self.revision, plural, kind, stored))
+            self._news.notify_all()
+        return stored
+
+    async def _watch(self, request: web.Request, plural: str) -> web.StreamResponse:
+        response = web.StreamResponse()
+        await response.prepare(request)
+        seen, cut = int(request.query["resourceVersion"]), self._cut
+        if not self._history and seen < self.revision:
+            gone = {"type": "ERROR", "object": {"code": 410, "reason": "Expired", "message": "too old"}}
+            await response.write(json.dumps(gone).encode() + b"\n")
+            return response
+        while cut == self._cut:
+            async with self._news:
+                news = [event for event in self._history if event[0] > seen]
+                if not news or self.silent.is_set():
+                    await self._news.wait()
+                    continue
+            for revision, of, kind, raw in news:
+                seen = revision
+                if of == plural and _selected(request, raw):
+                    await response.write(json.dumps({"type": kind, "object": raw}).encode() + b"\n")
+        return response
+
+
+def _selected(request: web.Request, raw: Object) -> bool:
+    label = request.query.get("labelSelector", "")
+    return not label or label in raw["metadata"].get("labels", {})
+
+
+@asynccontextmanager
+async def serving(cluster: Cluster) -> AsyncIterator[str]:
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", cluster.handle)
+    server = TestServer(app)
+    async with server:
+        try:
+            yield str(server.make_url("")).rstrip("/")
+        finally:
+            await cluster.cut_watches()
+            cluster.refuse = dict.fromkeys(("watch", "get-all"), lambda: problem(503, "Stopping"))
+
+
+@asynccontextmanager
+async def client(url: str) -> AsyncIterator[KubeClient]:
+    made = KubeClient(Configuration(host=url))
+    try:
+        yield made
+    finally:
+        await made.close()

@@ -1,0 +1,39 @@
+"""A memory that does what the test says: fails, holds its answers, and keeps what was written."""
+
+import asyncio
+from dataclasses import replace
+
+from voicesession_agent.memory.backend import Block, MemoryBackendError, Turn
+
+
+class FakeMemory:
+    def __init__(self) -> None:
+        self.stored: list[str] = []
+        self.blocks = (Block("human", "likes blue"),)
+        self.fault: MemoryBackendError | None = None
+        self.capture_fault: MemoryBackendError | None = None
+        self.write_faults: list[MemoryBackendError] = []
+        self.loads = 0
+        self.gate = asyncio.Event()
+        self.gate.set()
+        self.acknowledges = asyncio.Event()
+        self.acknowledges.set()
+
+    async def load_blocks(self) -> tuple[Block, ...]:
+        self.loads += 1
+        await self.gate.wait()
+        if self.fault:
+            raise self.fault
+        return self.blocks
+
+    async def capture(self, turn: Turn) -> None:
+        fault = self.fault or self.capture_fault
+        if fault:
+            raise fault
+        self.stored.append(turn.user)
+        await self.acknowledges.wait()
+
+    async def write(self, label: str, value: str) -> None:
+        if self.write_faults:
+            raise self.write_faults.pop()
+        self.blocks = tuple(replace(b, value=value) if b.label == label else b for b in self.blocks)

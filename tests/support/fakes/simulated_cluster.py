@@ -1,0 +1,221 @@
+"""A small simulated world: Kubernetes, LiveKit and agent pods as far as one session can tell them apart.
+
+Carries out what plan() asks for, the way the reconciler does it: rounds against one stored status, then one write;
+a decision that is to be stored first is written at once.
+"""
+
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from voicesession_common.api.voiceagent import VoiceAgent
+from voicesession_common.api.voicesession import Status, VoiceSession
+from voicesession_operator.domain.actions import (
+    Action,
+    CreatePod,
+    CreateRoom,
+    DeletePod,
+    DeleteRoom,
+    DeleteSession,
+    Event,
+    Plan,
+    Tell,
+)
+from voicesession_operator.domain.observed import Leave, LeaveReason, Observed, Pod, PodState, Room, Unknown
+from voicesession_operator.domain.plan import plan
+
+from tests.support.builders import IDENTITY, POLICY, T0, agent, agent_participant, human, session
+
+ROUNDS = 6
+
+
+@dataclass
+class World:
+    """Everything outside the operator. `now` moves only when a test says so."""
+
+    session: VoiceSession = field(default_factory=lambda: session().limits(max_replacements=2).build())
+    now: float = T0
+    agent: VoiceAgent | None = field(default_factory=agent)
+    room_sid: str = ""
+    rooms_made: int = 0
+    livekit_up: bool = True
+    people: set[str] = field(default_factory=set)
+    leave: Leave | None = None
+    pods: dict[str, Pod] = field(default_factory=dict)
+    told: dict[str, Tell] = field(default_factory=dict)
+    jobs: dict[str, int] = field(default_factory=dict)
+    """By pod UID: the epoch that its newest job was started for."""
+    occupant: str = ""
+    """UID of the pod whose job is in the room."""
+    absent: bool = False
+    """LiveKit has lost the agent, and its pod does not know."""
+    jobs_hang: bool = False
+    silent: bool = False
+    """No control port answers."""
+    gone: bool = False
+    writes: int = 0
+    events: list[Event] = field(default_factory=list)
+    history: list[Status] = field(default_factory=list)
+    most_live: int = 0
+    most_live_without_recycle: int = 0
+
+    def observe(self) -> Observed:
+        return Observed(
+            agent=self.agent,
+            pods=tuple(self.pods.values()),
+            room=self._room(),
+            pod_states=self._pod_states(),
+            leave=self.leave,
+        )
+
+    def reconcile(self) -> Plan:
+        """One pass: rounds until nothing is asked for, then the status, then the events."""
+        for _ in range(ROUNDS):
+            found = plan(self.session, self.observe(), self.now, POLICY)
+            if found.proceed:
+                self.store(found)
+                continue
+            if not found.actions:
+                break
+            for action in found.actions:
+                self.carry_out(action)
+        self.store(found)
+        self.history.append(self.session.status)
+        return found
+
+    def store(self, found: Plan) -> None:
+        if found.status == self.session.status:
+            return
+        self.writes += 1
+        stored = {key: value for key, value in found.status.render().items() if value is not None}
+        self.session = replace(self.session, status=Status.parse(stored))
+        self.events += found.events
+        self.history.append(self.session.status)
+
+    def begin_pass(self, actions: int) -> None:
+        """Carry out this many actions of one round, and nothing more: the operator dies there."""
+        for action in plan(self.session, self.observe(), self.now, POLICY).actions[:actions]:
+            self.carry_out(action)
+
+    def decide_only(self) -> None:
+        """Store the decision that is due, and nothing more: the operator dies there."""
+        found = plan(self.session, self.observe(), self.now, POLICY)
+        if found.proceed:
+            self.store(found)
+
+    def carry_out(self, action: Action) -> None:
+        match action:
+            case CreateRoom():
+                if self.livekit_up and not self.room_sid:
+                    self.rooms_made += 1
+                    self.room_sid = f"RM_{self.rooms_made}"
+            case DeleteRoom():
+                if self.livekit_up:
+                    self.room_sid = ""
+                    self.people.clear()
+            case CreatePod(manifest):
+                self._create_pod(manifest)
+            case DeletePod(name=name):
+                if name in self.pods:
+                    self.pods[name] = replace(self.pods[name], deleting=True)
+            case Tell(pod_uid=uid):
+                assert action.identity == IDENTITY
+                if not self.silent and (uid not in self.told or self.told[uid].epoch <= action.epoch):
+                    self.told[uid] = action
+            case DeleteSession():
+                self.gone = True
+        self._run_jobs()
+        self._count_live()
+
+    def start_pods(self) -> None:
+        """The kubelet: pending pods run, deleted ones vanish."""
+        for name, pod in list(self.pods.items()):
+            if pod.deleting:
+                del self.pods[name]
+            elif pod.phase == "Pending":
+                self.pods[name] = replace(pod, phase="Running", ip="10.0.0.1")
+
+    def end_pods(self, phase: str | None, newest_only: bool = False) -> None:
+        """Running pods end in that phase; None: they vanish without a trace."""
+        pods = sorted(self.pods.values(), key=lambda pod: pod.ordinal)
+        for pod in pods[-1:] if newest_only else pods:
+            if phase is None:
+                del self.pods[pod.name]
+            elif pod.live:
+                self.pods[pod.name] = replace(pod, phase=phase)
+        self._run_jobs()
+
+    def lose_room(self) -> None:
+        self.room_sid = ""
+        self.people.clear()
+
+    def lose_agent(self) -> None:
+        self.absent = bool(self.occupant)
+
+    def let_jobs_run(self, run: bool) -> None:
+        self.jobs_hang = not run
+        self._run_jobs()
+
+    def enter(self, name: str) -> None:
+        if self.room_sid and self.livekit_up:
+            self.people.add(name)
+
+    def exit(self, reason: LeaveReason) -> None:
+        if self.people:
+            self.leave = Leave(self.people.pop(), reason, self.now)
+
+    def _create_pod(self, manifest: dict[str, Any]) -> None:
+        meta = manifest["metadata"]
+        ordinal = int(meta["annotations"]["voicesession.dev/ordinal"])
+        uid = f"uid-{ordinal}-{len(self.told)}"
+        self.pods.setdefault(meta["name"], Pod(meta["name"], uid, ordinal, "Pending", created_at=self.now))
+
+    def _count_live(self) -> None:
+        live = sum(pod.live for pod in self.pods.values())
+        self.most_live = max(self.most_live, live)
+        if not self.session.status.next_pod:
+            self.most_live_without_recycle = max(self.most_live_without_recycle, live)
+
+    def _run_jobs(self) -> None:
+        """A job begins for every epoch told, and whoever comes in puts the other one out, who stays out."""
+        live = {pod.uid: pod for pod in self.pods.values() if pod.live and pod.phase == "Running"}
+        if self.occupant not in live:
+            self.occupant = ""
+        if self.jobs_hang:
+            return
+        for uid in live:
+            told = self.told.get(uid)
+            if told is not None and self.jobs.get(uid, 0) < told.epoch:
+                self.jobs[uid] = told.epoch
+                self._come_in(uid)
+        if not self.occupant:
+            for uid in live.keys() & self.jobs.keys():
+                self._come_in(uid)
+
+    def _come_in(self, uid: str) -> None:
+        self.occupant, self.absent = uid, False
+
+    def _room(self) -> Room | Unknown | None:
+        if not self.livekit_up:
+            return Unknown("LiveKitUnavailable", "LiveKit does not answer")
+        if not self.room_sid:
+            return None
+        self._run_jobs()
+        people = tuple(human(name) for name in sorted(self.people))
+        agents = (agent_participant(self._sid()),) if self.occupant and not self.absent else ()
+        return Room(self.room_sid, (*agents, *people))
+
+    def _sid(self) -> str:
+        return f"PA_{self.occupant}_{self.jobs[self.occupant]}"
+
+    def _pod_states(self) -> dict[str, PodState]:
+        running = [pod for pod in self.pods.values() if pod.live and pod.phase == "Running"]
+        return {} if self.silent else {pod.uid: self._pod_state(pod.uid) for pod in running}
+
+    def _pod_state(self, uid: str) -> PodState:
+        told = self.told.get(uid)
+        if told is None:
+            return PodState("Unbound")
+        epoch = self.jobs.get(uid, 0)
+        is_in = self.occupant == uid and bool(self.room_sid) and epoch == told.epoch
+        sid = self._sid() if is_in else ""
+        return PodState("Bound", told.session_uid, told.epoch, sid, epoch, memory_agent_id=told.memory_agent_id)

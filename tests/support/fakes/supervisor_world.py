@@ -1,0 +1,148 @@
+"""One pod's supervisor with a job server that does what the test says."""
+
+import asyncio
+from collections.abc import Callable
+from contextlib import suppress
+
+from voicesession_agent.metrics import Metrics
+from voicesession_agent.supervisor.desired_state import Wanted
+from voicesession_agent.supervisor.job_pool import Order
+from voicesession_agent.supervisor.job_server import Reports
+from voicesession_agent.supervisor.pod_state import JobPhase, PodState
+from voicesession_agent.supervisor.pod_traces import PodTraces
+from voicesession_agent.supervisor.supervisor import GaveUpError, Supervisor
+from voicesession_agent.tracing import Tracing
+
+TOKEN = "t"  # noqa: S105 - of no room
+DEADLINE = 5.0
+
+
+class FakeJob:
+    """Runs until `die` or `kill` is called."""
+
+    def __init__(self, pid: int) -> None:
+        self._pid = pid
+        self.killed = False
+        self._dead = asyncio.Event()
+
+    @property
+    def pid(self) -> int:
+        return self._pid
+
+    async def ended(self) -> None:
+        await self._dead.wait()
+
+    def die(self) -> None:
+        self._dead.set()
+
+    def kill(self) -> None:
+        self.killed = True
+        self._dead.set()
+
+
+class FakeJobs:
+    def __init__(self) -> None:
+        self.orders: list[Order] = []
+        self.jobs: list[FakeJob] = []
+        self.failing = False
+        self.closed = False
+        self.asked_to_prepare = 0
+        self.process_there = asyncio.Event()
+        self.process_there.set()
+
+    async def run(self) -> None:
+        await asyncio.Event().wait()
+
+    async def launch(self, order: Order) -> FakeJob:
+        self.orders.append(order)
+        await self.process_there.wait()
+        if self.failing:
+            raise RuntimeError
+        self.jobs.append(FakeJob(order.launch))
+        return self.jobs[-1]
+
+    def prepare_next(self) -> None:
+        self.asked_to_prepare += 1
+
+    async def close(self) -> None:
+        self.closed = True
+
+
+class FakeMemory:
+    def __init__(self) -> None:
+        self.wanted: list[Wanted] = []
+        self.reloads = 0
+        self.spoken = 0
+
+    def told(self, wanted: Wanted) -> None:
+        self.wanted.append(wanted)
+
+    def reload(self) -> None:
+        self.reloads += 1
+
+    def someone_speaks(self) -> None:
+        self.spoken += 1
+
+    def turn_lost(self) -> None:
+        raise NotImplementedError
+
+
+class World:
+    """`now` is the supervisor's clock; what it waits for with asyncio runs on the real one."""
+
+    def __init__(self, tracing: Tracing | None = None, memory: FakeMemory | None = None) -> None:
+        self.now = 100.0
+        self.jobs = FakeJobs()
+        self.memory = memory or FakeMemory()
+        self.metrics = Metrics()
+        self.state = PodState("pod-1", process_started=99.0)
+        self.traces = PodTraces(tracing or Tracing(), lambda: self.now)
+        self.published: list[tuple[JobPhase, bool]] = []
+        self.supervisor = Supervisor(
+            self.state, self.jobs, self.metrics, self.memory, lambda: self.now, self.traces, self._publish
+        )
+        spoken, answered, lost = self.memory.someone_speaks, self.metrics.answered, self.memory.turn_lost
+        self.reports = Reports(self.supervisor, spoken, answered, lost, lambda: self.now)
+        self.running = asyncio.create_task(self.supervisor.run())
+
+    def _publish(self) -> None:
+        """Keep what the operator would see: the job's phase, and whether it is ill."""
+        self.published.append((self.state.job, self.state.diagnosis is not None))
+
+    async def until(self, condition: Callable[[], bool]) -> None:
+        async with asyncio.timeout(DEADLINE):
+            while not condition():  # noqa: ASYNC110 - the code under test tells nobody
+                await asyncio.sleep(0.001)
+
+    async def report(self, launch: int, kind: str, **facts: object) -> None:
+        await self.reports.take({"kind": kind, "launch": launch, **facts})
+
+    async def started(self, launch: int) -> FakeJob:
+        """The job of that number once a process has it."""
+        await self.until(lambda: len(self.jobs.jobs) >= launch)
+        return self.jobs.jobs[launch - 1]
+
+    async def joined(self, launch: int) -> FakeJob:
+        job = await self.started(launch)
+        await self.report(launch, "joined", sid=f"PA_{launch}")
+        return job
+
+    async def first_joined(self) -> FakeJob:
+        """The job of epoch 1, in its room."""
+        await self.supervisor.prepared()
+        await self.supervisor.tell(wanted())
+        return await self.joined(1)
+
+    async def end(self) -> None:
+        self.running.cancel()
+        with suppress(asyncio.CancelledError, GaveUpError):
+            await self.running
+        await self.supervisor.close()
+
+    async def settle(self) -> None:
+        """Let everything run that can."""
+        await asyncio.sleep(0.01)
+
+
+def wanted(epoch: int = 1, end: bool = False, cause: str = "Start") -> Wanted:
+    return Wanted(session_uid="u1", epoch=epoch, room_name="vs-1", room_url="ws://x", token=TOKEN, end=end, cause=cause)

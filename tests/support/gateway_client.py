@@ -1,0 +1,77 @@
+"""How tests ask a gateway, and how they play the operator."""
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+from typing import Any, NamedTuple
+
+from aiohttp.test_utils import TestClient
+
+from tests.support import gateway_objects
+from tests.support.fakes.api_server import Cluster
+
+Client = TestClient[Any, Any]
+
+SOON = 5.0
+
+
+class Answer(NamedTuple):
+    status: int
+    body: Any
+    headers: Any
+
+    @property
+    def code(self) -> str:
+        return str(self.body["error"]["code"])
+
+
+async def ask(client: Client, method: str, path: str, body: Any = None, **headers: str) -> Answer:
+    given = {name.replace("_", "-"): value for name, value in headers.items()}
+    async with client.request(method, path, json=body, headers=given) as response:
+        text = await response.text()
+        is_json = response.content_type == "application/json"
+        return Answer(response.status, json.loads(text) if is_json else text, response.headers)
+
+
+async def token(client: Client, body: Any = None, **headers: str) -> Answer:
+    """Without a body: for anybody with agent-66."""
+    agent = {"room_config": {"agents": [{"agent_name": "agent-66"}]}}
+    return await ask(client, "POST", "/token", agent if body is None else body, **headers)
+
+
+async def made(api: Cluster, count: int = 1) -> list[str]:
+    """Wait until so many sessions exist; their names."""
+    await until(lambda: len(api.sessions) >= count)
+    return list(api.sessions)
+
+
+async def until(check: Callable[[], bool | Awaitable[bool]]) -> None:
+    """Ask again and again; TimeoutError when it takes too long."""
+    async with asyncio.timeout(SOON):
+        while True:
+            answer = check()
+            if answer if isinstance(answer, bool) else await answer:
+                return
+            await asyncio.sleep(0.002)
+
+
+class Operator:
+    """Makes every session Ready as soon as it is there, until the block ends."""
+
+    def __init__(self, api: Cluster) -> None:
+        self._api = api
+
+    async def __aenter__(self) -> "Operator":
+        self._task = asyncio.create_task(self._work())
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._task.cancel()
+        await asyncio.gather(self._task, return_exceptions=True)
+
+    async def _work(self) -> None:
+        while True:
+            for name, found in list(self._api.sessions.items()):
+                if not found.get("status") and name in self._api.sessions:
+                    await self._api.status(name, gateway_objects.ready())
+            await asyncio.sleep(0.002)

@@ -1,0 +1,37 @@
+"""The independent ear for recordings of a browser, in a process of its own: it loads much and keeps every core busy."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import av
+import numpy as np
+from voicesession_cli.voice import audio as sound
+from voicesession_cli.voice.recognizer import Ear
+
+HEAR_SECONDS = 120
+
+
+def heard(recordings: list[bytes], folder: Path) -> str:
+    """The words of all recordings (WebM). Listen when nobody is in a room any more."""
+    paths = [folder / f"heard-{number}.webm" for number in range(len(recordings))]
+    for path, recording in zip(paths, recordings, strict=True):
+        path.write_bytes(recording)
+    command = [sys.executable, "-m", "tests.support.participants.recording_transcriber", *map(str, paths)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=HEAR_SECONDS, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+def samples(path: Path) -> sound.Samples:
+    """16 kHz mono."""
+    resampler = av.AudioResampler("s16", "mono", sound.HEARD_RATE)
+    with av.open(str(path)) as media:
+        frames = [part for frame in media.decode(audio=0) for part in resampler.resample(frame)]
+        frames += resampler.resample(None)
+    return np.concatenate([frame.to_ndarray().reshape(-1) for frame in frames]).astype(np.int16)
+
+
+if __name__ == "__main__":
+    ear = Ear()
+    print(" ".join(ear.hear(samples(Path(name))) for name in sys.argv[1:]))

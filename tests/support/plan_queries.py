@@ -1,0 +1,34 @@
+"""Short ways to read a plan in a test."""
+
+from voicesession_common.api.conditions import Condition, find
+from voicesession_common.api.voicesession import Status, VoiceSession
+from voicesession_operator.domain.actions import Plan
+from voicesession_operator.domain.observed import Observed
+from voicesession_operator.domain.plan import plan
+
+from tests.support.builders import POLICY, SessionBuilder, WorldBuilder
+
+
+def decide(session: SessionBuilder | VoiceSession, world: WorldBuilder | Observed, now: float) -> Plan:
+    made = session.build() if isinstance(session, SessionBuilder) else session
+    seen = world.build() if isinstance(world, WorldBuilder) else world
+    return plan(made, seen, now, POLICY)
+
+
+def kinds(found: Plan) -> list[str]:
+    return [type(action).__name__ for action in found.actions]
+
+
+def condition(status: Status, kind: str) -> Condition:
+    found = find(status.conditions, kind)
+    assert found is not None, f"no condition {kind}"
+    return found
+
+
+def verdict(status: Status, kind: str) -> tuple[str, str]:
+    found = condition(status, kind)
+    return found.status, str(found.reason)
+
+
+def reasons(found: Plan) -> list[str]:
+    return [event.reason for event in found.events]

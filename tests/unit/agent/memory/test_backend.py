@@ -1,0 +1,75 @@
+"""Every call to memory is timed by how it ended, and ends as it would have."""
+
+import asyncio
+
+import pytest
+from voicesession_agent.memory.backend import (
+    Block,
+    Call,
+    MemoryBackendError,
+    Outcome,
+    RejectedError,
+    TimedMemory,
+    Turn,
+    UnavailableError,
+    UncertainError,
+    WriteConflictError,
+)
+
+
+class Slow:
+    """Takes a second of the scene's clock for everything, and raises what it is told to."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.error: BaseException | None = None
+        self.took: list[tuple[Call, Outcome, float]] = []
+        self.memory = TimedMemory(self, lambda *took: self.took.append(took), lambda: self.now)
+
+    async def load_blocks(self) -> tuple[Block, ...]:
+        self._work()
+        return (Block("human", "likes blue"),)
+
+    async def capture(self, turn: Turn) -> None:
+        self._work()
+
+    async def write(self, label: str, value: str) -> None:
+        self._work()
+
+    def _work(self) -> None:
+        self.now += 1.0
+        if self.error is not None:
+            raise self.error
+
+
+async def test_every_call_is_passed_on_and_timed() -> None:
+    slow = Slow()
+    assert await slow.memory.load_blocks() == (Block("human", "likes blue"),)
+    await slow.memory.capture(Turn("hello", "hi"))
+    await slow.memory.write("human", "likes red")
+    assert slow.took == [(call, Outcome.OK, 1.0) for call in (Call.LOAD, Call.CAPTURE, Call.WRITE)]
+
+
+@pytest.mark.parametrize(
+    ("error", "outcome"),
+    [
+        (WriteConflictError("x"), Outcome.CONFLICT),
+        (UnavailableError("x"), Outcome.UNAVAILABLE),
+        (UncertainError("x"), Outcome.UNCERTAIN),
+        (RejectedError("x"), Outcome.REJECTED),
+    ],
+)
+async def test_an_error_is_counted_by_its_kind_and_raised(error: MemoryBackendError, outcome: Outcome) -> None:
+    slow = Slow()
+    slow.error = error
+    with pytest.raises(type(error)):
+        await slow.memory.load_blocks()
+    assert slow.took == [(Call.LOAD, outcome, 1.0)]
+
+
+async def test_a_call_that_nobody_waits_for_any_more_was_stopped() -> None:
+    slow = Slow()
+    slow.error = asyncio.CancelledError()
+    with pytest.raises(asyncio.CancelledError):
+        await slow.memory.capture(Turn("hello", "hi"))
+    assert slow.took == [(Call.CAPTURE, Outcome.STOPPED, 1.0)]

@@ -1,0 +1,157 @@
+"""Letta's REST interface: what is asked, and what its answers mean."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import aiohttp
+import pytest
+from aiohttp import web
+from voicesession_agent.memory import letta as letta_module
+from voicesession_agent.memory.backend import (
+    Block,
+    RejectedError,
+    Turn,
+    UnavailableError,
+    UncertainError,
+    WriteConflictError,
+    digest,
+)
+from voicesession_agent.memory.letta import LettaMemory
+from voicesession_agent.supervisor.desired_state import MemoryAddress
+
+
+class Letta:
+    def __init__(self) -> None:
+        self.requests: list[tuple[str, str, str | None, Any]] = []
+        self.status = 200
+        self.hangs = False
+        self.parts = 1
+        self.body = b'{"blocks": [{"label": "human", "value": "v", "description": null, "limit": 5000}]}'
+
+    async def answer(self, request: web.Request) -> web.StreamResponse:
+        body = await request.json() if request.can_read_body else None
+        self.requests.append((request.method, request.path_qs, request.headers.get("Authorization"), body))
+        if self.hangs:
+            await asyncio.sleep(60)
+        response = web.StreamResponse(status=self.status)
+        await response.prepare(request)
+        size = -(-len(self.body) // self.parts)
+        for start in range(0, len(self.body), size):
+            await response.write(self.body[start : start + size])
+            await asyncio.sleep(0.01)  # so that it is read before the next part is sent
+        return response
+
+
+@pytest.fixture
+async def letta() -> AsyncIterator[tuple[Letta, str]]:
+    server = Letta()
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", server.answer)
+    runner = web.AppRunner(app, shutdown_timeout=0.01)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    yield server, f"http://127.0.0.1:{runner.addresses[0][1]}"
+    await runner.cleanup()
+
+
+async def test_blocks(letta: tuple[Letta, str]) -> None:
+    server, url = letta
+    async with aiohttp.ClientSession() as session:
+        blocks = await LettaMemory(MemoryAddress(url + "/", "agent-1", "key"), session).load_blocks()
+    assert blocks == (Block("human", "v", limit=5000),)
+    assert server.requests == [("GET", "/v1/agents/agent-1?include=agent.blocks", "Bearer key", None)]
+
+
+async def test_an_answer_that_comes_in_parts(letta: tuple[Letta, str]) -> None:
+    server, url = letta
+    server.parts = 3
+    async with aiohttp.ClientSession() as session:
+        memory = LettaMemory(MemoryAddress(url, "agent-1"), session)
+        assert await memory.load_blocks() == (Block("human", "v", limit=5000),)
+        await memory.capture(Turn("hello", "hi"))
+
+
+async def test_an_answer_without_end_is_not_read(letta: tuple[Letta, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    _, url = letta
+    monkeypatch.setattr(letta_module, "MAX_ANSWER_BYTES", 10)
+    async with aiohttp.ClientSession() as session:
+        with pytest.raises(UncertainError, match="too long"):
+            await LettaMemory(MemoryAddress(url, "agent-1"), session).load_blocks()
+
+
+@pytest.mark.parametrize("body", [b"<html>", b"null", b"[]", b'{"blocks": [{}]}'])
+async def test_an_answer_that_is_none_of_lettas(letta: tuple[Letta, str], body: bytes) -> None:
+    server, url = letta
+    server.body = body
+    async with aiohttp.ClientSession() as session:
+        memory = LettaMemory(MemoryAddress(url, "agent-1"), session)
+        with pytest.raises(RejectedError):
+            await memory.load_blocks()
+        await memory.capture(Turn("hello", "hi"))
+
+
+async def test_capture(letta: tuple[Letta, str]) -> None:
+    server, url = letta
+    async with aiohttp.ClientSession() as session:
+        await LettaMemory(MemoryAddress(url, "agent-1"), session).capture(Turn("hello", "hi"))
+    method, path, key, body = server.requests[0]
+    assert (method, path, key) == ("POST", "/v1/agents/agent-1/messages/capture", None)
+    assert body["request_messages"] == [{"role": "user", "content": "hello"}]
+    assert body["response_dict"] == {"content": "hi"}
+
+
+async def test_write(letta: tuple[Letta, str]) -> None:
+    server, url = letta
+    async with aiohttp.ClientSession() as session:
+        await LettaMemory(MemoryAddress(url, "agent-1"), session).write("human", "likes blue")
+    assert server.requests == [("PATCH", "/v1/agents/agent-1/core-memory/blocks/human", None, {"value": "likes blue"})]
+
+
+@pytest.mark.parametrize(
+    ("status", "error"),
+    [
+        (500, UncertainError),
+        (502, UncertainError),
+        (503, UnavailableError),
+        (429, UnavailableError),
+        (409, WriteConflictError),
+        (401, UnavailableError),
+        (403, UnavailableError),
+        (404, UnavailableError),
+        (408, UnavailableError),
+        (400, RejectedError),
+        (413, RejectedError),
+        (422, RejectedError),
+    ],
+)
+async def test_errors(letta: tuple[Letta, str], status: int, error: type[Exception]) -> None:
+    server, url = letta
+    server.status = status
+    async with aiohttp.ClientSession() as session:
+        with pytest.raises(error, match=str(status)):
+            await LettaMemory(MemoryAddress(url, "agent-1"), session).capture(Turn("hello", "hi"))
+
+
+async def test_an_answer_that_does_not_come_is_uncertain(
+    letta: tuple[Letta, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server, url = letta
+    server.hangs = True
+    monkeypatch.setattr(letta_module, "CALL_SECONDS", 0.05)
+    async with aiohttp.ClientSession() as session:
+        with pytest.raises(UncertainError):
+            await LettaMemory(MemoryAddress(url, "agent-1"), session).capture(Turn("hello", "hi"))
+
+
+async def test_nobody_there() -> None:
+    async with aiohttp.ClientSession() as session:
+        with pytest.raises(UnavailableError):
+            await LettaMemory(MemoryAddress("http://127.0.0.1:1", "agent-1"), session).load_blocks()
+
+
+def test_digest_changes_with_what_is_shown() -> None:
+    blocks = (Block("a", "b", "c"),)
+    assert digest(blocks) == digest((Block("a", "b", "c"),))
+    assert len({digest(blocks), digest((Block("a", "x", "c"),)), digest((Block("a", "b"),)), digest(())}) == 4

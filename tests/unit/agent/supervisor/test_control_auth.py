@@ -1,0 +1,111 @@
+"""Who may talk to the control port."""
+
+import hashlib
+from typing import Any
+
+import jwt
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from voicesession_agent.supervisor import control_auth as auth
+from voicesession_agent.supervisor.control_auth import Reason, RefusedError, Verifier
+
+KEY = Ed25519PrivateKey.generate()
+RAW = KEY.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
+NOW = 1_000_000.0
+BODY = b'{"a": 1}'
+
+
+@pytest.fixture
+def verifier() -> Verifier:
+    return Verifier(RAW, "pod-1", clock=lambda: NOW)
+
+
+def bearer(key: Ed25519PrivateKey = KEY, **change: Any) -> str:
+    claims = {
+        "aud": "pod-1",
+        "iat": int(NOW),
+        "exp": int(NOW) + 30,
+        "jti": "j1",
+        "htm": "PUT",
+        "sha256": hashlib.sha256(BODY).hexdigest(),
+    }
+    kept = {name: value for name, value in (claims | change).items() if value is not None}
+    return "Bearer " + jwt.encode(kept, key, algorithm="EdDSA")
+
+
+def test_accepted(verifier: Verifier) -> None:
+    verifier.check(bearer(), "PUT", BODY)
+    verifier.check(bearer(jti="j2"), "PUT", BODY)
+
+
+def test_replayed(verifier: Verifier) -> None:
+    verifier.check(bearer(), "PUT", BODY)
+    with pytest.raises(RefusedError, match="replayed"):
+        verifier.check(bearer(), "PUT", BODY)
+
+
+@pytest.mark.parametrize(
+    ("header", "reason"),
+    [
+        (None, Reason.MISSING),
+        ("", Reason.MISSING),
+        ("Basic abc", Reason.MALFORMED),
+        ("Bearer abc", Reason.MALFORMED),
+        (bearer(Ed25519PrivateKey.generate()), Reason.SIGNATURE),
+        ("Bearer " + jwt.encode({"aud": "pod-1"}, "s" * 32, algorithm="HS256"), Reason.MALFORMED),
+        ("Bearer " + jwt.encode({"aud": "pod-1"}, "", algorithm="none"), Reason.MALFORMED),
+        (bearer(aud="pod-2"), Reason.AUDIENCE),
+        (bearer(aud=None), Reason.MALFORMED),
+        (bearer(jti=None), Reason.MALFORMED),
+        (bearer(exp="soon"), Reason.MALFORMED),
+        (bearer(iat=int(NOW) - 60, exp=int(NOW) - 30), Reason.EXPIRED),
+        (bearer(iat=int(NOW) + 60, exp=int(NOW) + 90), Reason.EXPIRED),
+        (bearer(exp=int(NOW) + 3600), Reason.LIFETIME),
+        (bearer(htm="GET"), Reason.METHOD),
+        (bearer(htm=None), Reason.METHOD),
+        (bearer(sha256=hashlib.sha256(b"other").hexdigest()), Reason.BODY),
+        (bearer(sha256=None), Reason.BODY),
+    ],
+    ids=(
+        "no header",
+        "empty",
+        "other scheme",
+        "no token",
+        "another key",
+        "symmetric",
+        "unsigned",
+        "another pod",
+        "no audience",
+        "no id",
+        "expiry no number",
+        "expired",
+        "from the future",
+        "lives too long",
+        "another method",
+        "no method",
+        "another body",
+        "no digest",
+    ),
+)
+def test_refused(verifier: Verifier, header: str | None, reason: Reason) -> None:
+    with pytest.raises(RefusedError) as caught:
+        verifier.check(header, "PUT", BODY)
+    assert caught.value.reason is reason
+
+
+def test_clocks_may_differ_a_little(verifier: Verifier) -> None:
+    verifier.check(bearer(iat=int(NOW) + 4, exp=int(NOW) + 34), "PUT", BODY)
+    verifier.check(bearer(jti="j2", iat=int(NOW) - 34, exp=int(NOW) - 4), "PUT", BODY)
+
+
+def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [NOW]
+    verifier = Verifier(RAW, "pod-1", clock=lambda: now[0])
+    monkeypatch.setattr(auth, "MAX_REMEMBERED", 2)
+    for jti in ("j1", "j2"):
+        verifier.check(bearer(jti=jti), "PUT", BODY)
+    with pytest.raises(RefusedError, match="busy"):
+        verifier.check(bearer(jti="j3"), "PUT", BODY)
+    now[0] = NOW + 60
+    verifier.check(bearer(jti="j1", iat=int(NOW) + 60, exp=int(NOW) + 90), "PUT", BODY)

@@ -1,0 +1,138 @@
+"""The control port over real HTTP."""
+
+import asyncio
+import hashlib
+import json
+import time
+import uuid
+from collections.abc import AsyncIterator
+from typing import Any
+
+import aiohttp
+import jwt
+import pytest
+from aiohttp import web
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from voicesession_agent.metrics import Metrics
+from voicesession_agent.supervisor.control_auth import Verifier
+from voicesession_agent.supervisor.control_server import (
+    MAX_BODY_BYTES,
+    MAX_WAIT_SECONDS,
+    Bulletin,
+    ControlPort,
+    _patience,
+)
+from voicesession_agent.supervisor.desired_state import Wanted
+from voicesession_agent.supervisor.pod_state import PodState
+
+DEADLINE = 5.0
+KEY = Ed25519PrivateKey.generate()
+BODY = {"sessionUID": "u1", "epoch": 0, "room": {"name": "vs-1", "url": "ws://x"}, "token": "t"}
+
+
+class Port:
+    def __init__(self, url: str, http: aiohttp.ClientSession, state: PodState, metrics: Metrics) -> None:
+        self.url, self.http, self.state, self.metrics = url, http, state, metrics
+
+    async def get(self, path: str, **headers: str) -> tuple[int, str]:
+        async with self.http.get(self.url + path, headers=headers) as answer:
+            return answer.status, await answer.text()
+
+    async def put(self, body: bytes, signed: bytes | None = None) -> tuple[int, Any]:
+        headers = {"Authorization": bearer("PUT", body if signed is None else signed)}
+        async with self.http.put(self.url + "/v1/state", data=body, headers=headers) as answer:
+            return answer.status, json.loads(await answer.text())
+
+
+def bearer(method: str, body: bytes = b"") -> str:
+    now = int(time.time())
+    claims = {"aud": "pod-1", "iat": now, "exp": now + 30, "jti": uuid.uuid4().hex, "htm": method}
+    return "Bearer " + jwt.encode(claims | {"sha256": hashlib.sha256(body).hexdigest()}, KEY, algorithm="EdDSA")
+
+
+@pytest.fixture
+async def port() -> AsyncIterator[Port]:
+    state = PodState("pod-1", process_started=1.0)
+
+    async def tell(wanted: Wanted) -> None:
+        state.tell(wanted, 2.0)
+
+    raw = KEY.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
+    metrics = Metrics()
+    runner = web.AppRunner(ControlPort(state, Verifier(raw, "pod-1"), metrics, tell, Bulletin(state)).app())
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    async with aiohttp.ClientSession() as http:
+        yield Port(f"http://127.0.0.1:{runner.addresses[0][1]}", http, state, metrics)
+    await runner.cleanup()
+
+
+async def test_probes_need_no_token(port: Port) -> None:
+    assert (await port.get("/healthz"))[0] == 200
+    assert (await port.get("/readyz"))[0] == 503
+    port.state.prepared(2.0)
+    assert (await port.get("/readyz"))[0] == 200
+
+
+async def test_told_and_asked(port: Port) -> None:
+    status, answer = await port.put(json.dumps(BODY).encode())
+    assert (status, answer["sessionUID"], answer["state"]) == (200, "u1", "Preparing")
+    status, text = await port.get("/v1/state", Authorization=bearer("GET"))
+    assert (status, json.loads(text)["sessionUID"]) == (200, "u1")
+
+
+async def test_refusals_are_answered_and_counted(port: Port) -> None:
+    assert await port.get("/v1/state") == (401, '{"reason": "missing"}')
+    assert await port.put(b"{}", signed=b"other") == (401, {"reason": "body"})
+    token = bearer("GET")
+    assert (await port.get("/v1/state", Authorization=token))[0] == 200
+    assert await port.get("/v1/state", Authorization=token) == (401, '{"reason": "replayed"}')
+    metrics = port.metrics.render().decode()
+    for reason in ("missing", "body", "replayed"):
+        assert f'voicesession_control_refused_total{{reason="{reason}"}} 1.0' in metrics
+
+
+async def test_malformed_and_other_session(port: Port) -> None:
+    assert (await port.put(b"{}"))[0] == 400
+    assert (await port.put(json.dumps(BODY).encode()))[0] == 200
+    assert await port.put(json.dumps(BODY | {"sessionUID": "u2"}).encode()) == (
+        409,
+        {"reason": "bound to another session"},
+    )
+
+
+async def test_who_knows_the_state_may_wait_for_the_next(port: Port) -> None:
+    async with port.http.get(port.url + "/v1/state", headers={"Authorization": bearer("GET")}) as answer:
+        tag = answer.headers["ETag"]
+    known = {"If-None-Match": tag}
+    assert await port.get("/v1/state", Authorization=bearer("GET"), **known) == (304, "")
+    waiting = asyncio.create_task(port.get("/v1/state", Authorization=bearer("GET"), Prefer="wait=50", **known))
+    assert (await port.put(json.dumps(BODY).encode()))[0] == 200
+    status, text = await asyncio.wait_for(waiting, DEADLINE)
+    assert (status, json.loads(text)["sessionUID"]) == (200, "u1")
+
+
+async def test_a_stranger_cannot_wait(port: Port) -> None:
+    assert (await port.get("/v1/state", Prefer="wait=50"))[0] == 401
+
+
+@pytest.mark.parametrize(
+    ("prefer", "seconds"),
+    [
+        ("wait=25", 25),
+        ("respond-async, wait=10", 10),
+        ("wait=9999", MAX_WAIT_SECONDS),
+        ("await=3", 0),
+        ("wait=-1", 0),
+        ("wait=soon", 0),
+        ("", 0),
+    ],
+)
+def test_how_long_it_is_held(prefer: str, seconds: float) -> None:
+    assert _patience(prefer) == seconds
+
+
+async def test_a_huge_body_is_cut_off(port: Port) -> None:
+    async with port.http.put(port.url + "/v1/state", data=b"x" * (MAX_BODY_BYTES + 1)) as answer:
+        assert answer.status == 413

@@ -1,0 +1,74 @@
+"""The body of PUT /v1/state."""
+
+import json
+from typing import Any
+
+import pytest
+from voicesession_agent.supervisor.desired_state import MalformedError, MemoryAddress, parse
+
+GOOD: dict[str, Any] = {
+    "sessionUID": "u1",
+    "epoch": 3,
+    "room": {"name": "vs-1", "url": "ws://livekit"},
+    "token": "secret-token",
+    "identity": "agent-a",
+    "memory": {"baseURL": "http://letta", "agentID": "agent-1", "apiKey": "secret-key"},
+    "capture": True,
+    "end": False,
+}
+
+
+def test_parsed() -> None:
+    wanted = parse(json.dumps(GOOD).encode())
+    assert (wanted.session_uid, wanted.epoch, wanted.room_name, wanted.capture) == ("u1", 3, "vs-1", True)
+    assert wanted.memory == MemoryAddress("http://letta", "agent-1", "secret-key")
+
+
+def test_what_older_operators_do_not_send() -> None:
+    wanted = parse(json.dumps(GOOD).encode())
+    assert (wanted.cause, wanted.read_only, wanted.idle_seconds) == ("", False, 0.0)
+
+
+def test_cause_read_only_and_idle() -> None:
+    more = {"cause": "LastHumanLeft", "idleSeconds": 90, "memory": GOOD["memory"] | {"readOnly": True}}
+    wanted = parse(json.dumps(GOOD | more).encode())
+    assert (wanted.cause, wanted.read_only, wanted.idle_seconds) == ("LastHumanLeft", True, 90.0)
+
+
+def test_secrets_are_not_in_its_repr() -> None:
+    assert "secret" not in repr(parse(json.dumps(GOOD).encode()))
+
+
+def test_memory_may_be_null() -> None:
+    assert parse(json.dumps(GOOD | {"memory": None}).encode()).memory is None
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"sessionUID": ""}, "sessionUID is empty"),
+        ({"sessionUID": 5}, "sessionUID must be of type str"),
+        ({"epoch": -1}, "epoch"),
+        ({"epoch": True}, "epoch"),
+        ({"room": None}, "room must be of type dict"),
+        ({"room": {"url": "x"}}, "name must be of type str"),
+        ({"token": None}, "token must be of type str"),
+        ({"memory": []}, "memory must be of type dict"),
+        ({"memory": {"baseURL": "x"}}, "agentID"),
+        ({"idleSeconds": -1}, "idleSeconds"),
+        ({"idleSeconds": True}, "idleSeconds"),
+        ({"idleSeconds": "60"}, "idleSeconds"),
+        ({"cause": 5}, "cause"),
+        ({"memory": {"baseURL": "x", "agentID": "y", "readOnly": "no"}}, "readOnly"),
+        ({"capture": "yes"}, "capture must be of type bool"),
+    ],
+)
+def test_malformed(change: dict[str, Any], words: str) -> None:
+    with pytest.raises(MalformedError, match=words):
+        parse(json.dumps(GOOD | change).encode())
+
+
+@pytest.mark.parametrize("body", [b"", b"[]", b"\xff", b"{"])
+def test_not_an_object(body: bytes) -> None:
+    with pytest.raises(MalformedError):
+        parse(body)

@@ -1,0 +1,95 @@
+"""Jobs as real processes of livekit-agents, without a LiveKit server to join."""
+
+import asyncio
+import gc
+import os
+import signal
+import weakref
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from livekit.agents import AgentServer, JobContext
+from voicesession_agent.supervisor.job_pool import LiveKitJobs, Order, job_id, launch_of
+
+DEADLINE = 60.0
+
+
+async def note_and_stay(ctx: JobContext) -> None:
+    """Runs in the job's process."""
+    Path(os.environ["NOTED_HERE"]).joinpath(ctx.job.id).write_text(f"{os.getpid()} {ctx._info.url} {ctx._info.token}")
+    await asyncio.Event().wait()
+
+
+class BareJobs(LiveKitJobs):
+    """Without models and without a supervisor to report to."""
+
+    def _build(self) -> AgentServer:
+        server = AgentServer(num_idle_processes=1, host="127.0.0.1", port=0, ws_url="ws://127.0.0.1:9")
+        server.rtc_session(note_and_stay)
+        return server
+
+
+@pytest.fixture
+async def jobs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> AsyncIterator[LiveKitJobs]:
+    for name in ("LIVEKIT_API_KEY", "LIVEKIT_API_SECRET"):
+        monkeypatch.setenv(name, "unused" * 6)
+    monkeypatch.setenv("LIVEKIT_AGENTS_PRELOAD_LOCAL_INFERENCE", "0")
+    monkeypatch.setenv("NOTED_HERE", str(tmp_path))
+    made = BareJobs([], "ws://default:7880")
+    running = asyncio.create_task(made.run())
+    yield made
+    await made.close()
+    running.cancel()
+    with suppress(asyncio.CancelledError):
+        await running
+
+
+def read(path: Path) -> str:
+    return path.read_text() if path.exists() else ""
+
+
+async def noted(path: Path) -> str:
+    async with asyncio.timeout(DEADLINE):
+        while not read(path):  # noqa: ASYNC110 - another process writes it
+            await asyncio.sleep(0.01)
+    return read(path)
+
+
+async def test_a_handle_is_of_the_one_job_it_started(jobs: LiveKitJobs, tmp_path: Path) -> None:
+    first = await jobs.launch(Order(1, "vs-1", "", "token-1", "agent"))
+    second = await jobs.launch(Order(2, "vs-1", "ws://other:7880", "token-2", "agent"))
+    assert await noted(tmp_path / job_id(1)) == f"{first.pid} ws://default:7880 token-1"
+    assert await noted(tmp_path / job_id(2)) == f"{second.pid} ws://other:7880 token-2"
+    os.kill(first.pid, signal.SIGSTOP)
+    first.kill()
+    await asyncio.wait_for(first.ended(), DEADLINE)
+    first.kill()
+    ended = asyncio.create_task(second.ended())
+    await asyncio.sleep(0.1)
+    assert not ended.done()
+    second.kill()
+    await asyncio.wait_for(ended, DEADLINE)
+
+
+async def test_nothing_of_a_job_is_kept_when_its_process_is_gone(jobs: LiveKitJobs) -> None:
+    job = await jobs.launch(Order(1, "vs-1", "", "token-1", "agent"))
+    process = weakref.ref(job._process)  # type: ignore[attr-defined]
+    job.kill()
+    await asyncio.wait_for(job.ended(), DEADLINE)
+    del job
+    async with asyncio.timeout(DEADLINE):
+        while jobs._pool.processes:  # noqa: ASYNC110 - the pool tells nobody
+            await asyncio.sleep(0.01)
+    assert jobs._server._msg_chan.empty(), "messages for a LiveKit that nobody is connected to"
+    async with asyncio.timeout(DEADLINE):
+        while process() is not None:
+            await asyncio.sleep(0.01)
+            gc.collect()
+
+
+def test_a_job_learns_its_number_from_its_id() -> None:
+    assert launch_of(job_id(17)) == 17
+    with pytest.raises(ValueError, match="invalid literal"):
+        launch_of("AJ_abc")

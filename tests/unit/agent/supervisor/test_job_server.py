@@ -1,0 +1,159 @@
+"""A job and its supervisor over a real unix socket."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+from aiohttp import web
+from voicesession_agent.health.diagnosis import Vitals
+from voicesession_agent.job.supervisor_client import Departure, JobLink, report_now
+from voicesession_agent.memory.backend import Block, RejectedError, Turn
+from voicesession_agent.memory.sync import Recollection
+from voicesession_agent.memory.turn_queue import Lost
+from voicesession_agent.supervisor import control_server as bulletin
+from voicesession_agent.supervisor.control_server import Bulletin
+from voicesession_agent.supervisor.desired_state import MemoryAddress, Wanted
+from voicesession_agent.supervisor.job_server import Backchannel
+
+from tests.support.fakes.supervisor_world import DEADLINE, TOKEN, World, wanted
+
+ADDRESS = MemoryAddress("http://letta", "agent-1")
+
+
+class Memory:
+    def __init__(self) -> None:
+        self.blocks: tuple[Block, ...] = (Block("human", "likes blue", "About her."),)
+        self.refuses = False
+
+    async def load_blocks(self) -> tuple[Block, ...]:
+        return self.blocks
+
+    async def capture(self, turn: Turn) -> None:
+        return
+
+    async def write(self, label: str, value: str) -> None:
+        if self.refuses:
+            raise RejectedError("Letta answers 404")
+        self.blocks = (Block(label, value),)
+
+
+class Pod(World):
+    def __init__(self, socket: str) -> None:
+        super().__init__()
+        self.kept = Memory()
+        self.lost: list[Lost] = []
+        self.recollection = Recollection(lambda _: self.kept, self.lost.append, lambda: None)
+        self.bulletin = Bulletin(self.state)
+        app = Backchannel(self.supervisor, self.recollection, self.metrics, self.bulletin).app()
+        self.runner = web.AppRunner(app, shutdown_timeout=0.01)
+        self.socket = socket
+        self.link = JobLink(socket, 1)
+
+
+@pytest.fixture
+async def pod(tmp_path: Path) -> AsyncIterator[Pod]:
+    made = Pod(str(tmp_path / "job.sock"))
+    await made.runner.setup()
+    await web.UnixSite(made.runner, made.socket).start()
+    yield made
+    await made.link.close()
+    await made.runner.cleanup()
+    made.running.cancel()
+    await asyncio.gather(made.running, return_exceptions=True)
+
+
+def told(**more: Any) -> Wanted:
+    return Wanted("u1", 1, "vs-1", "ws://x", TOKEN, memory=ADDRESS, capture=True, **more)
+
+
+async def test_facts_of_a_job(pod: Pod) -> None:
+    await pod.supervisor.tell(told(idle_seconds=90.0))
+    pod.recollection.told(told())
+    await pod.recollection._load()
+    pod.state.greeted.add("alice")
+    facts = await pod.link.job()
+    assert facts.blocks == (Block("human", "likes blue", "About her."),)
+    assert (facts.greeted, facts.remembers, facts.idle_seconds) == (frozenset({"alice"}), True, 90.0)
+
+
+async def test_facts_without_memory(pod: Pod) -> None:
+    facts = await pod.link.job()
+    assert (facts.blocks, facts.remembers, facts.idle_seconds) == ((), False, 0.0)
+
+
+async def test_a_job_is_told_how_to_go(pod: Pod) -> None:
+    await pod.first_joined()
+    going = asyncio.create_task(pod.link.departure())
+    await pod.settle()
+    assert not going.done()
+    await pod.supervisor.tell(wanted(epoch=2))
+    assert await going is Departure.RESET
+    await pod.supervisor.tell(wanted(epoch=2, end=True))
+    assert await pod.link.departure() is Departure.LEAVE
+
+
+async def test_reports_beats_and_turns_arrive(pod: Pod) -> None:
+    pod.recollection.told(told())
+    await asyncio.to_thread(report_now, pod.socket, "prepared")
+    await pod.supervisor.tell(told())
+    await pod.started(1)
+    await pod.link.report("joined", sid="PA_1")
+    await pod.link.beat(Vitals(speaking=True))
+    await pod.link.turn(Turn("hello", "hi"), 1)
+    assert (pod.state.participant_sid, len(pod.recollection.turns)) == ("PA_1", 1)
+    assert pod.state.active_at is not None
+
+
+async def test_a_turn_that_is_handed_over_again_is_one(pod: Pod) -> None:
+    pod.recollection.told(told())
+    for number in (1, 1, 2):
+        await pod.link.turn(Turn("yes", "fine"), number)
+    assert len(pod.recollection.turns) == 2
+    next_job = JobLink(pod.socket, 2)
+    await next_job.turn(Turn("yes", "fine"), 2)
+    await next_job.close()
+    assert len(pod.recollection.turns) == 3
+
+
+async def test_a_turn_that_a_job_has_lost_is_counted(pod: Pod) -> None:
+    await pod.link.report("turn_lost")
+    assert (pod.lost, pod.recollection.turns.lost) == ([Lost.UNDELIVERED], 1)
+
+
+async def test_a_malformed_report_is_refused(pod: Pod) -> None:
+    with pytest.raises(aiohttp.ClientResponseError, match="400"):
+        await pod.link.report("nonsense")
+
+
+async def test_a_fact_is_remembered_or_the_reason_comes_back(pod: Pod) -> None:
+    assert await pod.link.remember("x") == "there is no memory that can be written to"
+    pod.recollection.told(told())
+    assert await pod.link.remember("The user's dog is Rex.") == ""
+    assert pod.kept.blocks[0].value == "likes blue\nThe user's dog is Rex."
+    pod.kept.refuses = True
+    assert await pod.link.remember("And more.") == "Letta answers 404"
+
+
+async def test_what_an_answer_took_is_counted_and_nonsense_is_refused(pod: Pod) -> None:
+    await pod.link.report("latency", seconds={"llm_first_token": 0.4, "response": 1.1})
+    for nonsense in ({"her words": 1.0}, {"response": "long"}, "long"):
+        with pytest.raises(aiohttp.ClientResponseError, match="400"):
+            await pod.link.report("latency", seconds=nonsense)
+    shown = pod.metrics.render().decode()
+    assert 'voicesession_agent_response_stage_seconds_sum{stage="llm_first_token"} 0.4' in shown
+    assert "voicesession_agent_response_seconds_sum 1.1" in shown
+    assert "her words" not in shown
+
+
+async def test_a_report_wakes_whoever_waits_for_it(pod: Pod, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bulletin, "LOOK_SECONDS", 3600.0)
+    await pod.first_joined()
+    known = pod.bulletin.tag()
+    waiting = asyncio.create_task(pod.bulletin.other_than(known, 3600.0))
+    await pod.link.report("active")
+    assert not waiting.done()
+    await pod.link.report("humans", identities=["alice"])
+    assert await asyncio.wait_for(waiting, DEADLINE) not in ("", known)

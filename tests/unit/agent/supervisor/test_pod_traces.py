@@ -1,0 +1,172 @@
+"""What a pod writes into its session's trace: no words, no names, only while somebody keeps the trace."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from dataclasses import replace
+
+import pytest
+from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from opentelemetry.sdk.trace.sampling import DEFAULT_OFF
+from opentelemetry.trace import StatusCode
+from voicesession_agent.memory.backend import Call, Outcome
+from voicesession_agent.supervisor.supervisor import GaveUpError
+from voicesession_agent.tracing import Tracing
+
+from tests.support.fakes.supervisor_world import World, wanted
+
+TRACE, SPAN = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
+KEPT = f"00-{TRACE}-{SPAN}-01"
+HEARD = {"transcription": 0.5, "end_of_turn": 0.25}
+SPOKEN = {"llm_first_token": 0.25, "tts_first_audio": 0.125, "response": 1.25}
+
+
+class Traced(World):
+    def __init__(self) -> None:
+        self._memory = InMemorySpanExporter()
+        provider = TracerProvider(sampler=DEFAULT_OFF, shutdown_on_exit=False)
+        provider.add_span_processor(SimpleSpanProcessor(self._memory))
+        super().__init__(Tracing(provider))
+
+    @property
+    def spans(self) -> list[ReadableSpan]:
+        return list(self._memory.get_finished_spans())
+
+    def names(self) -> list[str]:
+        return [span.name for span in self.spans]
+
+    def times(self) -> dict[str, tuple[float, float]]:
+        """By name, in seconds of the pod's clock; every name occurs once."""
+        found = {span.name: ((span.start_time or 0) / 1e9, (span.end_time or 0) / 1e9) for span in self.spans}
+        assert len(found) == len(self.spans)
+        return found
+
+    async def in_room(self, traceparent: str = KEPT) -> None:
+        """Launched at 100, taken by a process at once, in its room at 100.5; alice is seen at 110."""
+        await self.supervisor.prepared()
+        await self.supervisor.tell(replace(wanted(), traceparent=traceparent))
+        await self.started(1)
+        await self.settle()
+        self.now = 100.5
+        await self.report(1, "joined", sid="PA_1")
+        self.now = 110.0
+        await self.report(1, "humans", identities=["alice"])
+
+
+@pytest.fixture
+async def pod() -> AsyncIterator[Traced]:
+    made = Traced()
+    yield made
+    made.running.cancel()
+    with suppress(asyncio.CancelledError, GaveUpError):
+        await made.running
+    await made.supervisor.close()
+
+
+async def test_a_job_and_its_join_hang_below_the_operators_span(pod: Traced) -> None:
+    await pod.in_room()
+    assert pod.times() == {"job": (100.0, 100.5), "join": (100.0, 100.5)}
+    job, join = pod.spans
+    assert (job.parent and f"{job.parent.trace_id:032x}-{job.parent.span_id:016x}") == f"{TRACE}-{SPAN}"
+    assert join.parent == job.get_span_context()
+    assert dict(job.attributes or {}) == {"voicesession.epoch": 1, "voicesession.cause": "Start"}
+
+
+async def test_a_greeting_is_the_first_audio_once(pod: Traced) -> None:
+    await pod.in_room()
+    for spoke_at in (110.75, 120.0):
+        await pod.report(1, "latency", seconds={"tts_first_audio": 0.125}, spoke_at=spoke_at)
+    assert pod.names() == ["job", "join", "first audio"]
+    assert pod.times()["first audio"] == (110.0, 110.75)
+
+
+async def test_who_was_told_of_later_than_she_came_has_waited_from_the_join(pod: Traced) -> None:
+    await pod.in_room()
+    await pod.report(1, "latency", seconds={}, spoke_at=101.0)
+    assert pod.times()["first audio"] == (100.5, 101.0)
+
+
+async def test_a_turn_is_split_into_its_stages(pod: Traced) -> None:
+    await pod.in_room()
+    await pod.report(1, "latency", seconds=HEARD, spoke_at=None)
+    await pod.report(1, "latency", seconds=SPOKEN, spoke_at=121.25)
+    assert {name: span for name, span in pod.times().items() if name not in ("job", "join")} == {
+        "first audio": (110.0, 121.25),
+        "turn": (120.0, 121.25),
+        "transcription": (120.0, 120.5),
+        "end of turn": (120.5, 120.75),
+        "llm first token": (120.875, 121.125),
+        "tts first audio": (121.125, 121.25),
+    }
+    (turn,) = [span for span in pod.spans if span.name == "turn"]
+    assert all(span.parent == turn.get_span_context() for span in pod.spans[-4:])
+
+
+async def test_the_next_turn_takes_nothing_from_the_last_one(pod: Traced) -> None:
+    await pod.in_room()
+    await pod.report(1, "latency", seconds=HEARD)
+    await pod.report(1, "latency", seconds=SPOKEN, spoke_at=121.25)
+    before = len(pod.spans)
+    await pod.report(1, "latency", seconds=SPOKEN, spoke_at=131.25)
+    assert pod.names()[before:] == ["turn", "tts first audio", "llm first token"]
+
+
+async def test_a_reset_has_a_job_and_a_first_audio_of_its_own(pod: Traced) -> None:
+    await pod.in_room()
+    await pod.report(1, "latency", seconds={}, spoke_at=110.5)
+    await pod.supervisor.tell(replace(wanted(epoch=2, cause="LastHumanLeft"), traceparent=KEPT))
+    await pod.joined(2)
+    await pod.report(1, "latency", seconds=SPOKEN, spoke_at=110.75)
+    await pod.report(2, "humans", identities=["bob"])
+    await pod.report(2, "latency", seconds={}, spoke_at=112.0)
+    assert pod.names() == ["job", "join", "first audio"] * 2
+    assert dict(pod.spans[3].attributes or {}) == {"voicesession.epoch": 2, "voicesession.cause": "LastHumanLeft"}
+
+
+async def test_a_job_that_never_joins_has_failed(pod: Traced) -> None:
+    await pod.supervisor.prepared()
+    await pod.supervisor.tell(replace(wanted(), traceparent=KEPT))
+    job = await pod.started(1)
+    await pod.settle()
+    pod.now = 107.0
+    job.die()
+    await pod.until(lambda: bool(pod.spans))
+    (span,) = pod.spans
+    assert (span.name, span.status.status_code) == ("job", StatusCode.ERROR)
+    assert (span.attributes or {})["error.type"] == "NotJoined"
+    assert pod.times()["job"] == (100.0, 107.0)
+
+
+async def test_memory_is_traced_until_it_is_there(pod: Traced) -> None:
+    await pod.in_room()
+    for call, outcome in (
+        (Call.LOAD, Outcome.UNAVAILABLE),
+        (Call.CAPTURE, Outcome.OK),
+        (Call.LOAD, Outcome.OK),
+        (Call.LOAD, Outcome.OK),
+    ):
+        pod.traces.memory_took(call, outcome, 0.25)
+    loads = [span for span in pod.spans if span.name == "memory load"]
+    assert [(span.attributes or {}).get("error.type") for span in loads] == ["unavailable", None]
+    await pod.supervisor.tell(replace(wanted(epoch=2), traceparent=KEPT))
+    pod.traces.memory_took(Call.LOAD, Outcome.OK, 0.25)
+    assert pod.names().count("memory load") == 3
+
+
+@pytest.mark.parametrize("traceparent", ["", "rubbish", f"00-{TRACE}-{SPAN}-00"])
+async def test_without_a_trace_that_is_kept_nothing_is_written(pod: Traced, traceparent: str) -> None:
+    await pod.in_room(traceparent)
+    pod.traces.memory_took(Call.LOAD, Outcome.OK, 0.25)
+    await pod.report(1, "latency", seconds=HEARD)
+    await pod.report(1, "latency", seconds=SPOKEN, spoke_at=121.25)
+    assert pod.spans == []
+
+
+async def test_nobody_who_is_there_is_named(pod: Traced) -> None:
+    await pod.in_room()
+    await pod.report(1, "latency", seconds=HEARD)
+    await pod.report(1, "latency", seconds=SPOKEN, spoke_at=121.25)
+    assert "alice" not in "".join(span.to_json() for span in pod.spans)
+    assert {key for span in pod.spans for key in span.attributes or {}} == {"voicesession.epoch", "voicesession.cause"}

@@ -1,0 +1,16 @@
+"""The ear loads only the model that was published."""
+
+import hashlib
+from pathlib import Path
+
+import pytest
+from voicesession_cli.errors import CommandError
+from voicesession_cli.voice.recognizer import verify
+
+
+def test_only_the_published_model_is_loaded(tmp_path: Path) -> None:
+    path = tmp_path / "model.bin"
+    path.write_bytes(b"weights")
+    verify(path, hashlib.sha256(b"weights").hexdigest())
+    with pytest.raises(CommandError, match="not the published model"):
+        verify(path, hashlib.sha256(b"others").hexdigest())

@@ -1,0 +1,110 @@
+"""Spans of a program: off without an address, a root for whoever asks for a token, and never in anybody's way."""
+
+import json
+import logging
+import socket
+import time
+from collections.abc import Iterator
+from http.server import ThreadingHTTPServer
+
+import pytest
+from opentelemetry import trace
+from opentelemetry.trace import StatusCode
+from voicesession_common.api.constants import TRACEPARENT_ANNOTATION
+from voicesession_common.tracing import Tracing, read_traceparent, write_traceparent
+
+from tests.support.fakes.span_exporter import Kept, place, words
+from tests.support.observability import otlp_receiver
+from tests.support.observability.otlp_receiver import Received
+
+NOBODY = "http://127.0.0.1:9"
+"""The port `discard`, where nothing listens."""
+
+
+@pytest.fixture
+def received() -> Iterator[Received]:
+    with otlp_receiver.serving("127.0.0.1", 0) as found:
+        yield found
+
+
+def address(received: Received) -> str:
+    server: ThreadingHTTPServer = received.server
+    return f"http://127.0.0.1:{server.server_port}/"
+
+
+def connect(endpoint: str) -> Tracing:
+    return Tracing.connect("voicesession-operator", "operator-1", endpoint, 1.0)
+
+
+def write(tracing: Tracing, name: str) -> None:
+    now = time.time()
+    with tracing.token_request() as annotations:
+        parent = read_traceparent(annotations.get(TRACEPARENT_ANNOTATION, ""))
+        tracing.write(name, now - 1, now, parent=parent)
+
+
+async def test_without_an_address_nothing_is_made() -> None:
+    tracing = Tracing.connect("voicesession-operator", "operator-1", "", 1.0)
+    assert (tracing.on, tracing.keeps(1)) == (False, False)
+    with tracing.token_request() as annotations:
+        assert annotations == {}
+    write(tracing, "bound")
+    await tracing.close()
+
+
+def test_a_token_request_is_the_root_that_its_session_names() -> None:
+    kept = Kept()
+    with kept.tracing.token_request() as annotations:
+        assert kept.all == []
+    request = kept.one("token request")
+    assert (request.parent, words(request)) == (None, {})
+    assert annotations == {TRACEPARENT_ANNOTATION: write_traceparent(place(request))}
+
+
+def test_a_token_request_that_fails_tells_the_kind_of_error_only() -> None:
+    kept = Kept()
+    with pytest.raises(KeyError), kept.tracing.token_request():
+        raise KeyError("alice")
+    request = kept.one("token request")
+    assert (request.status.status_code, request.status.description) == (StatusCode.ERROR, None)
+    assert (words(request), request.events) == ({"error.type": "KeyError"}, ())
+
+
+async def test_spans_arrive_at_a_collector_before_the_program_ends(received: Received) -> None:
+    tracing = connect(address(received))
+    write(tracing, "bound")
+    await tracing.close(5.0)
+    child, request = received.spans
+    assert (child["name"], request["name"]) == ("bound", "token request")
+    assert (child["trace"], child["parent"]) == (request["trace"], request["span"])
+    assert (child["service"], round(child["end"] - child["begin"], 3)) == ("voicesession-operator", 1.0)
+
+
+async def test_a_collector_that_is_away_costs_no_time_and_one_line(caplog: pytest.LogCaptureFixture) -> None:
+    tracing = connect(NOBODY)
+    began = time.monotonic()
+    for _ in range(3000):
+        write(tracing, "bound")
+    await tracing.close(0.3)
+    assert time.monotonic() - began < 5
+    warned = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
+    assert set(warned) <= {"spans are lost: the collector does not take them"}
+    assert len(warned) <= 1
+
+
+async def test_a_collector_that_never_answers_is_not_waited_for() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        tracing = connect(f"http://127.0.0.1:{silent.getsockname()[1]}")
+        write(tracing, "bound")
+        began = time.monotonic()
+        await tracing.close(0.2)
+        assert 0.2 <= time.monotonic() - began < 2
+
+
+def test_libraries_get_no_tracer_of_ours() -> None:
+    connect(NOBODY)
+    assert isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider)
+
+
+def test_what_the_receiver_tells_is_json(received: Received) -> None:
+    assert json.loads(json.dumps(received.spans)) == []

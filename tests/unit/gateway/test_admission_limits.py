@@ -1,0 +1,124 @@
+"""No more than is allowed, for callers and users, by however many replicas; and every refusal says why."""
+
+import asyncio
+from collections import Counter
+
+import pytest
+from aiohttp import web
+from voicesession_gateway.metrics import REGISTRY
+
+from tests.support.fakes.api_server import Cluster, Object
+from tests.support.gateway_client import Client, Operator, ask, token, until
+from tests.unit.gateway.conftest import Start
+
+AGENT = {"room_config": {"agents": [{"agent_name": "agent-66"}]}}
+
+
+async def test_200_requests_at_once_of_50_users_at_two_replicas(api: Cluster, start: Start) -> None:
+    limits = {"CALLER_SESSIONS": "8", "USER_SESSIONS": "1"}
+    clients = [await start(**limits), await start(**limits)]
+    async with Operator(api):
+        asked = [token(clients[n % 2], AGENT | {"participant_identity": f"user-{n % 50}"}) for n in range(200)]
+        answers = await asyncio.gather(*asked)
+    codes = Counter(answer.status if answer.status == 201 else answer.code for answer in answers)
+    assert codes.keys() == {201, "TooManySessions"}
+    assert all("Retry-After" in answer.headers for answer in answers if answer.status == 429)
+    assert len(api.sessions) == 8
+    users = [session["spec"]["user"] for session in api.sessions.values()]
+    assert len(set(users)) == len(users)
+    given = {answer.headers["Voicesession-Name"] for answer in answers if answer.status == 201}
+    assert (given - api.sessions.keys(), api.sessions.keys() - given) == (set(), set())
+
+
+async def test_200_requests_at_once_of_50_users_make_50_sessions_where_the_caller_may_have_them(
+    api: Cluster, start: Start
+) -> None:
+    limits = {"CALLER_SESSIONS": "0", "USER_SESSIONS": "1"}
+    clients = [await start(**limits), await start(**limits)]
+    async with Operator(api):
+        asked = [token(clients[n % 2], AGENT | {"participant_identity": f"user-{n // 2 % 50}"}) for n in range(200)]
+        answers = await asyncio.gather(*asked)
+    assert Counter(answer.status for answer in answers) == {201: 200}
+    given = Counter(answer.headers["Voicesession-Name"] for answer in answers)
+    assert given.keys() == api.sessions.keys()
+    assert set(given.values()) == {4}
+    users = Counter(session["spec"]["user"] for session in api.sessions.values())
+    assert users == {f"user-{n}": 1 for n in range(50)}
+
+
+async def test_a_user_has_no_more_sessions_than_allowed_and_other_users_are_not_hurt(
+    api: Cluster, start: Start
+) -> None:
+    client = await start(USER_SESSIONS="2")
+    async with Operator(api):
+        for room in ("a", "b", "c"):
+            alice = await token(client, AGENT | {"room_name": room, "participant_identity": "alice"})
+        bob = await token(client, AGENT | {"room_name": "c", "participant_identity": "bob"})
+        again = await token(client, AGENT | {"room_name": "a", "participant_identity": "alice"})
+    assert (alice.status, alice.code) == (429, "TooManySessions")
+    assert alice.body["error"]["message"] == "this user has 2 live sessions, and 2 are allowed at once"
+    assert (bob.status, again.status) == (201, 201)
+
+
+async def test_a_caller_above_her_rate_is_told_when_to_come_back(start: Start) -> None:
+    client = await start(CALLER_BURST="2", CALLER_REQUESTS_PER_SECOND="0.1")
+    answers = [await ask(client, "GET", "/api/v1/sessions") for _ in range(3)]
+    assert [answer.status for answer in answers] == [200, 200, 429]
+    assert answers[2].code == "RateLimited"
+    assert 9 <= int(answers[2].headers["Retry-After"]) <= 10
+
+
+async def test_a_user_above_her_rate_does_not_stop_others(api: Cluster, start: Start) -> None:
+    client = await start(USER_BURST="1", USER_REQUESTS_PER_SECOND="0.01")
+    async with Operator(api):
+        statuses = [
+            (await token(client, AGENT | {"participant_identity": who})).status for who in ("alice", "alice", "bob")
+        ]
+    assert statuses == [201, 429, 201]
+
+
+async def test_sessions_that_came_too_late_are_taken_back(api: Cluster, start: Start) -> None:
+    clients = [await start(CALLER_SESSIONS="1") for _ in range(3)]
+    before = REGISTRY.get_sample_value("voicesession_gateway_sessions_withdrawn_total") or 0
+    asked = [ask(client, "POST", "/api/v1/sessions", {"agent": "agent-66"}) for client in clients]
+    answers = await asyncio.gather(*asked)
+    assert sorted(answer.status for answer in answers) == [201, 429, 429]
+    (name,) = api.sessions
+    assert {answer.body["name"] for answer in answers if answer.status == 201} == {name}
+    created = api.calls["post-all"]
+    assert (REGISTRY.get_sample_value("voicesession_gateway_sessions_withdrawn_total") or 0) == before + created - 1
+
+
+async def test_a_session_that_is_shown_before_its_creation_is_answered_counts_once(
+    api: Cluster, start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    create, may_answer = api.create, asyncio.Event()
+
+    async def held(plural: str, sent: Object) -> web.Response:
+        is_first, response = not api.sessions, await create(plural, sent)
+        if is_first:
+            await may_answer.wait()
+        return response
+
+    monkeypatch.setattr(api, "create", held)
+    client = await start(CALLER_SESSIONS="2")
+    body = {"agent": "agent-66"}
+    first = asyncio.create_task(ask(client, "POST", "/api/v1/sessions", body))
+    await until(lambda: _lists_one(client))
+    second, third = [await ask(client, "POST", "/api/v1/sessions", body) for _ in range(2)]
+    assert (second.status, third.status) == (201, 429)
+    may_answer.set()
+    assert (await first).status == 201
+
+
+async def _lists_one(client: Client) -> bool:
+    return len((await ask(client, "GET", "/api/v1/sessions")).body) == 1
+
+
+async def test_a_caller_follows_so_many_sessions_at_once(api: Cluster, start: Start) -> None:
+    client = await start(CALLER_STREAMS="1")
+    name = (await ask(client, "POST", "/api/v1/sessions", {"agent": "agent-66"})).body["name"]
+    async with client.get(f"/api/v1/sessions/{name}/events") as first:
+        assert first.status == 200
+        second = await ask(client, "GET", f"/api/v1/sessions/{name}/events")
+        assert (second.status, second.code) == (429, "TooManyStreams")

@@ -1,0 +1,193 @@
+"""The session API and its events, spoken to over HTTP."""
+
+import asyncio
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from voicesession_common.api import constants
+from voicesession_common.tracing import Tracing
+from voicesession_gateway import event_stream as streams
+from voicesession_gateway.app import Gateway
+from voicesession_gateway.routes import document
+from voicesession_gateway.settings import Settings
+
+from tests.support import gateway_objects
+from tests.support.fakes.api_server import Cluster, problem
+from tests.support.gateway_client import Client, ask, until
+from tests.unit.gateway.conftest import ENOUGH, Start
+
+KEYS = {"shop": "a-key-of-the-shop-000001", "bank": "a-key-of-the-bank-000001"}
+SHOP, BANK = ({"Authorization": f"Bearer {key}"} for key in KEYS.values())
+PATH = "/api/v1/sessions"
+
+
+@pytest.fixture
+async def client(start: Start, tmp_path: Path) -> Client:
+    """Two callers with keys."""
+    for name, key in KEYS.items():
+        (tmp_path / name).write_text(key)
+    return await start(AUTH_MODE="keys", KEYS_DIR=str(tmp_path))
+
+
+async def create(client: Client, **body: str) -> str:
+    answer = await ask(client, "POST", PATH, {"agent": "agent-66", **body}, **SHOP)
+    assert answer.status == 201
+    assert answer.headers["Location"] == f"{PATH}/{answer.body['name']}"
+    return str(answer.body["name"])
+
+
+async def test_agents_are_listed_as_people_know_them(api: Cluster, client: Client) -> None:
+    await api.put(constants.AGENTS, gateway_objects.agent("agent-7", spec={"instructions": "secret"}, is_ready="False"))
+
+    async def two() -> bool:
+        return len((await ask(client, "GET", "/api/v1/agents", **SHOP)).body) == 2
+
+    await until(two)
+    assert (await ask(client, "GET", "/api/v1/agents", **SHOP)).body == [
+        {"name": "agent-66", "displayName": "Agent_66", "ready": True},
+        {"name": "agent-7", "displayName": "agent-7", "ready": False},
+    ]
+
+
+async def test_a_session_from_its_making_to_its_end(api: Cluster, client: Client) -> None:
+    name = await create(client, user="bob")
+    assert api.sessions[name]["spec"] == {"agentRef": {"name": "agent-66"}, "user": "bob"}
+    await api.status(name, gateway_objects.ready(humans=1))
+
+    async def ready() -> bool:
+        return bool((await ask(client, "GET", f"{PATH}/{name}", **SHOP)).body["phase"] == "Ready")
+
+    await until(ready)
+    listed = await ask(client, "GET", PATH, **SHOP)
+    assert [(s["name"], s["humans"]) for s in listed.body] == [(name, 1)]
+
+    ended = await ask(client, "DELETE", f"{PATH}/{name}", **SHOP)
+    assert (ended.status, api.sessions) == (204, {})
+
+
+async def test_the_same_room_name_finds_the_same_session(client: Client) -> None:
+    name = await create(client, roomName="kitchen")
+    again = await ask(client, "POST", PATH, {"agent": "agent-66", "roomName": "kitchen"}, **SHOP)
+    assert (again.status, again.body["name"]) == (200, name)
+
+
+async def test_a_caller_sees_only_her_own(client: Client) -> None:
+    name = await create(client, roomName="kitchen")
+    assert (await ask(client, "GET", PATH, **BANK)).body == []
+    for method, path in (("GET", ""), ("DELETE", ""), ("GET", "/events")):
+        answer = await ask(client, method, f"{PATH}/{name}{path}", **BANK)
+        assert (answer.status, answer.code) == (404, "UnknownSession")
+    other = await ask(client, "POST", PATH, {"agent": "agent-66", "roomName": "kitchen"}, **BANK)
+    assert (other.status, other.body["name"] != name) == (201, True)
+
+
+async def test_an_end_that_fails_is_told_and_one_that_has_happened_is_not(api: Cluster, client: Client) -> None:
+    name = await create(client)
+    api.refuse["delete"] = lambda: problem(503, "Busy")
+    answer = await ask(client, "DELETE", f"{PATH}/{name}", **SHOP)
+    assert (answer.status, answer.code) == (503, "Busy")
+    api.refuse["delete"] = lambda: problem(404, "NotFound")
+    assert (await ask(client, "DELETE", f"{PATH}/{name}", **SHOP)).status == 204
+
+
+async def events(client: Client, name: str, **headers: str) -> tuple[int, list[dict[str, Any]], str]:
+    """Status, what was told until the stream ended, and all of its text."""
+    async with client.get(f"{PATH}/{name}/events", headers=SHOP | headers) as response:
+        text = await response.text()
+    return response.status, [json.loads(data) for data in re.findall(r"^data: (.+)$", text, re.MULTILINE)], text
+
+
+async def test_every_change_is_told_until_it_is_over(api: Cluster, client: Client) -> None:
+    name = await create(client)
+    following = asyncio.create_task(events(client, name))
+    for status in (
+        gateway_objects.starting(),
+        gateway_objects.ready(),
+        gateway_objects.ready(),
+        gateway_objects.ready(humans=1),
+        gateway_objects.finished(),
+    ):
+        await asyncio.sleep(0.05)
+        await api.status(name, status)
+    status, told, text = await following
+    assert status == 200
+    assert [(one["phase"], one["humans"]) for one in told] == [
+        ("Pending", 0),
+        ("Starting", 0),
+        ("Ready", 0),
+        ("Ready", 1),
+        ("Finished", 0),
+    ]
+    assert text.count("event: session\n") == 5
+
+    last = re.findall(r"^id: (\d+)$", text, re.MULTILINE)[-1]
+    assert (await events(client, name, **{"Last-Event-ID": last}))[0] == 204
+    assert [one["phase"] for one in (await events(client, name))[1]] == ["Finished"]
+
+
+async def test_a_stream_without_a_body_is_none(client: Client) -> None:
+    name = await create(client)
+    async with client.head(f"{PATH}/{name}/events", headers=SHOP) as response:
+        assert response.status == 405
+
+
+async def test_a_deleted_session_is_over_too(api: Cluster, client: Client) -> None:
+    name = await create(client)
+    following = asyncio.create_task(events(client, name))
+    await asyncio.sleep(0.05)
+    await api.drop(name)
+    _, told, _ = await following
+    assert [(one["phase"], one["reason"], one["endReason"]) for one in told[1:]] == [
+        ("Finished", "Deleted", "Requested")
+    ]
+
+
+async def test_silence_is_filled_and_a_client_that_leaves_is_noticed(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(streams, "HEARTBEAT_SECONDS", 0.02)
+    name = await create(client)
+    async with client.get(f"{PATH}/{name}/events", headers=SHOP) as response:
+        async with asyncio.timeout(5):
+            while b"still there" not in await response.content.readline():
+                pass
+    await until(lambda: streams.metrics.REGISTRY.get_sample_value("voicesession_gateway_event_streams") == 0)
+
+
+async def test_a_server_that_stops_ends_its_streams(client: Client) -> None:
+    name = await create(client)
+    following = asyncio.create_task(events(client, name))
+    await asyncio.sleep(0.05)
+    assert client.server is not None
+    await client.server.close()
+    async with asyncio.timeout(5):
+        assert (await following)[1]
+
+
+def test_the_document_has_every_route_and_no_other() -> None:
+    document_of = json.loads(document())
+    told = {
+        (method.upper(), path)
+        for path, item in document_of["paths"].items()
+        for method in item
+        if method != "parameters"
+    }
+    app = Gateway(Settings.from_env(ENOUGH), None, Tracing()).app  # type: ignore[arg-type]
+    routes = {(r.method, r.resource.canonical) for r in app.router.routes() if r.resource and r.method != "HEAD"}
+    assert told == {(m, p) for m, p in routes if p.startswith(("/api/", "/token"))}
+
+
+def test_everything_the_document_refers_to_is_there() -> None:
+    found = json.loads(document())
+    for place in re.findall(r'"#/([^"]+)"', document()):
+        here: Any = found
+        for part in place.split("/"):
+            here = here[part]
+        assert here
+
+
+async def test_the_document_needs_no_key(client: Client) -> None:
+    assert (await ask(client, "GET", "/api/v1/openapi.json")).body["openapi"] == "3.1.0"

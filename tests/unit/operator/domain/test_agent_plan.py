@@ -1,0 +1,69 @@
+"""The VoiceAgent's own status."""
+
+from dataclasses import replace
+
+import pytest
+from voicesession_common.api.voiceagent import VoiceAgent
+from voicesession_operator.domain.agent_plan import Invalid, Memory, NotConfigured, Resolved, Unavailable, plan_agent
+
+from tests.support.builders import T0, agent
+
+REMEMBERS = agent(memory={"letta": {"agent": "Agent_66"}})
+
+
+def after(definition: VoiceAgent, memory: Memory) -> VoiceAgent:
+    status = plan_agent(definition, memory, T0).status
+    raw = {
+        "metadata": {"namespace": "default", "name": definition.name, "uid": "agent-uid", "generation": 1},
+        "spec": definition.spec,
+        "status": {key: value for key, value in status.items() if value is not None},
+    }
+    return VoiceAgent.parse(raw)
+
+
+@pytest.mark.parametrize(
+    ("definition", "memory", "ready", "letta"),
+    [
+        (agent(), NotConfigured(), ("True", "Valid"), None),
+        (agent(), Unavailable("down"), ("True", "Valid"), None),
+        (REMEMBERS, Resolved("agent-1"), ("True", "Valid"), {"agentID": "agent-1"}),
+        (REMEMBERS, Unavailable("Letta does not answer"), ("False", "MemoryUnavailable"), None),
+        (REMEMBERS, Invalid("no such agent"), ("False", "MemoryInvalid"), None),
+        (REMEMBERS, NotConfigured(), ("False", "MemoryNotConfigured"), None),
+    ],
+)
+def test_outcomes(definition: VoiceAgent, memory: Memory, ready: tuple[str, str], letta: object) -> None:
+    found = plan_agent(definition, memory, T0)
+    (condition,) = found.status["conditions"]
+    assert (condition["status"], condition["reason"]) == ready
+    assert found.status["letta"] == letta
+    assert [event.reason for event in found.events] == ([] if ready[0] == "True" else [ready[1]])
+    assert found.changed
+
+
+@pytest.mark.parametrize("memory", [Resolved("agent-1"), Unavailable("down"), Invalid("no")])
+def test_a_second_look_changes_nothing(memory: Memory) -> None:
+    found = plan_agent(after(REMEMBERS, memory), memory, T0 + 60)
+    assert (found.changed, found.events) == (False, ())
+
+
+def test_an_outage_does_not_forget_the_agent() -> None:
+    found = plan_agent(after(REMEMBERS, Resolved("agent-1")), Unavailable("down"), T0 + 60)
+    assert found.status["letta"] == {"agentID": "agent-1"}
+    assert found.requeue_after == 5.0
+
+
+def test_an_agent_id_that_is_given_needs_no_resolving() -> None:
+    definition = agent(memory={"letta": {"agentID": "agent-7"}})
+    assert plan_agent(definition, Unavailable("down"), T0).status["letta"] == {"agentID": "agent-7"}
+
+
+def test_memory_taken_out_of_the_spec_is_taken_out_of_the_status() -> None:
+    stored = replace(after(REMEMBERS, Resolved("agent-1")), letta=None)
+    assert plan_agent(stored, NotConfigured(), T0).status["letta"] is None
+
+
+def test_a_new_generation_is_worth_a_write() -> None:
+    stored = replace(after(REMEMBERS, Resolved("agent-1")), generation=2)
+    found = plan_agent(stored, Resolved("agent-1"), T0 + 9)
+    assert (found.changed, found.status["observedGeneration"]) == (True, 2)

@@ -1,0 +1,44 @@
+"""product.md's definition of a human, case by case."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from voicesession_operator.domain.humans import humans, is_human
+from voicesession_operator.domain.observed import Kind, Room
+
+from tests.support.builders import agent_participant, human
+
+ROLE = "voicesession.role"
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        ({}, True),
+        ({"kind": Kind.SIP}, True),
+        ({"kind": Kind.CONNECTOR}, True),
+        ({"kind": Kind.AGENT}, False),
+        ({"kind": Kind.EGRESS}, False),
+        ({"kind": Kind.INGRESS}, False),
+        ({"kind": Kind.BRIDGE}, False),
+        ({"kind": Kind.UNKNOWN}, False),
+        ({"hidden": True}, False),
+        ({"recorder": True}, False),
+        ({"agent": True}, False),
+        ({"attributes": {"lk.publish_on_behalf": "agent-66"}}, False),
+        ({"attributes": {ROLE: "human"}, "kind": Kind.INGRESS}, True),
+        ({"attributes": {ROLE: "human"}, "hidden": True}, True),
+        ({"attributes": {ROLE: "observer"}}, False),
+        ({"attributes": {ROLE: "agent"}}, False),
+        ({"attributes": {ROLE: ""}}, True),
+    ],
+)
+def test_who_is_a_human(change: dict[str, Any], expected: bool) -> None:
+    assert is_human(replace(human(), **change)) is expected
+
+
+def test_only_those_who_have_arrived_count() -> None:
+    connecting = replace(human("bob"), active=False)
+    room = Room("RM_1", (human("alice"), connecting, agent_participant()))
+    assert [p.identity for p in humans(room)] == ["alice"]

@@ -1,0 +1,146 @@
+"""plan() has an answer for everything, also for what cannot be."""
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from voicesession_common.api.conditions import Condition
+from voicesession_common.api.reasons import Action, Cause, Reason, ResetOutcome
+from voicesession_common.api.voicesession import LastReset, Limits, OnLastHumanLeft, Status, VoiceSession
+from voicesession_operator.domain.agent_plan import Invalid, NotConfigured, Resolved, Unavailable
+from voicesession_operator.domain.naming import pod_name
+from voicesession_operator.domain.observed import (
+    Failure,
+    Kind,
+    Leave,
+    LeaveReason,
+    Observed,
+    Participant,
+    Pod,
+    PodState,
+    Room,
+    Unknown,
+)
+from voicesession_operator.domain.plan import plan
+
+from tests.support.builders import AGENT, POLICY, T0, UID, agent, ready_session, session
+
+TEXT = st.text(max_size=8)
+TIMES = st.one_of(st.floats(), st.floats(T0 - 100, T0 + 1000))
+STORED_TIMES = st.one_of(st.none(), st.floats(T0 - 100, T0 + 1000))
+NUMBERS = st.integers(-5, 10**9)
+REQUESTS = st.one_of(TEXT, st.sampled_from(("", "2026-01-31T12:00:00Z", "2026-01-31T12:00:01+01:00")))
+
+POD_NAMES = st.sampled_from(("", "a", pod_name("hello", UID, 0), pod_name("hello", UID, 1)))
+pods = st.builds(
+    Pod,
+    name=POD_NAMES,
+    uid=TEXT,
+    ordinal=st.integers(-1, 50),
+    phase=st.sampled_from(("Pending", "Running", "Failed", "Succeeded", "Unknown", "")),
+    ip=st.sampled_from(("", "10.0.0.1")),
+    deleting=st.booleans(),
+    trouble=TEXT,
+)
+participants = st.builds(Participant, identity=TEXT, sid=TEXT, kind=st.sampled_from(Kind), active=st.booleans())
+rooms = st.one_of(
+    st.none(),
+    st.builds(Unknown, TEXT, TEXT),
+    st.builds(Room, TEXT, st.lists(participants, max_size=4).map(tuple)),
+)
+states = st.builds(
+    PodState,
+    state=TEXT,
+    session_uid=st.sampled_from(("", UID)),
+    participant_sid=TEXT,
+    job_epoch=NUMBERS,
+    active_at=st.one_of(st.none(), TIMES),
+    health=st.sampled_from(("", "Ok", "Stuck", "?")),
+    left_identity=TEXT,
+    left_reason=TEXT,
+    left_at=TIMES,
+)
+actions = st.sampled_from(("CreateRoom", "CreatePod", "Tell", "?"))
+worlds = st.builds(
+    Observed,
+    agent=st.sampled_from((None, agent(), agent(memory={"letta": {"scope": "User"}}))),
+    pods=st.lists(pods, max_size=4).map(tuple),
+    room=rooms,
+    pod_states=st.dictionaries(TEXT, states, max_size=3),
+    user_memory=st.sampled_from((None, Resolved("a"), Unavailable("x"), Invalid("y"), NotConfigured())),
+    leave=st.one_of(st.none(), st.builds(Leave, TEXT, st.sampled_from(LeaveReason), TIMES)),
+    failures=st.lists(st.builds(Failure, actions, TEXT, TEXT, st.booleans()), max_size=3).map(tuple),
+)
+conditions = st.lists(
+    st.builds(
+        Condition,
+        st.sampled_from(("RoomReady", "AgentJoined", "Ready", "Finished", "MemoryReady", "AgentHealthy")),
+        st.sampled_from(("True", "False", "Unknown")),
+        st.one_of(TEXT, st.sampled_from(Reason)),
+        TEXT,
+        st.floats(T0 - 100, T0 + 1000),
+    ),
+    max_size=6,
+    unique_by=lambda condition: condition.type,
+).map(tuple)
+statuses = st.builds(
+    Status,
+    conditions=conditions,
+    agent_pod=POD_NAMES,
+    next_pod=POD_NAMES,
+    refused_request=REQUESTS,
+    replacements=st.integers(0, 3),
+    recycles=st.integers(0, 3),
+    resets=st.integers(0, 3),
+    last_reset=st.one_of(
+        st.none(),
+        st.builds(
+            LastReset,
+            st.sampled_from(Cause),
+            st.floats(T0, T0 + 1000),
+            STORED_TIMES,
+            st.sampled_from(ResetOutcome),
+            REQUESTS,
+        ),
+    ),
+    humans=st.integers(0, 9),
+    started_at=STORED_TIMES,
+    ready_at=STORED_TIMES,
+    first_human_at=STORED_TIMES,
+    last_human_left_at=STORED_TIMES,
+    last_human_left_reason=st.sampled_from(("", "Left", "ConnectionLost", "Unknown")),
+    finished_at=STORED_TIMES,
+)
+sessions = st.builds(
+    VoiceSession,
+    namespace=st.just("default"),
+    name=st.just("hello"),
+    uid=st.just(UID),
+    generation=st.just(1),
+    created_at=st.just(T0),
+    agent_ref=st.just(AGENT),
+    user=st.sampled_from(("", "alice")),
+    deleting=st.booleans(),
+    end=st.booleans(),
+    on_last_human_left=st.builds(OnLastHumanLeft, st.sampled_from(Action), NUMBERS, NUMBERS),
+    limits=st.builds(Limits, NUMBERS, NUMBERS, NUMBERS, NUMBERS, st.integers(-1, 10)),
+    ttl_seconds_after_finished=st.one_of(st.none(), NUMBERS),
+    reset_request=REQUESTS,
+    status=statuses,
+)
+
+
+@settings(max_examples=400, deadline=None)
+@given(sessions, worlds, st.floats(T0 - 100, T0 + 10_000))
+def test_there_is_always_a_plan_that_can_be_stored(made: VoiceSession, observed: Observed, now: float) -> None:
+    found = plan(made, observed, now, POLICY)
+    assert found.status.render()
+    assert found.requeue_after is None or found.requeue_after >= 0.0
+    assert plan(made, observed, now, POLICY) == found
+
+
+@settings(max_examples=200, deadline=None)
+@given(worlds, st.floats(T0, T0 + 10_000))
+def test_live_sessions_are_never_left_unwatched(observed: Observed, now: float) -> None:
+    for made in (session().build(), ready_session().build()):
+        wait = plan(made, observed, now, POLICY).requeue_after
+        assert wait is not None
+        assert wait <= POLICY.poll_seconds

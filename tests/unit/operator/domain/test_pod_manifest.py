@@ -1,0 +1,90 @@
+"""The agent pod's manifest, as the brief of the agent image and restricted Pod Security ask for it."""
+
+import json
+from typing import Any
+
+from voicesession_operator.domain.pod_manifest import build_pod
+
+from tests.support.builders import POLICY, UID, agent, session
+
+
+def container(manifest: dict[str, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = manifest["spec"]["containers"][0]
+    return found
+
+
+def environment(manifest: dict[str, Any]) -> dict[str, Any]:
+    return {variable["name"]: variable for variable in container(manifest)["env"]}
+
+
+def test_belongs_to_its_session() -> None:
+    meta = build_pod(session().build(), agent(), 2, POLICY)["metadata"]
+    assert meta["labels"] == {
+        "app.kubernetes.io/managed-by": "voicesession-operator",
+        "app.kubernetes.io/component": "agent-pod",
+        "voicesession.dev/session-uid": UID,
+        "voicesession.dev/agent": "agent-66",
+    }
+    assert meta["annotations"] == {"voicesession.dev/session": "default/hello", "voicesession.dev/ordinal": "2"}
+    (owner,) = meta["ownerReferences"]
+    assert (owner["uid"], owner["controller"], owner["blockOwnerDeletion"]) == (UID, True, False)
+    assert (owner["apiVersion"], owner["kind"]) == ("voicesession.dev/v1alpha1", "VoiceSession")
+
+
+def test_is_restricted() -> None:
+    manifest = build_pod(session().build(), agent(), 0, POLICY)
+    spec, inner = manifest["spec"], container(manifest)["securityContext"]
+    assert spec["securityContext"]["runAsNonRoot"] is True
+    assert spec["securityContext"]["runAsUser"] == 10001
+    assert spec["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+    assert inner["capabilities"] == {"drop": ["ALL"]}
+    assert inner["readOnlyRootFilesystem"] is True
+    assert inner["allowPrivilegeEscalation"] is False
+    assert (spec["automountServiceAccountToken"], spec["enableServiceLinks"]) == (False, False)
+    assert (spec["restartPolicy"], spec["terminationGracePeriodSeconds"]) == ("Never", 20)
+    assert spec["volumes"] == [{"name": "tmp", "emptyDir": {}}]
+
+
+def test_environment_is_the_contract_with_the_agent() -> None:
+    definition = agent(
+        instructions="Be kind.",
+        llm={"provider": "openai", "apiKeySecretRef": {"name": "keys", "key": "llm"}},
+        pod={"env": [{"name": "MINE", "value": "1"}, {"name": "LIVEKIT_URL", "value": "ws://elsewhere"}]},
+        limits={"startSeconds": 5},
+        onLastHumanLeft={"graceSeconds": 1},
+    )
+    found = environment(build_pod(session().build(), definition, 0, POLICY))
+    assert found["VOICESESSION_POD_UID"]["valueFrom"] == {"fieldRef": {"fieldPath": "metadata.uid"}}
+    assert found["VOICESESSION_CONTROL_PORT"]["value"] == "8080"
+    assert found["VOICESESSION_CONTROL_PUBLIC_KEY"]["value"] == POLICY.control_public_key
+    assert found["VOICESESSION_LLM_API_KEY"]["valueFrom"] == {"secretKeyRef": {"name": "keys", "key": "llm"}}
+    assert found["LIVEKIT_URL"]["value"] == POLICY.livekit_url
+    assert found["MINE"]["value"] == "1"
+    assert "VOICESESSION_STT_API_KEY" not in found
+    told = json.loads(found["VOICESESSION_AGENT"]["value"])
+    assert told.keys() == {"displayName", "instructions", "llm", "name"}
+
+
+def test_shape_comes_from_the_voice_agent() -> None:
+    tolerations = [{"key": "gpu", "operator": "Exists"}]
+    resources = {"requests": {"memory": "600Mi"}}
+    definition = agent(
+        pod={
+            "image": "mine:1",
+            "resources": resources,
+            "nodeSelector": {"a": "b"},
+            "tolerations": tolerations,
+            "priorityClassName": "high",
+            "runtimeClassName": "gvisor",
+        }
+    )
+    manifest = build_pod(session().build(), definition, 0, POLICY)
+    assert (container(manifest)["image"], container(manifest)["resources"]) == ("mine:1", resources)
+    assert manifest["spec"]["nodeSelector"] == {"a": "b"}
+    assert manifest["spec"]["tolerations"] == tolerations
+    assert (manifest["spec"]["priorityClassName"], manifest["spec"]["runtimeClassName"]) == ("high", "gvisor")
+
+
+def test_defaults_come_from_the_operator() -> None:
+    made = container(build_pod(session().build(), agent(), 0, POLICY))
+    assert (made["image"], made["imagePullPolicy"]) == (POLICY.agent_image, "IfNotPresent")
