@@ -7,7 +7,9 @@ ExternalError
 └── TerminalError    a retry cannot help: invalid or forbidden
 """
 
-from typing import Any, Final
+from typing import Final
+
+from voicesession_common import JsonObject
 
 
 class ExternalError(Exception):
@@ -41,7 +43,7 @@ HTTP_FORBIDDEN: Final = 403
 _TERMINAL: Final = frozenset({400, HTTP_FORBIDDEN, 405, 413, 415, 422})
 
 
-def from_kubernetes(status: int, body: dict[str, Any]) -> ExternalError:
+def from_kubernetes(status: int, body: JsonObject) -> ExternalError:
     """Return the error for an answer of the API server; `body` is its `Status` object or empty."""
     reason = body.get("reason") or f"Status{status}"
     message = body.get("message") or "the API server gave no reason"

@@ -15,10 +15,9 @@ import aiohttp
 from kubernetes.aio.client import ApiClient, Configuration
 from kubernetes.aio.config import ConfigException, load_incluster_config, load_kube_config
 
+from voicesession_common import JsonObject
 from voicesession_common.api import constants
 from voicesession_common.errors import ExternalError, RetryableError, from_kubernetes
-
-Object = dict[str, Any]
 
 REQUEST_TIMEOUT: Final = aiohttp.ClientTimeout(total=10)
 """A healthy API server answers these requests in milliseconds."""
@@ -112,9 +111,9 @@ class KubeClient:
     async def close(self) -> None:
         await self._api.close()  # type: ignore[no-untyped-call]
 
-    async def list(self, resource: Resource, namespace: str = "", selector: str = "") -> tuple[list[Object], str]:
+    async def list(self, resource: Resource, namespace: str = "", selector: str = "") -> tuple[list[JsonObject], str]:
         """All objects, page by page, and the list's resourceVersion."""
-        found: list[Object] = []
+        found: list[JsonObject] = []
         query = {"limit": str(CHUNK)} | ({"labelSelector": selector} if selector else {})
         while True:
             page = await self._request("GET", "list", resource, resource.path(namespace), query=query)
@@ -127,7 +126,7 @@ class KubeClient:
 
     async def watch(
         self, resource: Resource, namespace: str, version: str, selector: str = ""
-    ) -> AsyncIterator[tuple[str, Object]]:
+    ) -> AsyncIterator[tuple[str, JsonObject]]:
         """Type and object of every change after `version`, bookmarks too, for WATCH_SECONDS at most."""
         query = {"watch": "1", "resourceVersion": version, "allowWatchBookmarks": "true"}
         query |= {"timeoutSeconds": str(WATCH_SECONDS)} | ({"labelSelector": selector} if selector else {})
@@ -142,30 +141,32 @@ class KubeClient:
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise RetryableError("KubernetesUnavailable", "the API server does not answer") from error
 
-    async def get(self, resource: Resource, namespace: str, name: str) -> Object:
+    async def get(self, resource: Resource, namespace: str, name: str) -> JsonObject:
         return await self._request("GET", "get", resource, resource.path(namespace, name))
 
-    async def create(self, resource: Resource, namespace: str, body: Object) -> Object:
+    async def create(self, resource: Resource, namespace: str, body: JsonObject) -> JsonObject:
         return await self._request("POST", "create", resource, resource.path(namespace), body)
 
-    async def replace(self, resource: Resource, namespace: str, name: str, body: Object) -> Object:
+    async def replace(self, resource: Resource, namespace: str, name: str, body: JsonObject) -> JsonObject:
         """PUT; the resourceVersion in `body` guards against lost updates."""
         return await self._request("PUT", "update", resource, resource.path(namespace, name), body)
 
-    async def patch(self, resource: Resource, namespace: str, name: str, body: Object) -> Object:
+    async def patch(self, resource: Resource, namespace: str, name: str, body: JsonObject) -> JsonObject:
         """JSON merge patch."""
         return await self._request("PATCH", "patch", resource, resource.path(namespace, name), body)
 
-    async def patch_status(self, resource: Resource, namespace: str, name: str, version: str, status: Object) -> Object:
+    async def patch_status(
+        self, resource: Resource, namespace: str, name: str, version: str, status: JsonObject
+    ) -> JsonObject:
         """Merge `status` into the object at resourceVersion `version`; raises ConflictError if it has changed."""
         body = {"metadata": {"resourceVersion": version}, "status": status}
         return await self._request("PATCH", "patch", resource, resource.path(namespace, name, "status"), body)
 
     async def delete(
         self, resource: Resource, namespace: str, name: str, uid: str, grace_seconds: int | None = None
-    ) -> Object:
+    ) -> JsonObject:
         """Delete the object with this uid; raises ConflictError if the name belongs to another object now."""
-        body: Object = {"apiVersion": "v1", "kind": "DeleteOptions", "preconditions": {"uid": uid}}
+        body: JsonObject = {"apiVersion": "v1", "kind": "DeleteOptions", "preconditions": {"uid": uid}}
         if grace_seconds is not None:
             body["gracePeriodSeconds"] = grace_seconds
         return await self._request("DELETE", "delete", resource, resource.path(namespace, name), body)
@@ -176,9 +177,9 @@ class KubeClient:
         verb: str,
         resource: Resource,
         path: str,
-        body: Object | None = None,
+        body: JsonObject | None = None,
         query: dict[str, str] | None = None,
-    ) -> Object:
+    ) -> JsonObject:
         started = time.monotonic()
         failure: ExternalError | None = None
         try:
@@ -189,7 +190,7 @@ class KubeClient:
         finally:
             self._observe_request(verb, resource.plural, time.monotonic() - started, failure)
 
-    async def _send(self, method: str, path: str, body: Object | None, query: dict[str, str]) -> Object:
+    async def _send(self, method: str, path: str, body: JsonObject | None, query: dict[str, str]) -> JsonObject:
         try:
             response = await self._open(method, path, body, query, REQUEST_TIMEOUT)
             text = await response.read()
@@ -201,7 +202,7 @@ class KubeClient:
         return answer
 
     async def _open(
-        self, method: str, path: str, body: Object | None, query: dict[str, str], limit: aiohttp.ClientTimeout
+        self, method: str, path: str, body: JsonObject | None, query: dict[str, str], limit: aiohttp.ClientTimeout
     ) -> Any:
         """The client's own response, whose body has not been read."""
         headers = {"Accept": JSON, "Content-Type": MERGE_PATCH if method == "PATCH" else JSON}
@@ -216,7 +217,7 @@ class KubeClient:
         return await self._api.call_api(*request, _request_timeout=limit)
 
 
-def _event(line: bytes) -> tuple[str, Object]:
+def _event(line: bytes) -> tuple[str, JsonObject]:
     """One line of a watch. Raises what the API server tells in place of an object, 410 Gone for instance."""
     event = _parse(line)
     kind, found = event.get("type", "ERROR"), event.get("object") or {}
@@ -225,7 +226,7 @@ def _event(line: bytes) -> tuple[str, Object]:
     return kind, found
 
 
-def _parse(text: bytes) -> Object:
+def _parse(text: bytes) -> JsonObject:
     try:
         answer = json.loads(text)
     except ValueError:

@@ -5,7 +5,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final, Self
 
-from voicesession_common.env import LOG_LEVELS, SettingsError, choice, number, parts, required, url, web_address
+from voicesession_common.env import (
+    LOG_LEVELS,
+    SettingsError,
+    read_choice,
+    read_float,
+    read_http_url,
+    read_list,
+    read_required,
+    read_url,
+)
 from voicesession_common.rate_limit import Rate
 
 from voicesession_gateway.admission import Quota
@@ -65,40 +74,40 @@ class Settings:
     def from_env(cls, environ: Mapping[str, str] | None = None) -> Self:
         """Read the environment (or `environ`). Raises SettingsError."""
         env = os.environ if environ is None else environ
-        auth = choice(env, "AUTH_MODE", KEYS, AUTH_MODES)
+        auth = read_choice(env, "AUTH_MODE", KEYS, AUTH_MODES)
         return cls(
-            namespace=required(env, "NAMESPACE"),
-            livekit_public_url=url(env, "LIVEKIT_PUBLIC_URL"),
-            livekit_api_key=required(env, "LIVEKIT_API_KEY"),
-            livekit_api_secret=required(env, "LIVEKIT_API_SECRET"),
+            namespace=read_required(env, "NAMESPACE"),
+            livekit_public_url=read_url(env, "LIVEKIT_PUBLIC_URL"),
+            livekit_api_key=read_required(env, "LIVEKIT_API_KEY"),
+            livekit_api_secret=read_required(env, "LIVEKIT_API_SECRET"),
             auth=auth,
-            keys_dir=required(env, "KEYS_DIR") if auth == KEYS else "",
+            keys_dir=read_required(env, "KEYS_DIR") if auth == KEYS else "",
             oidc=_oidc(env) if auth == OIDC else None,
             default_agent=env.get("DEFAULT_AGENT", "").strip(),
             page_dir=env.get("PAGE_DIR", "").strip(),
-            cors_origins=parts(env, "CORS_ORIGINS"),
-            hosts=tuple(name.lower() for name in parts(env, "HOSTS")) if auth == NONE else None,
+            cors_origins=read_list(env, "CORS_ORIGINS"),
+            hosts=tuple(name.lower() for name in read_list(env, "HOSTS")) if auth == NONE else None,
             caller_rate=_rate(env, "CALLER", 10, 50),
             user_rate=_rate(env, "USER", 1, 10),
             quota=Quota(_count(env, "CALLER_SESSIONS", 50), _count(env, "USER_SESSIONS", 3)),
             streams_per_caller=_count(env, "CALLER_STREAMS", 100),
-            ready_seconds=number(env, "READY_SECONDS", 120, 1, 3600),
-            token_seconds=number(env, "TOKEN_SECONDS", 300, 10, 86400),
-            http_port=int(number(env, "HTTP_PORT", 9000, 0, 65535)),
-            metrics_port=int(number(env, "METRICS_PORT", 9001, 0, 65535)),
-            log_level=choice(env, "LOG_LEVEL", "INFO", LOG_LEVELS),
+            ready_seconds=read_float(env, "READY_SECONDS", 120, 1, 3600),
+            token_seconds=read_float(env, "TOKEN_SECONDS", 300, 10, 86400),
+            http_port=int(read_float(env, "HTTP_PORT", 9000, 0, 65535)),
+            metrics_port=int(read_float(env, "METRICS_PORT", 9001, 0, 65535)),
+            log_level=read_choice(env, "LOG_LEVEL", "INFO", LOG_LEVELS),
             kubeconfig=env.get("KUBECONFIG", ""),
             pod_name=env.get("POD_NAME", ""),
-            otlp_endpoint=web_address(env, "OTEL_EXPORTER_OTLP_ENDPOINT"),
-            trace_ratio=number(env, "OTEL_TRACES_SAMPLER_ARG", 1, 0, 1),
+            otlp_endpoint=read_http_url(env, "OTEL_EXPORTER_OTLP_ENDPOINT"),
+            trace_ratio=read_float(env, "OTEL_TRACES_SAMPLER_ARG", 1, 0, 1),
         )
 
 
 def _oidc(env: Mapping[str, str]) -> OidcSettings:
     return OidcSettings(
-        issuer=url(env, "OIDC_ISSUER"),
-        audience=required(env, "OIDC_AUDIENCE"),
-        jwks_url=url(env, "OIDC_JWKS_URL") if env.get("OIDC_JWKS_URL") else "",
+        issuer=read_url(env, "OIDC_ISSUER"),
+        audience=read_required(env, "OIDC_AUDIENCE"),
+        jwks_url=read_url(env, "OIDC_JWKS_URL") if env.get("OIDC_JWKS_URL") else "",
         caller_claim=env.get("OIDC_CALLER_CLAIM", "").strip() or "sub",
         user_claim=env.get("OIDC_USER_CLAIM", "").strip() or "sub",
     )
@@ -106,10 +115,10 @@ def _oidc(env: Mapping[str, str]) -> OidcSettings:
 
 def _rate(env: Mapping[str, str], whose: str, per_second: float, burst: int) -> Rate:
     return Rate(
-        number(env, f"{whose}_REQUESTS_PER_SECOND", per_second, 0.001, 10_000),
-        int(number(env, f"{whose}_BURST", burst, 1, 100_000)),
+        read_float(env, f"{whose}_REQUESTS_PER_SECOND", per_second, 0.001, 10_000),
+        int(read_float(env, f"{whose}_BURST", burst, 1, 100_000)),
     )
 
 
 def _count(env: Mapping[str, str], name: str, default: int) -> int:
-    return int(number(env, name, default, 0, 100_000))
+    return int(read_float(env, name, default, 0, 100_000))

@@ -6,10 +6,11 @@ import time
 from collections.abc import Callable
 from typing import Any, Final, Protocol
 
+from voicesession_common import JsonObject
 from voicesession_common.api.constants import LEADER_LABEL
 from voicesession_common.api.timestamps import to_rfc3339
 from voicesession_common.errors import ConflictError, ExternalError, NotFoundError
-from voicesession_common.kube_client import LEASES, PODS, Object, Resource
+from voicesession_common.kube_client import LEASES, PODS, Resource
 
 log = logging.getLogger(__name__)
 
@@ -26,9 +27,9 @@ class LeaseLost(Exception):  # noqa: N818 - an outcome, not a mistake
 class LeaseStore(Protocol):
     """The part of the Kubernetes API that an election needs."""
 
-    async def get(self, resource: Resource, namespace: str, name: str) -> Object: ...
-    async def create(self, resource: Resource, namespace: str, body: Object) -> Object: ...
-    async def replace(self, resource: Resource, namespace: str, name: str, body: Object) -> Object: ...
+    async def get(self, resource: Resource, namespace: str, name: str) -> JsonObject: ...
+    async def create(self, resource: Resource, namespace: str, body: JsonObject) -> JsonObject: ...
+    async def replace(self, resource: Resource, namespace: str, name: str, body: JsonObject) -> JsonObject: ...
 
 
 class Elector:
@@ -51,7 +52,7 @@ class Elector:
         self._duration = duration_seconds
         self._clock = clock
         self._monotonic = monotonic
-        self._held: Object | None = None
+        self._held: JsonObject | None = None
         self._seen_version = ""
         self._seen_at = 0.0
         self.reachable = False
@@ -121,13 +122,13 @@ class Elector:
         except ExternalError as error:
             log.warning("the lease could not be released", extra={"reason": error.reason})
 
-    async def _read(self) -> Object | None:
+    async def _read(self) -> JsonObject | None:
         try:
             return await self._store.get(LEASES, self._namespace, self._name)
         except NotFoundError:
             return None
 
-    def _free(self, lease: Object | None) -> bool:
+    def _free(self, lease: JsonObject | None) -> bool:
         """Whether it may be taken. Its age is judged by our own clock, from when we first saw this very record."""
         if lease is None:
             return True
@@ -139,7 +140,7 @@ class Elector:
             return True
         return self._monotonic() - self._seen_at >= float(spec.get("leaseDurationSeconds", self._duration))
 
-    async def _write(self, lease: Object | None) -> Object:
+    async def _write(self, lease: JsonObject | None) -> JsonObject:
         old: dict[str, Any] = (lease or {}).get("spec") or {}
         now = to_rfc3339(self._clock()).replace("Z", "000Z")
         same = old.get("holderIdentity") == self._identity
@@ -163,8 +164,10 @@ RELEASE_LABEL: Final = "app.kubernetes.io/instance"
 class PodLabels(Protocol):
     """The part of the Kubernetes API that the mark needs."""
 
-    async def list(self, resource: Resource, namespace: str = "", selector: str = "") -> tuple[list[Object], str]: ...
-    async def patch(self, resource: Resource, namespace: str, name: str, body: Object) -> Object: ...
+    async def list(
+        self, resource: Resource, namespace: str = "", selector: str = ""
+    ) -> tuple[list[JsonObject], str]: ...
+    async def patch(self, resource: Resource, namespace: str, name: str, body: JsonObject) -> JsonObject: ...
 
 
 async def take(kube: PodLabels, namespace: str, release: str, pod: str) -> None:

@@ -5,7 +5,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Self
 
-from voicesession_common.env import LOG_LEVELS, SettingsError, choice, number, parts, required, url, web_address
+from voicesession_common.env import (
+    LOG_LEVELS,
+    SettingsError,
+    read_choice,
+    read_float,
+    read_http_url,
+    read_list,
+    read_required,
+    read_url,
+)
 
 __all__ = ["Settings", "SettingsError", "UninstallSettings"]
 
@@ -46,33 +55,33 @@ class Settings:
     def from_env(cls, environ: Mapping[str, str] | None = None) -> Self:
         """Read the environment (or `environ`). Raises SettingsError."""
         env = os.environ if environ is None else environ
-        livekit_url = url(env, "LIVEKIT_URL")
+        livekit_url = read_url(env, "LIVEKIT_URL")
         return cls(
-            pod_name=required(env, "POD_NAME"),
-            pod_namespace=required(env, "POD_NAMESPACE"),
-            release=required(env, "RELEASE"),
-            installation_id=required(env, "INSTALLATION_ID"),
+            pod_name=read_required(env, "POD_NAME"),
+            pod_namespace=read_required(env, "POD_NAMESPACE"),
+            release=read_required(env, "RELEASE"),
+            installation_id=read_required(env, "INSTALLATION_ID"),
             livekit_url=livekit_url,
             livekit_public_url=env.get("LIVEKIT_PUBLIC_URL", "") or livekit_url,
-            livekit_api_key=required(env, "LIVEKIT_API_KEY"),
-            livekit_api_secret=required(env, "LIVEKIT_API_SECRET"),
-            control_private_key=required(env, "CONTROL_PRIVATE_KEY"),
-            agent_image=required(env, "AGENT_IMAGE"),
-            agent_image_pull_policy=choice(
+            livekit_api_key=read_required(env, "LIVEKIT_API_KEY"),
+            livekit_api_secret=read_required(env, "LIVEKIT_API_SECRET"),
+            control_private_key=read_required(env, "CONTROL_PRIVATE_KEY"),
+            agent_image=read_required(env, "AGENT_IMAGE"),
+            agent_image_pull_policy=read_choice(
                 env, "AGENT_IMAGE_PULL_POLICY", "IfNotPresent", ("Always", "IfNotPresent", "Never")
             ),
             letta_url=env.get("LETTA_URL", ""),
             letta_api_key=env.get("LETTA_API_KEY", ""),
             letta_model=env.get("LETTA_MODEL", ""),
             letta_embedding=env.get("LETTA_EMBEDDING", ""),
-            watch_namespaces=parts(env, "WATCH_NAMESPACES"),
-            http_port=int(number(env, "HTTP_PORT", 8080, 0, 65535)),
-            poll_seconds=number(env, "POLL_SECONDS", 10, 1, 300),
-            lease_duration_seconds=int(number(env, "LEASE_DURATION_SECONDS", 8, 2, 300)),
-            log_level=choice(env, "LOG_LEVEL", "INFO", LOG_LEVELS),
+            watch_namespaces=read_list(env, "WATCH_NAMESPACES"),
+            http_port=int(read_float(env, "HTTP_PORT", 8080, 0, 65535)),
+            poll_seconds=read_float(env, "POLL_SECONDS", 10, 1, 300),
+            lease_duration_seconds=int(read_float(env, "LEASE_DURATION_SECONDS", 8, 2, 300)),
+            log_level=read_choice(env, "LOG_LEVEL", "INFO", LOG_LEVELS),
             kubeconfig=env.get("KUBECONFIG", ""),
-            otlp_endpoint=web_address(env, "OTEL_EXPORTER_OTLP_ENDPOINT"),
-            trace_ratio=number(env, "OTEL_TRACES_SAMPLER_ARG", 1, 0, 1),
+            otlp_endpoint=read_http_url(env, "OTEL_EXPORTER_OTLP_ENDPOINT"),
+            trace_ratio=read_float(env, "OTEL_TRACES_SAMPLER_ARG", 1, 0, 1),
         )
 
 
@@ -89,7 +98,7 @@ class UninstallSettings:
         """Read the environment (or `environ`). Raises SettingsError."""
         env = os.environ if environ is None else environ
         return cls(
-            watch_namespaces=parts(env, "WATCH_NAMESPACES"),
-            log_level=choice(env, "LOG_LEVEL", "INFO", LOG_LEVELS),
+            watch_namespaces=read_list(env, "WATCH_NAMESPACES"),
+            log_level=read_choice(env, "LOG_LEVEL", "INFO", LOG_LEVELS),
             kubeconfig=env.get("KUBECONFIG", ""),
         )

@@ -10,9 +10,10 @@ import sys
 import time
 from typing import Final, Protocol
 
+from voicesession_common import JsonObject
 from voicesession_common.errors import ConflictError, ExternalError, NotFoundError
 from voicesession_common.json_logging import configure
-from voicesession_common.kube_client import SESSIONS, KubeClient, Object, Resource, load_configuration
+from voicesession_common.kube_client import SESSIONS, KubeClient, Resource, load_configuration
 
 from voicesession_operator import metrics
 from voicesession_operator.settings import SettingsError, UninstallSettings
@@ -27,10 +28,12 @@ POLL_SECONDS: Final = 0.5
 class Sessions(Protocol):
     """The part of the Kubernetes API that the hook may use."""
 
-    async def list(self, resource: Resource, namespace: str = "", selector: str = "") -> tuple[list[Object], str]: ...
+    async def list(
+        self, resource: Resource, namespace: str = "", selector: str = ""
+    ) -> tuple[list[JsonObject], str]: ...
     async def delete(
         self, resource: Resource, namespace: str, name: str, uid: str, grace_seconds: int | None = None
-    ) -> Object: ...
+    ) -> JsonObject: ...
 
 
 async def end_all(kube: Sessions, namespaces: tuple[str, ...], deadline_seconds: float = DEADLINE_SECONDS) -> bool:
@@ -57,7 +60,7 @@ async def _delete_listed(kube: Sessions, namespaces: tuple[str, ...]) -> int:
     return count
 
 
-async def _delete(kube: Sessions, session: Object) -> None:
+async def _delete(kube: Sessions, session: JsonObject) -> None:
     meta = session["metadata"]
     if "deletionTimestamp" in meta:
         return

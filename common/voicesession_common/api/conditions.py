@@ -1,8 +1,8 @@
 """Kubernetes conditions as values."""
 
 from dataclasses import dataclass, replace
-from typing import Any
 
+from voicesession_common import JsonObject
 from voicesession_common.api.timestamps import from_rfc3339, to_rfc3339
 
 
@@ -17,7 +17,7 @@ class Condition:
     since: float = 0.0
 
     @classmethod
-    def parse(cls, raw: dict[str, Any]) -> "Condition":
+    def parse(cls, raw: JsonObject) -> "Condition":
         return cls(
             raw["type"],
             raw["status"],
@@ -26,7 +26,7 @@ class Condition:
             from_rfc3339(raw.get("lastTransitionTime")) or 0.0,
         )
 
-    def render(self) -> dict[str, Any]:
+    def render(self) -> JsonObject:
         return {
             "type": str(self.type),
             "status": self.status,

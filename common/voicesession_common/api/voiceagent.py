@@ -1,8 +1,8 @@
 """VoiceAgent as values: the reusable definition of an agent."""
 
 from dataclasses import dataclass, field
-from typing import Any
 
+from voicesession_common import JsonObject
 from voicesession_common.api.conditions import Condition
 
 
@@ -12,7 +12,7 @@ class LettaMemory:
 
     agent: str = ""
     agent_id: str = ""
-    blocks: tuple[dict[str, Any], ...] = ()
+    blocks: tuple[JsonObject, ...] = ()
     capture: bool = True
     scope: str = "Agent"
     """Agent: one memory for all sessions. User: one for each `spec.user`."""
@@ -24,7 +24,7 @@ class VoiceAgent:
     name: str
     uid: str
     generation: int
-    spec: dict[str, Any]
+    spec: JsonObject
     """The spec as stored; the agent process gets it whole (it holds names of Secrets, never secrets)."""
     display_name: str
     letta: LettaMemory | None = None
@@ -34,7 +34,7 @@ class VoiceAgent:
     conditions: tuple[Condition, ...] = field(default=())
 
     @classmethod
-    def parse(cls, raw: dict[str, Any]) -> "VoiceAgent":
+    def parse(cls, raw: JsonObject) -> "VoiceAgent":
         meta, spec, status = raw["metadata"], raw["spec"], raw.get("status") or {}
         return cls(
             namespace=meta["namespace"],
@@ -50,7 +50,7 @@ class VoiceAgent:
         )
 
 
-def _letta(raw: dict[str, Any] | None) -> LettaMemory | None:
+def _letta(raw: JsonObject | None) -> LettaMemory | None:
     if raw is None:
         return None
     return LettaMemory(

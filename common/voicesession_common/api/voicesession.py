@@ -1,8 +1,9 @@
 """VoiceSession as values: parsed once at the border, immutable after."""
 
 from dataclasses import dataclass, field, fields
-from typing import Any, Final, TypeVar
+from typing import Final, TypeVar
 
+from voicesession_common import JsonObject
 from voicesession_common.api import constants
 from voicesession_common.api.conditions import Condition
 from voicesession_common.api.reasons import Action, ResetOutcome
@@ -42,7 +43,7 @@ class LastReset:
     """The latest request for a reset that was acted on, by this reset or an earlier one."""
 
     @classmethod
-    def parse(cls, raw: dict[str, Any] | None) -> "LastReset | None":
+    def parse(cls, raw: JsonObject | None) -> "LastReset | None":
         started_at = from_rfc3339((raw or {}).get("startedAt"))
         if raw is None or started_at is None:
             return None
@@ -50,7 +51,7 @@ class LastReset:
         completed_at, request = from_rfc3339(raw.get("completedAt")), raw.get("request") or ""
         return cls(raw.get("cause") or "", started_at, completed_at, outcome, request)
 
-    def render(self) -> dict[str, Any]:
+    def render(self) -> JsonObject:
         completed_at = None if self.completed_at is None else to_rfc3339(self.completed_at)
         return {
             "cause": str(self.cause),
@@ -95,7 +96,7 @@ class Status:
     end_reason: str = ""
 
     @classmethod
-    def parse(cls, raw: dict[str, Any]) -> "Status":
+    def parse(cls, raw: JsonObject) -> "Status":
         room, agent = raw.get("room") or {}, raw.get("agent") or {}
         return cls(
             observed_generation=raw.get("observedGeneration", 0),
@@ -124,7 +125,7 @@ class Status:
             end_reason=raw.get("endReason") or "",
         )
 
-    def render(self) -> dict[str, Any]:
+    def render(self) -> JsonObject:
         """The status as the API server stores it; what has not happened is null, so that a merge patch clears it."""
         times = {
             "startedAt": self.started_at,
@@ -150,7 +151,7 @@ class Status:
             **{name: None if at is None else to_rfc3339(at) for name, at in times.items()},
         }
 
-    def _render_agent(self) -> dict[str, Any]:
+    def _render_agent(self) -> JsonObject:
         return {
             "pod": self.agent_pod,
             "nextPod": self.next_pod or None,
@@ -183,7 +184,7 @@ class VoiceSession:
     status: Status = field(default_factory=Status)
 
     @classmethod
-    def parse(cls, raw: dict[str, Any], agent_spec: dict[str, Any] | None = None) -> "VoiceSession":
+    def parse(cls, raw: JsonObject, agent_spec: JsonObject | None = None) -> "VoiceSession":
         """From the API server's JSON; what the session leaves open comes from its VoiceAgent, then the defaults."""
         meta, spec, outer = raw["metadata"], raw["spec"], agent_spec or {}
         room = spec.get("room", {})
@@ -208,14 +209,14 @@ class VoiceSession:
         )
 
 
-def _reset_request(meta: dict[str, Any]) -> str:
+def _reset_request(meta: JsonObject) -> str:
     written = (meta.get("annotations") or {}).get(constants.RESET_REQUESTED_AT_ANNOTATION, "")
     return str(written)[:REQUEST_CHARACTERS]
 
 
-def _layered(cls: type[T], *layers: dict[str, Any] | None) -> T:
+def _layered(cls: type[T], *layers: JsonObject | None) -> T:
     """Build a dataclass whose fields are the camelCase keys of the first layer that has them."""
-    given: dict[str, Any] = {}
+    given: JsonObject = {}
     for f in fields(cls):  # type: ignore[arg-type]
         key = _camel(f.name)
         for layer in layers:

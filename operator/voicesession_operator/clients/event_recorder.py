@@ -5,10 +5,11 @@ import uuid
 from collections.abc import Callable
 from typing import Final, Protocol
 
+from voicesession_common import JsonObject
 from voicesession_common.api import constants
 from voicesession_common.api.timestamps import to_rfc3339
 from voicesession_common.errors import ExternalError
-from voicesession_common.kube_client import EVENTS, Object, Resource
+from voicesession_common.kube_client import EVENTS, Resource
 from voicesession_common.rate_limit import Rate, TokenBuckets
 
 from voicesession_operator import metrics
@@ -30,7 +31,7 @@ A large room fills within seconds. In the hour that Kubernetes keeps events ther
 class EventSink(Protocol):
     """The part of the Kubernetes API that recording needs."""
 
-    async def create(self, resource: Resource, namespace: str, body: Object) -> Object: ...
+    async def create(self, resource: Resource, namespace: str, body: JsonObject) -> JsonObject: ...
 
 
 class Recorder:
@@ -42,7 +43,7 @@ class Recorder:
         self._clock = clock
         self._buckets = TokenBuckets(EVENT_RATE)
 
-    async def record(self, kind: str, about: Object, event: Event) -> None:
+    async def record(self, kind: str, about: JsonObject, event: Event) -> None:
         """`about` is the raw object, of `kind` VoiceSession or VoiceAgent."""
         if self._buckets.take((about["metadata"]["uid"], event.reason), self._clock()):
             metrics.EVENTS_LOST.inc()
@@ -53,7 +54,7 @@ class Recorder:
             metrics.EVENTS_LOST.inc()
             log.warning("an event was not recorded", extra={"event": event.reason, "reason": error.reason})
 
-    def _body(self, kind: str, about: Object, event: Event) -> Object:
+    def _body(self, kind: str, about: JsonObject, event: Event) -> JsonObject:
         meta = about["metadata"]
         at = self._clock()
         now = to_rfc3339(round(at))[:19] + "Z"

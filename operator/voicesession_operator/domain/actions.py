@@ -1,8 +1,8 @@
 """What plan() may ask for. Every action is idempotent: carrying it out twice changes nothing."""
 
 from dataclasses import dataclass
-from typing import Any
 
+from voicesession_common import JsonObject
 from voicesession_common.api.reasons import Cause, EndReason
 from voicesession_common.api.voicesession import Status
 
@@ -21,7 +21,7 @@ class DeleteRoom:
 
 @dataclass(frozen=True)
 class CreatePod:
-    manifest: dict[str, Any]
+    manifest: JsonObject
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,9 @@
 """What a VoiceAgent's status must say: whether it is usable, and which Letta agent holds its memory."""
 
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
+from voicesession_common import JsonObject
 from voicesession_common.api.conditions import Condition, find, put
 from voicesession_common.api.reasons import ConditionType, Reason
 from voicesession_common.api.voiceagent import VoiceAgent
@@ -46,7 +47,7 @@ Memory = Resolved | Unavailable | Invalid | NotConfigured
 class AgentPlan:
     """`status` is a merge patch of the whole status; write it, and record `events`, only when `changed`."""
 
-    status: dict[str, Any]
+    status: JsonObject
     changed: bool
     events: tuple[Event, ...] = ()
     requeue_after: float | None = None

@@ -1,8 +1,9 @@
 """The agent pod's manifest: what is asked of Kubernetes for one conversation."""
 
 import json
-from typing import Any, Final
+from typing import Final
 
+from voicesession_common import JsonObject
 from voicesession_common.api import constants
 from voicesession_common.api.voiceagent import VoiceAgent
 from voicesession_common.api.voicesession import VoiceSession
@@ -18,10 +19,8 @@ NOT_FOR_THE_AGENT: Final = frozenset({"pod", "onLastHumanLeft", "limits"})
 PLACEMENT: Final = ("nodeSelector", "tolerations", "priorityClassName", "runtimeClassName")
 PROVIDERS: Final = ("stt", "llm", "tts")
 
-Json = dict[str, Any]
 
-
-def build_pod(session: VoiceSession, agent: VoiceAgent, ordinal: int, policy: Policy) -> Json:
+def build_pod(session: VoiceSession, agent: VoiceAgent, ordinal: int, policy: Policy) -> JsonObject:
     """The v1 Pod for the session's `ordinal`-th agent (0 = the first); fits the restricted Pod Security profile."""
     return {
         "apiVersion": "v1",
@@ -31,7 +30,7 @@ def build_pod(session: VoiceSession, agent: VoiceAgent, ordinal: int, policy: Po
     }
 
 
-def _metadata(session: VoiceSession, agent: VoiceAgent, ordinal: int) -> Json:
+def _metadata(session: VoiceSession, agent: VoiceAgent, ordinal: int) -> JsonObject:
     return {
         "name": pod_name(session.name, session.uid, ordinal),
         "namespace": session.namespace,
@@ -49,7 +48,7 @@ def _metadata(session: VoiceSession, agent: VoiceAgent, ordinal: int) -> Json:
     }
 
 
-def _owner(session: VoiceSession) -> Json:
+def _owner(session: VoiceSession) -> JsonObject:
     return {
         "apiVersion": f"{constants.GROUP}/{constants.VERSION}",
         "kind": constants.SESSION_KIND,
@@ -60,7 +59,7 @@ def _owner(session: VoiceSession) -> Json:
     }
 
 
-def _pod_spec(agent: VoiceAgent, policy: Policy) -> Json:
+def _pod_spec(agent: VoiceAgent, policy: Policy) -> JsonObject:
     shape = agent.spec.get("pod", {})
     return {
         # A dead main process is a dead agent: the operator replaces the pod, and counts it.
@@ -81,7 +80,7 @@ def _pod_spec(agent: VoiceAgent, policy: Policy) -> Json:
     }
 
 
-def _container(agent: VoiceAgent, policy: Policy) -> Json:
+def _container(agent: VoiceAgent, policy: Policy) -> JsonObject:
     shape = agent.spec.get("pod", {})
     return {
         "name": constants.AGENT_CONTAINER,
@@ -111,9 +110,9 @@ def _container(agent: VoiceAgent, policy: Policy) -> Json:
     }
 
 
-def _environment(agent: VoiceAgent, policy: Policy) -> list[Json]:
+def _environment(agent: VoiceAgent, policy: Policy) -> list[JsonObject]:
     """The operator's own variables, then the VoiceAgent's; a VoiceAgent cannot override the former."""
-    own: list[Json] = [
+    own: list[JsonObject] = [
         {"name": "HOME", "value": "/tmp"},  # noqa: S108 - the only writable path of the container
         {"name": "VOICESESSION_POD_UID", "valueFrom": {"fieldRef": {"fieldPath": "metadata.uid"}}},
         {"name": "VOICESESSION_CONTROL_PORT", "value": str(constants.CONTROL_PORT)},
@@ -135,7 +134,7 @@ def _definition(agent: VoiceAgent) -> str:
     return json.dumps({**spec, "name": agent.name}, separators=(",", ":"), sort_keys=True)
 
 
-def _provider_keys(agent: VoiceAgent) -> list[Json]:
+def _provider_keys(agent: VoiceAgent) -> list[JsonObject]:
     found = []
     for provider in PROVIDERS:
         ref = agent.spec.get(provider, {}).get("apiKeySecretRef")
