@@ -21,7 +21,7 @@ from prometheus_client import (
     generate_latest,
 )
 
-from voicesession_agent.health.diagnosis import Ailment
+from voicesession_agent.health.diagnosis import Problem
 from voicesession_agent.latency import RESPONSE, Stage
 from voicesession_agent.memory.backend import Call, Outcome
 from voicesession_agent.memory.turn_queue import Lost
@@ -158,7 +158,7 @@ class Metrics:
             self.refused.labels(refusal.value)
         for why in Lost:
             self.turns_lost.labels(why.value)
-        for known in Ailment:
+        for known in Problem:
             self.remedies.labels(known.value)
         for stage in Stage:
             self._stage_seconds.labels(stage.value)
@@ -179,11 +179,11 @@ class Metrics:
         memory_ok: Callable[[], float],
         humans: Callable[[], float],
         joined: Callable[[], float],
-        ailment: Callable[[], Ailment | None],
+        problem: Callable[[], Problem | None],
     ) -> None:
         """Read these at every scrape."""
-        for known in Ailment:
-            self._ill.labels(known.value).set_function(partial(_is, ailment, known))
+        for known in Problem:
+            self._ill.labels(known.value).set_function(partial(_is, problem, known))
         self._backlog.set_function(backlog)
         self._memory_ok.set_function(memory_ok)
         self._humans.set_function(humans)
@@ -193,8 +193,8 @@ class Metrics:
         return generate_latest(self.registry)
 
 
-def _is(ailment: Callable[[], Ailment | None], known: Ailment) -> float:
-    return 1.0 if ailment() is known else 0.0
+def _is(problem: Callable[[], Problem | None], known: Problem) -> float:
+    return 1.0 if problem() is known else 0.0
 
 
 def process_started_at() -> float:

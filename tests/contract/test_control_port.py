@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from voicesession_agent.health.diagnosis import Ailment, Diagnosis
+from voicesession_agent.health.diagnosis import Diagnosis, Problem
 from voicesession_agent.metrics import Metrics
 from voicesession_agent.supervisor.control_auth import Verifier
 from voicesession_agent.supervisor.control_server import Bulletin
@@ -129,7 +129,7 @@ def test_every_field_of_the_state_arrives() -> None:
     state.humans_are(("alice",), 4.5)
     state.human_left(HumanLeft("alice", "CLIENT_INITIATED", 5.0))
     state.job_trouble = "in trouble"
-    state.diagnosis = Diagnosis(Ailment.PROVIDER_FAILING, "llm")
+    state.diagnosis = Diagnosis(Problem.PROVIDER_FAILING, "llm")
     state.memory_status = lambda: MemoryStatus("agent-1", MemoryPhase.UNAVAILABLE, "Letta does not answer")
     assert to_pod_state(json.loads(json.dumps(state.render()))) == observed.PodState(
         state=Phase.BOUND,

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from voicesession_agent.job.supervisor_client import JobLink
+from voicesession_agent.job.supervisor_client import SupervisorClient
 from voicesession_agent.settings import AgentSpec, Settings
 from voicesession_agent.supervisor import app as agent
 from voicesession_common.tracing import Tracing
@@ -49,7 +49,7 @@ class Pod:
             otlp_endpoint=endpoint,
         )
         self.running = asyncio.create_task(agent.Pod(settings, self.jobs).run())
-        self.job = JobLink(path, 1)
+        self.job = SupervisorClient(path, 1)
 
     async def ended(self) -> int:
         """As the kubelet ends it."""

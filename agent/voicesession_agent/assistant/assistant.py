@@ -21,11 +21,11 @@ from livekit.agents.voice.generation import update_instructions
 from livekit.agents.voice.room_io import RoomOptions
 
 from voicesession_agent.assistant.idle_prompt import IdleMonitor
-from voicesession_agent.assistant.speaker_selection import Listener
-from voicesession_agent.assistant.turn_recorder import TurnTaker
-from voicesession_agent.job.room_reporter import Presence
-from voicesession_agent.job.services import Ties
-from voicesession_agent.job.supervisor_client import JobFacts, JobLink
+from voicesession_agent.assistant.speaker_selection import SpeakerSelector
+from voicesession_agent.assistant.turn_recorder import TurnRecorder
+from voicesession_agent.job.room_reporter import RoomReporter
+from voicesession_agent.job.services import JobServices
+from voicesession_agent.job.supervisor_client import JobFacts, SupervisorClient
 from voicesession_agent.memory.backend import Block
 from voicesession_agent.settings import AgentSpec, Settings
 from voicesession_agent.speech import providers as factories
@@ -51,7 +51,7 @@ ABOUT: Final = (
 )
 
 
-def remember_tool(link: JobLink) -> "llm.FunctionTool[Any, Any]":
+def remember_tool(link: SupervisorClient) -> "llm.FunctionTool[Any, Any]":
     @function_tool(name="remember", description=ABOUT)
     async def remember(fact: str) -> str:
         """
@@ -89,24 +89,24 @@ def prewarm(proc: JobProcess, spec: AgentSpec) -> None:
     proc.userdata[MODELS] = models
 
 
-async def run(ctx: JobContext, ties: Ties) -> None:
+async def run(ctx: JobContext, services: JobServices) -> None:
     """Join, talk to one human at a time, and end with the room."""
     spec = Settings.load().agent
-    facts, _ = await asyncio.gather(ties.link.job(), ctx.connect())
+    facts, _ = await asyncio.gather(services.link.job(), ctx.connect())
     session = make_session(ctx.proc.userdata[MODELS], spec)
-    turns = TurnTaker(ties.link, lambda: ties.presence.report("turn_lost"))
+    turns = TurnRecorder(services.link, lambda: services.presence.report("turn_lost"))
     session.on("conversation_item_added", lambda event: _remember(turns, event))
-    ties.departures.after_closing(turns.close)
+    services.departures.after_closing(turns.close)
     idle = IdleMonitor(lambda: _ask(session, spec.idle_prompt), facts.idle_seconds if spec.idle_prompt else 0.0)
-    welcome = Welcome(session, ties.presence, spec.greeting, set(facts.greeted))
-    listener = Listener(ctx.room, session, welcome, welcome.met, idle.there)
-    ties.signs.attend(session, lambda: listener.linked, lambda: idle.asked)  # a start that hangs is to be found too
+    welcome = Greeter(session, services.presence, spec.greeting, set(facts.greeted))
+    listener = SpeakerSelector(ctx.room, session, welcome, welcome.met, idle.there)
+    services.signs.attend(session, lambda: listener.linked, lambda: idle.asked)  # a start that hangs is to be found too
     await session.start(
-        Assistant(spec, ties.link, facts, idle), room=ctx.room, room_options=RoomOptions(close_on_disconnect=False)
+        Assistant(spec, services.link, facts, idle), room=ctx.room, room_options=RoomOptions(close_on_disconnect=False)
     )
     for step in (idle.close, listener.close):
-        ties.departures.before_closing(step)
-    session.on("user_state_changed", lambda event: _tell_activity(ties.presence, event.new_state))
+        services.departures.before_closing(step)
+    session.on("user_state_changed", lambda event: _tell_activity(services.presence, event.new_state))
     idle.watch(session)
     listener.start()
 
@@ -132,7 +132,7 @@ class Assistant(Agent):
     The supervisor answers from its cache, so that memory never makes an answer wait.
     """
 
-    def __init__(self, spec: AgentSpec, link: JobLink, facts: JobFacts, idle: IdleMonitor) -> None:
+    def __init__(self, spec: AgentSpec, link: SupervisorClient, facts: JobFacts, idle: IdleMonitor) -> None:
         super().__init__(
             instructions=render(spec.instructions, facts.blocks), tools=[remember_tool(link)] if facts.remembers else []
         )
@@ -158,10 +158,10 @@ class Assistant(Agent):
             update_instructions(turn_ctx, instructions=text, add_if_missing=True)
 
 
-class Welcome:
+class Greeter:
     """Greets each human once; a job that takes over in mid-call is told whom the last one had greeted."""
 
-    def __init__(self, session: "AgentSession[None]", presence: Presence, greeting: str, greeted: set[str]) -> None:
+    def __init__(self, session: "AgentSession[None]", presence: RoomReporter, greeting: str, greeted: set[str]) -> None:
         self._session = session
         self._presence = presence
         self._greeting = greeting
@@ -183,12 +183,12 @@ def _ask(session: "AgentSession[None]", prompt: str) -> None:
     session.say(prompt)
 
 
-def _tell_activity(presence: Presence, state: str) -> None:
+def _tell_activity(presence: RoomReporter, state: str) -> None:
     """Voice detection hears her a little sooner than LiveKit lists her among the active speakers."""
     if state == "speaking":
         presence.report("active")
 
 
-def _remember(turns: TurnTaker, event: ConversationItemAddedEvent) -> None:
+def _remember(turns: TurnRecorder, event: ConversationItemAddedEvent) -> None:
     if isinstance(event.item, llm.ChatMessage):
         turns.add(event.item.role, event.item.text_content or "")

@@ -9,7 +9,7 @@ from livekit.agents import AgentSession
 from voicesession_agent.job.humans import is_human
 
 
-class Listener:
+class SpeakerSelector:
     """Links the session to the human who is there, and of several to the one who speaks."""
 
     def __init__(

@@ -8,7 +8,7 @@ from typing import Final
 
 import aiohttp
 
-from voicesession_agent.job.supervisor_client import JobLink
+from voicesession_agent.job.supervisor_client import SupervisorClient
 from voicesession_agent.memory.backend import Turn
 
 TRIES: Final = 2
@@ -39,13 +39,13 @@ class TurnPairing:
         return turn
 
 
-class TurnTaker:
+class TurnRecorder:
     """Sends finished turns from one task, so that their order is the conversation's.
 
     `lost` hears of each that the supervisor did not take, also of one that the job's end cuts short.
     """
 
-    def __init__(self, link: JobLink, lost: Callable[[], None]) -> None:
+    def __init__(self, link: SupervisorClient, lost: Callable[[], None]) -> None:
         self._link = link
         self._lost = lost
         self._pairing = TurnPairing()

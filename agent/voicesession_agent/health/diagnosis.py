@@ -5,10 +5,10 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any, Final
 
-from voicesession_agent.health.probes import deaf, disconnected, mute
+from voicesession_agent.health.probes import is_deaf, is_disconnected, is_mute
 
 
-class Ailment(StrEnum):
+class Problem(StrEnum):
     """What is wrong with a job: `health.state` of the control port, and the bounded label values of its metrics."""
 
     STUCK = "Stuck"
@@ -19,7 +19,7 @@ class Ailment(StrEnum):
 
 
 @dataclass(frozen=True)
-class Vitals:
+class HealthReport:
     """`unheard`, `inaudible` and `lost` in seconds (see the probes); `failing` names a role only: stt, llm or tts."""
 
     speaking: bool = False
@@ -36,7 +36,7 @@ class Vitals:
         return asdict(self)
 
     @classmethod
-    def from_json(cls, raw: dict[str, Any]) -> "Vitals":
+    def from_json(cls, raw: dict[str, Any]) -> "HealthReport":
         """Raise KeyError, TypeError or ValueError when a field is missing or of no use."""
         return cls(
             speaking=bool(raw["speaking"]),
@@ -57,35 +57,35 @@ PROVED_SECONDS: Final = 15.0
 
 @dataclass(frozen=True)
 class Diagnosis:
-    ailment: Ailment
+    problem: Problem
     message: str
 
 
-def diagnose(vitals: Vitals) -> Diagnosis | None:
-    if disconnected(vitals.lost):
-        return Diagnosis(Ailment.DISCONNECTED, "the connection to the room was lost")
+def diagnose(vitals: HealthReport) -> Diagnosis | None:
+    if is_disconnected(vitals.lost):
+        return Diagnosis(Problem.DISCONNECTED, "the connection to the room was lost")
     if vitals.failing:
-        return Diagnosis(Ailment.PROVIDER_FAILING, vitals.failing)
-    if mute(vitals.inaudible, vitals.muted):
-        return Diagnosis(Ailment.MUTE, "the agent speaks and nobody can hear it")
-    if deaf(vitals.unheard):
-        return Diagnosis(Ailment.DEAF, "a human speaks and the agent hears nothing")
+        return Diagnosis(Problem.PROVIDER_FAILING, vitals.failing)
+    if is_mute(vitals.inaudible, vitals.muted):
+        return Diagnosis(Problem.MUTE, "the agent speaks and nobody can hear it")
+    if is_deaf(vitals.unheard):
+        return Diagnosis(Problem.DEAF, "a human speaks and the agent hears nothing")
     return None
 
 
-def works_after(ailment: Ailment) -> float:
+def works_after(problem: Problem) -> float:
     """Seconds in its room after which the next job counts as well."""
-    return WORKS_SECONDS if ailment in (Ailment.STUCK, Ailment.DISCONNECTED) else PROVED_SECONDS
+    return WORKS_SECONDS if problem in (Problem.STUCK, Problem.DISCONNECTED) else PROVED_SECONDS
 
 
-STUCK = Diagnosis(Ailment.STUCK, "the job does not respond")
+STUCK = Diagnosis(Problem.STUCK, "the job does not respond")
 
 
 BUDGET: Final = 3
 WINDOW_SECONDS: Final = 600.0
 
 
-class Remedies:
+class HealthRestarts:
     def __init__(self) -> None:
         self._taken: deque[float] = deque()
 
@@ -105,7 +105,7 @@ LONGEST_TICK_SECONDS: Final = 2.0
 """A pause of the supervisor itself (a frozen node, no CPU) is no silence of the job: it counts as this much."""
 
 
-class Pulse:
+class Heartbeat:
     """Seconds of silence, as far as the supervisor was awake to listen; `tick` is called about once a second."""
 
     def __init__(self, now: float) -> None:

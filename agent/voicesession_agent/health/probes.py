@@ -9,7 +9,7 @@ WINDOW_SECONDS: Final = 60.0
 """Noises of a whole hour are no sentence."""
 
 
-class Unheard:
+class DeafProbe:
     """Seconds, of the last WINDOW_SECONDS, that the linked human was among LiveKit's active speakers without a word.
 
     A word of hers, and another human in her place, begin anew.
@@ -47,7 +47,7 @@ class Unheard:
             self._spells.popleft()
 
 
-def deaf(unheard: float) -> bool:
+def is_deaf(unheard: float) -> bool:
     return unheard >= DEAF_SECONDS
 
 
@@ -80,7 +80,7 @@ MUTE_SECONDS: Final = 4.0
 """Speech in all; LiveKit lists a speaker within its update interval of 0.4 s."""
 
 
-class Inaudible:
+class MuteProbe:
     """Seconds that the agent spoke, by its own account, since LiveKit last had it among the active speakers."""
 
     def __init__(self) -> None:
@@ -108,7 +108,7 @@ class Inaudible:
             self._silence.hold(now)
 
 
-def mute(inaudible: float, muted: bool) -> bool:
+def is_mute(inaudible: float, muted: bool) -> bool:
     """A publication muted by the server is silent for certain: the assistant never mutes its own."""
     return muted or inaudible >= MUTE_SECONDS
 
@@ -117,7 +117,7 @@ DISCONNECTED_SECONDS: Final = 10.0
 """LiveKit's client resumes a broken connection within 1 to 5 s where the network allows it."""
 
 
-class Lost:
+class DisconnectedProbe:
     """Seconds since the connection was lost; it being back ends the count."""
 
     def __init__(self) -> None:
@@ -134,7 +134,7 @@ class Lost:
         return self._away.seconds(now)
 
 
-def disconnected(lost: float) -> bool:
+def is_disconnected(lost: float) -> bool:
     return lost >= DISCONNECTED_SECONDS
 
 
@@ -143,7 +143,7 @@ TURNS: Final = 3
 ROLES: Final = ("stt", "llm", "tts")
 
 
-class Failures:
+class ProviderProbe:
     """Counts, per role, errors that no retry mended; a success of that role begins anew."""
 
     def __init__(self) -> None:

@@ -10,15 +10,15 @@ import aiohttp
 from livekit import rtc
 from livekit.agents import AgentSession
 
-from voicesession_agent.health.diagnosis import BEAT_SECONDS, Vitals
-from voicesession_agent.health.probes import Failures, Inaudible, Lost, Unheard
+from voicesession_agent.health.diagnosis import BEAT_SECONDS, HealthReport
+from voicesession_agent.health.probes import DeafProbe, DisconnectedProbe, MuteProbe, ProviderProbe
 from voicesession_agent.job.humans import is_human
-from voicesession_agent.job.supervisor_client import JobLink
+from voicesession_agent.job.supervisor_client import SupervisorClient
 
 log = logging.getLogger(__name__)
 
 
-class VitalSigns:
+class HealthMonitor:
     """Beats from the job's own event loop, so that one that is blocked sends none.
 
     `session` finds the session of whoever wrote the agent, once there is one: its errors are counted, and `found` gets
@@ -28,7 +28,7 @@ class VitalSigns:
     def __init__(
         self,
         room: rtc.Room,
-        link: JobLink,
+        link: SupervisorClient,
         session: Callable[[], "AgentSession[Any] | None"],
         found: Callable[["AgentSession[Any]"], None],
         clock: Callable[[], float] = time.monotonic,
@@ -43,10 +43,10 @@ class VitalSigns:
         self._linked: Callable[[], str] = str
         self._asking: Callable[[], bool] = bool
         self._speaking: set[str] = set()
-        self._unheard = Unheard()
-        self._inaudible = Inaudible()
-        self._lost = Lost()
-        self._failures = Failures()
+        self._unheard = DeafProbe()
+        self._inaudible = MuteProbe()
+        self._lost = DisconnectedProbe()
+        self._failures = ProviderProbe()
         self._muted: set[str] = set()
         room.on("active_speakers_changed", self._speakers)
         room.on("participant_disconnected", self._gone)
@@ -74,9 +74,9 @@ class VitalSigns:
                 log.warning("a beat was lost", extra={"event": "report_lost"})
             await asyncio.sleep(BEAT_SECONDS)
 
-    def vitals(self) -> Vitals:
+    def vitals(self) -> HealthReport:
         now = self._clock()
-        return Vitals(
+        return HealthReport(
             speaking=bool(self._speaking) or self._agent_speaks(),
             unheard=self._unheard.seconds(now) if self._attended else 0.0,
             inaudible=self._inaudible.seconds(now),

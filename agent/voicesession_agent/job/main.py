@@ -9,16 +9,16 @@ from weakref import WeakKeyDictionary
 from livekit.agents import JobContext, JobProcess
 
 from voicesession_agent.job import entrypoint as entrypoints
-from voicesession_agent.job.health_monitor import VitalSigns
-from voicesession_agent.job.room_reporter import Presence
-from voicesession_agent.job.services import Ties
-from voicesession_agent.job.shutdown import Departures
-from voicesession_agent.job.supervisor_client import JobLink, report_now
+from voicesession_agent.job.health_monitor import HealthMonitor
+from voicesession_agent.job.room_reporter import RoomReporter
+from voicesession_agent.job.services import JobServices
+from voicesession_agent.job.shutdown import JobShutdown
+from voicesession_agent.job.supervisor_client import SupervisorClient, report_now
 from voicesession_agent.latency import Latencies
 from voicesession_agent.settings import Settings
 from voicesession_agent.supervisor.job_pool import launch_of
 
-Run = Callable[[JobContext, Ties], Coroutine[Any, Any, None]]
+Run = Callable[[JobContext, JobServices], Coroutine[Any, Any, None]]
 
 _runs: Final[WeakKeyDictionary[JobProcess, Run]] = WeakKeyDictionary()
 """What each prepared process will run; kept out of `userdata`, which belongs to the agent's author."""
@@ -51,10 +51,10 @@ def _prepare(proc: JobProcess, settings: Settings) -> Run:
 
 async def entrypoint(ctx: JobContext) -> None:
     """One job: join with the operator's token and stay until put out, told to leave, or done."""
-    link = JobLink(Settings.load().job_socket, launch_of(ctx.job.id))
-    presence = Presence(ctx.room, link)
-    signs = VitalSigns(ctx.room, link, lambda: ctx._primary_agent_session, Latencies(presence.report).watch)
-    departures = Departures(ctx, link, presence)
+    link = SupervisorClient(Settings.load().job_socket, launch_of(ctx.job.id))
+    presence = RoomReporter(ctx.room, link)
+    signs = HealthMonitor(ctx.room, link, lambda: ctx._primary_agent_session, Latencies(presence.report).watch)
+    departures = JobShutdown(ctx, link, presence)
     beating = asyncio.create_task(signs.run())
 
     async def close() -> None:
@@ -65,7 +65,7 @@ async def entrypoint(ctx: JobContext) -> None:
         await link.close()
 
     ctx.add_shutdown_callback(close)
-    await departures.during(_runs[ctx.proc](ctx, Ties(link, presence, signs, departures)))
+    await departures.during(_runs[ctx.proc](ctx, JobServices(link, presence, signs, departures)))
 
 
 def _told(error: Exception) -> str:

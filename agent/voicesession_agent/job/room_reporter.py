@@ -10,7 +10,7 @@ import aiohttp
 from livekit import rtc
 
 from voicesession_agent.job.humans import is_human
-from voicesession_agent.job.supervisor_client import JobLink
+from voicesession_agent.job.supervisor_client import SupervisorClient
 
 DELIVERY_SECONDS: Final = 1.0
 """For what is left at the job's end."""
@@ -20,10 +20,10 @@ PAUSE_SECONDS: Final = 0.5
 log = logging.getLogger(__name__)
 
 
-class Presence:
+class RoomReporter:
     """Reports join, humans, their activity and the end of the room, in order."""
 
-    def __init__(self, room: rtc.Room, link: JobLink) -> None:
+    def __init__(self, room: rtc.Room, link: SupervisorClient) -> None:
         self._room = room
         self._link = link
         self._connect = room.connect

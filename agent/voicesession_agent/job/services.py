@@ -2,15 +2,15 @@
 
 from dataclasses import dataclass
 
-from voicesession_agent.job.health_monitor import VitalSigns
-from voicesession_agent.job.room_reporter import Presence
-from voicesession_agent.job.shutdown import Departures
-from voicesession_agent.job.supervisor_client import JobLink
+from voicesession_agent.job.health_monitor import HealthMonitor
+from voicesession_agent.job.room_reporter import RoomReporter
+from voicesession_agent.job.shutdown import JobShutdown
+from voicesession_agent.job.supervisor_client import SupervisorClient
 
 
 @dataclass(frozen=True)
-class Ties:
-    link: JobLink
-    presence: Presence
-    signs: VitalSigns
-    departures: Departures
+class JobServices:
+    link: SupervisorClient
+    presence: RoomReporter
+    signs: HealthMonitor
+    departures: JobShutdown

@@ -12,8 +12,8 @@ import aiohttp
 from livekit import rtc
 from livekit.agents import AgentSession, JobContext
 
-from voicesession_agent.job.room_reporter import Presence
-from voicesession_agent.job.supervisor_client import Departure, JobLink
+from voicesession_agent.job.room_reporter import RoomReporter
+from voicesession_agent.job.supervisor_client import Dismissal, SupervisorClient
 
 LINGER_SECONDS: Final = 10.0
 """What an agent's own shutdown callbacks get; closing a session in mid-speech can take a minute."""
@@ -27,10 +27,10 @@ Step = Callable[[], Awaitable[None]]
 log = logging.getLogger(__name__)
 
 
-class Departures:
+class JobShutdown:
     """Runs the entry point, and ends it and all that it left running when the supervisor says so."""
 
-    def __init__(self, ctx: JobContext, link: JobLink, presence: Presence) -> None:
+    def __init__(self, ctx: JobContext, link: SupervisorClient, presence: RoomReporter) -> None:
         self._ctx = ctx
         self._link = link
         self._presence = presence
@@ -75,9 +75,9 @@ class Departures:
             departure = await self._link.departure()
         except aiohttp.ClientError:
             log.warning("the supervisor is gone", extra={"event": "orphaned"})
-            departure = Departure.LEAVE
+            departure = Dismissal.LEAVE
         self._end_within(LINGER_SECONDS)
-        self._ending = asyncio.create_task(self._make_way() if departure is Departure.RESET else self._leave())
+        self._ending = asyncio.create_task(self._make_way() if departure is Dismissal.RESET else self._leave())
 
     async def _make_way(self) -> None:
         """Fall silent and stay: the next job's join puts this one out, so that the room is never without an agent."""

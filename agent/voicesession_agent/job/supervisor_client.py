@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import aiohttp
 
-from voicesession_agent.health.diagnosis import Vitals
+from voicesession_agent.health.diagnosis import HealthReport
 from voicesession_agent.memory.backend import Block, Turn
 
 CALL_SECONDS: Final = 2.0
@@ -31,12 +31,12 @@ class JobFacts:
     idle_seconds: float = 0.0
 
 
-class Departure(StrEnum):
+class Dismissal(StrEnum):
     LEAVE = "leave"
     RESET = "reset"
 
 
-class JobLink:
+class SupervisorClient:
     """One connection pool for a running job; close it at the job's end. `launch` is its number among the pod's jobs."""
 
     def __init__(self, socket_path: str, launch: int) -> None:
@@ -69,7 +69,7 @@ class JobLink:
         async with self._session.post("/report", json={"kind": kind, "launch": self._launch, **facts}):
             return
 
-    async def beat(self, vitals: Vitals) -> None:
+    async def beat(self, vitals: HealthReport) -> None:
         await self.report("beat", vitals=vitals.to_json())
 
     async def turn(self, turn: Turn, number: int) -> None:
@@ -84,12 +84,12 @@ class JobLink:
         async with self._session.post("/remember", json={"fact": fact}, timeout=limit) as answer:
             return str((await answer.json())["fault"])
 
-    async def departure(self) -> Departure:
+    async def departure(self) -> Dismissal:
         """Return when the supervisor wants this job out of its room; raise when the supervisor is gone."""
         query = {"launch": str(self._launch)}
         async with self._session.get("/leave", params=query, timeout=aiohttp.ClientTimeout()) as answer:
             raw = await answer.json()
-        return Departure.RESET if raw.get(Departure.RESET.value) else Departure.LEAVE
+        return Dismissal.RESET if raw.get(Dismissal.RESET.value) else Dismissal.LEAVE
 
 
 def report_now(socket_path: str, kind: str, **facts: Any) -> None:

@@ -105,7 +105,7 @@ class Pod:
             memory_ok=lambda: recollection.status.phase in ok,
             humans=lambda: len(self._state.humans),
             joined=lambda: self._state.job is JobPhase.JOINED,
-            ailment=lambda: None if self._state.diagnosis is None else self._state.diagnosis.ailment,
+            problem=lambda: None if self._state.diagnosis is None else self._state.diagnosis.problem,
         )
         self._state.memory_status = lambda: recollection.status
         turns = recollection.turns

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Final
 
-from voicesession_agent.health.diagnosis import Diagnosis, Pulse
+from voicesession_agent.health.diagnosis import Diagnosis, Heartbeat
 from voicesession_agent.supervisor.job_pool import Job
 from voicesession_agent.supervisor.reset import JOIN_SECONDS, Reset
 
@@ -90,7 +90,7 @@ class Over(Enum):
 class Tenure:
     launch: int
     started: float
-    pulse: Pulse | None = None
+    heartbeat: Heartbeat | None = None
     """Listened to from when a process has taken the job."""
     joined_at: float | None = None
     diagnosis: Diagnosis | None = None

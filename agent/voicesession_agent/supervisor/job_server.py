@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from aiohttp import web
 
-from voicesession_agent.health.diagnosis import Vitals, diagnose
+from voicesession_agent.health.diagnosis import HealthReport, diagnose
 from voicesession_agent.memory.backend import MemoryBackendError, Turn, digest
 from voicesession_agent.memory.sync import Recollection
 from voicesession_agent.memory.turn_queue import Lost
@@ -76,7 +76,7 @@ class Reports:
                 left = HumanLeft(str(report["identity"]), str(report["reason"]), float(report["at"]))
                 self._human_left(launch, left)
             case "beat":
-                self._beat(launch, Vitals.from_json(report["vitals"]))
+                self._beat(launch, HealthReport.from_json(report["vitals"]))
             case _:
                 change = self._change(kind, report)
                 if self._state.accepts(launch):
@@ -138,7 +138,7 @@ class Reports:
             extra = {"event": "last_human_left", "reason": left.reason, "at": left.at, "ms": left.ago(self._clock())}
             log.info("last human left", extra=extra)
 
-    def _beat(self, launch: int, vitals: Vitals) -> None:
+    def _beat(self, launch: int, vitals: HealthReport) -> None:
         self._supervisor.beat(launch, diagnose(vitals), failed=vitals.failed)
         if vitals.speaking and self._state.accepts(launch):
             self._state.active_at = self._clock()

@@ -219,7 +219,7 @@ class PodState:
             },
             "reset": None if self.reset is None else self.reset.render(),
             "health": {
-                "state": "Ok" if self.diagnosis is None else self.diagnosis.ailment.value,
+                "state": "Ok" if self.diagnosis is None else self.diagnosis.problem.value,
                 "message": "" if self.diagnosis is None else self.diagnosis.message,
                 "remedies": self.remedies,
             },

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Final, Protocol
 
-from voicesession_agent.health.diagnosis import BEAT_SECONDS, STUCK, Diagnosis, Pulse, Remedies, works_after
+from voicesession_agent.health.diagnosis import BEAT_SECONDS, STUCK, Diagnosis, HealthRestarts, Heartbeat, works_after
 from voicesession_agent.metrics import Metrics
 from voicesession_agent.supervisor.desired_state import Wanted
 from voicesession_agent.supervisor.job_pool import Job, JobServer, Order
@@ -56,7 +56,7 @@ class Supervisor:
         self._clock = clock
         self._published = published
         self._restart = RestartPolicy()
-        self._remedies = Remedies()
+        self._remedies = HealthRestarts()
         self._retired = Retired()
         self._tenure: Tenure | None = None
         self._changed = asyncio.Event()
@@ -118,8 +118,8 @@ class Supervisor:
         tenure = self._current(launch)
         if tenure is None:
             return
-        if tenure.pulse is not None:
-            tenure.pulse.beat()
+        if tenure.heartbeat is not None:
+            tenure.heartbeat.beat()
         if diagnosis is not None:
             self._found(tenure, diagnosis)
         elif not failed and self._works(tenure):
@@ -190,7 +190,7 @@ class Supervisor:
             return None
         self.traces.job_taken()
         tenure.started = self._clock()
-        tenure.pulse = Pulse(tenure.started)
+        tenure.heartbeat = Heartbeat(tenure.started)
         return job
 
     async def _over(self, tenure: Tenure, job: Job) -> Over:
@@ -226,7 +226,7 @@ class Supervisor:
         if not self._remedies.take(self._clock()):
             raise GaveUpError
         self.state.remedies += 1
-        self._metrics.remedies.labels(diagnosis.ailment.value).inc()
+        self._metrics.remedies.labels(diagnosis.problem.value).inc()
 
     async def _ended(self, tenure: Tenure) -> None:
         self.state.job_exited()
@@ -251,16 +251,16 @@ class Supervisor:
         while True:
             await asyncio.sleep(BEAT_SECONDS)
             tenure = self._tenure
-            if tenure is not None and tenure.pulse is not None:
-                tenure.pulse.tick(self._clock())
-                if tenure.pulse.stuck:
+            if tenure is not None and tenure.heartbeat is not None:
+                tenure.heartbeat.tick(self._clock())
+                if tenure.heartbeat.stuck:
                     self._found(tenure, STUCK)
 
     def _found(self, tenure: Tenure, diagnosis: Diagnosis) -> None:
         if tenure.diagnosis is not None or self.state.ended:
             return
         tenure.diagnosis = self.state.diagnosis = diagnosis
-        extra = {"event": "job_ill", "launch": tenure.launch, "state": diagnosis.ailment.value}
+        extra = {"event": "job_ill", "launch": tenure.launch, "state": diagnosis.problem.value}
         log.error("something is wrong with the job", extra=extra | {"reason": diagnosis.message})
         self._published()
         self._changed.set()
@@ -270,7 +270,7 @@ class Supervisor:
         last = self.state.diagnosis
         if last is None or tenure.joined_at is None:
             return False
-        return self._clock() - tenure.joined_at >= works_after(last.ailment)
+        return self._clock() - tenure.joined_at >= works_after(last.problem)
 
     def _current(self, launch: int) -> Tenure | None:
         """The tenure of now, if that job's reports are about the present."""

@@ -45,7 +45,7 @@ class FakeAgent:
             memory_ok=lambda: 1,
             humans=lambda: len(self.state.humans),
             joined=lambda: self.state.job is JobPhase.JOINED,
-            ailment=lambda: None,
+            problem=lambda: None,
         )
         return found
 

@@ -12,7 +12,7 @@ STANDARD = rtc.ParticipantKind.PARTICIPANT_KIND_STANDARD
 AGENT = rtc.ParticipantKind.PARTICIPANT_KIND_AGENT
 
 
-class StandInRoom:
+class FakeRoom:
     """Whoever is in it is in `remote_participants`; `emit` is what the server would cause."""
 
     def __init__(self) -> None:
@@ -63,7 +63,7 @@ def somebody(identity: str, kind: "rtc.ParticipantKind.ValueType" = STANDARD) ->
     return made
 
 
-class StandInSession:
+class FakeAgentSession:
     """An AgentSession's events and the little that is asked of it."""
 
     def __init__(self) -> None:

@@ -6,7 +6,7 @@ import pytest
 from livekit.agents import llm
 from voicesession_agent.latency import Latencies, Stage, measured
 
-from tests.support.fakes.room import StandInSession
+from tests.support.fakes.room import FakeAgentSession
 
 HEARD: llm.MetricsReport = {
     "started_speaking_at": 100.0,
@@ -44,7 +44,7 @@ def test_what_was_not_measured_is_left_out(told: dict[str, Any], expected: dict[
 
 
 def test_messages_are_reported_without_their_words() -> None:
-    session, reported = StandInSession(), []
+    session, reported = FakeAgentSession(), []
     Latencies(lambda kind, **facts: reported.append((kind, facts))).watch(session)
     session.emit("conversation_item_added", item=llm.ChatMessage(role="user", content=["My secret"], metrics=HEARD))
     session.emit("conversation_item_added", item=llm.ChatMessage(role="assistant", content=["Hello"]))

@@ -15,7 +15,7 @@ from voicesession_agent.job.supervisor_client import JobFacts
 from voicesession_agent.memory.backend import Block, digest
 from voicesession_agent.settings import AgentSpec, Settings
 
-from tests.support.fakes.room import StandInRoom, StandInSession
+from tests.support.fakes.room import FakeAgentSession, FakeRoom
 
 
 def facts(value: str = "", remembers: bool = False, idle_seconds: float = 0.0) -> JobFacts:
@@ -96,7 +96,7 @@ async def test_a_limit_that_was_changed_counts_from_the_next_turn(scene: Scene) 
 
 
 async def test_a_session_is_watched_from_before_its_start(monkeypatch: pytest.MonkeyPatch) -> None:
-    session: Any = StandInSession()
+    session: Any = FakeAgentSession()
     attended: list[str] = []
     started = asyncio.Event()
 
@@ -108,9 +108,9 @@ async def test_a_session_is_watched_from_before_its_start(monkeypatch: pytest.Mo
     monkeypatch.setattr(assistant_module, "make_session", lambda *_: session)
     monkeypatch.setattr(Settings, "load", lambda: SimpleNamespace(agent=AgentSpec(instructions="Be brief.")))
     signs = SimpleNamespace(attend=lambda _, linked, __: attended.append(linked()))
-    ties: Any = SimpleNamespace(link=Link(), presence=Mock(), signs=signs, departures=Mock())
-    ctx: Any = SimpleNamespace(proc=SimpleNamespace(userdata={MODELS: {}}), connect=AsyncMock(), room=StandInRoom())
-    running = asyncio.create_task(assistant_module.run(ctx, ties))
+    services: Any = SimpleNamespace(link=Link(), presence=Mock(), signs=signs, departures=Mock())
+    ctx: Any = SimpleNamespace(proc=SimpleNamespace(userdata={MODELS: {}}), connect=AsyncMock(), room=FakeRoom())
+    running = asyncio.create_task(assistant_module.run(ctx, services))
     await asyncio.wait_for(started.wait(), 5.0)
     assert attended == [""]
     running.cancel()

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from voicesession_agent.assistant.idle_prompt import IdleMonitor, Silence
 
-from tests.support.fakes.room import StandInSession
+from tests.support.fakes.room import FakeAgentSession
 
 SECONDS = 0.04
 LONG = 0.08
@@ -16,7 +16,7 @@ LONG = 0.08
 class Scene:
     def __init__(self, seconds: float) -> None:
         self.asked = 0
-        self.session: Any = StandInSession()
+        self.session: Any = FakeAgentSession()
         self.monitor = IdleMonitor(self.ask, seconds)
         self.monitor.watch(self.session)
 

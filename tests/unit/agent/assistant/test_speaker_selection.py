@@ -3,21 +3,21 @@
 from typing import Any
 
 import pytest
-from voicesession_agent.assistant.assistant import Welcome
-from voicesession_agent.assistant.speaker_selection import Listener
+from voicesession_agent.assistant.assistant import Greeter
+from voicesession_agent.assistant.speaker_selection import SpeakerSelector
 
-from tests.support.fakes.room import AGENT, StandInRoom, StandInSession
+from tests.support.fakes.room import AGENT, FakeAgentSession, FakeRoom
 
 
 class Scene:
     def __init__(self, greeted: set[str]) -> None:
-        self.room, self.session = StandInRoom(), StandInSession()
+        self.room, self.session = FakeRoom(), FakeAgentSession()
         self.reports: list[tuple[str, dict[str, Any]]] = []
         self.there: list[bool] = []
         session: Any = self.session
         room: Any = self.room
-        self.welcome = Welcome(session, self, "Hello.", greeted)  # type: ignore[arg-type]
-        self.listener = Listener(room, session, self.welcome, self.welcome.met, self.there.append)
+        self.welcome = Greeter(session, self, "Hello.", greeted)  # type: ignore[arg-type]
+        self.listener = SpeakerSelector(room, session, self.welcome, self.welcome.met, self.there.append)
 
     def report(self, kind: str, **facts: Any) -> None:
         self.reports.append((kind, facts))

@@ -6,7 +6,7 @@ from typing import Any
 import aiohttp
 import pytest
 from voicesession_agent.assistant.assistant import render
-from voicesession_agent.assistant.turn_recorder import TurnPairing, TurnTaker
+from voicesession_agent.assistant.turn_recorder import TurnPairing, TurnRecorder
 from voicesession_agent.memory.backend import Block, Turn
 
 
@@ -67,7 +67,7 @@ async def test_a_turn_is_handed_over_twice_at_most(
 ) -> None:
     losses: list[bool] = []
     link: Any = Link(*faults)
-    taker = TurnTaker(link, lambda: losses.append(True))
+    taker = TurnRecorder(link, lambda: losses.append(True))
     for text in ("One.", "Two."):
         taker.add("user", text)
         taker.add("assistant", "Yes.")
@@ -82,7 +82,7 @@ async def test_a_turn_that_the_end_cuts_short_is_lost() -> None:
 
     losses: list[bool] = []
     link: Any = Stuck()
-    taker = TurnTaker(link, lambda: losses.append(True))
+    taker = TurnRecorder(link, lambda: losses.append(True))
     taker.add("user", "One.")
     with pytest.raises(TimeoutError):
         await asyncio.wait_for(taker.close(), 0.01)

@@ -3,7 +3,7 @@
 import asyncio
 
 import pytest
-from voicesession_agent.health.diagnosis import PROVED_SECONDS, WORKS_SECONDS, Ailment, Vitals
+from voicesession_agent.health.diagnosis import PROVED_SECONDS, WORKS_SECONDS, HealthReport, Problem
 from voicesession_agent.supervisor import supervisor as supervisor_module
 from voicesession_agent.supervisor.pod_state import JobPhase
 from voicesession_agent.supervisor.supervisor import GaveUpError
@@ -19,7 +19,7 @@ def quick_beats(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(supervisor_module, "BEAT_SECONDS", 0.002)
 
 
-async def beat(world: World, launch: int, vitals: Vitals) -> None:
+async def beat(world: World, launch: int, vitals: HealthReport) -> None:
     await world.report(launch, "beat", vitals=vitals.to_json())
 
 
@@ -48,7 +48,7 @@ async def test_beats_keep_a_job_alive(world: World, quick_beats: None) -> None:
     job = await world.first_joined()
     for _ in range(4):
         await silence(world, 3)
-        await beat(world, 1, Vitals())
+        await beat(world, 1, HealthReport())
     assert not job.killed
 
 
@@ -65,14 +65,16 @@ async def test_waiting_for_a_process_is_no_silence(world: World, quick_beats: No
 @pytest.mark.parametrize(
     ("vitals", "state", "message"),
     [
-        (Vitals(unheard=10.0), "Deaf", "a human speaks and the agent hears nothing"),
-        (Vitals(inaudible=4.0), "Mute", "the agent speaks and nobody can hear it"),
-        (Vitals(muted=True), "Mute", "the agent speaks and nobody can hear it"),
-        (Vitals(failing="llm"), "ProviderFailing", "llm"),
-        (Vitals(lost=10.0), "Disconnected", "the connection to the room was lost"),
+        (HealthReport(unheard=10.0), "Deaf", "a human speaks and the agent hears nothing"),
+        (HealthReport(inaudible=4.0), "Mute", "the agent speaks and nobody can hear it"),
+        (HealthReport(muted=True), "Mute", "the agent speaks and nobody can hear it"),
+        (HealthReport(failing="llm"), "ProviderFailing", "llm"),
+        (HealthReport(lost=10.0), "Disconnected", "the connection to the room was lost"),
     ],
 )
-async def test_each_is_met_by_a_new_job_beside_the_old(world: World, vitals: Vitals, state: str, message: str) -> None:
+async def test_problem_found_starts_next_job_beside_the_old(
+    world: World, vitals: HealthReport, state: str, message: str
+) -> None:
     old = await world.first_joined()
     await beat(world, 1, vitals)
     await world.started(2)
@@ -85,35 +87,35 @@ async def test_each_is_met_by_a_new_job_beside_the_old(world: World, vitals: Vit
 @pytest.mark.parametrize(
     ("vitals", "seconds"),
     [
-        (Vitals(muted=True), PROVED_SECONDS),
-        (Vitals(unheard=10.0), PROVED_SECONDS),
-        (Vitals(failing="llm"), PROVED_SECONDS),
-        (Vitals(lost=10.0), WORKS_SECONDS),
+        (HealthReport(muted=True), PROVED_SECONDS),
+        (HealthReport(unheard=10.0), PROVED_SECONDS),
+        (HealthReport(failing="llm"), PROVED_SECONDS),
+        (HealthReport(lost=10.0), WORKS_SECONDS),
     ],
 )
 async def test_health_is_ok_again_when_the_next_job_has_worked_for_a_while(
-    world: World, vitals: Vitals, seconds: float
+    world: World, vitals: HealthReport, seconds: float
 ) -> None:
     await world.first_joined()
     await beat(world, 1, vitals)
     await world.joined(2)
     world.now += seconds - 0.1
-    await beat(world, 2, Vitals())
+    await beat(world, 2, HealthReport())
     assert world.state.render()["health"]["state"] != "Ok"
     world.now += 0.1
     await beat(world, 1, vitals)
-    await beat(world, 2, Vitals())
+    await beat(world, 2, HealthReport())
     assert world.state.render()["health"] == {"state": "Ok", "message": "", "remedies": 1}
 
 
 async def test_a_job_in_whose_turns_something_fails_does_not_work_again(world: World) -> None:
     await world.first_joined()
-    await beat(world, 1, Vitals(failing="llm"))
+    await beat(world, 1, HealthReport(failing="llm"))
     await world.joined(2)
     world.now += 600
-    await beat(world, 2, Vitals(failed=True))
+    await beat(world, 2, HealthReport(failed=True))
     assert world.state.render()["health"]["state"] == "ProviderFailing"
-    await beat(world, 2, Vitals())
+    await beat(world, 2, HealthReport())
     assert world.state.render()["health"]["state"] == "Ok"
 
 
@@ -124,7 +126,7 @@ def test_what_shows_in_turns_only_is_told_for_longer_than_the_operators_poll() -
 async def test_a_budget_and_then_the_pod_gives_up(world: World) -> None:
     await world.first_joined()
     for launch in (1, 2, 3, 4):
-        await beat(world, launch, Vitals(failing="tts"))
+        await beat(world, launch, HealthReport(failing="tts"))
         if launch < 4:
             await world.joined(launch + 1)
     async with asyncio.timeout(DEADLINE):
@@ -136,7 +138,7 @@ async def test_a_budget_and_then_the_pod_gives_up(world: World) -> None:
 async def test_what_goes_wrong_while_the_pod_ends_is_left_alone(world: World) -> None:
     await world.first_joined()
     await world.supervisor.tell(wanted(end=True))
-    await beat(world, 1, Vitals(muted=True))
+    await beat(world, 1, HealthReport(muted=True))
     await world.settle()
     assert len(world.jobs.orders) == 1
     assert world.state.render()["health"]["state"] == "Ok"
@@ -145,13 +147,13 @@ async def test_what_goes_wrong_while_the_pod_ends_is_left_alone(world: World) ->
 async def test_speech_in_a_beat_is_activity(world: World) -> None:
     await world.first_joined()
     world.now = 300.0
-    await beat(world, 1, Vitals(speaking=True))
+    await beat(world, 1, HealthReport(speaking=True))
     assert world.state.render()["activeAt"] == 300.0
 
 
 def test_what_is_wrong_is_a_bounded_label(world_metrics: bytes) -> None:
-    for ailment in Ailment:
-        assert f'voicesession_agent_unhealthy{{state="{ailment.value}"}}' in world_metrics.decode()
+    for problem in Problem:
+        assert f'voicesession_agent_unhealthy{{state="{problem.value}"}}' in world_metrics.decode()
 
 
 @pytest.fixture
@@ -160,5 +162,5 @@ def world_metrics() -> bytes:
 
     metrics = Metrics()
     zero = lambda: 0.0  # noqa: E731 - five times the same
-    metrics.watch(backlog=zero, memory_ok=zero, humans=zero, joined=zero, ailment=lambda: Ailment.DEAF)
+    metrics.watch(backlog=zero, memory_ok=zero, humans=zero, joined=zero, problem=lambda: Problem.DEAF)
     return metrics.render()

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 from livekit import rtc
-from voicesession_agent.health.diagnosis import Vitals
-from voicesession_agent.job.health_monitor import VitalSigns
+from voicesession_agent.health.diagnosis import HealthReport
+from voicesession_agent.job.health_monitor import HealthMonitor
 
-from tests.support.fakes.room import StandInRoom, StandInSession
+from tests.support.fakes.room import FakeAgentSession, FakeRoom
 
 AUDIO = rtc.TrackKind.KIND_AUDIO
 
@@ -17,8 +17,8 @@ AUDIO = rtc.TrackKind.KIND_AUDIO
 class Scene:
     def __init__(self) -> None:
         self.now = 0.0
-        self.room, self.session = StandInRoom(), StandInSession()
-        self.beats: list[Vitals] = []
+        self.room, self.session = FakeRoom(), FakeAgentSession()
+        self.beats: list[HealthReport] = []
         self.has_session = True
         self.asking = False
         self.linked = "alice"
@@ -26,14 +26,14 @@ class Scene:
         link: Any = self
         self.found: list[Any] = []
         session: Any = lambda: self.session if self.has_session else None  # noqa: E731 - of a stand-in's type
-        self.signs = VitalSigns(room, link, session, self.found.append, lambda: self.now)
+        self.signs = HealthMonitor(room, link, session, self.found.append, lambda: self.now)
         self.room.comes("alice")
         self.room.comes("bob")
 
-    async def beat(self, vitals: Vitals) -> None:
+    async def beat(self, vitals: HealthReport) -> None:
         self.beats.append(vitals)
 
-    async def one_beat(self) -> Vitals:
+    async def one_beat(self) -> HealthReport:
         beating = asyncio.create_task(self.signs.run())
         await asyncio.sleep(0)
         beating.cancel()
@@ -54,7 +54,7 @@ async def test_only_speech_of_the_linked_human_goes_unheard(scene: Scene) -> Non
     scene.attend()
     scene.room.speak("bob")
     scene.now = 10.0
-    assert await scene.one_beat() == Vitals(speaking=True)
+    assert await scene.one_beat() == HealthReport(speaking=True)
     scene.room.speak("alice", "bob")
     scene.now = 13.0
     assert (await scene.one_beat()).unheard == 3.0
@@ -80,7 +80,7 @@ async def test_who_leaves_in_mid_sentence_speaks_no_more(scene: Scene) -> None:
     scene.now = 1.0
     scene.room.goes("alice")
     scene.now = 60.0
-    assert await scene.one_beat() == Vitals(unheard=1.0)
+    assert await scene.one_beat() == HealthReport(unheard=1.0)
 
 
 async def test_its_own_speech_is_speech_but_not_its_question_to_the_silent(scene: Scene) -> None:
@@ -121,7 +121,7 @@ async def test_somebody_elses_agent_may_be_deaf_and_muted(scene: Scene) -> None:
     scene.room.emit("track_muted", scene.room.local_participant, SimpleNamespace(sid="TR_1", kind=AUDIO))
     scene.room.speak("alice")
     scene.now = 60.0
-    assert await scene.one_beat() == Vitals(speaking=True)
+    assert await scene.one_beat() == HealthReport(speaking=True)
 
 
 async def test_a_connection_that_does_not_come_back(scene: Scene) -> None:
@@ -140,7 +140,7 @@ async def test_errors_are_counted_from_when_there_is_a_session(scene: Scene) -> 
     await scene.one_beat()
     for recoverable in (True, False, False):
         scene.session.emit("error", error=SimpleNamespace(type="llm_error", recoverable=recoverable))
-    assert await scene.one_beat() == Vitals(failed=True)
+    assert await scene.one_beat() == HealthReport(failed=True)
     scene.session.emit("error", error=SimpleNamespace(type="llm_error", recoverable=False))
     assert (await scene.one_beat()).failing == "llm"
 

@@ -7,9 +7,9 @@ import aiohttp
 import pytest
 from livekit import rtc
 from voicesession_agent.job import room_reporter as presence_module
-from voicesession_agent.job.room_reporter import Presence
+from voicesession_agent.job.room_reporter import RoomReporter
 
-from tests.support.fakes.room import AGENT, StandInRoom
+from tests.support.fakes.room import AGENT, FakeRoom
 
 
 class Link:
@@ -31,10 +31,10 @@ class Link:
 
 class Scene:
     def __init__(self) -> None:
-        self.room, self.link = StandInRoom(), Link()
+        self.room, self.link = FakeRoom(), Link()
         room: Any = self.room
         link: Any = self.link
-        self.presence = Presence(room, link)
+        self.presence = RoomReporter(room, link)
 
 
 @pytest.fixture
@@ -69,10 +69,10 @@ async def test_a_room_that_refuses(scene: Scene) -> None:
     async def refuse(*_: Any) -> None:
         raise rtc.ConnectError("404")
 
-    room: Any = StandInRoom()
+    room: Any = FakeRoom()
     room.connect = refuse
     link: Any = scene.link
-    presence = Presence(room, link)
+    presence = RoomReporter(room, link)
     with pytest.raises(rtc.ConnectError):
         await room.connect("ws://x", "t")
     await presence.close()

@@ -10,10 +10,10 @@ import pytest
 from livekit import rtc
 from livekit.agents import Agent, AgentSession, APIConnectOptions, function_tool, llm
 from voicesession_agent.job import shutdown as departure_module
-from voicesession_agent.job.shutdown import Departures
-from voicesession_agent.job.supervisor_client import Departure
+from voicesession_agent.job.shutdown import JobShutdown
+from voicesession_agent.job.supervisor_client import Dismissal
 
-from tests.support.fakes.room import StandInRoom, StandInSession
+from tests.support.fakes.room import FakeAgentSession, FakeRoom
 
 DEADLINE = 5.0
 
@@ -36,16 +36,16 @@ class Scene:
     """The context, link and presence of one job."""
 
     def __init__(self) -> None:
-        self.room = StandInRoom()
-        self.order: asyncio.Future[Departure] = asyncio.get_running_loop().create_future()
+        self.room = FakeRoom()
+        self.order: asyncio.Future[Dismissal] = asyncio.get_running_loop().create_future()
         self.reports: list[tuple[str, dict[str, Any]]] = []
         self.shutdowns: list[str] = []
         self.steps: list[str] = []
         self._primary_agent_session: Any = None
         scene: Any = self
-        self.departures = Departures(scene, scene, scene)
+        self.departures = JobShutdown(scene, scene, scene)
 
-    async def departure(self) -> Departure:
+    async def departure(self) -> Dismissal:
         return await self.order
 
     def shutdown(self, reason: str) -> None:
@@ -63,11 +63,11 @@ class Scene:
 
         return take
 
-    async def told(self, departure: Departure) -> dict[str, Any]:
+    async def told(self, departure: Dismissal) -> dict[str, Any]:
         """What is reported of the background once it has ended."""
         self.order.set_result(departure)
         async with asyncio.timeout(DEADLINE):
-            while not self.reports or (departure is Departure.LEAVE and not self.shutdowns):  # noqa: ASYNC110
+            while not self.reports or (departure is Dismissal.LEAVE and not self.shutdowns):  # noqa: ASYNC110
                 await asyncio.sleep(0.001)
         return self.reports[-1][1]
 
@@ -83,10 +83,10 @@ async def scene(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Scene]:
 
 
 async def test_make_way_ends_everything_in_order_and_stays_in_the_room(scene: Scene) -> None:
-    session = scene._primary_agent_session = StandInSession()
+    session = scene._primary_agent_session = FakeAgentSession()
     scene.departures.before_closing(scene.step("idle monitor"))
     scene.departures.after_closing(scene.step("last turn"))
-    reported = await scene.told(Departure.RESET)
+    reported = await scene.told(Dismissal.RESET)
     assert (session.audio, session.closed) == ([False], 1)
     assert scene.steps == ["idle monitor", "last turn"]
     assert (scene.room.disconnects, scene.shutdowns) == (0, [])
@@ -95,7 +95,7 @@ async def test_make_way_ends_everything_in_order_and_stays_in_the_room(scene: Sc
 
 
 async def test_leaving_goes_out_of_the_room_first(scene: Scene) -> None:
-    await scene.told(Departure.LEAVE)
+    await scene.told(Dismissal.LEAVE)
     assert (scene.room.disconnects, scene.shutdowns) == (1, ["told to leave"])
 
 
@@ -115,7 +115,7 @@ async def test_an_entry_point_is_cancelled_and_may_clean_up(scene: Scene) -> Non
 
     running = asyncio.create_task(scene.departures.during(entry()))
     await asyncio.sleep(0)
-    await scene.told(Departure.RESET)
+    await scene.told(Dismissal.RESET)
     await asyncio.wait_for(running, DEADLINE)
     assert scene.steps == ["cleaned up"]
 
@@ -146,7 +146,7 @@ async def test_steps_that_hang_or_fail_do_not_hold_the_others(
     monkeypatch.setattr(departure_module, "STEP_SECONDS", 0.01)
     for step in (hang, fail, scene.step("last")):
         scene.departures.before_closing(step)
-    await scene.told(Departure.RESET)
+    await scene.told(Dismissal.RESET)
     assert scene.steps == ["last"]
     named = [(vars(r)["event"], vars(r)["step"].rpartition(".")[2]) for r in caplog.records]
     assert named == [("late", "hang"), ("departure_failed", "fail")]
@@ -162,7 +162,7 @@ async def test_a_job_that_ends_without_an_order_takes_its_steps_too(scene: Scene
 
 async def test_the_end_after_an_order_takes_no_step_again(scene: Scene) -> None:
     scene.departures.after_closing(scene.step("last turn"))
-    await scene.told(Departure.RESET)
+    await scene.told(Dismissal.RESET)
     await scene.departures.close()
     assert scene.steps == ["last turn"]
 
@@ -186,7 +186,7 @@ async def test_a_running_tool_is_cancelled_and_the_session_closes(scene: Scene) 
     session.generate_reply(user_input="Please.")
     await asyncio.wait_for(running.wait(), DEADLINE)
     started = time.monotonic()
-    reported = await scene.told(Departure.RESET)
+    reported = await scene.told(Dismissal.RESET)
     assert reported["tools"] == 1
     assert time.monotonic() - started < 1.5
     assert ended.is_set()

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable
 
 import pytest
-from voicesession_agent.health.diagnosis import Ailment, Diagnosis
+from voicesession_agent.health.diagnosis import Diagnosis, Problem
 from voicesession_agent.supervisor import control_server as bulletin_module
 from voicesession_agent.supervisor.control_server import Bulletin
 from voicesession_agent.supervisor.desired_state import Wanted
@@ -25,7 +25,7 @@ def state() -> PodState:
 
 
 def ill(state: PodState) -> None:
-    state.diagnosis = Diagnosis(Ailment.MUTE, "no sound")
+    state.diagnosis = Diagnosis(Problem.MUTE, "no sound")
 
 
 def told_anew(state: PodState) -> None:

@@ -8,8 +8,8 @@ from typing import Any
 import aiohttp
 import pytest
 from aiohttp import web
-from voicesession_agent.health.diagnosis import Vitals
-from voicesession_agent.job.supervisor_client import Departure, JobLink, report_now
+from voicesession_agent.health.diagnosis import HealthReport
+from voicesession_agent.job.supervisor_client import Dismissal, SupervisorClient, report_now
 from voicesession_agent.memory.backend import Block, RejectedError, Turn
 from voicesession_agent.memory.sync import Recollection
 from voicesession_agent.memory.turn_queue import Lost
@@ -50,7 +50,7 @@ class Pod(World):
         app = Backchannel(self.supervisor, self.recollection, self.metrics, self.bulletin).app()
         self.runner = web.AppRunner(app, shutdown_timeout=0.01)
         self.socket = socket
-        self.link = JobLink(socket, 1)
+        self.link = SupervisorClient(socket, 1)
 
 
 @pytest.fixture
@@ -90,9 +90,9 @@ async def test_a_job_is_told_how_to_go(pod: Pod) -> None:
     await pod.settle()
     assert not going.done()
     await pod.supervisor.tell(wanted(epoch=2))
-    assert await going is Departure.RESET
+    assert await going is Dismissal.RESET
     await pod.supervisor.tell(wanted(epoch=2, end=True))
-    assert await pod.link.departure() is Departure.LEAVE
+    assert await pod.link.departure() is Dismissal.LEAVE
 
 
 async def test_reports_beats_and_turns_arrive(pod: Pod) -> None:
@@ -101,7 +101,7 @@ async def test_reports_beats_and_turns_arrive(pod: Pod) -> None:
     await pod.supervisor.tell(told())
     await pod.started(1)
     await pod.link.report("joined", sid="PA_1")
-    await pod.link.beat(Vitals(speaking=True))
+    await pod.link.beat(HealthReport(speaking=True))
     await pod.link.turn(Turn("hello", "hi"), 1)
     assert (pod.state.participant_sid, len(pod.recollection.turns)) == ("PA_1", 1)
     assert pod.state.active_at is not None
@@ -112,7 +112,7 @@ async def test_a_turn_that_is_handed_over_again_is_one(pod: Pod) -> None:
     for number in (1, 1, 2):
         await pod.link.turn(Turn("yes", "fine"), number)
     assert len(pod.recollection.turns) == 2
-    next_job = JobLink(pod.socket, 2)
+    next_job = SupervisorClient(pod.socket, 2)
     await next_job.turn(Turn("yes", "fine"), 2)
     await next_job.close()
     assert len(pod.recollection.turns) == 3
