@@ -54,14 +54,14 @@ def test_the_api_server_takes_a_manifest(reader: Reader, block: Block) -> None:
     reader.run(replace(block, language="console", content=command))
 
 
-def test_an_own_agent_is_built_and_taken(reader: Reader, kube: Kube) -> None:
+def test_own_agent_example_builds_and_applies(reader: Reader, kube: Kube) -> None:
     try:
         reader.run(blocks.named("own-agent"))
     finally:
         kube.delete("voiceagent", "own-agent", constants.EXAMPLE_NAMESPACE)
 
 
-def test_the_terminal_comes_with_pip(reader: Reader, tmp_path: Path) -> None:
+def test_pip_installs_terminal(reader: Reader, tmp_path: Path) -> None:
     """Into an environment of its own: that of `make venv` has it already."""
     venv.create(tmp_path / "venv", with_pip=True)
     path = os.pathsep.join([str(tmp_path / "venv" / "bin"), reader.environment["PATH"]])

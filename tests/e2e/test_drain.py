@@ -1,4 +1,4 @@
-"""A node is drained with the commands of docs/operations.md while a call goes on."""
+"""A node is drained with the commands of docs/operations/drain.md while a call goes on."""
 
 from dataclasses import replace
 

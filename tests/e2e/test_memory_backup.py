@@ -1,4 +1,4 @@
-"""Memory is backed up and restored with the commands of docs/operations.md."""
+"""Memory is backed up and restored with the commands of docs/operations/backup.md."""
 
 import pytest
 

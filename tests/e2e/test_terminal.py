@@ -24,7 +24,7 @@ pytestmark = [pytest.mark.cluster]
 
 LIVEKIT = f"{constants.RELEASE}-livekit"
 SCREENS = "TERMINAL_SCREENS"
-"""A file for the screens of eight sessions, such as docs/terminal.md; without it they are only printed."""
+"""A file for the screens of eight sessions, such as docs/operations/screens.md; without it they are only printed."""
 
 
 def voice(*args: str, code: int = 0) -> str:
@@ -113,7 +113,7 @@ def test_the_screens_of_eight_sessions(trial: Trial) -> None:
     screens = [("ls",), ("describe", "anew"), ("describe", "over")]
     shown = [voice(*screen, "-n", trial.namespace) for screen in screens]
     told = [f"$ kubectl voice {' '.join(s)}\n{printed}" for s, printed in zip(screens, shown, strict=True)]
-    text = "# The terminal\n\n" + "\n".join(f"```text\n{screen}```\n" for screen in told)
+    text = "# Screens of the terminal\n\n" + "\n".join(f"```text\n{screen}```\n" for screen in told)
     print(text)
     if SCREENS in os.environ:
         Path(os.environ[SCREENS]).write_text(text)

@@ -1,4 +1,4 @@
-"""The release itself: upgraded, rolled back and removed under a live call, as docs/operations.md says. Runs last."""
+"""Upgrade, rollback and uninstallation under a live call, with the commands of docs/operations. Runs last."""
 
 from dataclasses import dataclass
 

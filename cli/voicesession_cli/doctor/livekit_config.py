@@ -28,7 +28,7 @@ NOISE: Final = ("track_published", "track_unpublished")
 
 
 def livekit_config(text: str, service: str, namespace: str) -> list[Verdict]:
-    """The four settings of docs/operations.md; `service` is the operator's webhook Service."""
+    """The four settings of docs/operations/external-servers.md; `service` is the operator's webhook Service."""
     try:
         config = yaml.safe_load(text) or {}
         room, api, webhook = (config.get(part) or {} for part in ("room", "api", "webhook"))

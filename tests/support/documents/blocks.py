@@ -17,10 +17,9 @@ from hack.cluster.constants import ROOT
 
 DOCUMENTS = (
     "README.md",
-    "docs/operations.md",
+    *sorted(str(path.relative_to(ROOT)) for path in (ROOT / "docs" / "operations").glob("*.md")),
     "docs/runbook.md",
     "docs/architecture.md",
-    "docs/terminal.md",
     "examples/own-agent/README.md",
     "CONTRIBUTING.md",
 )
