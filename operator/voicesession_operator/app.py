@@ -33,7 +33,7 @@ from voicesession_operator.controller.session_traces import SessionTraces
 from voicesession_operator.controller.user_memory import UserMemories
 from voicesession_operator.controller.webhook_tracking import Hints, WebhookLosses
 from voicesession_operator.controller.workqueue import WorkQueue
-from voicesession_operator.domain.config import Policy
+from voicesession_operator.domain.config import Config
 from voicesession_operator.leader_election import Elector, LeaseLost
 from voicesession_operator.metric_labels import LostEvent
 from voicesession_operator.settings import Settings, SettingsError
@@ -220,8 +220,8 @@ def _addresses(settings: Settings) -> Addresses:
     return Addresses(settings.livekit_url, settings.letta_url, settings.letta_api_key)
 
 
-def _policy(settings: Settings, control_key: Ed25519PrivateKey) -> Policy:
-    return Policy(
+def _policy(settings: Settings, control_key: Ed25519PrivateKey) -> Config:
+    return Config(
         agent_image=settings.agent_image,
         pull_policy=settings.agent_image_pull_policy,
         control_public_key=base64.b64encode(public_key_of(control_key)).decode(),

@@ -10,7 +10,7 @@ from voicesession_operator.domain.pod_manifest import build_pod
 
 from hack.dashboards.__main__ import DASHBOARDS, FOLDER, text
 from hack.dashboards.grafana import COLUMNS
-from tests.support.builders import POLICY, agent, session
+from tests.support.builders import CONFIG, agent, session
 from tests.support.chart.known_metrics import families, in_query
 from tests.support.chart.rendering import FULLNAME, NAMESPACE, ChartError, named, one, render, template, workload
 
@@ -76,7 +76,7 @@ def test_the_operator_has_the_port_that_is_scraped(values: Object) -> None:
 
 
 def test_agent_pods_are_found_by_what_the_operator_gives_them() -> None:
-    pod = build_pod(session().build(), agent(), 0, POLICY)
+    pod = build_pod(session().build(), agent(), 0, CONFIG)
     spec = one(render(POD_MONITORS), "PodMonitor", f"{FULLNAME}-agents")["spec"]
     assert _selects(spec, pod["metadata"]["labels"])
     ports = {port["name"]: port["containerPort"] for port in pod["spec"]["containers"][0]["ports"]}

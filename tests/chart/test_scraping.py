@@ -19,7 +19,7 @@ from voicesession_operator.metrics import render
 from hack.dashboards.__main__ import DASHBOARDS
 from hack.dashboards.grafana import Panel, Query
 from tests.bench import dashboard_images
-from tests.support.builders import POLICY, agent, session
+from tests.support.builders import CONFIG, agent, session
 from tests.support.chart.rendering import program
 from tests.support.observability import prometheus, scrape_config
 from tests.support.observability.prometheus import Prometheus
@@ -208,7 +208,7 @@ def _operator() -> Json:
 
 
 def _agent() -> Json:
-    made = build_pod(session().build(), agent(), 0, POLICY)
+    made = build_pod(session().build(), agent(), 0, CONFIG)
     (container,) = made["spec"]["containers"]
     return _pod("default", "hello-0", made["metadata"]["labels"], *container["ports"])
 

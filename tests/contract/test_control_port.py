@@ -131,7 +131,7 @@ def test_every_field_of_the_state_arrives() -> None:
     state.job_trouble = "in trouble"
     state.diagnosis = Diagnosis(Problem.PROVIDER_FAILING, "llm")
     state.memory_status = lambda: MemoryStatus("agent-1", MemoryPhase.UNAVAILABLE, "Letta does not answer")
-    assert to_pod_state(json.loads(json.dumps(state.render()))) == observed.PodState(
+    assert to_pod_state(json.loads(json.dumps(state.render()))) == observed.AgentPodState(
         state=Phase.BOUND,
         session_uid="u1",
         epoch=4,
@@ -141,12 +141,12 @@ def test_every_field_of_the_state_arrives() -> None:
         health="ProviderFailing",
         health_message="llm",
         memory_agent_id="agent-1",
-        memory_trouble="Letta does not answer",
+        memory_problem="Letta does not answer",
         job_restarts=1,
         left_identity="alice",
         left_reason="CLIENT_INITIATED",
         left_at=5.0,
-        trouble="in trouble",
+        problem="in trouble",
         timings=observed.Timings(process_started=1.0, prepared=2.0, bound=3.0, joined=4.0),
     )
     assert state.job is JobPhase.JOINED

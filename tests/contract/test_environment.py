@@ -11,7 +11,7 @@ from voicesession_common.api.constants import CONTROL_PORT, METRICS_PORT
 from voicesession_operator.clients.agent_pod import public_key_of
 from voicesession_operator.domain.pod_manifest import build_pod
 
-from tests.support.builders import POLICY, agent, session
+from tests.support.builders import CONFIG, agent, session
 
 RAW_KEY = public_key_of(Ed25519PrivateKey.generate())
 SECRETS = {"llm-key": "sk-llm"}
@@ -36,7 +36,7 @@ SPEC: dict[str, Any] = {
 
 def environment(otlp_endpoint: str = "", **spec: Any) -> dict[str, str]:
     """What the kubelet would put into the container."""
-    policy = replace(POLICY, control_public_key=base64.b64encode(RAW_KEY).decode(), otlp_endpoint=otlp_endpoint)
+    policy = replace(CONFIG, control_public_key=base64.b64encode(RAW_KEY).decode(), otlp_endpoint=otlp_endpoint)
     pod = build_pod(session().build(), agent(**spec), 0, policy)
     return {variable["name"]: _value(variable) for variable in pod["spec"]["containers"][0]["env"]}
 
@@ -53,7 +53,7 @@ def test_the_agent_reads_what_the_operator_writes() -> None:
     assert settings.trouble == ""
     assert (settings.pod_uid, settings.control_port, settings.public_key) == ("pod-uid", CONTROL_PORT, RAW_KEY)
     assert settings.metrics_port == METRICS_PORT
-    assert settings.livekit_url == POLICY.livekit_url
+    assert settings.livekit_url == CONFIG.livekit_url
 
 
 def test_the_voice_agent_arrives_whole() -> None:

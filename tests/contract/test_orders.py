@@ -10,7 +10,7 @@ from voicesession_operator.controller.cache import Cache
 from voicesession_operator.controller.executor import Addresses, Executor
 from voicesession_operator.controller.ports import Control, Kube, Rooms
 from voicesession_operator.controller.session_traces import OFF, SessionTraces
-from voicesession_operator.domain.actions import Tell
+from voicesession_operator.domain.actions import SetPodState
 
 from tests.support.builders import T0, agent, session
 from tests.support.fakes.span_exporter import Kept
@@ -35,7 +35,7 @@ async def told(letta_url: str, memory_agent_id: str, read_only: bool = False, tr
     executor = Executor(
         cast(Kube, None), cast(Rooms, FakeRooms()), cast(Control, control), cast(Cache, None), addresses, traces
     )
-    action = Tell(
+    action = SetPodState(
         "10.0.0.1",
         "pod-1",
         "u1",

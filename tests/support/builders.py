@@ -7,19 +7,19 @@ from voicesession_common.api.conditions import Condition
 from voicesession_common.api.voiceagent import VoiceAgent
 from voicesession_common.api.voicesession import Limits, Status, VoiceSession
 from voicesession_operator.domain.agent_plan import Memory
-from voicesession_operator.domain.config import Policy
+from voicesession_operator.domain.config import Config
 from voicesession_operator.domain.naming import agent_identity, pod_name, room_name
 from voicesession_operator.domain.observed import (
+    AgentPod,
+    AgentPodState,
     Failure,
-    Kind,
-    Leave,
+    LeaveHint,
     LeaveReason,
     Observed,
     Participant,
-    Pod,
-    PodState,
+    ParticipantKind,
     Room,
-    Unknown,
+    RoomUnknown,
 )
 
 UID = "0b1f6a52-7d1c-4b0e-9d57-1a2b3c4d5e6f"
@@ -29,7 +29,7 @@ IDENTITY = agent_identity(AGENT)
 T0 = 1_763_853_600.0
 """When every built session was created."""
 
-POLICY = Policy(
+CONFIG = Config(
     agent_image="voicesession/agent:0.1.0",
     pull_policy="IfNotPresent",
     control_public_key="bm90IGEga2V5LCBqdXN0IDMyIGJ5dGVzIG9mIGl0ISE=",
@@ -110,7 +110,7 @@ def ready_session(at: float = T0 + 5) -> SessionBuilder:
         phase="Ready",
         room_name=ROOM,
         room_sid="RM_1",
-        room_url=POLICY.public_url,
+        room_url=CONFIG.public_url,
         agent_pod=pod_name("hello", UID, 0),
         agent_identity=IDENTITY,
         agent_epoch=1,
@@ -119,71 +119,73 @@ def ready_session(at: float = T0 + 5) -> SessionBuilder:
     )
 
 
-def pod(ordinal: int = 0, phase: str = "Running", ip: str = "10.0.0.1", **values: Any) -> Pod:
-    return Pod(pod_name("hello", UID, ordinal), f"pod-uid-{ordinal}", ordinal, phase, ip, **values)
+def pod(ordinal: int = 0, phase: str = "Running", ip: str = "10.0.0.1", **values: Any) -> AgentPod:
+    return AgentPod(pod_name("hello", UID, ordinal), f"pod-uid-{ordinal}", ordinal, phase, ip, **values)
 
 
 def human(identity: str = "alice", **values: Any) -> Participant:
-    return Participant(identity, f"PA_{identity}", Kind.STANDARD, active=True, **values)
+    return Participant(identity, f"PA_{identity}", ParticipantKind.STANDARD, active=True, **values)
 
 
 def agent_participant(sid: str = "PA_agent", active: bool = True) -> Participant:
-    return Participant(IDENTITY, sid, Kind.AGENT, active, attributes={"voicesession.role": "agent"})
+    return Participant(IDENTITY, sid, ParticipantKind.AGENT, active, attributes={"voicesession.role": "agent"})
 
 
-def bound(**values: Any) -> PodState:
+def bound(**values: Any) -> AgentPodState:
     """A pod that has been told its session and whose job is in the room."""
     given = {"state": "Bound", "session_uid": UID, "epoch": 1, "job_epoch": 1, "participant_sid": "PA_agent", **values}
-    return PodState(**given)
+    return AgentPodState(**given)
 
 
 @dataclass(frozen=True)
-class WorldBuilder:
+class ObservedBuilder:
     observed: Observed
 
-    def no_agent(self) -> "WorldBuilder":
-        return WorldBuilder(replace(self.observed, agent=None))
+    def no_agent(self) -> "ObservedBuilder":
+        return ObservedBuilder(replace(self.observed, agent=None))
 
-    def agent(self, definition: VoiceAgent) -> "WorldBuilder":
-        return WorldBuilder(replace(self.observed, agent=definition))
+    def agent(self, definition: VoiceAgent) -> "ObservedBuilder":
+        return ObservedBuilder(replace(self.observed, agent=definition))
 
-    def pods(self, *pods: Pod) -> "WorldBuilder":
-        return WorldBuilder(replace(self.observed, pods=pods))
+    def pods(self, *pods: AgentPod) -> "ObservedBuilder":
+        return ObservedBuilder(replace(self.observed, pods=pods))
 
-    def room(self, *participants: Participant, sid: str = "RM_1") -> "WorldBuilder":
-        return WorldBuilder(replace(self.observed, room=Room(sid, participants)))
+    def room(self, *participants: Participant, sid: str = "RM_1") -> "ObservedBuilder":
+        return ObservedBuilder(replace(self.observed, room=Room(sid, participants)))
 
-    def no_room(self) -> "WorldBuilder":
-        return WorldBuilder(replace(self.observed, room=None))
+    def no_room(self) -> "ObservedBuilder":
+        return ObservedBuilder(replace(self.observed, room=None))
 
-    def livekit_down(self) -> "WorldBuilder":
-        return WorldBuilder(replace(self.observed, room=Unknown("LiveKitUnavailable", "LiveKit does not answer")))
+    def livekit_down(self) -> "ObservedBuilder":
+        return ObservedBuilder(
+            replace(self.observed, room=RoomUnknown("LiveKitUnavailable", "LiveKit does not answer"))
+        )
 
-    def state(self, state: PodState | None, ordinal: int = 0) -> "WorldBuilder":
+    def state(self, state: AgentPodState | None, ordinal: int = 0) -> "ObservedBuilder":
         """What the pod with that ordinal answers; None: nothing."""
         others = {uid: told for uid, told in self.observed.pod_states.items() if uid != f"pod-uid-{ordinal}"}
         states = others if state is None else {**others, f"pod-uid-{ordinal}": state}
-        return WorldBuilder(replace(self.observed, pod_states=states))
+        return ObservedBuilder(replace(self.observed, pod_states=states))
 
-    def user_memory(self, memory: Memory) -> "WorldBuilder":
-        return WorldBuilder(replace(self.observed, user_memory=memory))
+    def user_memory(self, memory: Memory) -> "ObservedBuilder":
+        return ObservedBuilder(replace(self.observed, user_memory=memory))
 
-    def leave(self, reason: LeaveReason, at: float, identity: str = "alice") -> "WorldBuilder":
-        return WorldBuilder(replace(self.observed, leave=Leave(identity, reason, at)))
+    def leave(self, reason: LeaveReason, at: float, identity: str = "alice") -> "ObservedBuilder":
+        return ObservedBuilder(replace(self.observed, leave_hint=LeaveHint(identity, reason, at)))
 
-    def failed(self, action: str, reason: str, message: str, terminal: bool = False) -> "WorldBuilder":
+    def failed(self, action: str, reason: str, message: str, terminal: bool = False) -> "ObservedBuilder":
         failure = Failure(action, reason, message, terminal)
-        return WorldBuilder(replace(self.observed, failures=(*self.observed.failures, failure)))
+        return ObservedBuilder(replace(self.observed, failures=(*self.observed.failures, failure)))
 
     def build(self) -> Observed:
         return self.observed
 
 
-def empty_world() -> WorldBuilder:
+def empty_cluster() -> ObservedBuilder:
     """Nothing but the VoiceAgent."""
-    return WorldBuilder(Observed(agent()))
+    return ObservedBuilder(Observed(agent()))
 
 
-def joined_world() -> WorldBuilder:
+def joined_cluster() -> ObservedBuilder:
     """Pod running and bound, agent in the room, nobody else."""
-    return empty_world().pods(pod()).room(agent_participant()).state(bound())
+    return empty_cluster().pods(pod()).room(agent_participant()).state(bound())

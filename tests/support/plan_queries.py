@@ -6,16 +6,16 @@ from voicesession_operator.domain.actions import Plan
 from voicesession_operator.domain.observed import Observed
 from voicesession_operator.domain.plan import plan
 
-from tests.support.builders import POLICY, SessionBuilder, WorldBuilder
+from tests.support.builders import CONFIG, ObservedBuilder, SessionBuilder
 
 
-def decide(session: SessionBuilder | VoiceSession, world: WorldBuilder | Observed, now: float) -> Plan:
+def decide(session: SessionBuilder | VoiceSession, world: ObservedBuilder | Observed, now: float) -> Plan:
     made = session.build() if isinstance(session, SessionBuilder) else session
-    seen = world.build() if isinstance(world, WorldBuilder) else world
-    return plan(made, seen, now, POLICY)
+    seen = world.build() if isinstance(world, ObservedBuilder) else world
+    return plan(made, seen, now, CONFIG)
 
 
-def kinds(found: Plan) -> list[str]:
+def action_kinds(found: Plan) -> list[str]:
     return [type(action).__name__ for action in found.actions]
 
 
@@ -25,7 +25,7 @@ def condition(status: Status, kind: str) -> Condition:
     return found
 
 
-def verdict(status: Status, kind: str) -> tuple[str, str]:
+def status_and_reason(status: Status, kind: str) -> tuple[str, str]:
     found = condition(status, kind)
     return found.status, str(found.reason)
 

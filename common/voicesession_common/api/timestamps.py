@@ -8,6 +8,10 @@ RFC3339: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:
 """Python's own parser also takes dates without a time, weeks, and times of no zone."""
 
 
+TIMESTAMP_RESOLUTION_SECONDS: Final = 1.0
+"""Kubernetes creation times and LiveKit webhook times are whole seconds, rounded down."""
+
+
 def to_rfc3339(seconds: float) -> str:
     """`1763853611.5` -> `2025-11-22T23:20:11.500Z`."""
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -95,6 +95,21 @@ class Status:
     finished_at: float | None = None
     end_reason: str = ""
 
+    @property
+    def desired_epoch(self) -> int:
+        """The number of conversations that were started so far; a pod acts only on a higher epoch than its own."""
+        return 1 + self.resets + self.replacements
+
+    @property
+    def newest_ordinal(self) -> int:
+        """The ordinal that the newest pod has or will get; live pods below it are deleted, except the serving pod."""
+        return self.replacements + self.recycles
+
+    @property
+    def is_resetting(self) -> bool:
+        """Whether a reset runs whose new agent has not been seen yet; any agent in the room is of the old epoch."""
+        return self.last_reset is not None and self.last_reset.outcome == ResetOutcome.RUNNING
+
     @classmethod
     def parse(cls, raw: JsonObject) -> "Status":
         room, agent = raw.get("room") or {}, raw.get("agent") or {}
@@ -229,18 +244,3 @@ def _layered(cls: type[T], *layers: JsonObject | None) -> T:
 def _camel(name: str) -> str:
     head, *rest = name.split("_")
     return head + "".join(word.capitalize() for word in rest)
-
-
-def epoch_of(status: Status) -> int:
-    """Counts the conversations an agent job was wanted for, so that a pod can tell a newer demand from an older one."""
-    return 1 + status.resets + status.replacements
-
-
-def is_running(status: Status) -> bool:
-    """A reset is told, or about to be, and its agent has not been seen: whoever is in the room is of the old epoch."""
-    return status.last_reset is not None and status.last_reset.outcome == ResetOutcome.RUNNING
-
-
-def wanted_ordinal(status: Status) -> int:
-    """The ordinal that the newest pod has or will get; live pods below it are given up, but for the one that serves."""
-    return status.replacements + status.recycles

@@ -15,7 +15,7 @@ from voicesession_common.api.constants import CONTROL_PORT
 from voicesession_common.errors import RetryableError, TerminalError
 
 from voicesession_operator import metrics
-from voicesession_operator.domain.observed import PodState, Timings
+from voicesession_operator.domain.observed import AgentPodState, Timings
 
 REQUEST_TIMEOUT: Final = aiohttp.ClientTimeout(total=1.0)
 TOKEN_SECONDS: Final = 30
@@ -43,7 +43,7 @@ class ControlPort:
         await self._http.close()
         await self._waits.close()
 
-    async def state(self, ip: str, pod_uid: str) -> PodState | None:
+    async def state(self, ip: str, pod_uid: str) -> AgentPodState | None:
         """What the pod says of itself; None if it does not answer or another pod has its address by now."""
         try:
             status, answer = await self._request("GET", ip, pod_uid, b"")
@@ -121,11 +121,11 @@ def public_key_of(private_key: Ed25519PrivateKey) -> bytes:
     return private_key.public_key().public_bytes(*raw)
 
 
-def to_pod_state(answer: dict[str, Any]) -> PodState:
+def to_pod_state(answer: dict[str, Any]) -> AgentPodState:
     """The control port's JSON as values; what is missing has its empty value."""
     job, memory = answer.get("job") or {}, answer.get("memory") or {}
     left, health = answer.get("lastHumanLeft") or {}, answer.get("health") or {}
-    return PodState(
+    return AgentPodState(
         state=answer.get("state", ""),
         session_uid=answer.get("sessionUID") or "",
         epoch=answer.get("epoch") or 0,
@@ -135,12 +135,12 @@ def to_pod_state(answer: dict[str, Any]) -> PodState:
         health=health.get("state") or "",
         health_message=health.get("message") or "",
         memory_agent_id=memory.get("agentID") or "",
-        memory_trouble=(memory.get("message") or "unavailable") if memory.get("state") == "Unavailable" else "",
+        memory_problem=(memory.get("message") or "unavailable") if memory.get("state") == "Unavailable" else "",
         job_restarts=job.get("restarts") or 0,
         left_identity=left.get("identity") or "",
         left_reason=left.get("reason") or "",
         left_at=left.get("at") or 0.0,
-        trouble=answer.get("trouble") or "",
+        problem=answer.get("trouble") or "",
         timings=_to_timings(answer.get("timings") or {}),
     )
 

@@ -15,7 +15,7 @@ from voicesession_common.api.constants import ROLE_ATTRIBUTE
 from voicesession_common.errors import ExternalError, NotFoundError, RetryableError, TerminalError
 
 from voicesession_operator import metrics
-from voicesession_operator.domain.observed import Kind, Participant, Room, Unknown
+from voicesession_operator.domain.observed import Participant, ParticipantKind, Room, RoomUnknown
 
 T = TypeVar("T")
 
@@ -54,14 +54,14 @@ class RoomService:
     async def close(self) -> None:
         await self._api.aclose()
 
-    async def observe(self, name: str) -> Room | Unknown | None:
+    async def observe(self, name: str) -> Room | RoomUnknown | None:
         """The room and its participants; None if there is no such room, Unknown if LiveKit cannot tell."""
         try:
             return await self._observe(name)
         except NotFoundError:
             return None
         except ExternalError as error:
-            return Unknown(error.reason, error.message)
+            return RoomUnknown(error.reason, error.message)
 
     async def _observe(self, name: str) -> Room | None:
         # The list goes first: the participants of a room that does not exist take 3 s and a 503.
@@ -137,11 +137,11 @@ def disconnect_reason(info: models.ParticipantInfo) -> str:
         return models.DisconnectReason.Name(models.DisconnectReason.UNKNOWN_REASON)
 
 
-def _kind(number: int) -> Kind:
+def _kind(number: int) -> ParticipantKind:
     try:
-        return Kind(models.ParticipantInfo.Kind.Name(number))
+        return ParticipantKind(models.ParticipantInfo.Kind.Name(number))
     except ValueError:
-        return Kind.UNKNOWN
+        return ParticipantKind.UNKNOWN
 
 
 def _owned(room: models.Room, installation_id: str) -> OwnedRoom | None:

@@ -21,7 +21,7 @@ from voicesession_operator.domain.actions import (
     DeletePod,
     DeleteRoom,
     DeleteSession,
-    Tell,
+    SetPodState,
 )
 from voicesession_operator.domain.observed import Failure
 
@@ -77,7 +77,7 @@ class Executor:
                 await self._create_pod(session, action.manifest)
             case DeletePod():
                 await self._delete_pod(session, action)
-            case Tell():
+            case SetPodState():
                 await self._control.tell(action.pod_ip, action.pod_uid, self._wanted(session, agent, action))
             case DeleteSession():
                 await _unless_gone(lambda: self._kube.delete(SESSIONS, session.namespace, session.name, action.uid))
@@ -106,7 +106,7 @@ class Executor:
         if answer is None and known is not None and uid_of(known) == action.uid:
             self._cache.remove(Kind.POD, known)  # the watch has missed its end, and its successor waits for that
 
-    def _wanted(self, session: VoiceSession, agent: VoiceAgent | None, action: Tell) -> Object:
+    def _wanted(self, session: VoiceSession, agent: VoiceAgent | None, action: SetPodState) -> Object:
         token = self._rooms.agent_token(action.room_name, action.identity, action.display_name, action.ttl_seconds)
         return {
             "sessionUID": action.session_uid,
@@ -122,7 +122,7 @@ class Executor:
             "traceparent": self._traces.traceparent(session),
         }
 
-    def _memory(self, action: Tell) -> Object | None:
+    def _memory(self, action: SetPodState) -> Object | None:
         if not action.memory_agent_id or not self._addresses.letta_url:
             return None
         return {

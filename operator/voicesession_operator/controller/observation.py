@@ -5,7 +5,7 @@ from typing import Any, Final
 from voicesession_common.api import constants
 from voicesession_common.api.timestamps import from_rfc3339
 
-from voicesession_operator.domain.observed import Pod
+from voicesession_operator.domain.observed import AgentPod
 
 Object = dict[str, Any]
 
@@ -13,16 +13,16 @@ STARTING: Final = ("", "ContainerCreating", "PodInitializing")
 """Waiting reasons that are nothing but patience."""
 
 
-def owned_pods(raw_pods: list[Object], session_uid: str) -> tuple[Pod, ...]:
+def owned_pods(raw_pods: list[Object], session_uid: str) -> tuple[AgentPod, ...]:
     """Those that the session controls: a label can be forged or copied, the owner's UID cannot."""
     return tuple(to_pod(raw) for raw in raw_pods if is_controlled_by(raw, session_uid))
 
 
-def to_pod(raw: Object) -> Pod:
+def to_pod(raw: Object) -> AgentPod:
     """One v1 Pod (slimmed or whole)."""
     meta, status = raw["metadata"], raw.get("status") or {}
     ordinal = meta.get("annotations", {}).get(constants.ORDINAL_ANNOTATION, "")
-    return Pod(
+    return AgentPod(
         name=meta["name"],
         uid=meta["uid"],
         ordinal=int(ordinal) if ordinal.isdecimal() else 0,
@@ -30,7 +30,7 @@ def to_pod(raw: Object) -> Pod:
         ip=status.get("podIP", ""),
         deleting="deletionTimestamp" in meta,
         created_at=from_rfc3339(meta.get("creationTimestamp")) or 0.0,
-        trouble=_trouble(status),
+        problem=_trouble(status),
     )
 
 

@@ -11,7 +11,7 @@ from voicesession_common.errors import RetryableError, TerminalError
 
 from voicesession_operator.controller.cache import Key
 from voicesession_operator.controller.ports import Control
-from voicesession_operator.domain.observed import Pod
+from voicesession_operator.domain.observed import AgentPod
 
 RETRY_SECONDS: Final = 1.0
 PAUSE_SECONDS: Final = 0.02
@@ -32,7 +32,7 @@ class PodNews:
         async with asyncio.TaskGroup() as self._group:
             await asyncio.Event().wait()
 
-    def follow(self, key: Key, pods: Iterable[Pod]) -> None:
+    def follow(self, key: Key, pods: Iterable[AgentPod]) -> None:
         """From now on listen to these pods of that session, and to no other ones."""
         wanted = {pod.uid: pod for pod in pods}
         known = self._listeners.pop(key, {})
@@ -44,7 +44,7 @@ class PodNews:
         if known:
             self._listeners[key] = known
 
-    async def _listen(self, key: Key, pod: Pod) -> None:
+    async def _listen(self, key: Key, pod: AgentPod) -> None:
         tag = ""
         while True:
             try:

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from voicesession_common.api.conditions import find
 from voicesession_common.api.reasons import Cause, ConditionType, EndReason, Phase, Reason, ResetOutcome
+from voicesession_common.api.timestamps import TIMESTAMP_RESOLUTION_SECONDS
 from voicesession_common.api.voicesession import LastReset, Status, VoiceSession
 
 from voicesession_operator import metrics
@@ -33,7 +34,7 @@ class Census:
         for phase in Phase:
             metrics.SESSIONS.labels(phase.value).set(phases[phase.value])
         metrics.HUMANS.set(sum(status.get("humans") or 0 for status in statuses))
-        troubles = Counter(trouble for status in statuses for trouble in _troubles(status))
+        troubles = Counter(problem for status in statuses for problem in _troubles(status))
         for condition in metrics.TROUBLES:
             metrics.SESSIONS_DEGRADED.labels(condition.value).set(troubles[condition.value])
         usable = Counter(_is_ready(raw) for raw in self._cache.all(Kind.AGENT))
@@ -95,10 +96,6 @@ def _count_reset(reset: LastReset) -> None:
         metrics.RESET_SECONDS.observe(max(reset.completed_at - reset.started_at, 0.0))
 
 
-STAMP_SECONDS: Final = 1.0
-"""Kubernetes rounds creation times down to whole seconds."""
-
-
 def start_stages(
     created_at: float, started_at: float, pod_made_at: float | None, timings: Timings, ready_at: float
 ) -> dict[StartStage, float]:
@@ -114,7 +111,7 @@ def start_stages(
         StartStage.JOINED: timings.joined,
         StartStage.SEEN: ready_at,
     }
-    found = {StartStage.FOUND: max(started_at - created_at - STAMP_SECONDS, 0.0)}
+    found = {StartStage.FOUND: max(started_at - created_at - TIMESTAMP_RESOLUTION_SECONDS, 0.0)}
     last = started_at
     for stage, at in moments.items():
         if at is None:

@@ -22,11 +22,12 @@ from voicesession_operator.controller.session_traces import OFF, SessionTraces
 from voicesession_operator.controller.status_writer import NotWritten, write_status
 from voicesession_operator.controller.webhook_tracking import Hints, WebhookLosses
 from voicesession_operator.domain.actions import CreatePod, DeleteSession, Plan
-from voicesession_operator.domain.config import Policy
-from voicesession_operator.domain.memory import wants_own_memory
+from voicesession_operator.domain.config import Config
+from voicesession_operator.domain.lifecycle import cleanup_actions
+from voicesession_operator.domain.memory import has_user_memory
 from voicesession_operator.domain.naming import room_name
-from voicesession_operator.domain.observed import Failure, Observed, Pod, PodState, Unknown
-from voicesession_operator.domain.plan import farewell, plan
+from voicesession_operator.domain.observed import AgentPod, AgentPodState, Failure, Observed, RoomUnknown
+from voicesession_operator.domain.plan import plan
 
 Object = dict[str, Any]
 
@@ -58,7 +59,7 @@ class SessionReconciler:
         executor: Executor,
         cache: Cache,
         hints: Hints,
-        policy: Policy,
+        policy: Config,
         clock: Callable[[], float],
         losses: WebhookLosses,
         traces: SessionTraces = OFF,
@@ -98,7 +99,7 @@ class SessionReconciler:
 
     async def _clean_up(self, raw: Object) -> None:
         session = VoiceSession.parse(raw)
-        actions = farewell(session, owned_pods(self._cache.pods_of(session.uid), session.uid))
+        actions = cleanup_actions(session, owned_pods(self._cache.pods_of(session.uid), session.uid))
         failures = await self._execute(session, None, Plan(session.status, actions))
         if failures:
             raise RetryableError(failures[0].reason, failures[0].message)
@@ -112,7 +113,7 @@ class SessionReconciler:
         for _ in range(ROUNDS):
             now = self._clock()
             planned = plan(session, observed, now, self._policy)
-            if planned.proceed:
+            if planned.is_decision:
                 stored = await self._store(raw, session, planned, observed)
                 if isinstance(stored, NotWritten):
                     return stored.again
@@ -147,7 +148,7 @@ class SessionReconciler:
         pods = owned_pods(self._cache.pods_of(session.uid), session.uid)
         room, states = await asyncio.gather(self._outside.rooms.observe(room_name(session.uid)), self._ask(pods))
         key = Key(session.namespace, session.name)
-        wanted = wants_own_memory(session, agent)
+        wanted = has_user_memory(session, agent)
         memory = self._outside.memories.of(agent, session.user, key) if agent and wanted else None
         observed = Observed(agent, pods, room, states, memory, self._hints.leave(key), failures)
         over = session.status.finished_at is not None or session.deleting
@@ -161,10 +162,10 @@ class SessionReconciler:
         if over:
             self._losses.forget(key)
             self._chronicle.looked(session, observed, self._clock())
-        elif not isinstance(observed.room, Unknown):
+        elif not isinstance(observed.room, RoomUnknown):
             self._losses.looked(key, observed.room)
 
-    async def _ask(self, pods: tuple[Pod, ...]) -> dict[str, PodState]:
+    async def _ask(self, pods: tuple[AgentPod, ...]) -> dict[str, AgentPodState]:
         """More than one pod only during a recycle."""
         reachable = [pod for pod in pods if pod.live and pod.ip]
         answers = await asyncio.gather(*(self._outside.control.state(pod.ip, pod.uid) for pod in reachable))

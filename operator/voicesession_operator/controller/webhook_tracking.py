@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 
 from voicesession_operator import metrics
 from voicesession_operator.controller.cache import Key
-from voicesession_operator.domain.observed import Leave, Room
+from voicesession_operator.domain.observed import LeaveHint, Room
 from voicesession_operator.metric_labels import LostEvent
 
 CAPACITY: Final = 10_000
@@ -19,9 +19,9 @@ class Hints:
 
     def __init__(self, capacity: int = CAPACITY) -> None:
         self._capacity = capacity
-        self._leaves: OrderedDict[Key, Leave] = OrderedDict()
+        self._leaves: OrderedDict[Key, LeaveHint] = OrderedDict()
 
-    def record(self, key: Key, leave: Leave) -> None:
+    def record(self, key: Key, leave: LeaveHint) -> None:
         known = self._leaves.get(key)
         if known is not None and known.at > leave.at:
             return
@@ -30,7 +30,7 @@ class Hints:
         while len(self._leaves) > self._capacity:
             self._leaves.popitem(last=False)
 
-    def leave(self, key: Key) -> Leave | None:
+    def leave(self, key: Key) -> LeaveHint | None:
         return self._leaves.get(key)
 
     def forget(self, key: Key) -> None:

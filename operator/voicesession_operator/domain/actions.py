@@ -32,7 +32,7 @@ class DeletePod:
 
 
 @dataclass(frozen=True)
-class Tell:
+class SetPodState:
     """Send the wanted state to the pod's control port (`PUT /v1/state`); the executor adds token and memory address."""
 
     pod_ip: str
@@ -57,7 +57,7 @@ class DeleteSession:
     uid: str
 
 
-Action = CreateRoom | DeleteRoom | CreatePod | DeletePod | Tell | DeleteSession
+Action = CreateRoom | DeleteRoom | CreatePod | DeletePod | SetPodState | DeleteSession
 
 
 @dataclass(frozen=True)
@@ -79,12 +79,12 @@ class Plan:
     actions: tuple[Action, ...] = ()
     events: tuple[Event, ...] = ()
     requeue_after: float | None = None
-    proceed: bool = False
+    is_decision: bool = False
     """The status is a decision that is stored before it is acted on; the actions follow from it once it is stored."""
 
 
 @dataclass(frozen=True)
-class Step:
+class Decision:
     """`status` is due at `at` (Unix seconds), unless something happens before."""
 
     at: float
@@ -92,7 +92,7 @@ class Step:
 
 
 @dataclass(frozen=True)
-class Verdict:
+class EndOfSession:
     """The end of a session: `reason` for machines, `message` for people."""
 
     reason: EndReason
@@ -104,4 +104,4 @@ class Deadline:
     """A verdict that comes true at a time (Unix seconds), unless something happens before."""
 
     at: float
-    verdict: Verdict
+    end: EndOfSession

@@ -5,12 +5,12 @@ from typing import Final
 
 from voicesession_common.api.conditions import Condition, find, put
 from voicesession_common.api.reasons import ConditionType, Reason
-from voicesession_common.api.voicesession import Status, VoiceSession, epoch_of, is_running, wanted_ordinal
+from voicesession_common.api.voicesession import Status, VoiceSession
 
-from voicesession_operator.domain.actions import CreatePod, Tell
-from voicesession_operator.domain.observed import Observed, Pod, PodState, Room, Unknown, failure_of
-from voicesession_operator.domain.pods import Children
-from voicesession_operator.domain.reset import note_replaced, resetting
+from voicesession_operator.domain.actions import CreatePod, SetPodState
+from voicesession_operator.domain.observed import AgentPod, AgentPodState, Observed, Room, RoomUnknown
+from voicesession_operator.domain.pods import SessionPods
+from voicesession_operator.domain.reset import mark_reset_replaced, resetting
 
 REASONS: Final = {
     "Stuck": Reason.AGENT_STUCK,
@@ -22,7 +22,7 @@ REASONS: Final = {
 """By the control port's own words; what this release does not know is no trouble that it could name."""
 
 
-def note_health(status: Status, state: PodState | None, now: float) -> Status:
+def set_agent_healthy(status: Status, state: AgentPodState | None, now: float) -> Status:
     """A session whose agent was never in trouble has no such condition; a pod that is silent changes nothing."""
     if state is None:
         return status
@@ -52,54 +52,54 @@ JOB_DIED = Condition(
 )
 
 
-def note_agent(session: VoiceSession, status: Status, observed: Observed, children: Children, now: float) -> Status:
+def observe_agent(session: VoiceSession, status: Status, observed: Observed, pods: SessionPods, now: float) -> Status:
     """Take the pods' names and numbers into the status, and set AgentJoined."""
-    known = children.current or children.newest
+    known = pods.serving or pods.newest
     counted = replace(
         status,
         agent_pod=known.name if known else status.agent_pod,
-        next_pod=status.next_pod if _is_recycling(status, children) else "",
-        replacements=max(status.replacements, children.newest_ordinal - status.recycles),
+        next_pod=status.next_pod if _is_recycling(status, pods) else "",
+        replacements=max(status.replacements, pods.highest_ordinal - status.recycles),
     )
-    counted = note_replaced(session.status, counted)
-    condition = _condition(session, counted, observed, children)
-    return replace(counted, agent_epoch=epoch_of(counted), conditions=put(counted.conditions, condition, now))
+    counted = mark_reset_replaced(session.status, counted)
+    condition = _condition(session, counted, observed, pods)
+    return replace(counted, agent_epoch=counted.desired_epoch, conditions=put(counted.conditions, condition, now))
 
 
-def _is_recycling(status: Status, children: Children) -> bool:
+def _is_recycling(status: Status, pods: SessionPods) -> bool:
     """Whether a pod from before the recycle still serves."""
-    return children.current is not None and children.current.ordinal < wanted_ordinal(status)
+    return pods.serving is not None and pods.serving.ordinal < status.newest_ordinal
 
 
-def _condition(session: VoiceSession, status: Status, observed: Observed, children: Children) -> Condition:
-    pod = children.current
+def _condition(session: VoiceSession, status: Status, observed: Observed, pods: SessionPods) -> Condition:
+    pod = pods.serving
     if pod is None:
-        return _no_pod(session, observed, children)
-    if isinstance(observed.room, Unknown) and _was_in(session.status, pod):
+        return _no_pod(session, observed, pods)
+    if isinstance(observed.room, RoomUnknown) and _was_in(session.status, pod):
         return _false(observed.room.reason, observed.room.message, status="Unknown")
-    if _is_in(session, status, observed, children, pod):
+    if _is_in(session, status, observed, pods, pod):
         return JOINED
-    if is_running(status):
+    if status.is_resetting:
         return resetting(status)
     return ABSENT if _is_absent(session.status, observed, pod) else _trouble(session, observed, pod)
 
 
-def _no_pod(session: VoiceSession, observed: Observed, children: Children) -> Condition:
-    failure = failure_of(observed, CreatePod)
+def _no_pod(session: VoiceSession, observed: Observed, pods: SessionPods) -> Condition:
+    failure = observed.failure_of(CreatePod)
     if observed.agent is None:
         missing = f'VoiceAgent "{session.agent_ref}" not found in namespace "{session.namespace}"'
         return _false(Reason.AGENT_NOT_FOUND, missing)
     if failure:
         return _false(failure.reason, failure.message)
-    if children.newest_ordinal >= 0:
+    if pods.highest_ordinal >= 0:
         return _false(Reason.POD_LOST, "The agent's pod is gone and is being replaced")
     return STARTING
 
 
-def _is_in(session: VoiceSession, status: Status, observed: Observed, children: Children, pod: Pod) -> bool:
+def _is_in(session: VoiceSession, status: Status, observed: Observed, pods: SessionPods, pod: AgentPod) -> bool:
     state = observed.state_of(pod)
-    if observed.is_in(pod):
-        return not is_running(status) or (state is not None and state.job_epoch >= epoch_of(status))
+    if observed.agent_in_room(pod):
+        return not status.is_resetting or (state is not None and state.job_epoch >= status.desired_epoch)
     if not isinstance(observed.room, Room) or not _was_in(session.status, pod):
         return False
     namesakes = [p for p in observed.room.participants if p.identity == session.status.agent_identity]
@@ -107,17 +107,17 @@ def _is_in(session: VoiceSession, status: Status, observed: Observed, children: 
     # which the new agent, who bears the same name, puts the old one out.
     if state is None:
         return any(p.active for p in namesakes)
-    successor = observed.state_of(children.coming)
+    successor = observed.state_of(pods.successor)
     return bool(namesakes) and successor is not None and successor.session_uid == session.uid
 
 
-def _was_in(status: Status, pod: Pod) -> bool:
+def _was_in(status: Status, pod: AgentPod) -> bool:
     """Whether this very pod's agent was in the room when it could last be seen (Unknown only ever follows True)."""
     stored = find(status.conditions, ConditionType.AGENT_JOINED)
     return stored is not None and stored.status in ("True", "Unknown") and status.agent_pod == pod.name
 
 
-def _is_absent(status: Status, observed: Observed, pod: Pod) -> bool:
+def _is_absent(status: Status, observed: Observed, pod: AgentPod) -> bool:
     """Only of an agent that had been seen: one that is still arriving is told of by its pod before LiveKit lists it."""
     stored = find(status.conditions, ConditionType.AGENT_JOINED)
     state, room = observed.state_of(pod), observed.room
@@ -128,10 +128,10 @@ def _is_absent(status: Status, observed: Observed, pod: Pod) -> bool:
     return _was_in(status, pod) or (stored is not None and stored.reason == Reason.AGENT_ABSENT)
 
 
-def _trouble(session: VoiceSession, observed: Observed, pod: Pod) -> Condition:
-    failure, state = failure_of(observed, Tell), observed.state_of(pod)
-    if state is not None and state.trouble:
-        return _false(Reason.AGENT_INVALID if state.state == PREPARING else Reason.AGENT_ERROR, state.trouble)
+def _trouble(session: VoiceSession, observed: Observed, pod: AgentPod) -> Condition:
+    failure, state = observed.failure_of(SetPodState), observed.state_of(pod)
+    if state is not None and state.problem:
+        return _false(Reason.AGENT_INVALID if state.state == PREPARING else Reason.AGENT_ERROR, state.problem)
     if failure:
         return _false(failure.reason, failure.message)
     if state is not None and _has_lost_its_job(state):
@@ -140,13 +140,13 @@ def _trouble(session: VoiceSession, observed: Observed, pod: Pod) -> Condition:
     known = stored.message if stored and stored.reason == Reason.POD_NOT_RUNNING else ""
     if session.status.agent_pod != pod.name:
         known = ""
-    trouble = pod.trouble
-    if state is None and known and (not trouble or _both_about_images(known, trouble)):
-        trouble = known
-    return _false(Reason.POD_NOT_RUNNING, trouble) if trouble else STARTING
+    problem = pod.problem
+    if state is None and known and (not problem or _both_about_images(known, problem)):
+        problem = known
+    return _false(Reason.POD_NOT_RUNNING, problem) if problem else STARTING
 
 
-def _has_lost_its_job(state: PodState) -> bool:
+def _has_lost_its_job(state: AgentPodState) -> bool:
     """A job that was found ill did not die by itself: AgentHealthy says what it had."""
     return state.job_restarts > 0 and not state.participant_sid and state.health not in REASONS
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Policy:
+class Config:
     """What one installation gives to every session; holds nothing secret."""
 
     agent_image: str

@@ -7,11 +7,11 @@ from voicesession_common.api.conditions import Condition, find
 from voicesession_common.api.reasons import Action, ConditionType, EndReason, Reason
 from voicesession_common.api.voicesession import Status, VoiceSession
 
-from voicesession_operator.domain.actions import Deadline, Verdict
+from voicesession_operator.domain.actions import Deadline, EndOfSession
 from voicesession_operator.domain.humans import humans
 from voicesession_operator.domain.lifecycle import REQUIRED
-from voicesession_operator.domain.observed import LeaveReason, Observed, PodState, Room
-from voicesession_operator.domain.room import counted_from
+from voicesession_operator.domain.observed import AgentPodState, LeaveReason, Observed, Room
+from voicesession_operator.domain.room import due_at
 
 INVALID_POD: Final = "Invalid"
 """The API server's own word for a pod that can never be as it is written."""
@@ -23,7 +23,7 @@ TRYING: Final = frozenset({Reason.ROOM_CREATING, Reason.STARTING})
 
 def requested(session: VoiceSession) -> tuple[Deadline, ...]:
     """`spec.end` ends the session now."""
-    return (Deadline(-inf, Verdict(EndReason.REQUESTED, "spec.end was set")),) if session.end else ()
+    return (Deadline(-inf, EndOfSession(EndReason.REQUESTED, "spec.end was set")),) if session.end else ()
 
 
 def max_duration(session: VoiceSession, status: Status) -> tuple[Deadline, ...]:
@@ -32,7 +32,9 @@ def max_duration(session: VoiceSession, status: Status) -> tuple[Deadline, ...]:
     since = status.ready_at if status.ready_at is not None else status.started_at
     if since is None:
         return ()
-    return (Deadline(since + seconds, Verdict(EndReason.MAX_DURATION, f"maxDurationSeconds ({seconds:g}) is over")),)
+    return (
+        Deadline(since + seconds, EndOfSession(EndReason.MAX_DURATION, f"maxDurationSeconds ({seconds:g}) is over")),
+    )
 
 
 def start(session: VoiceSession, status: Status) -> tuple[Deadline, ...]:
@@ -43,8 +45,8 @@ def start(session: VoiceSession, status: Status) -> tuple[Deadline, ...]:
     missing = next(filter(None, (_missing(kind, session.status, status) for kind in REQUIRED)), None)
     reason = EndReason.INVALID if missing and missing.reason in NEVER else EndReason.START_DEADLINE
     what = missing.message if missing else "the agent has not joined"
-    verdict = Verdict(reason, f"Not ready within startSeconds ({seconds:g}): {what}")
-    return (Deadline(session.created_at + seconds, verdict),)
+    end = EndOfSession(reason, f"Not ready within startSeconds ({seconds:g}): {what}")
+    return (Deadline(session.created_at + seconds, end),)
 
 
 def _missing(kind: str, stored: Status, status: Status) -> Condition | None:
@@ -62,12 +64,12 @@ def last_human_left(session: VoiceSession, status: Status) -> tuple[Deadline, ..
         return ()
     grace = _grace(session, status)
     message = f"The last human left ({status.last_human_left_reason}) and nobody came back within {grace:g} s"
-    return _deadline(status, status.last_human_left_at, grace, Verdict(EndReason.LAST_HUMAN_LEFT, message))
+    return _deadline(status, status.last_human_left_at, grace, EndOfSession(EndReason.LAST_HUMAN_LEFT, message))
 
 
-def grace_over(session: VoiceSession, status: Status) -> float | None:
+def grace_ends_at(session: VoiceSession, status: Status) -> float | None:
     """When (Unix seconds) everybody has been gone for as long as their way of leaving allows."""
-    return counted_from(status, status.last_human_left_at, _grace(session, status))
+    return due_at(status, status.last_human_left_at, _grace(session, status))
 
 
 def _grace(session: VoiceSession, status: Status) -> float:
@@ -81,8 +83,8 @@ def nobody_came(session: VoiceSession, status: Status) -> tuple[Deadline, ...]:
     if status.first_human_at is not None:
         return ()
     seconds = session.limits.join_seconds
-    verdict = Verdict(EndReason.NOBODY_CAME, f"Nobody came within joinSeconds ({seconds:g})")
-    return _deadline(status, status.ready_at, seconds, verdict)
+    end = EndOfSession(EndReason.NOBODY_CAME, f"Nobody came within joinSeconds ({seconds:g})")
+    return _deadline(status, status.ready_at, seconds, end)
 
 
 def agent_stayed_away(session: VoiceSession, status: Status) -> tuple[Deadline, ...]:
@@ -92,10 +94,12 @@ def agent_stayed_away(session: VoiceSession, status: Status) -> tuple[Deadline, 
         return ()
     seconds = session.limits.start_seconds
     message = f"The agent did not come back within startSeconds ({seconds:g}): {joined.message}"
-    return _deadline(status, joined.since, seconds, Verdict(EndReason.AGENT_LOST, message))
+    return _deadline(status, joined.since, seconds, EndOfSession(EndReason.AGENT_LOST, message))
 
 
-def idle(session: VoiceSession, status: Status, observed: Observed, state: PodState | None) -> tuple[Deadline, ...]:
+def idle(
+    session: VoiceSession, status: Status, observed: Observed, state: AgentPodState | None
+) -> tuple[Deadline, ...]:
     """People are there and nobody has spoken for idleSeconds; an agent that tells nothing of them ends nothing.
 
     Nobody is idle before she came: the pod may still tell of the last visit when LiveKit already lists the next.
@@ -105,10 +109,10 @@ def idle(session: VoiceSession, status: Status, observed: Observed, state: PodSt
     if seconds <= 0 or not present or state is None or state.active_at is None:
         return ()
     since = max(state.active_at, *(human.joined_at for human in present))
-    verdict = Verdict(EndReason.IDLE, f"Nobody spoke for idleSeconds ({seconds:g})")
-    return _deadline(status, since, seconds, verdict)
+    end = EndOfSession(EndReason.IDLE, f"Nobody spoke for idleSeconds ({seconds:g})")
+    return _deadline(status, since, seconds, end)
 
 
-def _deadline(status: Status, since: float | None, seconds: float, verdict: Verdict) -> tuple[Deadline, ...]:
-    at = counted_from(status, since, seconds)
-    return () if at is None else (Deadline(at, verdict),)
+def _deadline(status: Status, since: float | None, seconds: float, end: EndOfSession) -> tuple[Deadline, ...]:
+    at = due_at(status, since, seconds)
+    return () if at is None else (Deadline(at, end),)

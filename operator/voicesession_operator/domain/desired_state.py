@@ -4,54 +4,56 @@ from typing import Final
 
 from voicesession_common.api.conditions import is_false
 from voicesession_common.api.reasons import Cause, ConditionType
-from voicesession_common.api.voicesession import Status, VoiceSession, is_running, wanted_ordinal
+from voicesession_common.api.voicesession import Status, VoiceSession
 
-from voicesession_operator.domain.actions import Tell
-from voicesession_operator.domain.memory import Recollection, recollection
-from voicesession_operator.domain.observed import Observed, Pod, PodState, Room
-from voicesession_operator.domain.pods import Children
+from voicesession_operator.domain.actions import SetPodState
+from voicesession_operator.domain.memory import SessionMemory, session_memory
+from voicesession_operator.domain.observed import AgentPod, AgentPodState, Observed, Room
+from voicesession_operator.domain.pods import SessionPods
 
 TOKEN_MARGIN_SECONDS: Final = 3600
 """The token outlives the session, so that an agent job which is restarted at the very end still gets in."""
 
 
-def want_tell(session: VoiceSession, status: Status, observed: Observed, children: Children) -> tuple[Tell, ...]:
+def desired_pod_states(
+    session: VoiceSession, status: Status, observed: Observed, pods: SessionPods
+) -> tuple[SetPodState, ...]:
     """Tell each pod its session when what it answered differs; a pod that does not answer is not told."""
     if not isinstance(observed.room, Room):
         return ()
-    memory = recollection(session, status, observed)
+    memory = session_memory(session, status, observed)
     tells = []
-    for pod in (children.current, children.coming):
+    for pod in (pods.serving, pods.successor):
         state = observed.state_of(pod)
         if pod is None or not pod.ip or state is None:
             continue
-        epoch = _epoch(session, status, children, pod, state)
+        epoch = _epoch(session, status, pods, pod, state)
         if not _agrees(session, epoch, state, memory):
             tells.append(_tell(session, status, observed, pod, epoch, memory))
     return tuple(tells)
 
 
-def _epoch(session: VoiceSession, status: Status, children: Children, pod: Pod, state: PodState) -> int:
+def _epoch(session: VoiceSession, status: Status, pods: SessionPods, pod: AgentPod, state: AgentPodState) -> int:
     """A pod that serves while its successor is made again hears only of resets: the conversation in it goes on.
 
     One that a successor put out of the room, and then was lost, is called back.
     """
-    is_newest = pod.ordinal >= wanted_ordinal(status)
-    is_called_back = children.coming is None and is_false(status.conditions, ConditionType.AGENT_JOINED)
-    if is_newest or is_called_back or is_running(status) or state.session_uid != session.uid:
+    is_newest = pod.ordinal >= status.newest_ordinal
+    is_called_back = pods.successor is None and is_false(status.conditions, ConditionType.AGENT_JOINED)
+    if is_newest or is_called_back or status.is_resetting or state.session_uid != session.uid:
         return status.agent_epoch
     return state.epoch
 
 
-def _agrees(session: VoiceSession, epoch: int, state: PodState, memory: Recollection) -> bool:
+def _agrees(session: VoiceSession, epoch: int, state: AgentPodState, memory: SessionMemory) -> bool:
     remembers = not memory.agent_id or state.memory_agent_id == memory.agent_id
     return state.session_uid == session.uid and state.epoch >= epoch and remembers
 
 
 def _tell(
-    session: VoiceSession, status: Status, observed: Observed, pod: Pod, epoch: int, memory: Recollection
-) -> Tell:
-    return Tell(
+    session: VoiceSession, status: Status, observed: Observed, pod: AgentPod, epoch: int, memory: SessionMemory
+) -> SetPodState:
+    return SetPodState(
         pod_ip=pod.ip,
         pod_uid=pod.uid,
         session_uid=session.uid,
@@ -67,8 +69,8 @@ def _tell(
     )
 
 
-def _cause(status: Status, pod: Pod) -> str:
-    if status.last_reset is not None and (is_running(status) or status.next_pod):
+def _cause(status: Status, pod: AgentPod) -> str:
+    if status.last_reset is not None and (status.is_resetting or status.next_pod):
         return status.last_reset.cause
     return Cause.REPLACED if pod.ordinal > 0 else Cause.START
 

@@ -5,20 +5,21 @@ from typing import Final
 
 from voicesession_common.api.constants import PUBLISHES_FOR_ATTRIBUTE, ROLE_ATTRIBUTE
 from voicesession_common.api.reasons import Action
-from voicesession_common.api.voicesession import Status, VoiceSession, epoch_of, is_running
+from voicesession_common.api.timestamps import TIMESTAMP_RESOLUTION_SECONDS
+from voicesession_common.api.voicesession import Status, VoiceSession
 
 from voicesession_operator.domain.observed import (
-    Kind,
-    Leave,
+    AgentPodState,
+    LeaveHint,
     LeaveReason,
     Observed,
     Participant,
-    PodState,
+    ParticipantKind,
     Room,
-    Unknown,
+    RoomUnknown,
 )
 
-HUMAN_KINDS: Final = frozenset({Kind.STANDARD, Kind.SIP, Kind.CONNECTOR})
+HUMAN_KINDS: Final = frozenset({ParticipantKind.STANDARD, ParticipantKind.SIP, ParticipantKind.CONNECTOR})
 HUMAN_ROLE: Final = "human"
 
 
@@ -45,17 +46,15 @@ FRESH_SECONDS: Final = 15.0
 
 LiveKit takes 20 s to notice a dead client, so a hint from before somebody's last stay is always older than this.
 """
-STAMP_SECONDS: Final = 1.0
-"""LiveKit stamps webhooks with whole seconds, rounded down: a grace must not become shorter by that."""
 SKEW_SECONDS: Final = 5.0
 """How far the clocks of LiveKit, the agent pod and the operator may be apart."""
 
 
-def note_humans(
-    session: VoiceSession, status: Status, observed: Observed, state: PodState | None, now: float
+def observe_humans(
+    session: VoiceSession, status: Status, observed: Observed, state: AgentPodState | None, now: float
 ) -> Status:
     """Count the people; remember when the first came and when and how the last went."""
-    if isinstance(observed.room, Unknown):
+    if isinstance(observed.room, RoomUnknown):
         return status
     count = len(humans(observed.room)) if isinstance(observed.room, Room) else 0
     if count > 0:
@@ -76,7 +75,7 @@ def _was_visited(status: Status) -> bool:
     return status.humans > 0 or status.last_human_left_at is not None
 
 
-def _missed_visit(session: VoiceSession, status: Status, state: PodState | None, now: float) -> float | None:
+def _missed_visit(session: VoiceSession, status: Status, state: AgentPodState | None, now: float) -> float | None:
     """When somebody left whom no webhook told of and no poll has seen: only an agent that goes on must know of her."""
     begun = status.ready_at if status.last_reset is None else status.last_reset.started_at
     if (
@@ -86,24 +85,24 @@ def _missed_visit(session: VoiceSession, status: Status, state: PodState | None,
         or not state.left_identity
     ):
         return None
-    if is_running(status) or state.job_epoch < epoch_of(status):
+    if status.is_resetting or state.job_epoch < status.desired_epoch:
         return None
     return state.left_at if begun < state.left_at <= now + SKEW_SECONDS else None
 
 
-def _note_last_left(status: Status, observed: Observed, state: PodState | None, now: float) -> Status:
+def _note_last_left(status: Status, observed: Observed, state: AgentPodState | None, now: float) -> Status:
     left_at = status.last_human_left_at
     if left_at is not None and status.last_human_left_reason != LeaveReason.UNKNOWN:
         return status
     noticed = now if left_at is None else left_at
-    hint = _best_hint(status, (observed.leave, _from_pod(state)), noticed)
+    hint = _best_hint(status, (observed.leave_hint, _from_pod(state)), noticed)
     if hint is None:
         return replace(status, last_human_left_at=noticed, last_human_left_reason=str(LeaveReason.UNKNOWN))
-    at = min(noticed, hint.at + STAMP_SECONDS)
+    at = min(noticed, hint.at + TIMESTAMP_RESOLUTION_SECONDS)
     return replace(status, last_human_left_at=at, last_human_left_reason=str(hint.reason))
 
 
-def _best_hint(status: Status, told: tuple[Leave | None, ...], noticed: float) -> Leave | None:
+def _best_hint(status: Status, told: tuple[LeaveHint | None, ...], noticed: float) -> LeaveHint | None:
     """The latest departure that somebody told of and that fits the moment the room was first seen empty."""
     earliest = max((status.first_human_at or 0.0) - SKEW_SECONDS, noticed - FRESH_SECONDS)
     hints = [hint for hint in told if hint is not None and hint.reason != LeaveReason.UNKNOWN]
@@ -111,10 +110,10 @@ def _best_hint(status: Status, told: tuple[Leave | None, ...], noticed: float) -
     return max(fitting, key=lambda hint: hint.at, default=None)
 
 
-def _from_pod(state: PodState | None) -> Leave | None:
+def _from_pod(state: AgentPodState | None) -> LeaveHint | None:
     if state is None or not state.left_identity:
         return None
-    return Leave(state.left_identity, leave_reason(state.left_reason), state.left_at)
+    return LeaveHint(state.left_identity, leave_reason(state.left_reason), state.left_at)
 
 
 def leave_reason(disconnect_reason: str) -> LeaveReason:

@@ -9,51 +9,51 @@ from voicesession_common.api.voiceagent import VoiceAgent
 from voicesession_common.api.voicesession import Status, VoiceSession
 
 from voicesession_operator.domain.agent_plan import Invalid, Resolved, Unavailable
-from voicesession_operator.domain.observed import Observed, PodState
+from voicesession_operator.domain.observed import AgentPodState, Observed
 
 
 @dataclass(frozen=True)
-class Recollection:
+class SessionMemory:
     """What the pod is told: the Letta agent (empty: none, or not known yet), and whether it may only be read."""
 
     agent_id: str = ""
     read_only: bool = False
 
 
-def wants_own_memory(session: VoiceSession, agent: VoiceAgent | None) -> bool:
+def has_user_memory(session: VoiceSession, agent: VoiceAgent | None) -> bool:
     """Whether this session's user is remembered in a Letta agent of her own."""
     return bool(session.user) and agent is not None and agent.letta is not None and agent.letta.scope == USER_SCOPE
 
 
-def recollection(session: VoiceSession, status: Status, observed: Observed) -> Recollection:
+def session_memory(session: VoiceSession, status: Status, observed: Observed) -> SessionMemory:
     """What nobody can tell at the moment stays as the status has it; nobody writes into a memory meant for others."""
     agent = observed.agent
     if agent is None:
-        return Recollection(status.memory_agent_id, read_only=True)
+        return SessionMemory(status.memory_agent_id, read_only=True)
     if agent.letta is None:
-        return Recollection()
-    if wants_own_memory(session, agent):
+        return SessionMemory()
+    if has_user_memory(session, agent):
         found = observed.user_memory
-        return Recollection(found.agent_id if isinstance(found, Resolved) else status.memory_agent_id)
-    return Recollection(agent.letta_agent_id, read_only=agent.letta.scope == USER_SCOPE)
+        return SessionMemory(found.agent_id if isinstance(found, Resolved) else status.memory_agent_id)
+    return SessionMemory(agent.letta_agent_id, read_only=agent.letta.scope == USER_SCOPE)
 
 
-def note_memory(
-    session: VoiceSession, status: Status, observed: Observed, state: PodState | None, now: float
+def observe_memory(
+    session: VoiceSession, status: Status, observed: Observed, state: AgentPodState | None, now: float
 ) -> Status:
     """Take the memory into the status; set MemoryReady, which a session whose memory never failed does not have."""
-    status = replace(status, memory_agent_id=recollection(session, status, observed).agent_id)
-    trouble = _trouble(status, observed, state)
+    status = replace(status, memory_agent_id=session_memory(session, status, observed).agent_id)
+    problem = _trouble(status, observed, state)
     known = find(status.conditions, ConditionType.MEMORY_READY) is not None
-    if trouble is None and (state is None or not known):
+    if problem is None and (state is None or not known):
         return status
     mended = Condition(ConditionType.MEMORY_READY, "True", Reason.MEMORY_AVAILABLE, "Memory is available again")
-    return replace(status, conditions=put(status.conditions, trouble or mended, now))
+    return replace(status, conditions=put(status.conditions, problem or mended, now))
 
 
-def _trouble(status: Status, observed: Observed, state: PodState | None) -> Condition | None:
-    if state is not None and state.memory_trouble:
-        return _false(Reason.MEMORY_UNAVAILABLE, state.memory_trouble)
+def _trouble(status: Status, observed: Observed, state: AgentPodState | None) -> Condition | None:
+    if state is not None and state.memory_problem:
+        return _false(Reason.MEMORY_UNAVAILABLE, state.memory_problem)
     match observed.user_memory:
         case Unavailable(message) if not status.memory_agent_id:
             return _false(Reason.MEMORY_UNAVAILABLE, message)

@@ -9,8 +9,11 @@ from voicesession_common.api.voiceagent import VoiceAgent
 from voicesession_operator.domain.actions import Action
 from voicesession_operator.domain.agent_plan import Memory
 
+RETRY_SECONDS: Final = 2.0
+"""Delay before a failed action is tried again, unless a retry cannot help."""
 
-class Kind(StrEnum):
+
+class ParticipantKind(StrEnum):
     """LiveKit's participant kinds by name (numbers differ between its APIs and are never compared)."""
 
     STANDARD = "STANDARD"
@@ -29,7 +32,7 @@ class Participant:
 
     identity: str
     sid: str
-    kind: Kind
+    kind: ParticipantKind
     active: bool
     hidden: bool = False
     recorder: bool = False
@@ -47,7 +50,7 @@ class Room:
 
 
 @dataclass(frozen=True)
-class Unknown:
+class RoomUnknown:
     """The outside could not be asked; `reason` is CamelCase for a condition, `message` is stable between retries."""
 
     reason: str
@@ -55,7 +58,7 @@ class Unknown:
 
 
 @dataclass(frozen=True)
-class Pod:
+class AgentPod:
     """One agent pod that the session controls (owner reference by UID)."""
 
     name: str
@@ -65,7 +68,7 @@ class Pod:
     ip: str = ""
     deleting: bool = False
     created_at: float = 0.0
-    trouble: str = ""
+    problem: str = ""
     """Why it cannot start, in Kubernetes' own words (e.g. `CreateContainerConfigError: secret "x" not found`)."""
 
     @property
@@ -86,7 +89,7 @@ class Timings:
 
 
 @dataclass(frozen=True)
-class PodState:
+class AgentPodState:
     """What the agent pod's control port answered (`GET /v1/state`)."""
 
     state: str
@@ -103,13 +106,13 @@ class PodState:
     """Ok, or what the pod's supervisor has found wrong with its job (Stuck, Deaf, Mute, …)."""
     health_message: str = ""
     memory_agent_id: str = ""
-    memory_trouble: str = ""
+    memory_problem: str = ""
     job_restarts: int = 0
     """Jobs that followed another one for the same epoch, because that one had died or was found ill."""
     left_identity: str = ""
     left_reason: str = ""
     left_at: float = 0.0
-    trouble: str = ""
+    problem: str = ""
     """Why it cannot serve (bad entrypoint, unknown provider, model that cannot be loaded); empty when it can."""
     timings: Timings = Timings()
     """For measurements only; nothing is decided by them."""
@@ -124,7 +127,7 @@ class LeaveReason(StrEnum):
 
 
 @dataclass(frozen=True)
-class Leave:
+class LeaveHint:
     """A departure that a webhook or the agent told of. A hint: used only once ListParticipants agrees."""
 
     identity: str
@@ -147,45 +150,38 @@ class Observed:
     """Everything plan() may look at besides the session itself and the time."""
 
     agent: VoiceAgent | None
-    pods: tuple[Pod, ...] = ()
-    room: Room | Unknown | None = None
+    pods: tuple[AgentPod, ...] = ()
+    room: Room | RoomUnknown | None = None
     """None: asked, and it does not exist."""
-    pod_states: dict[str, PodState] = field(default_factory=dict)
+    pod_states: dict[str, AgentPodState] = field(default_factory=dict)
     """By pod UID; a pod that is missing has no address or does not answer (yet)."""
     user_memory: Memory | None = None
     """Where this session's user is remembered; None: nobody has found out yet, or there is nothing to find out."""
-    leave: Leave | None = None
+    leave_hint: LeaveHint | None = None
     failures: tuple[Failure, ...] = ()
 
-    def state_of(self, pod: Pod | None) -> PodState | None:
+    def state_of(self, pod: AgentPod | None) -> AgentPodState | None:
         """What that pod answered."""
         return None if pod is None else self.pod_states.get(pod.uid)
 
-    def is_in(self, pod: Pod) -> bool:
+    def agent_in_room(self, pod: AgentPod) -> bool:
         """Whether the job that this pod calls its own is seen in the room."""
         state = self.state_of(pod)
         if state is None or not state.participant_sid or not isinstance(self.room, Room):
             return False
         return any(p.active and p.sid == state.participant_sid for p in self.room.participants)
 
+    def failure_of(self, kind: type[Action]) -> Failure | None:
+        """Return the failure of an action of this class."""
+        return next((failure for failure in self.failures if failure.action == kind.__name__), None)
 
-RETRY_SECONDS: Final = 2.0
-"""Until an action that failed is tried again, unless trying again cannot help."""
+    def without_failed(self, actions: tuple[Action, ...]) -> tuple[Action, ...]:
+        """Leave out actions of the classes that have just failed, so that the rounds of one pass end."""
+        failed = {failure.action for failure in self.failures}
+        return tuple(action for action in actions if type(action).__name__ not in failed)
 
-
-def failure_of(observed: Observed, kind: type[Action]) -> Failure | None:
-    """The failure of an action of this kind; `Failure.action` is the action's class name."""
-    return next((failure for failure in observed.failures if failure.action == kind.__name__), None)
-
-
-def without_failed(actions: tuple[Action, ...], observed: Observed) -> tuple[Action, ...]:
-    """Leave out what has just failed, so that the rounds of one pass come to rest."""
-    failed = {failure.action for failure in observed.failures}
-    return tuple(action for action in actions if type(action).__name__ not in failed)
-
-
-def retry_after(observed: Observed, poll_seconds: float) -> float | None:
-    """Seconds until the next try; None when nothing failed."""
-    if not observed.failures:
-        return None
-    return poll_seconds if all(failure.terminal for failure in observed.failures) else RETRY_SECONDS
+    def retry_after(self, poll_seconds: float) -> float | None:
+        """Return the seconds until the next try, or None if nothing failed."""
+        if not self.failures:
+            return None
+        return poll_seconds if all(failure.terminal for failure in self.failures) else RETRY_SECONDS

@@ -8,7 +8,7 @@ from voicesession_common.api import constants
 from voicesession_common.api.voiceagent import VoiceAgent
 from voicesession_common.api.voicesession import VoiceSession
 
-from voicesession_operator.domain.config import Policy
+from voicesession_operator.domain.config import Config
 from voicesession_operator.domain.naming import label_value, pod_name
 
 USER_ID: Final = 10001
@@ -20,13 +20,13 @@ PLACEMENT: Final = ("nodeSelector", "tolerations", "priorityClassName", "runtime
 PROVIDERS: Final = ("stt", "llm", "tts")
 
 
-def build_pod(session: VoiceSession, agent: VoiceAgent, ordinal: int, policy: Policy) -> JsonObject:
+def build_pod(session: VoiceSession, agent: VoiceAgent, ordinal: int, config: Config) -> JsonObject:
     """The v1 Pod for the session's `ordinal`-th agent (0 = the first); fits the restricted Pod Security profile."""
     return {
         "apiVersion": "v1",
         "kind": "Pod",
         "metadata": _metadata(session, agent, ordinal),
-        "spec": _pod_spec(agent, policy),
+        "spec": _pod_spec(agent, config),
     }
 
 
@@ -59,7 +59,7 @@ def _owner(session: VoiceSession) -> JsonObject:
     }
 
 
-def _pod_spec(agent: VoiceAgent, policy: Policy) -> JsonObject:
+def _pod_spec(agent: VoiceAgent, config: Config) -> JsonObject:
     shape = agent.spec.get("pod", {})
     return {
         # A dead main process is a dead agent: the operator replaces the pod, and counts it.
@@ -74,19 +74,19 @@ def _pod_spec(agent: VoiceAgent, policy: Policy) -> JsonObject:
             "fsGroup": USER_ID,
             "seccompProfile": {"type": "RuntimeDefault"},
         },
-        "containers": [_container(agent, policy)],
+        "containers": [_container(agent, config)],
         "volumes": [{"name": "tmp", "emptyDir": {}}],
         **{key: shape[key] for key in PLACEMENT if key in shape},
     }
 
 
-def _container(agent: VoiceAgent, policy: Policy) -> JsonObject:
+def _container(agent: VoiceAgent, config: Config) -> JsonObject:
     shape = agent.spec.get("pod", {})
     return {
         "name": constants.AGENT_CONTAINER,
-        "image": shape.get("image") or policy.agent_image,
-        "imagePullPolicy": policy.pull_policy,
-        "env": _environment(agent, policy),
+        "image": shape.get("image") or config.agent_image,
+        "imagePullPolicy": config.pull_policy,
+        "env": _environment(agent, config),
         "ports": [
             {"name": "control", "containerPort": constants.CONTROL_PORT, "protocol": "TCP"},
             {"name": "metrics", "containerPort": constants.METRICS_PORT, "protocol": "TCP"},
@@ -110,20 +110,20 @@ def _container(agent: VoiceAgent, policy: Policy) -> JsonObject:
     }
 
 
-def _environment(agent: VoiceAgent, policy: Policy) -> list[JsonObject]:
+def _environment(agent: VoiceAgent, config: Config) -> list[JsonObject]:
     """The operator's own variables, then the VoiceAgent's; a VoiceAgent cannot override the former."""
     own: list[JsonObject] = [
         {"name": "HOME", "value": "/tmp"},  # noqa: S108 - the only writable path of the container
         {"name": "VOICESESSION_POD_UID", "valueFrom": {"fieldRef": {"fieldPath": "metadata.uid"}}},
         {"name": "VOICESESSION_CONTROL_PORT", "value": str(constants.CONTROL_PORT)},
         {"name": "VOICESESSION_METRICS_PORT", "value": str(constants.METRICS_PORT)},
-        {"name": "VOICESESSION_CONTROL_PUBLIC_KEY", "value": policy.control_public_key},
+        {"name": "VOICESESSION_CONTROL_PUBLIC_KEY", "value": config.control_public_key},
         {"name": "VOICESESSION_AGENT", "value": _definition(agent)},
-        {"name": "LIVEKIT_URL", "value": policy.livekit_url},
+        {"name": "LIVEKIT_URL", "value": config.livekit_url},
         *_provider_keys(agent),
     ]
-    if policy.otlp_endpoint:
-        own.append({"name": "VOICESESSION_OTLP_ENDPOINT", "value": policy.otlp_endpoint})
+    if config.otlp_endpoint:
+        own.append({"name": "VOICESESSION_OTLP_ENDPOINT", "value": config.otlp_endpoint})
     taken = {variable["name"] for variable in own}
     given = agent.spec.get("pod", {}).get("env", [])
     return own + [variable for variable in given if variable["name"] not in taken]

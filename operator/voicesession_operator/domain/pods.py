@@ -6,42 +6,42 @@ from typing import Final
 
 from voicesession_common.api.conditions import find
 from voicesession_common.api.reasons import ConditionType, EndReason
-from voicesession_common.api.voicesession import Status, VoiceSession, epoch_of, wanted_ordinal
+from voicesession_common.api.voicesession import Status, VoiceSession
 
-from voicesession_operator.domain.actions import CreatePod, Deadline, DeletePod, Step, Verdict
-from voicesession_operator.domain.config import Policy
+from voicesession_operator.domain.actions import CreatePod, Deadline, Decision, DeletePod, EndOfSession
+from voicesession_operator.domain.config import Config
 from voicesession_operator.domain.naming import pod_name
-from voicesession_operator.domain.observed import Observed, Pod
+from voicesession_operator.domain.observed import AgentPod, Observed
 from voicesession_operator.domain.pod_manifest import build_pod
-from voicesession_operator.domain.room import counted_from
+from voicesession_operator.domain.room import due_at
 
 POD_DELETE_GRACE_SECONDS: Final = 5
 """Lets the agent leave the room politely (0.7 s) without keeping a broken one for long."""
 
 
 @dataclass(frozen=True)
-class Children:
+class SessionPods:
     """Ordinals count pods from 0: one more for each replacement and for each recycle."""
 
-    current: Pod | None
+    serving: AgentPod | None
     """The pod that serves, or will."""
-    coming: Pod | None
+    successor: AgentPod | None
     """During a recycle: the newer pod that takes over once its agent is in the room."""
-    surplus: tuple[Pod, ...]
+    surplus: tuple[AgentPod, ...]
     """All others: ended ones, those on their way out, those given up, and live ones that an older leader made.
 
     A recycle's pod that ended stays until the next one may be made: it tells when that is.
     """
-    newest: Pod | None
+    newest: AgentPod | None
     """The pod with the highest ordinal that is not given up, live or not."""
-    newest_ordinal: int
+    highest_ordinal: int
     """Of all pods that were ever seen; -1: there never was one."""
 
 
-def sort_pods(session: VoiceSession, observed: Observed) -> Children:
+def classify_pods(session: VoiceSession, observed: Observed) -> SessionPods:
     """The highest ordinal wins, at once or, in a recycle, when its agent is in the room."""
     status = session.status
-    wanted = wanted_ordinal(status)
+    wanted = status.newest_ordinal
     valid = [pod for pod in observed.pods if pod.ordinal >= wanted]
     newest_live = max((pod for pod in valid if pod.live), key=_ordinal, default=None)
     serving = next((pod for pod in observed.pods if pod.live and pod.name == status.agent_pod), None)
@@ -50,31 +50,31 @@ def sort_pods(session: VoiceSession, observed: Observed) -> Children:
     kept = [current, coming, newest if status.next_pod else None]
     # The stored status remembers pods that have vanished.
     known = wanted if status.agent_pod == pod_name(session.name, session.uid, wanted) else wanted - 1
-    return Children(
-        current=current,
-        coming=coming,
+    return SessionPods(
+        serving=current,
+        successor=coming,
         surplus=tuple(pod for pod in observed.pods if pod not in kept),
         newest=newest,
-        newest_ordinal=max([known, *(pod.ordinal for pod in observed.pods)]),
+        highest_ordinal=max([known, *(pod.ordinal for pod in observed.pods)]),
     )
 
 
 def _roles(
-    status: Status, observed: Observed, newest: Pod | None, serving: Pod | None
-) -> tuple[Pod | None, Pod | None]:
+    status: Status, observed: Observed, newest: AgentPod | None, serving: AgentPod | None
+) -> tuple[AgentPod | None, AgentPod | None]:
     if newest is None or serving is None or serving is newest:
         return newest or serving, None
-    if status.next_pod and not observed.is_in(newest):
+    if status.next_pod and not observed.agent_in_room(newest):
         return serving, newest
     return newest, None
 
 
-def delete_pods(pods: tuple[Pod, ...]) -> tuple[DeletePod, ...]:
+def delete_pods(pods: tuple[AgentPod, ...]) -> tuple[DeletePod, ...]:
     """Ask for each of these pods to go, unless it is going already."""
     return tuple(DeletePod(pod.name, pod.uid, POD_DELETE_GRACE_SECONDS) for pod in pods if not pod.deleting)
 
 
-def _ordinal(pod: Pod) -> int:
+def _ordinal(pod: AgentPod) -> int:
     return pod.ordinal
 
 
@@ -89,23 +89,23 @@ def backoff(lost: int) -> float:
     return 2.0 ** min(lost, LONGEST_DOUBLING)
 
 
-def agent_lost(session: VoiceSession, children: Children) -> tuple[Deadline, ...]:
+def agent_lost(session: VoiceSession, pods: SessionPods) -> tuple[Deadline, ...]:
     """The pod is gone and every replacement is used up."""
     allowed = session.limits.max_replacements
-    used = children.newest_ordinal - session.status.recycles
-    if children.current is not None or used < max(allowed, 0):
+    used = pods.highest_ordinal - session.status.recycles
+    if pods.serving is not None or used < max(allowed, 0):
         return ()
     message = f"The agent's pod ended and maxReplacements ({allowed}) is used up"
-    return (Deadline(-inf, Verdict(EndReason.AGENT_LOST, message)),)
+    return (Deadline(-inf, EndOfSession(EndReason.AGENT_LOST, message)),)
 
 
-def replacement_due(status: Status, children: Children, now: float) -> float:
+def replacement_due(status: Status, pods: SessionPods, now: float) -> float:
     """When the next pod may be made (Unix seconds): the first two at once, then 2, 4, 8 … s after the agent was lost.
 
     `status` is the stored one: it still says how long the agent that has just been lost was in the room.
     """
     joined = find(status.conditions, ConditionType.AGENT_JOINED)
-    used = children.newest_ordinal - status.recycles
+    used = pods.highest_ordinal - status.recycles
     if used < 1 or joined is None:
         return now
     if joined.status == "True" and now - joined.since >= STEADY_SECONDS:
@@ -113,46 +113,46 @@ def replacement_due(status: Status, children: Children, now: float) -> float:
     return joined.since + backoff(used)
 
 
-def want_pods(
-    session: VoiceSession, status: Status, observed: Observed, children: Children, now: float, policy: Policy
+def pod_actions(
+    session: VoiceSession, status: Status, observed: Observed, pods: SessionPods, now: float, config: Config
 ) -> tuple[CreatePod | DeletePod, ...]:
     """Exactly one live pod, two during a recycle: create the missing one when its time has come, delete all others."""
-    deletions = delete_pods(children.surplus)
+    deletions = delete_pods(pods.surplus)
     # A live pod that is given up is on its way out before another one is made.
-    given_up = any(pod.live for pod in children.surplus)
-    if given_up or observed.agent is None or not _is_missing(session, status, children, now):
+    given_up = any(pod.live for pod in pods.surplus)
+    if given_up or observed.agent is None or not _is_missing(session, status, pods, now):
         return deletions
-    manifest = build_pod(session, observed.agent, children.newest_ordinal + 1, policy)
+    manifest = build_pod(session, observed.agent, pods.highest_ordinal + 1, config)
     return (CreatePod(manifest), *deletions)
 
 
-def _is_missing(session: VoiceSession, status: Status, children: Children, now: float) -> bool:
-    if children.current is not None:
-        return bool(status.next_pod) and children.coming is None and children.newest is None
-    return now >= replacement_due(session.status, children, now)
+def _is_missing(session: VoiceSession, status: Status, pods: SessionPods, now: float) -> bool:
+    if pods.serving is not None:
+        return bool(status.next_pod) and pods.successor is None and pods.newest is None
+    return now >= replacement_due(session.status, pods, now)
 
 
-def successions(session: VoiceSession, status: Status, children: Children) -> tuple[Step, ...]:
+def replace_failed_successor(session: VoiceSession, status: Status, pods: SessionPods) -> tuple[Decision, ...]:
     """The coming pod ended, or is not in the room within startSeconds; meanwhile the old one serves."""
     if not status.next_pod:
         return ()
     may_replace = status.replacements < session.limits.max_replacements
-    if children.coming is not None:
-        at = counted_from(status, children.coming.created_at, session.limits.start_seconds)
-        return (Step(at, _next(session, status)),) if at is not None and may_replace else ()
-    if children.newest is None:
+    if pods.successor is not None:
+        at = due_at(status, pods.successor.created_at, session.limits.start_seconds)
+        return (Decision(at, _next(session, status)),) if at is not None and may_replace else ()
+    if pods.newest is None:
         return ()
     ended = _next(session, status) if may_replace else replace(status, next_pod="")
-    return (Step(_not_before(status, children.newest), ended),)
+    return (Decision(_not_before(status, pods.newest), ended),)
 
 
 def _next(session: VoiceSession, status: Status) -> Status:
     counted = replace(status, replacements=status.replacements + 1)
-    name = pod_name(session.name, session.uid, wanted_ordinal(counted))
-    return replace(counted, next_pod=name, agent_epoch=epoch_of(counted))
+    name = pod_name(session.name, session.uid, counted.newest_ordinal)
+    return replace(counted, next_pod=name, agent_epoch=counted.desired_epoch)
 
 
-def _not_before(status: Status, ended: Pod) -> float:
+def _not_before(status: Status, ended: AgentPod) -> float:
     """The next one at once, then 2, 4, 8 … s after the one that ended was made; it is kept until then to tell when."""
     if ended.deleting or status.replacements < 1:
         return -inf

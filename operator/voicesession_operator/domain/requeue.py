@@ -4,11 +4,11 @@ from typing import Final
 
 from voicesession_common.api.conditions import Condition, find, is_true
 from voicesession_common.api.reasons import ConditionType
-from voicesession_common.api.voicesession import Status, VoiceSession, is_running
+from voicesession_common.api.voicesession import Status, VoiceSession
 
 from voicesession_operator.domain.humans import humans, is_human
-from voicesession_operator.domain.observed import Observed, PodState, Room
-from voicesession_operator.domain.pods import Children
+from voicesession_operator.domain.observed import AgentPodState, Observed, Room
+from voicesession_operator.domain.pods import SessionPods
 
 SILENT_YOUNG_SECONDS: Final = 0.25
 """Asking again a pod that has an address and does not answer yet: half of this is added to the time to Ready."""
@@ -31,13 +31,13 @@ ARRIVING_SECONDS: Final = 3.0
 """Who is not connected so long after she came is having trouble; LiveKit tells her time in whole seconds."""
 
 
-def ask_again_after(
-    session: VoiceSession, status: Status, observed: Observed, children: Children, now: float
+def poll_interval(
+    session: VoiceSession, status: Status, observed: Observed, pods: SessionPods, now: float
 ) -> float | None:
     """Seconds until the next look; None where nothing is awaited."""
     joined = find(status.conditions, ConditionType.AGENT_JOINED)
     waits = []
-    current, coming = children.current, children.coming
+    current, coming = pods.serving, pods.successor
     if current is not None and current.ip and not is_true(status.conditions, ConditionType.AGENT_JOINED):
         waits.append(_for_the_serving(session, status, observed, observed.state_of(current), joined, now))
     if coming is not None and coming.ip:
@@ -48,7 +48,7 @@ def ask_again_after(
     return min(waits, default=None)
 
 
-def _somebody_passes(observed: Observed, state: PodState | None, now: float) -> bool:
+def _somebody_passes(observed: Observed, state: AgentPodState | None, now: float) -> bool:
     """Whether LiveKit's list lags behind what its participants know."""
     room = observed.room
     if not isinstance(room, Room):
@@ -63,18 +63,18 @@ def _for_the_serving(
     session: VoiceSession,
     status: Status,
     observed: Observed,
-    state: PodState | None,
+    state: AgentPodState | None,
     joined: Condition | None,
     now: float,
 ) -> float:
-    if status.last_reset is not None and is_running(status):
+    if status.last_reset is not None and status.is_resetting:
         brisk = now - status.last_reset.started_at < RESETTING_BRISK_SECONDS
         return RESETTING_SECONDS if brisk else RESETTING_LONG_SECONDS
     young = joined is not None and now - joined.since < session.limits.start_seconds
     return _for_a_start(status, observed, state, young)
 
 
-def _for_a_start(status: Status, observed: Observed, state: PodState | None, young: bool) -> float:
+def _for_a_start(status: Status, observed: Observed, state: AgentPodState | None, young: bool) -> float:
     if not young:
         return SILENT_OLD_SECONDS
     if state is None:

@@ -6,53 +6,53 @@ from typing import Final
 from voicesession_common.api.conditions import Condition, find, is_true, put
 from voicesession_common.api.reasons import Action, Cause, ConditionType, Reason, ResetOutcome
 from voicesession_common.api.timestamps import is_rfc3339
-from voicesession_common.api.voicesession import LastReset, Status, VoiceSession, epoch_of, is_running, wanted_ordinal
+from voicesession_common.api.voicesession import LastReset, Status, VoiceSession
 
-from voicesession_operator.domain.actions import Step
-from voicesession_operator.domain.deadlines import grace_over
-from voicesession_operator.domain.lifecycle import note_ready, phase
+from voicesession_operator.domain.actions import Decision
+from voicesession_operator.domain.deadlines import grace_ends_at
+from voicesession_operator.domain.lifecycle import phase, set_ready
 from voicesession_operator.domain.naming import pod_name
-from voicesession_operator.domain.room import counted_from
+from voicesession_operator.domain.room import due_at
 
 
-def is_incomplete(status: Status) -> bool:
+def is_reset_incomplete(status: Status) -> bool:
     """Also while the pod that did not manage its reset, or died of it, is being replaced."""
     return status.last_reset is not None and status.last_reset.completed_at is None
 
 
-def note_replaced(stored: Status, status: Status) -> Status:
+def mark_reset_replaced(stored: Status, status: Status) -> Status:
     """A pod that replaces one lost during a reset begins a new conversation of itself."""
-    if status.last_reset is None or not is_running(status) or status.replacements == stored.replacements:
+    if status.last_reset is None or not status.is_resetting or status.replacements == stored.replacements:
         return status
     return replace(status, last_reset=replace(status.last_reset, outcome=ResetOutcome.REPLACED))
 
 
-def note_complete(status: Status, now: float) -> Status:
+def complete_reset(status: Status, now: float) -> Status:
     """A reset is complete when its agent is seen in the room."""
     last = status.last_reset
     if last is None or last.completed_at is not None or not is_true(status.conditions, ConditionType.AGENT_JOINED):
         return status
-    outcome = ResetOutcome.COMPLETE if is_running(status) else last.outcome
+    outcome = ResetOutcome.COMPLETE if status.is_resetting else last.outcome
     return replace(status, last_reset=replace(last, completed_at=now, outcome=outcome))
 
 
-def note_request(session: VoiceSession, status: Status) -> Status:
+def set_refused_request(session: VoiceSession, status: Status) -> Status:
     """Remember what cannot be obeyed, so that it is told of once."""
     refused = session.reset_request and not is_rfc3339(session.reset_request)
     return replace(status, refused_request=session.reset_request if refused else "")
 
 
-def asked_for(session: VoiceSession, status: Status) -> float | None:
+def requested_reset_due_at(session: VoiceSession, status: Status) -> float | None:
     """When (Unix seconds) the reset is due: at once, but not before the first agent came, nor without LiveKit.
 
     The time that was written is a name for the request and decides nothing: clocks differ.
     """
-    if not session.reset_request or status.refused_request or session.reset_request == acted_on(status):
+    if not session.reset_request or status.refused_request or session.reset_request == handled_request(status):
         return None
-    return counted_from(status, status.ready_at, 0.0)
+    return due_at(status, status.ready_at, 0.0)
 
 
-def acted_on(status: Status) -> str:
+def handled_request(status: Status) -> str:
     """The request that the latest reset, or one before it, was begun for."""
     return "" if status.last_reset is None else status.last_reset.request
 
@@ -63,19 +63,19 @@ RELAPSE_SECONDS: Final = 60.0
 """An agent that is missing again so soon after a reset for it gets a new pod instead of another reset."""
 
 
-def resets(session: VoiceSession, status: Status, now: float) -> tuple[Step, ...]:
+def resets(session: VoiceSession, status: Status, now: float) -> tuple[Decision, ...]:
     """One reset at a time: the next one waits until the last is complete, and stored as that."""
-    if is_incomplete(status):
+    if is_reset_incomplete(status):
         return ()
     due = {
         # The first one that is due serves them all: what was asked for must not come again right after another.
-        Cause.REQUESTED: asked_for(session, status),
+        Cause.REQUESTED: requested_reset_due_at(session, status),
         Cause.LAST_HUMAN_LEFT: _left(session, status),
         Cause.AGENT_ABSENT: _absent(status),
     }
-    just_completed = is_incomplete(session.status)
+    just_completed = is_reset_incomplete(session.status)
     return tuple(
-        Step(at, status if just_completed else _begin(session, status, cause, now))
+        Decision(at, status if just_completed else _begin(session, status, cause, now))
         for cause, at in due.items()
         if at is not None
     )
@@ -84,11 +84,11 @@ def resets(session: VoiceSession, status: Status, now: float) -> tuple[Step, ...
 def relapse_at(status: Status) -> float | None:
     """When an agent that is missing again has been so for too long; None if this is not its second time."""
     at = _absent_at(status)
-    return at if at is not None and not is_incomplete(status) and _is_relapse(status, at) else None
+    return at if at is not None and not is_reset_incomplete(status) and _is_relapse(status, at) else None
 
 
 def _left(session: VoiceSession, status: Status) -> float | None:
-    return None if session.on_last_human_left.action == Action.TEARDOWN else grace_over(session, status)
+    return None if session.on_last_human_left.action == Action.TEARDOWN else grace_ends_at(session, status)
 
 
 def _absent(status: Status) -> float | None:
@@ -100,7 +100,7 @@ def _absent_at(status: Status) -> float | None:
     joined = find(status.conditions, ConditionType.AGENT_JOINED)
     if joined is None or joined.reason != Reason.AGENT_ABSENT:
         return None
-    return counted_from(status, joined.since, ABSENT_SECONDS)
+    return due_at(status, joined.since, ABSENT_SECONDS)
 
 
 def _is_relapse(status: Status, at: float) -> bool:
@@ -117,13 +117,13 @@ def _begin(session: VoiceSession, status: Status, cause: Cause, now: float) -> S
         resets=status.resets + 1,
         recycles=status.recycles + int(recycle),
         last_reset=LastReset(
-            cause, now, request=session.reset_request if cause is Cause.REQUESTED else acted_on(status)
+            cause, now, request=session.reset_request if cause is Cause.REQUESTED else handled_request(status)
         ),
     )
-    begun = replace(begun, agent_epoch=epoch_of(begun), conditions=put(status.conditions, resetting(begun), now))
-    begun = note_ready(begun, now)
+    begun = replace(begun, agent_epoch=begun.desired_epoch, conditions=put(status.conditions, resetting(begun), now))
+    begun = set_ready(begun, now)
     if recycle:
-        begun = replace(begun, next_pod=pod_name(session.name, session.uid, wanted_ordinal(begun)))
+        begun = replace(begun, next_pod=pod_name(session.name, session.uid, begun.newest_ordinal))
     if session.on_last_human_left.action != Action.TEARDOWN:
         # What a fresh agent does not know needs no second reset.
         begun = replace(begun, last_human_left_at=None, last_human_left_reason="")

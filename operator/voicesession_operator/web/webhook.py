@@ -16,7 +16,7 @@ from livekit import api
 from voicesession_operator import metrics
 from voicesession_operator.clients.livekit import disconnect_reason, to_participant
 from voicesession_operator.domain.humans import is_human, leave_reason
-from voicesession_operator.domain.observed import Leave
+from voicesession_operator.domain.observed import LeaveHint
 
 log = logging.getLogger(__name__)
 
@@ -46,7 +46,7 @@ class Notice:
     event: str
     """One of EVENTS."""
     participant_sid: str = ""
-    leave: Leave | None = None
+    leave: LeaveHint | None = None
     """Where a human left: how, and when."""
 
 
@@ -107,12 +107,12 @@ class Webhook:
         return web.json_response({"outcome": outcome} | ({"reason": reason} if reason else {}), status=status)
 
 
-def _departure(event: api.WebhookEvent) -> Leave | None:
+def _departure(event: api.WebhookEvent) -> LeaveHint | None:
     participant = to_participant(event.participant)
     if event.event not in LEAVES or not is_human(participant):
         return None
     reason = leave_reason(disconnect_reason(event.participant))
-    return Leave(participant.identity, reason, float(event.created_at))
+    return LeaveHint(participant.identity, reason, float(event.created_at))
 
 
 def _reason(error: Exception) -> str:

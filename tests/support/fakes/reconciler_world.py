@@ -17,10 +17,10 @@ from voicesession_operator.controller.session_traces import OFF, SessionTraces
 from voicesession_operator.controller.webhook_tracking import Hints, WebhookLosses
 from voicesession_operator.domain.actions import Event
 from voicesession_operator.domain.agent_plan import Memory
-from voicesession_operator.domain.observed import Participant, Pod, PodState, Room, Unknown
+from voicesession_operator.domain.observed import AgentPod, AgentPodState, Participant, Room, RoomUnknown
 
 from tests.support import operator_objects
-from tests.support.builders import AGENT, POLICY, T0
+from tests.support.builders import AGENT, CONFIG, T0
 
 Object = dict[str, Any]
 
@@ -101,12 +101,12 @@ class Rooms:
 
     def __init__(self) -> None:
         self.rooms: dict[str, list[Participant]] = {}
-        self.down: Unknown | None = None
+        self.down: RoomUnknown | None = None
         self.error: ExternalError | None = None
         self.owned: list[OwnedRoom] = []
         self.deleted: list[str] = []
 
-    async def observe(self, name: str) -> Room | Unknown | None:
+    async def observe(self, name: str) -> Room | RoomUnknown | None:
         if self.down is not None:
             return self.down
         return Room(f"RM_{name}", tuple(self.rooms[name])) if name in self.rooms else None
@@ -136,14 +136,14 @@ class Control:
     """Agent pods: what they answer, by UID, and what they were told."""
 
     def __init__(self) -> None:
-        self.states: dict[str, PodState] = {}
+        self.states: dict[str, AgentPodState] = {}
         self.told: list[Object] = []
         self.tags: asyncio.Queue[str | ExternalError] = asyncio.Queue()
         """What those who wait for news get, one after another."""
         self.waits: list[tuple[str, str]] = []
         """The pods' UIDs and the tags that were known."""
 
-    async def state(self, ip: str, pod_uid: str) -> PodState | None:
+    async def state(self, ip: str, pod_uid: str) -> AgentPodState | None:
         return self.states.get(pod_uid)
 
     async def next_tag(self, ip: str, pod_uid: str, tag: str) -> str:
@@ -157,7 +157,7 @@ class Control:
         self.told.append(wanted)
         memory = (wanted["memory"] or {}).get("agentID", "")
         joined = self.states[pod_uid].job_epoch if pod_uid in self.states else 0
-        self.states[pod_uid] = PodState(
+        self.states[pod_uid] = AgentPodState(
             "Bound", wanted["sessionUID"], wanted["epoch"], job_epoch=joined, memory_agent_id=memory
         )
 
@@ -176,7 +176,7 @@ class News:
     def __init__(self) -> None:
         self.followed: dict[Key, list[str]] = {}
 
-    def follow(self, key: Key, pods: Iterable[Pod]) -> None:
+    def follow(self, key: Key, pods: Iterable[AgentPod]) -> None:
         self.followed[key] = [pod.uid for pod in pods]
 
 
@@ -205,7 +205,7 @@ class World:
         outside = Outside(self.kube, self.rooms, self.control, self.recorder, self.memories, self.news)
         self.losses = WebhookLosses(lambda: self.now)
         self.reconciler = SessionReconciler(
-            outside, executor, self.cache, self.hints, POLICY, lambda: self.now, self.losses, traces
+            outside, executor, self.cache, self.hints, CONFIG, lambda: self.now, self.losses, traces
         )
         self.cache.upsert(Kind.AGENT, self.kube.put("voiceagents", operator_objects.agent()))
         self.cache.upsert(Kind.SESSION, self.kube.put("voicesessions", operator_objects.session()))

@@ -3,7 +3,7 @@
 from typing import Any
 
 from voicesession_operator.controller.cache import Kind
-from voicesession_operator.domain.observed import Leave, LeaveReason, Timings
+from voicesession_operator.domain.observed import LeaveHint, LeaveReason, Timings
 
 from tests.support.builders import ROOM, T0, agent_participant, bound, human
 from tests.support.fakes.reconciler_world import HELLO, World
@@ -34,7 +34,7 @@ async def visited(world: World | None = None, **left: Any) -> World:
     await world.reconcile()
     world.rooms.rooms[ROOM].pop()
     world.now = T0 + 101
-    world.hints.record(HELLO, Leave("alice", LeaveReason.LEFT, T0 + 100))
+    world.hints.record(HELLO, LeaveHint("alice", LeaveReason.LEFT, T0 + 100))
     await world.reconcile()
     return world
 

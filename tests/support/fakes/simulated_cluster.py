@@ -18,18 +18,26 @@ from voicesession_operator.domain.actions import (
     DeleteSession,
     Event,
     Plan,
-    Tell,
+    SetPodState,
 )
-from voicesession_operator.domain.observed import Leave, LeaveReason, Observed, Pod, PodState, Room, Unknown
+from voicesession_operator.domain.observed import (
+    AgentPod,
+    AgentPodState,
+    LeaveHint,
+    LeaveReason,
+    Observed,
+    Room,
+    RoomUnknown,
+)
 from voicesession_operator.domain.plan import plan
 
-from tests.support.builders import IDENTITY, POLICY, T0, agent, agent_participant, human, session
+from tests.support.builders import CONFIG, IDENTITY, T0, agent, agent_participant, human, session
 
 ROUNDS = 6
 
 
 @dataclass
-class World:
+class SimulatedCluster:
     """Everything outside the operator. `now` moves only when a test says so."""
 
     session: VoiceSession = field(default_factory=lambda: session().limits(max_replacements=2).build())
@@ -39,9 +47,9 @@ class World:
     rooms_made: int = 0
     livekit_up: bool = True
     people: set[str] = field(default_factory=set)
-    leave: Leave | None = None
-    pods: dict[str, Pod] = field(default_factory=dict)
-    told: dict[str, Tell] = field(default_factory=dict)
+    leave_hint: LeaveHint | None = None
+    pods: dict[str, AgentPod] = field(default_factory=dict)
+    told: dict[str, SetPodState] = field(default_factory=dict)
     jobs: dict[str, int] = field(default_factory=dict)
     """By pod UID: the epoch that its newest job was started for."""
     occupant: str = ""
@@ -64,14 +72,14 @@ class World:
             pods=tuple(self.pods.values()),
             room=self._room(),
             pod_states=self._pod_states(),
-            leave=self.leave,
+            leave_hint=self.leave_hint,
         )
 
     def reconcile(self) -> Plan:
         """One pass: rounds until nothing is asked for, then the status, then the events."""
         for _ in range(ROUNDS):
-            found = plan(self.session, self.observe(), self.now, POLICY)
-            if found.proceed:
+            found = plan(self.session, self.observe(), self.now, CONFIG)
+            if found.is_decision:
                 self.store(found)
                 continue
             if not found.actions:
@@ -93,13 +101,13 @@ class World:
 
     def begin_pass(self, actions: int) -> None:
         """Carry out this many actions of one round, and nothing more: the operator dies there."""
-        for action in plan(self.session, self.observe(), self.now, POLICY).actions[:actions]:
+        for action in plan(self.session, self.observe(), self.now, CONFIG).actions[:actions]:
             self.carry_out(action)
 
     def decide_only(self) -> None:
         """Store the decision that is due, and nothing more: the operator dies there."""
-        found = plan(self.session, self.observe(), self.now, POLICY)
-        if found.proceed:
+        found = plan(self.session, self.observe(), self.now, CONFIG)
+        if found.is_decision:
             self.store(found)
 
     def carry_out(self, action: Action) -> None:
@@ -117,7 +125,7 @@ class World:
             case DeletePod(name=name):
                 if name in self.pods:
                     self.pods[name] = replace(self.pods[name], deleting=True)
-            case Tell(pod_uid=uid):
+            case SetPodState(pod_uid=uid):
                 assert action.identity == IDENTITY
                 if not self.silent and (uid not in self.told or self.told[uid].epoch <= action.epoch):
                     self.told[uid] = action
@@ -161,13 +169,13 @@ class World:
 
     def exit(self, reason: LeaveReason) -> None:
         if self.people:
-            self.leave = Leave(self.people.pop(), reason, self.now)
+            self.leave_hint = LeaveHint(self.people.pop(), reason, self.now)
 
     def _create_pod(self, manifest: dict[str, Any]) -> None:
         meta = manifest["metadata"]
         ordinal = int(meta["annotations"]["voicesession.dev/ordinal"])
         uid = f"uid-{ordinal}-{len(self.told)}"
-        self.pods.setdefault(meta["name"], Pod(meta["name"], uid, ordinal, "Pending", created_at=self.now))
+        self.pods.setdefault(meta["name"], AgentPod(meta["name"], uid, ordinal, "Pending", created_at=self.now))
 
     def _count_live(self) -> None:
         live = sum(pod.live for pod in self.pods.values())
@@ -194,9 +202,9 @@ class World:
     def _come_in(self, uid: str) -> None:
         self.occupant, self.absent = uid, False
 
-    def _room(self) -> Room | Unknown | None:
+    def _room(self) -> Room | RoomUnknown | None:
         if not self.livekit_up:
-            return Unknown("LiveKitUnavailable", "LiveKit does not answer")
+            return RoomUnknown("LiveKitUnavailable", "LiveKit does not answer")
         if not self.room_sid:
             return None
         self._run_jobs()
@@ -207,15 +215,15 @@ class World:
     def _sid(self) -> str:
         return f"PA_{self.occupant}_{self.jobs[self.occupant]}"
 
-    def _pod_states(self) -> dict[str, PodState]:
+    def _pod_states(self) -> dict[str, AgentPodState]:
         running = [pod for pod in self.pods.values() if pod.live and pod.phase == "Running"]
         return {} if self.silent else {pod.uid: self._pod_state(pod.uid) for pod in running}
 
-    def _pod_state(self, uid: str) -> PodState:
+    def _pod_state(self, uid: str) -> AgentPodState:
         told = self.told.get(uid)
         if told is None:
-            return PodState("Unbound")
+            return AgentPodState("Unbound")
         epoch = self.jobs.get(uid, 0)
-        is_in = self.occupant == uid and bool(self.room_sid) and epoch == told.epoch
-        sid = self._sid() if is_in else ""
-        return PodState("Bound", told.session_uid, told.epoch, sid, epoch, memory_agent_id=told.memory_agent_id)
+        agent_in_room = self.occupant == uid and bool(self.room_sid) and epoch == told.epoch
+        sid = self._sid() if agent_in_room else ""
+        return AgentPodState("Bound", told.session_uid, told.epoch, sid, epoch, memory_agent_id=told.memory_agent_id)

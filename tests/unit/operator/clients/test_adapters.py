@@ -19,7 +19,7 @@ from voicesession_operator.clients import agent_pod, livekit
 from voicesession_operator.clients.agent_pod import ControlPort, to_pod_state
 from voicesession_operator.clients.livekit import RoomService
 from voicesession_operator.controller.observation import to_pod
-from voicesession_operator.domain.observed import Unknown
+from voicesession_operator.domain.observed import RoomUnknown
 
 from tests.support import operator_objects
 from tests.support.metric_changes import counted
@@ -178,7 +178,7 @@ def test_the_pods_own_words_become_values() -> None:
     assert (state.participant_sid, state.job_restarts, state.job_epoch) == ("PA_1", 2, 3)
     assert (state.active_at, state.health, state.health_message) == (7.5, "Deaf", "no turn in 60 s of speech")
     assert (state.left_identity, state.left_reason, state.left_at) == ("alice", "CLIENT_INITIATED", 5.5)
-    assert state.memory_trouble == "Letta does not answer"
+    assert state.memory_problem == "Letta does not answer"
     unbound = to_pod_state(
         {"state": "Unbound", "lastHumanLeft": None, "memory": None, "activeAt": None, "health": None}
     )
@@ -201,7 +201,7 @@ async def test_livekit_that_cannot_tell_is_unknown(status: int, code: str, reaso
         rooms = RoomService(str(server.make_url("")), "key", "0123456789abcdef0123456789abcdef")
         observed = await rooms.observe("vs-1")
         await rooms.close()
-    assert isinstance(observed, Unknown)
+    assert isinstance(observed, RoomUnknown)
     assert observed.reason == reason
 
 
@@ -235,7 +235,7 @@ async def test_the_agents_token_opens_one_room() -> None:
 
 
 @pytest.mark.parametrize(
-    ("status", "trouble"),
+    ("status", "problem"),
     [
         ({}, ""),
         ({"containerStatuses": [{"state": {"waiting": {"reason": "ContainerCreating"}}}]}, ""),
@@ -254,8 +254,8 @@ async def test_the_agents_token_opens_one_room() -> None:
         ),
     ],
 )
-def test_what_keeps_a_pod_from_starting(status: dict[str, Any], trouble: str) -> None:
-    assert to_pod(operator_objects.pod(**status)).trouble == trouble
+def test_what_keeps_a_pod_from_starting(status: dict[str, Any], problem: str) -> None:
+    assert to_pod(operator_objects.pod(**status)).problem == problem
 
 
 async def test_a_livekit_that_takes_a_request_and_says_nothing_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -269,7 +269,7 @@ async def test_a_livekit_that_takes_a_request_and_says_nothing_is_given_up(monke
     async with serving(say_nothing) as server:
         rooms = RoomService(str(server.make_url("")), "key", "0123456789abcdef0123456789abcdef")
         async with asyncio.timeout(5):
-            assert isinstance(await rooms.observe("vs-1"), Unknown)
+            assert isinstance(await rooms.observe("vs-1"), RoomUnknown)
             with pytest.raises(RetryableError, match="does not answer"):
                 await rooms.create_room("vs-1", "{}", 0)
         over.set()

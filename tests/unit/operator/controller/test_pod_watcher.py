@@ -8,7 +8,7 @@ from voicesession_common.errors import RetryableError, TerminalError
 from voicesession_operator.controller import pod_watcher as pod_news
 from voicesession_operator.controller.cache import Key
 from voicesession_operator.controller.pod_watcher import PodNews
-from voicesession_operator.domain.observed import PodState
+from voicesession_operator.domain.observed import AgentPodState
 
 from tests.support.builders import pod
 from tests.support.fakes.reconciler_world import HELLO, Control, World
@@ -101,7 +101,7 @@ async def test_sessions_are_listened_to_while_their_pod_answers_and_they_live() 
     world.change_pod(phase="Running", podIP="10.0.0.1")
     await world.reconcile()
     assert world.news.followed[HELLO] == [], "it does not answer yet"
-    world.control.states[uid] = PodState("Unbound")
+    world.control.states[uid] = AgentPodState("Unbound")
     await world.reconcile()
     assert world.news.followed[HELLO] == [uid]
     world.change_spec(end=True)

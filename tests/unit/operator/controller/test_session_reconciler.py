@@ -4,7 +4,7 @@ import pytest
 from voicesession_common.errors import ConflictError, RetryableError, TerminalError
 from voicesession_operator.controller.cache import Kind
 from voicesession_operator.domain.naming import pod_name
-from voicesession_operator.domain.observed import Leave, LeaveReason, Unknown
+from voicesession_operator.domain.observed import LeaveHint, LeaveReason, RoomUnknown
 
 from tests.support import operator_objects
 from tests.support.builders import AGENT, IDENTITY, ROOM, UID, agent_participant, bound, human
@@ -127,7 +127,7 @@ async def test_a_refused_pod_is_said_once_with_kubernetes_own_words() -> None:
 async def test_an_outage_is_said_once_and_healed() -> None:
     world = await ready()
     world.recorder.events.clear()
-    world.rooms.down = Unknown("LiveKitUnavailable", "LiveKit does not answer")
+    world.rooms.down = RoomUnknown("LiveKitUnavailable", "LiveKit does not answer")
     await world.reconcile()
     await world.reconcile()
     assert [event.reason for event in world.recorder.events] == ["LiveKitUnavailable"]
@@ -142,7 +142,7 @@ async def test_the_last_human_leaves_and_everything_goes() -> None:
     await world.reconcile()
     world.rooms.rooms[ROOM].pop()
     world.now += 60
-    world.hints.record(HELLO, Leave("alice", LeaveReason.LEFT, world.now))
+    world.hints.record(HELLO, LeaveHint("alice", LeaveReason.LEFT, world.now))
     again = await world.reconcile()
     assert again is not None
     assert 2.9 < again <= 3

@@ -4,7 +4,7 @@ import pytest
 from voicesession_common.api.constants import RESET_REQUESTED_AT_ANNOTATION
 from voicesession_common.errors import ConflictError
 from voicesession_operator.domain.agent_plan import Resolved
-from voicesession_operator.domain.observed import Leave, LeaveReason
+from voicesession_operator.domain.observed import LeaveHint, LeaveReason
 from voicesession_operator.metrics import REGISTRY
 
 from tests.support.builders import ROOM, agent_participant, bound, human
@@ -21,7 +21,7 @@ async def visited(**wanted: object) -> World:
     world.control.states[world.pod()["metadata"]["uid"]] = bound()
     await world.reconcile()
     world.rooms.rooms[ROOM].pop()
-    world.hints.record(HELLO, Leave("alice", LeaveReason.LEFT, world.now))
+    world.hints.record(HELLO, LeaveHint("alice", LeaveReason.LEFT, world.now))
     world.kube.writes.clear()
     world.recorder.events.clear()
     return world

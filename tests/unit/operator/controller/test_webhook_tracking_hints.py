@@ -2,13 +2,13 @@
 
 from voicesession_operator.controller.cache import Key
 from voicesession_operator.controller.webhook_tracking import Hints
-from voicesession_operator.domain.observed import Leave, LeaveReason
+from voicesession_operator.domain.observed import LeaveHint, LeaveReason
 
 HELLO = Key("default", "hello")
 
 
-def leave(at: float) -> Leave:
-    return Leave("alice", LeaveReason.LEFT, at)
+def leave(at: float) -> LeaveHint:
+    return LeaveHint("alice", LeaveReason.LEFT, at)
 
 
 def test_the_latest_departure_is_kept() -> None:

@@ -5,21 +5,21 @@ from voicesession_operator.domain.observed import LeaveReason
 
 from tests.support.builders import (
     T0,
+    ObservedBuilder,
     SessionBuilder,
-    WorldBuilder,
     agent_participant,
     bound,
-    empty_world,
+    empty_cluster,
     human,
-    joined_world,
+    joined_cluster,
     pod,
     ready_session,
 )
-from tests.support.plan_queries import condition, decide, kinds, reasons, verdict
+from tests.support.plan_queries import action_kinds, condition, decide, reasons, status_and_reason
 
 NOW = T0 + 100
-GONE = joined_world().room(human())
-TALKING = joined_world().room(agent_participant(), human())
+GONE = joined_cluster().room(human())
+TALKING = joined_cluster().room(agent_participant(), human())
 
 
 def talking() -> SessionBuilder:
@@ -36,33 +36,33 @@ def reset() -> SessionBuilder:
 
 def test_it_is_said_and_not_yet_an_event() -> None:
     found = decide(talking(), GONE, NOW)
-    assert (verdict(found.status, "Ready"), found.events) == (("False", "AgentAbsent"), ())
+    assert (status_and_reason(found.status, "Ready"), found.events) == (("False", "AgentAbsent"), ())
 
 
 def test_after_five_seconds_it_begins_anew_whatever_the_action() -> None:
-    assert decide(missing(), GONE, NOW + 4.9).proceed is False
+    assert decide(missing(), GONE, NOW + 4.9).is_decision is False
     found = decide(missing(), GONE, NOW + 5)
-    assert (found.proceed, found.status.resets) == (True, 1)
+    assert (found.is_decision, found.status.resets) == (True, 1)
     assert found.status.last_reset is not None
     assert found.status.last_reset.cause == "AgentAbsent"
-    assert kinds(decide(reset(), GONE, NOW + 5)) == ["Tell"]
+    assert action_kinds(decide(reset(), GONE, NOW + 5)) == ["SetPodState"]
 
 
 def test_one_that_is_back_before_is_left_alone() -> None:
     found = decide(missing(), TALKING, NOW + 4)
-    assert (verdict(found.status, "Ready")[0], found.status.resets) == ("True", 0)
+    assert (status_and_reason(found.status, "Ready")[0], found.status.resets) == ("True", 0)
 
 
 def test_after_twenty_seconds_its_pod_is_given_up() -> None:
     told = GONE.state(bound(epoch=2, job_epoch=2, participant_sid="PA_2"))
-    assert decide(reset(), told, NOW + 19.9).proceed is False
+    assert decide(reset(), told, NOW + 19.9).is_decision is False
     found = decide(reset(), told, NOW + 20)
-    assert (found.proceed, found.status.replacements, found.status.end_reason) == (True, 1, "")
+    assert (found.is_decision, found.status.replacements, found.status.end_reason) == (True, 1, "")
     assert reasons(found) == ["AgentReplaced", "ResetEscalated"]
 
 
 def test_one_that_is_soon_missing_again_gets_a_new_pod() -> None:
-    back = joined_world().room(agent_participant("PA_2"), human())
+    back = joined_cluster().room(agent_participant("PA_2"), human())
     state = bound(epoch=2, job_epoch=2, participant_sid="PA_2")
     healed = decide(reset(), back.state(state), NOW + 6).status
     again = decide(talking().stored(healed), GONE.state(state), NOW + 20).status
@@ -73,16 +73,16 @@ def test_one_that_is_soon_missing_again_gets_a_new_pod() -> None:
 
 
 def test_an_outage_is_no_absence() -> None:
-    assert decide(missing(), GONE.livekit_down(), NOW + 60).proceed is False
+    assert decide(missing(), GONE.livekit_down(), NOW + 60).is_decision is False
 
 
 def test_one_that_is_only_arriving_is_not_missing() -> None:
     start = ready_session().status(conditions=(), ready_at=None, agent_pod=pod(0).name)
-    assert verdict(decide(start, GONE, T0 + 9).status, "AgentJoined") == ("False", "Starting")
+    assert status_and_reason(decide(start, GONE, T0 + 9).status, "AgentJoined") == ("False", "Starting")
 
 
 def test_teardown_goes_on_where_it_was() -> None:
-    away = joined_world().room().leave(LeaveReason.LEFT, NOW)
+    away = joined_cluster().room().leave(LeaveReason.LEFT, NOW)
     alone = talking().stored(decide(talking().graces(20, 20), away, NOW).status).graces(20, 20)
     found = decide(alone, away, NOW + 5)
     assert (found.status.resets, found.status.last_human_left_at) == (1, NOW)
@@ -103,7 +103,7 @@ HEALTH = [
 def test_trouble_is_said_once_and_healed_silently(state: str, reason: str) -> None:
     sick = TALKING.state(bound(health=state, health_message="the llm fails"))
     found = decide(talking(), sick, NOW)
-    assert verdict(found.status, "AgentHealthy") == ("False", reason)
+    assert status_and_reason(found.status, "AgentHealthy") == ("False", reason)
     assert condition(found.status, "AgentHealthy").message == "the llm fails"
     assert [(event.type, event.reason) for event in found.events] == [("Warning", reason)]
     stored = talking().stored(found.status)
@@ -112,7 +112,7 @@ def test_trouble_is_said_once_and_healed_silently(state: str, reason: str) -> No
     other = decide(stored, TALKING.state(bound(health="Deaf" if state != "Deaf" else "Mute")), NOW + 11)
     assert len(other.events) == 1
     healed = decide(stored, TALKING.state(bound(health="Ok")), NOW + 12)
-    assert (verdict(healed.status, "AgentHealthy"), healed.events) == (("True", "Healthy"), ())
+    assert (status_and_reason(healed.status, "AgentHealthy"), healed.events) == (("True", "Healthy"), ())
 
 
 @pytest.mark.parametrize("state", ["", "Ok", "FromTheFuture"])
@@ -132,7 +132,7 @@ def test_a_session_that_never_was_in_trouble_has_no_such_condition(state: str) -
     ],
 )
 def test_idle(active_at: float | None, joined_at: float, now: float, over: bool) -> None:
-    room = joined_world().room(agent_participant(), human(joined_at=joined_at)).state(bound(active_at=active_at))
+    room = joined_cluster().room(agent_participant(), human(joined_at=joined_at)).state(bound(active_at=active_at))
     found = decide(talking().limits(idle_seconds=60), room, now)
     assert (found.status.end_reason == "Idle") is over
     if over:
@@ -144,24 +144,26 @@ def test_nobody_is_idle_who_is_not_there_and_zero_means_never() -> None:
     state = bound(active_at=T0)
     assert decide(talking(), TALKING.state(state), NOW + 900).status.end_reason == ""
     alone = ready_session().limits(idle_seconds=1)
-    assert decide(alone, joined_world().state(state), NOW).status.end_reason == ""
-    assert decide(talking().limits(idle_seconds=1), empty_world().pods(pod()).livekit_down(), NOW).proceed is False
+    assert decide(alone, joined_cluster().state(state), NOW).status.end_reason == ""
+    assert (
+        decide(talking().limits(idle_seconds=1), empty_cluster().pods(pod()).livekit_down(), NOW).is_decision is False
+    )
 
 
-def away(**pod_values: float) -> tuple[SessionBuilder, WorldBuilder]:
+def away(**pod_values: float) -> tuple[SessionBuilder, ObservedBuilder]:
     """Its job has noticed that it is out, and cannot come back."""
-    world = joined_world().pods(pod(0, **pod_values)).room(human()).state(bound(participant_sid=""))
+    world = joined_cluster().pods(pod(0, **pod_values)).room(human()).state(bound(participant_sid=""))
     return talking().stored(decide(talking(), world, NOW).status), world
 
 
 def test_one_that_cannot_come_back_by_itself_gets_another_pod() -> None:
     start, world = away(created_at=T0)
-    assert decide(start, world, NOW + 29.9).proceed is False
+    assert decide(start, world, NOW + 29.9).is_decision is False
     found = decide(start, world, NOW + 30)
-    assert (found.proceed, found.status.replacements, reasons(found)) == (True, 1, ["AgentReplaced"])
-    assert kinds(decide(start.stored(found.status), world, NOW + 30)) == ["DeletePod"]
+    assert (found.is_decision, found.status.replacements, reasons(found)) == (True, 1, ["AgentReplaced"])
+    assert action_kinds(decide(start.stored(found.status), world, NOW + 30)) == ["DeletePod"]
 
 
 def test_a_pod_that_was_made_after_the_loss_is_only_starting() -> None:
     start, world = away(created_at=float(int(NOW)))
-    assert decide(start, world, NOW + 59).proceed is False
+    assert decide(start, world, NOW + 59).is_decision is False

@@ -4,7 +4,7 @@ import pytest
 from voicesession_operator.domain.humans import leave_reason
 from voicesession_operator.domain.observed import LeaveReason
 
-from tests.support.builders import T0, SessionBuilder, agent_participant, bound, human, joined_world, ready_session
+from tests.support.builders import T0, SessionBuilder, agent_participant, bound, human, joined_cluster, ready_session
 from tests.support.plan_queries import condition, decide, reasons
 
 NOW = T0 + 100
@@ -19,13 +19,13 @@ def left(reason: str, at: float = NOW) -> SessionBuilder:
 
 
 def test_first_human() -> None:
-    found = decide(ready_session(), joined_world().room(agent_participant(), human()), NOW)
+    found = decide(ready_session(), joined_cluster().room(agent_participant(), human()), NOW)
     assert (found.status.humans, found.status.first_human_at, found.status.phase) == (1, NOW, "Active")
     assert reasons(found) == ["HumanJoined"]
 
 
 def test_second_visit_keeps_the_first_time() -> None:
-    room = joined_world().room(agent_participant(), human(), human("bob"))
+    room = joined_cluster().room(agent_participant(), human(), human("bob"))
     found = decide(visited(), room, NOW)
     assert (found.status.humans, found.status.first_human_at) == (2, T0 + 20)
 
@@ -45,13 +45,13 @@ def test_second_visit_keeps_the_first_time() -> None:
     ],
 )
 def test_a_hint_counts_only_while_it_fits(hint: LeaveReason, at: float, expected: str, left_at: float) -> None:
-    status = decide(visited().graces(60, 60), joined_world().leave(hint, at), NOW).status
+    status = decide(visited().graces(60, 60), joined_cluster().leave(hint, at), NOW).status
     assert (status.humans, status.last_human_left_reason, status.last_human_left_at) == (0, expected, left_at)
     assert status.phase == "Grace"
 
 
 def test_a_hint_means_nothing_while_livekit_sees_her() -> None:
-    room = joined_world().room(agent_participant(), human()).leave(LeaveReason.LEFT, NOW)
+    room = joined_cluster().room(agent_participant(), human()).leave(LeaveReason.LEFT, NOW)
     assert decide(visited(), room, NOW).status == visited().build().status
 
 
@@ -68,25 +68,25 @@ def test_a_hint_means_nothing_while_livekit_sees_her() -> None:
     ],
 )
 def test_the_agent_can_tell_it_too(told: str, expected: str) -> None:
-    world = joined_world().state(bound(left_identity="alice", left_reason=told, left_at=NOW))
+    world = joined_cluster().state(bound(left_identity="alice", left_reason=told, left_at=NOW))
     assert decide(visited(), world, NOW).status.last_human_left_reason == expected
     assert leave_reason(told) == expected
 
 
 def test_the_later_of_two_hints_wins() -> None:
     state = bound(left_identity="bob", left_reason="CONNECTION_TIMEOUT", left_at=NOW - 1)
-    found = decide(visited(), joined_world().leave(LeaveReason.LEFT, NOW - 5).state(state), NOW)
+    found = decide(visited(), joined_cluster().leave(LeaveReason.LEFT, NOW - 5).state(state), NOW)
     assert found.status.last_human_left_reason == "ConnectionLost"
 
 
 def test_unknown_is_upgraded_when_the_hint_arrives() -> None:
-    found = decide(left("Unknown"), joined_world().leave(LeaveReason.LEFT, NOW - 2), NOW + 0.5)
+    found = decide(left("Unknown"), joined_cluster().leave(LeaveReason.LEFT, NOW - 2), NOW + 0.5)
     assert (found.status.last_human_left_reason, found.status.last_human_left_at) == ("Left", NOW - 1)
     assert found.requeue_after == pytest.approx(1.5)
 
 
 def test_what_is_known_is_not_overwritten() -> None:
-    found = decide(left("Left"), joined_world().leave(LeaveReason.CONNECTION_LOST, NOW), NOW + 1)
+    found = decide(left("Left"), joined_cluster().leave(LeaveReason.CONNECTION_LOST, NOW), NOW + 1)
     assert found.status == left("Left").build().status
 
 
@@ -102,7 +102,7 @@ def test_what_is_known_is_not_overwritten() -> None:
     ],
 )
 def test_each_way_to_leave_has_its_grace(reason: str, seconds: float, over: bool) -> None:
-    found = decide(left(reason), joined_world(), NOW + seconds)
+    found = decide(left(reason), joined_cluster(), NOW + seconds)
     assert (found.status.end_reason == "LastHumanLeft") is over
     if not over:
         grace = 3 if reason == "Left" else 30
@@ -110,7 +110,7 @@ def test_each_way_to_leave_has_its_grace(reason: str, seconds: float, over: bool
 
 
 def test_the_end_says_how_it_came() -> None:
-    found = decide(left("Left"), joined_world(), NOW + 3)
+    found = decide(left("Left"), joined_cluster(), NOW + 3)
     assert condition(found.status, "Finished").message == (
         "The last human left (Left) and nobody came back within 3 s. Humans in the room: 0; it lasted 98 s"
     )
@@ -118,25 +118,25 @@ def test_the_end_says_how_it_came() -> None:
 
 
 def test_coming_back_clears_the_grace() -> None:
-    found = decide(left("Left"), joined_world().room(agent_participant(), human()), NOW + 10)
+    found = decide(left("Left"), joined_cluster().room(agent_participant(), human()), NOW + 10)
     assert (found.status.last_human_left_at, found.status.last_human_left_reason) == (None, "")
     assert (found.status.humans, found.status.phase) == (1, "Active")
 
 
 def test_no_grace_at_all() -> None:
-    found = decide(visited().graces(0, 0), joined_world(), NOW)
+    found = decide(visited().graces(0, 0), joined_cluster(), NOW)
     assert found.status.end_reason == "LastHumanLeft"
 
 
 @pytest.mark.parametrize("start", [visited(), left("Left"), ready_session()])
 def test_a_silent_livekit_ends_nothing(start: SessionBuilder) -> None:
-    found = decide(start, joined_world().livekit_down(), T0 + 3000)
+    found = decide(start, joined_cluster().livekit_down(), T0 + 3000)
     assert found.status.end_reason == ""
     assert found.status.humans == start.build().status.humans
     assert found.actions == ()
 
 
 def test_nobody_came() -> None:
-    assert decide(ready_session(), joined_world(), T0 + 304.9).status.end_reason == ""
-    assert decide(ready_session(), joined_world(), T0 + 305).status.end_reason == "NobodyCame"
-    assert decide(visited().graces(900, 900), joined_world(), T0 + 305).status.end_reason == ""
+    assert decide(ready_session(), joined_cluster(), T0 + 304.9).status.end_reason == ""
+    assert decide(ready_session(), joined_cluster(), T0 + 305).status.end_reason == "NobodyCame"
+    assert decide(visited().graces(900, 900), joined_cluster(), T0 + 305).status.end_reason == ""

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from voicesession_operator.domain.humans import humans, is_human
-from voicesession_operator.domain.observed import Kind, Room
+from voicesession_operator.domain.observed import ParticipantKind, Room
 
 from tests.support.builders import agent_participant, human
 
@@ -16,18 +16,18 @@ ROLE = "voicesession.role"
     ("change", "expected"),
     [
         ({}, True),
-        ({"kind": Kind.SIP}, True),
-        ({"kind": Kind.CONNECTOR}, True),
-        ({"kind": Kind.AGENT}, False),
-        ({"kind": Kind.EGRESS}, False),
-        ({"kind": Kind.INGRESS}, False),
-        ({"kind": Kind.BRIDGE}, False),
-        ({"kind": Kind.UNKNOWN}, False),
+        ({"kind": ParticipantKind.SIP}, True),
+        ({"kind": ParticipantKind.CONNECTOR}, True),
+        ({"kind": ParticipantKind.AGENT}, False),
+        ({"kind": ParticipantKind.EGRESS}, False),
+        ({"kind": ParticipantKind.INGRESS}, False),
+        ({"kind": ParticipantKind.BRIDGE}, False),
+        ({"kind": ParticipantKind.UNKNOWN}, False),
         ({"hidden": True}, False),
         ({"recorder": True}, False),
         ({"agent": True}, False),
         ({"attributes": {"lk.publish_on_behalf": "agent-66"}}, False),
-        ({"attributes": {ROLE: "human"}, "kind": Kind.INGRESS}, True),
+        ({"attributes": {ROLE: "human"}, "kind": ParticipantKind.INGRESS}, True),
         ({"attributes": {ROLE: "human"}, "hidden": True}, True),
         ({"attributes": {ROLE: "observer"}}, False),
         ({"attributes": {ROLE: "agent"}}, False),

@@ -14,53 +14,53 @@ from voicesession_common.api.voicesession import Status
 from voicesession_operator.domain.observed import LeaveReason
 
 from tests.support.builders import agent, session
-from tests.support.fakes.simulated_cluster import World
+from tests.support.fakes.simulated_cluster import SimulatedCluster
 
 
-def mend_livekit(world: World, up: bool) -> None:
+def mend_livekit(world: SimulatedCluster, up: bool) -> None:
     world.livekit_up = up
 
 
-def set_agent(world: World, there: bool) -> None:
+def set_agent(world: SimulatedCluster, there: bool) -> None:
     world.agent = agent() if there else None
 
 
-def pass_time(world: World, seconds: float) -> None:
+def pass_time(world: SimulatedCluster, seconds: float) -> None:
     world.now += seconds
 
 
-def delete_pods(world: World) -> None:
+def delete_pods(world: SimulatedCluster) -> None:
     world.pods = {name: replace(pod, deleting=True) for name, pod in world.pods.items()}
 
 
-def ask_for_the_end(world: World) -> None:
+def ask_for_the_end(world: SimulatedCluster) -> None:
     world.session = replace(world.session, end=True)
 
 
-def ask_for_a_reset(world: World, value: str = "") -> None:
+def ask_for_a_reset(world: SimulatedCluster, value: str = "") -> None:
     world.session = replace(world.session, reset_request=value or to_rfc3339(world.now))
 
 
-def silence(world: World, silent: bool) -> None:
+def silence(world: SimulatedCluster, silent: bool) -> None:
     world.silent = silent
 
 
-def forget_hints(world: World) -> None:
-    world.leave = None
+def forget_hints(world: SimulatedCluster) -> None:
+    world.leave_hint = None
 
 
-HAPPENINGS: dict[str, Callable[[World], None]] = {
+HAPPENINGS: dict[str, Callable[[SimulatedCluster], None]] = {
     "nothing": lambda world: None,
-    "start pods": World.start_pods,
+    "start pods": SimulatedCluster.start_pods,
     "pods fail": lambda world: world.end_pods("Failed"),
     "pods finish": lambda world: world.end_pods("Succeeded"),
     "pods vanish": lambda world: world.end_pods(None),
     "pods are deleted": delete_pods,
-    "room lost": World.lose_room,
+    "room lost": SimulatedCluster.lose_room,
     "livekit down": lambda world: mend_livekit(world, False),
     "livekit up": lambda world: mend_livekit(world, True),
     "the newest pod fails": lambda world: world.end_pods("Failed", newest_only=True),
-    "the agent is lost from the room": World.lose_agent,
+    "the agent is lost from the room": SimulatedCluster.lose_agent,
     "jobs hang": lambda world: world.let_jobs_run(False),
     "jobs run": lambda world: world.let_jobs_run(True),
     "control ports are silent": lambda world: silence(world, True),
@@ -79,17 +79,17 @@ HAPPENINGS: dict[str, Callable[[World], None]] = {
     "hints are forgotten": forget_hints,
     "operator dies after one action": lambda world: world.begin_pass(actions=1),
     "operator dies before its write": lambda world: world.begin_pass(actions=99),
-    "operator dies after a decision": World.decide_only,
+    "operator dies after a decision": SimulatedCluster.decide_only,
 }
 
 
-def happen(world: World, what: str) -> None:
+def happen(world: SimulatedCluster, what: str) -> None:
     HAPPENINGS[what](world)
     if not what.startswith("operator dies"):
         world.reconcile()
 
 
-def settle(world: World, passes: int = 200) -> None:
+def settle(world: SimulatedCluster, passes: int = 200) -> None:
     """Mend everything, then do nothing but wait as long as each plan says."""
     world.livekit_up, world.agent, world.silent = True, agent(), False
     world.let_jobs_run(True)
@@ -101,8 +101,8 @@ def settle(world: World, passes: int = 200) -> None:
         world.now += found.requeue_after
 
 
-def begun(action: str) -> World:
-    return World(session=session().action(action).graces(0, 5).limits(max_replacements=2).build())
+def begun(action: str) -> SimulatedCluster:
+    return SimulatedCluster(session=session().action(action).graces(0, 5).limits(max_replacements=2).build())
 
 
 LIVES = st.lists(st.sampled_from(tuple(HAPPENINGS)), max_size=40)
@@ -130,7 +130,7 @@ def test_every_pass_comes_to_rest(life: list[str], action: str) -> None:
         writes, events = world.writes, len(world.events)
         second = world.reconcile()
         asked = {type(action).__name__ for action in first.actions}
-        busy = {"DeleteRoom", "DeleteSession"} | ({"Tell"} if world.silent else set())
+        busy = {"DeleteRoom", "DeleteSession"} | ({"SetPodState"} if world.silent else set())
         assert asked <= busy, "only a LiveKit that is down keeps a pass busy"
         if first.requeue_after != 0.0:
             assert second.status == first.status
@@ -155,7 +155,9 @@ def test_status_never_goes_back(life: list[str], action: str) -> None:
 @MANY
 @given(LIVES, ACTIONS)
 def test_everything_is_cleaned_up_in_the_end(life: list[str], action: str) -> None:
-    world = World(session=session().action(action).limits(max_duration_seconds=120, join_seconds=60).ttl(30).build())
+    world = SimulatedCluster(
+        session=session().action(action).limits(max_duration_seconds=120, join_seconds=60).ttl(30).build()
+    )
     for what in life:
         happen(world, what)
     settle(world)
@@ -196,7 +198,7 @@ def test_a_reset_is_neither_doubled_nor_lost(life: list[str], action: str) -> No
             assert status.last_reset.request == world.session.reset_request
 
 
-def requests_begun(world: World) -> list[str]:
+def requests_begun(world: SimulatedCluster) -> list[str]:
     """The request of each reset that was begun for one, in their order."""
     resets = [
         after.last_reset
@@ -206,8 +208,8 @@ def requests_begun(world: World) -> list[str]:
     return [reset.request for reset in resets if reset.cause == "Requested"]
 
 
-def ordinary_life() -> World:
-    world = World()
+def ordinary_life() -> SimulatedCluster:
+    world = SimulatedCluster()
     steps = ("nothing", "start pods", "alice comes", "a second passes", "someone leaves")
     for what in steps:
         happen(world, what)
@@ -225,7 +227,7 @@ def test_an_ordinary_life_costs_five_writes_and_four_events() -> None:
 
 @pytest.mark.parametrize("lost", ["pods fail", "pods vanish", "pods are deleted"])
 def test_a_call_survives_its_pod(lost: str) -> None:
-    world = World()
+    world = SimulatedCluster()
     for what in ("nothing", "start pods", "alice comes", "half a minute passes", lost, "start pods"):
         happen(world, what)
     status: Status = world.session.status

@@ -4,22 +4,22 @@ from dataclasses import replace
 
 import pytest
 from voicesession_operator.domain.actions import CreatePod, DeletePod
-from voicesession_operator.domain.observed import PodState
+from voicesession_operator.domain.observed import AgentPodState
 
 from tests.support.builders import (
     T0,
+    ObservedBuilder,
     SessionBuilder,
-    WorldBuilder,
     agent_participant,
     bound,
-    empty_world,
+    empty_cluster,
     human,
-    joined_world,
+    joined_cluster,
     pod,
     ready_session,
     session,
 )
-from tests.support.plan_queries import condition, decide, kinds, reasons, verdict
+from tests.support.plan_queries import action_kinds, condition, decide, reasons, status_and_reason
 
 CANNOT_START = 'CreateContainerConfigError: secret "keys" not found'
 
@@ -28,70 +28,72 @@ CANNOT_START = 'CreateContainerConfigError: secret "keys" not found'
     ("world", "kind", "expected", "message"),
     [
         (
-            empty_world().no_agent().room(),
+            empty_cluster().no_agent().room(),
             "AgentJoined",
             ("False", "AgentNotFound"),
             'VoiceAgent "agent-66" not found in namespace "default"',
         ),
         (
-            empty_world().livekit_down().pods(pod()),
+            empty_cluster().livekit_down().pods(pod()),
             "RoomReady",
             ("Unknown", "LiveKitUnavailable"),
             "LiveKit does not answer",
         ),
         (
-            empty_world().room().pods(pod(phase="Pending", ip="", trouble=CANNOT_START)),
+            empty_cluster().room().pods(pod(phase="Pending", ip="", problem=CANNOT_START)),
             "AgentJoined",
             ("False", "PodNotRunning"),
             CANNOT_START,
         ),
         (
-            empty_world().room().pods(pod()).state(PodState("Preparing", trouble="no module named mine")),
+            empty_cluster().room().pods(pod()).state(AgentPodState("Preparing", problem="no module named mine")),
             "AgentJoined",
             ("False", "AgentInvalid"),
             "no module named mine",
         ),
         (
-            empty_world().room().pods(pod()).state(bound(participant_sid="", trouble="cannot join the room")),
+            empty_cluster().room().pods(pod()).state(bound(participant_sid="", problem="cannot join the room")),
             "AgentJoined",
             ("False", "AgentError"),
             "cannot join the room",
         ),
         (
-            empty_world().room().pods(pod()).state(bound(participant_sid="", job_restarts=1)),
+            empty_cluster().room().pods(pod()).state(bound(participant_sid="", job_restarts=1)),
             "AgentJoined",
             ("False", "JobDied"),
             "The agent's job died; its pod starts another one",
         ),
         (
-            empty_world().no_room().pods(pod()).failed("CreateRoom", "LiveKitRefused", "no"),
+            empty_cluster().no_room().pods(pod()).failed("CreateRoom", "LiveKitRefused", "no"),
             "RoomReady",
             ("False", "LiveKitRefused"),
             "no",
         ),
         (
-            empty_world().room().failed("CreatePod", "Forbidden", "exceeded quota", terminal=True),
+            empty_cluster().room().failed("CreatePod", "Forbidden", "exceeded quota", terminal=True),
             "AgentJoined",
             ("False", "Forbidden"),
             "exceeded quota",
         ),
         (
-            empty_world().room().pods(pod()).state(PodState("Unbound")).failed("Tell", "Refused", "no"),
+            empty_cluster().room().pods(pod()).state(AgentPodState("Unbound")).failed("SetPodState", "Refused", "no"),
             "AgentJoined",
             ("False", "Refused"),
             "no",
         ),
         (
-            joined_world().state(bound(memory_trouble="Letta does not answer")),
+            joined_cluster().state(bound(memory_problem="Letta does not answer")),
             "MemoryReady",
             ("False", "MemoryUnavailable"),
             "Letta does not answer",
         ),
     ],
 )
-def test_one_condition_and_one_event(world: WorldBuilder, kind: str, expected: tuple[str, str], message: str) -> None:
+def test_one_condition_and_one_event(
+    world: ObservedBuilder, kind: str, expected: tuple[str, str], message: str
+) -> None:
     first = decide(session(), world, T0)
-    assert (verdict(first.status, kind), condition(first.status, kind).message) == (expected, message)
+    assert (status_and_reason(first.status, kind), condition(first.status, kind).message) == (expected, message)
     assert expected[1] in reasons(first)
     again = decide(session().stored(first.status), world, T0 + 5)
     assert again.status == first.status
@@ -100,23 +102,23 @@ def test_one_condition_and_one_event(world: WorldBuilder, kind: str, expected: t
 
 @pytest.mark.parametrize("health", ["Stuck", "ProviderFailing"])
 def test_a_job_that_was_replaced_for_its_health_has_not_died(health: str) -> None:
-    world = joined_world().room().state(bound(participant_sid="", job_restarts=1, health=health))
+    world = joined_cluster().room().state(bound(participant_sid="", job_restarts=1, health=health))
     found = decide(ready_session(), world, T0 + 50)
-    assert verdict(found.status, "AgentJoined") == ("False", "Starting")
+    assert status_and_reason(found.status, "AgentJoined") == ("False", "Starting")
     assert "JobDied" not in reasons(found)
 
 
 def test_what_failed_is_not_tried_again_in_the_same_pass() -> None:
-    world = empty_world().no_room().failed("CreatePod", "Conflict", "x")
+    world = empty_cluster().no_room().failed("CreatePod", "Conflict", "x")
     found = decide(session(), world, T0)
-    assert (kinds(found), found.requeue_after) == (["CreateRoom"], 2.0)
-    hopeless = decide(session(), empty_world().room().failed("CreatePod", "Invalid", "x", terminal=True), T0)
-    assert (kinds(hopeless), hopeless.requeue_after) == ([], 10.0)
+    assert (action_kinds(found), found.requeue_after) == (["CreateRoom"], 2.0)
+    unretryable = decide(session(), empty_cluster().room().failed("CreatePod", "Invalid", "x", terminal=True), T0)
+    assert (action_kinds(unretryable), unretryable.requeue_after) == ([], 10.0)
 
 
 def test_the_two_faces_of_a_missing_image_are_one_trouble() -> None:
-    def world(trouble: str) -> WorldBuilder:
-        return empty_world().room().pods(pod(phase="Pending", ip="", trouble=trouble))
+    def world(problem: str) -> ObservedBuilder:
+        return empty_cluster().room().pods(pod(phase="Pending", ip="", problem=problem))
 
     first = decide(session(), world("ErrImagePull: not found"), T0)
     stored = session().stored(first.status)
@@ -127,36 +129,36 @@ def test_the_two_faces_of_a_missing_image_are_one_trouble() -> None:
 
 
 def test_a_session_whose_agent_is_created_late_goes_on() -> None:
-    waiting = decide(session(), empty_world().no_agent().room(), T0).status
+    waiting = decide(session(), empty_cluster().no_agent().room(), T0).status
     assert waiting.phase == "Pending"
-    assert kinds(decide(session().stored(waiting), empty_world().room(), T0 + 9)) == ["CreatePod"]
+    assert action_kinds(decide(session().stored(waiting), empty_cluster().room(), T0 + 9)) == ["CreatePod"]
 
 
 def test_memory_trouble_does_not_touch_ready_and_heals() -> None:
-    hurt = decide(ready_session(), joined_world().state(bound(memory_trouble="down")), T0 + 50)
-    assert verdict(hurt.status, "Ready")[0] == "True"
-    healed = decide(ready_session().stored(hurt.status), joined_world(), T0 + 60)
-    assert verdict(healed.status, "MemoryReady") == ("True", "MemoryAvailable")
+    hurt = decide(ready_session(), joined_cluster().state(bound(memory_problem="down")), T0 + 50)
+    assert status_and_reason(hurt.status, "Ready")[0] == "True"
+    healed = decide(ready_session().stored(hurt.status), joined_cluster(), T0 + 60)
+    assert status_and_reason(healed.status, "MemoryReady") == ("True", "MemoryAvailable")
     assert healed.events == ()
 
 
 def test_livekit_down_mid_call() -> None:
     talking = ready_session().status(humans=1, first_human_at=T0 + 9)
-    down = decide(talking, joined_world().livekit_down(), T0 + 50)
+    down = decide(talking, joined_cluster().livekit_down(), T0 + 50)
     assert {c.type: c.status for c in down.status.conditions} == dict.fromkeys(
         ("RoomReady", "AgentJoined", "Ready"), "Unknown"
     )
     assert (reasons(down), down.status.humans, down.actions) == (["LiveKitUnavailable"], 1, ())
-    room = joined_world().room(agent_participant(), human()).state(None)
+    room = joined_cluster().room(agent_participant(), human()).state(None)
     up = decide(talking.stored(down.status), room, T0 + 90)
-    assert verdict(up.status, "Ready")[0] == "True"
+    assert status_and_reason(up.status, "Ready")[0] == "True"
     assert up.events == ()
 
 
 def test_a_lost_room_is_made_again() -> None:
     talking = ready_session().status(humans=1, first_human_at=T0 + 9)
-    assert kinds(decide(talking, joined_world().no_room(), T0 + 50)) == ["CreateRoom"]
-    found = decide(talking, joined_world().room(sid="RM_2"), T0 + 50)
+    assert action_kinds(decide(talking, joined_cluster().no_room(), T0 + 50)) == ["CreateRoom"]
+    found = decide(talking, joined_cluster().room(sid="RM_2"), T0 + 50)
     assert (found.status.room_sid, reasons(found)) == ("RM_2", ["RoomRecreated", "HumanLeft"])
     assert (found.status.humans, found.status.last_human_left_reason) == (0, "Unknown")
 
@@ -167,12 +169,12 @@ def refused(since: float) -> SessionBuilder:
     return talking.stored(decide(talking, REFUSING, since).status)
 
 
-REFUSING = joined_world().no_room().failed("CreateRoom", "LiveKitRefused", "LiveKit answers resource_exhausted: no")
+REFUSING = joined_cluster().no_room().failed("CreateRoom", "LiveKitRefused", "LiveKit answers resource_exhausted: no")
 
 
 def test_a_room_that_cannot_be_made_again_ends_it_after_start_seconds() -> None:
     lost = T0 + 50
-    assert verdict(refused(lost).build().status, "RoomReady") == ("False", "LiveKitRefused")
+    assert status_and_reason(refused(lost).build().status, "RoomReady") == ("False", "LiveKitRefused")
     assert decide(refused(lost), REFUSING, lost + 59.9).status.end_reason == ""
     found = decide(refused(lost), REFUSING, lost + 60)
     assert found.status.end_reason == "RoomLost"
@@ -181,32 +183,32 @@ def test_a_room_that_cannot_be_made_again_ends_it_after_start_seconds() -> None:
 
 
 def test_a_room_is_given_up_only_after_another_try() -> None:
-    found = decide(refused(T0 + 50), joined_world().no_room(), T0 + 900)
-    assert (found.status.end_reason, kinds(found)) == ("", ["CreateRoom"])
-    assert decide(refused(T0 + 50), joined_world(), T0 + 900).status.end_reason == ""
+    found = decide(refused(T0 + 50), joined_cluster().no_room(), T0 + 900)
+    assert (found.status.end_reason, action_kinds(found)) == ("", ["CreateRoom"])
+    assert decide(refused(T0 + 50), joined_cluster(), T0 + 900).status.end_reason == ""
 
 
 def test_a_livekit_that_is_away_loses_no_room() -> None:
-    away = joined_world().livekit_down().failed("CreateRoom", "LiveKitUnavailable", "LiveKit does not answer")
+    away = joined_cluster().livekit_down().failed("CreateRoom", "LiveKitUnavailable", "LiveKit does not answer")
     assert decide(refused(T0 + 50), away, T0 + 900).status.end_reason == ""
 
 
 def test_a_room_that_never_was_is_no_lost_one() -> None:
-    world = empty_world().no_room().pods(pod()).failed("CreateRoom", "LiveKitRefused", "LiveKit answers no")
+    world = empty_cluster().no_room().pods(pod()).failed("CreateRoom", "LiveKitRefused", "LiveKit answers no")
     stored = session().stored(decide(session(), world, T0 + 1).status)
     assert decide(stored, world, T0 + 61).status.end_reason == "StartDeadline"
 
 
 LOST = [
-    empty_world().pods(pod(phase="Failed")).room(),
-    empty_world().pods(pod(phase="Succeeded")).room(),
-    empty_world().pods(pod(deleting=True)).room(),
-    empty_world().room(),
+    empty_cluster().pods(pod(phase="Failed")).room(),
+    empty_cluster().pods(pod(phase="Succeeded")).room(),
+    empty_cluster().pods(pod(deleting=True)).room(),
+    empty_cluster().room(),
 ]
 
 
 @pytest.mark.parametrize("world", LOST)
-def test_a_lost_pod_is_replaced_at_once(world: WorldBuilder) -> None:
+def test_a_lost_pod_is_replaced_at_once(world: ObservedBuilder) -> None:
     found = decide(ready_session(), world, T0 + 50)
     made = found.actions[0]
     assert isinstance(made, CreatePod)
@@ -221,16 +223,16 @@ def test_an_ended_pod_is_deleted() -> None:
 
 def test_the_replacement_is_counted_and_told_of() -> None:
     found = decide(
-        ready_session(), empty_world().pods(pod(0, deleting=True), pod(1)).room(agent_participant()), T0 + 50
+        ready_session(), empty_cluster().pods(pod(0, deleting=True), pod(1)).room(agent_participant()), T0 + 50
     )
     status = found.status
     assert (status.replacements, status.agent_pod, status.agent_epoch) == (1, pod(1).name, 2)
-    assert verdict(status, "Ready")[0] == "False"
+    assert status_and_reason(status, "Ready")[0] == "False"
     assert reasons(found) == ["AgentReplaced"]
 
 
 def crashing(ordinal: int, since: float) -> SessionBuilder:
-    lost = decide(ready_session(), empty_world().room(), since).status
+    lost = decide(ready_session(), empty_cluster().room(), since).status
     status = replace(lost, replacements=ordinal, agent_pod=pod(ordinal).name)
     return session().stored(status).limits(start_seconds=600, max_replacements=10)
 
@@ -238,39 +240,39 @@ def crashing(ordinal: int, since: float) -> SessionBuilder:
 @pytest.mark.parametrize(("ordinal", "wait"), [(0, 0), (1, 2), (2, 4), (3, 8), (9, 64)])
 def test_quick_deaths_are_replaced_ever_more_slowly(ordinal: int, wait: float) -> None:
     since = T0 + 50
-    dead = empty_world().room()
+    dead = empty_cluster().room()
     due = decide(crashing(ordinal, since), dead, since + wait)
-    assert kinds(due) == ["CreatePod"]
+    assert action_kinds(due) == ["CreatePod"]
     if wait:
         early = decide(crashing(ordinal, since), dead, since + wait - 0.5)
-        assert kinds(early) == []
+        assert action_kinds(early) == []
         assert early.requeue_after == pytest.approx(0.5)
-        assert verdict(early.status, "AgentJoined") == ("False", "PodLost")
+        assert status_and_reason(early.status, "AgentJoined") == ("False", "PodLost")
 
 
 def test_one_that_lived_long_is_replaced_at_once_however_many_there_were() -> None:
     old = ready_session().status(replacements=2, agent_pod=pod(2).name)
-    assert kinds(decide(old, empty_world().room(), T0 + 50)) == ["CreatePod"]
+    assert action_kinds(decide(old, empty_cluster().room(), T0 + 50)) == ["CreatePod"]
 
 
 @pytest.mark.parametrize(("allowed", "used", "over"), [(3, 2, False), (3, 3, True), (0, 0, True)])
 def test_replacements_run_out(allowed: int, used: int, over: bool) -> None:
     start = ready_session().status(replacements=used, agent_pod=pod(used).name).limits(max_replacements=allowed)
-    found = decide(start, empty_world().room(), T0 + 50)
+    found = decide(start, empty_cluster().room(), T0 + 50)
     assert (found.status.end_reason == "AgentLost") is over
 
 
 def test_an_agent_that_does_not_come_back() -> None:
-    lost = decide(ready_session(), joined_world().room().state(bound(participant_sid="")), T0 + 50).status
+    lost = decide(ready_session(), joined_cluster().room().state(bound(participant_sid="")), T0 + 50).status
     again = ready_session().stored(lost)
-    world = joined_world().room().state(bound(participant_sid=""))
+    world = joined_cluster().room().state(bound(participant_sid=""))
     assert decide(again, world, T0 + 109).status.end_reason == ""
     assert decide(again, world, T0 + 110).status.end_reason == "AgentLost"
 
 
 def test_an_outage_of_livekit_costs_nobody_the_time_to_come_back() -> None:
-    lost = decide(ready_session(), joined_world().room().state(bound(participant_sid="")), T0 + 50).status
-    world = joined_world().room().state(bound(participant_sid=""))
+    lost = decide(ready_session(), joined_cluster().room().state(bound(participant_sid="")), T0 + 50).status
+    world = joined_cluster().room().state(bound(participant_sid=""))
     down = decide(ready_session().stored(lost), world.livekit_down(), T0 + 200)
     assert down.status.end_reason == ""
     up = decide(ready_session().stored(down.status), world, T0 + 290)
@@ -279,6 +281,6 @@ def test_an_outage_of_livekit_costs_nobody_the_time_to_come_back() -> None:
 
 
 def test_of_two_live_pods_the_newer_stays() -> None:
-    found = decide(ready_session(), joined_world().pods(pod(0), pod(1)).state(None), T0 + 50)
+    found = decide(ready_session(), joined_cluster().pods(pod(0), pod(1)).state(None), T0 + 50)
     assert found.actions == (DeletePod(pod(0).name, "pod-uid-0", 5),)
     assert found.status.agent_pod == pod(1).name

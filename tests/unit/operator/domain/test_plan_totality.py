@@ -8,20 +8,20 @@ from voicesession_common.api.voicesession import LastReset, Limits, OnLastHumanL
 from voicesession_operator.domain.agent_plan import Invalid, NotConfigured, Resolved, Unavailable
 from voicesession_operator.domain.naming import pod_name
 from voicesession_operator.domain.observed import (
+    AgentPod,
+    AgentPodState,
     Failure,
-    Kind,
-    Leave,
+    LeaveHint,
     LeaveReason,
     Observed,
     Participant,
-    Pod,
-    PodState,
+    ParticipantKind,
     Room,
-    Unknown,
+    RoomUnknown,
 )
 from voicesession_operator.domain.plan import plan
 
-from tests.support.builders import AGENT, POLICY, T0, UID, agent, ready_session, session
+from tests.support.builders import AGENT, CONFIG, T0, UID, agent, ready_session, session
 
 TEXT = st.text(max_size=8)
 TIMES = st.one_of(st.floats(), st.floats(T0 - 100, T0 + 1000))
@@ -31,23 +31,25 @@ REQUESTS = st.one_of(TEXT, st.sampled_from(("", "2026-01-31T12:00:00Z", "2026-01
 
 POD_NAMES = st.sampled_from(("", "a", pod_name("hello", UID, 0), pod_name("hello", UID, 1)))
 pods = st.builds(
-    Pod,
+    AgentPod,
     name=POD_NAMES,
     uid=TEXT,
     ordinal=st.integers(-1, 50),
     phase=st.sampled_from(("Pending", "Running", "Failed", "Succeeded", "Unknown", "")),
     ip=st.sampled_from(("", "10.0.0.1")),
     deleting=st.booleans(),
-    trouble=TEXT,
+    problem=TEXT,
 )
-participants = st.builds(Participant, identity=TEXT, sid=TEXT, kind=st.sampled_from(Kind), active=st.booleans())
+participants = st.builds(
+    Participant, identity=TEXT, sid=TEXT, kind=st.sampled_from(ParticipantKind), active=st.booleans()
+)
 rooms = st.one_of(
     st.none(),
-    st.builds(Unknown, TEXT, TEXT),
+    st.builds(RoomUnknown, TEXT, TEXT),
     st.builds(Room, TEXT, st.lists(participants, max_size=4).map(tuple)),
 )
 states = st.builds(
-    PodState,
+    AgentPodState,
     state=TEXT,
     session_uid=st.sampled_from(("", UID)),
     participant_sid=TEXT,
@@ -58,7 +60,7 @@ states = st.builds(
     left_reason=TEXT,
     left_at=TIMES,
 )
-actions = st.sampled_from(("CreateRoom", "CreatePod", "Tell", "?"))
+actions = st.sampled_from(("CreateRoom", "CreatePod", "SetPodState", "?"))
 worlds = st.builds(
     Observed,
     agent=st.sampled_from((None, agent(), agent(memory={"letta": {"scope": "User"}}))),
@@ -66,7 +68,7 @@ worlds = st.builds(
     room=rooms,
     pod_states=st.dictionaries(TEXT, states, max_size=3),
     user_memory=st.sampled_from((None, Resolved("a"), Unavailable("x"), Invalid("y"), NotConfigured())),
-    leave=st.one_of(st.none(), st.builds(Leave, TEXT, st.sampled_from(LeaveReason), TIMES)),
+    leave_hint=st.one_of(st.none(), st.builds(LeaveHint, TEXT, st.sampled_from(LeaveReason), TIMES)),
     failures=st.lists(st.builds(Failure, actions, TEXT, TEXT, st.booleans()), max_size=3).map(tuple),
 )
 conditions = st.lists(
@@ -131,16 +133,16 @@ sessions = st.builds(
 @settings(max_examples=400, deadline=None)
 @given(sessions, worlds, st.floats(T0 - 100, T0 + 10_000))
 def test_there_is_always_a_plan_that_can_be_stored(made: VoiceSession, observed: Observed, now: float) -> None:
-    found = plan(made, observed, now, POLICY)
+    found = plan(made, observed, now, CONFIG)
     assert found.status.render()
     assert found.requeue_after is None or found.requeue_after >= 0.0
-    assert plan(made, observed, now, POLICY) == found
+    assert plan(made, observed, now, CONFIG) == found
 
 
 @settings(max_examples=200, deadline=None)
 @given(worlds, st.floats(T0, T0 + 10_000))
 def test_live_sessions_are_never_left_unwatched(observed: Observed, now: float) -> None:
     for made in (session().build(), ready_session().build()):
-        wait = plan(made, observed, now, POLICY).requeue_after
+        wait = plan(made, observed, now, CONFIG).requeue_after
         assert wait is not None
-        assert wait <= POLICY.poll_seconds
+        assert wait <= CONFIG.poll_seconds

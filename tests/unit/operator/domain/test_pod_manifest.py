@@ -5,7 +5,7 @@ from typing import Any
 
 from voicesession_operator.domain.pod_manifest import build_pod
 
-from tests.support.builders import POLICY, UID, agent, session
+from tests.support.builders import CONFIG, UID, agent, session
 
 
 def container(manifest: dict[str, Any]) -> dict[str, Any]:
@@ -18,7 +18,7 @@ def environment(manifest: dict[str, Any]) -> dict[str, Any]:
 
 
 def test_belongs_to_its_session() -> None:
-    meta = build_pod(session().build(), agent(), 2, POLICY)["metadata"]
+    meta = build_pod(session().build(), agent(), 2, CONFIG)["metadata"]
     assert meta["labels"] == {
         "app.kubernetes.io/managed-by": "voicesession-operator",
         "app.kubernetes.io/component": "agent-pod",
@@ -32,7 +32,7 @@ def test_belongs_to_its_session() -> None:
 
 
 def test_is_restricted() -> None:
-    manifest = build_pod(session().build(), agent(), 0, POLICY)
+    manifest = build_pod(session().build(), agent(), 0, CONFIG)
     spec, inner = manifest["spec"], container(manifest)["securityContext"]
     assert spec["securityContext"]["runAsNonRoot"] is True
     assert spec["securityContext"]["runAsUser"] == 10001
@@ -53,12 +53,12 @@ def test_environment_is_the_contract_with_the_agent() -> None:
         limits={"startSeconds": 5},
         onLastHumanLeft={"graceSeconds": 1},
     )
-    found = environment(build_pod(session().build(), definition, 0, POLICY))
+    found = environment(build_pod(session().build(), definition, 0, CONFIG))
     assert found["VOICESESSION_POD_UID"]["valueFrom"] == {"fieldRef": {"fieldPath": "metadata.uid"}}
     assert found["VOICESESSION_CONTROL_PORT"]["value"] == "8080"
-    assert found["VOICESESSION_CONTROL_PUBLIC_KEY"]["value"] == POLICY.control_public_key
+    assert found["VOICESESSION_CONTROL_PUBLIC_KEY"]["value"] == CONFIG.control_public_key
     assert found["VOICESESSION_LLM_API_KEY"]["valueFrom"] == {"secretKeyRef": {"name": "keys", "key": "llm"}}
-    assert found["LIVEKIT_URL"]["value"] == POLICY.livekit_url
+    assert found["LIVEKIT_URL"]["value"] == CONFIG.livekit_url
     assert found["MINE"]["value"] == "1"
     assert "VOICESESSION_STT_API_KEY" not in found
     told = json.loads(found["VOICESESSION_AGENT"]["value"])
@@ -78,7 +78,7 @@ def test_shape_comes_from_the_voice_agent() -> None:
             "runtimeClassName": "gvisor",
         }
     )
-    manifest = build_pod(session().build(), definition, 0, POLICY)
+    manifest = build_pod(session().build(), definition, 0, CONFIG)
     assert (container(manifest)["image"], container(manifest)["resources"]) == ("mine:1", resources)
     assert manifest["spec"]["nodeSelector"] == {"a": "b"}
     assert manifest["spec"]["tolerations"] == tolerations
@@ -86,5 +86,5 @@ def test_shape_comes_from_the_voice_agent() -> None:
 
 
 def test_defaults_come_from_the_operator() -> None:
-    made = container(build_pod(session().build(), agent(), 0, POLICY))
-    assert (made["image"], made["imagePullPolicy"]) == (POLICY.agent_image, "IfNotPresent")
+    made = container(build_pod(session().build(), agent(), 0, CONFIG))
+    assert (made["image"], made["imagePullPolicy"]) == (CONFIG.agent_image, "IfNotPresent")

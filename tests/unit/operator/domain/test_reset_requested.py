@@ -2,27 +2,27 @@
 
 import pytest
 from voicesession_common.api.voicesession import LastReset
-from voicesession_operator.domain.actions import Tell
+from voicesession_operator.domain.actions import SetPodState
 
 from tests.support.builders import (
     T0,
+    ObservedBuilder,
     SessionBuilder,
-    WorldBuilder,
     agent_participant,
     bound,
-    empty_world,
+    empty_cluster,
     human,
-    joined_world,
+    joined_cluster,
     pod,
     ready_session,
     session,
 )
-from tests.support.plan_queries import condition, decide, kinds, reasons, verdict
+from tests.support.plan_queries import action_kinds, condition, decide, reasons, status_and_reason
 
 NOW = T0 + 100
 REQUEST = "2026-11-24T10:45:05Z"
 ACTIONS = ("Teardown", "Reset", "Recycle")
-TALKING = joined_world().room(agent_participant(), human())
+TALKING = joined_cluster().room(agent_participant(), human())
 
 
 def talking(action: str = "Teardown") -> SessionBuilder:
@@ -35,10 +35,10 @@ def begun() -> SessionBuilder:
     return talking().stored(decide(talking(), TALKING, NOW).status)
 
 
-def fresh(*others: object) -> WorldBuilder:
+def fresh(*others: object) -> ObservedBuilder:
     """The job of epoch 2 is in the room."""
     state = bound(epoch=2, job_epoch=2, participant_sid="PA_2")
-    return joined_world().room(agent_participant("PA_2"), *others).state(state)  # type: ignore[arg-type]
+    return joined_cluster().room(agent_participant("PA_2"), *others).state(state)  # type: ignore[arg-type]
 
 
 def complete() -> SessionBuilder:
@@ -49,23 +49,23 @@ def complete() -> SessionBuilder:
 def test_it_begins_at_once_while_she_is_there_whatever_the_action(action: str) -> None:
     found = decide(talking(action), TALKING, NOW)
     status = found.status
-    assert (found.proceed, found.actions, found.events) == (True, (), ())
+    assert (found.is_decision, found.actions, found.events) == (True, (), ())
     assert (status.resets, status.recycles, status.agent_epoch, status.next_pod) == (1, 0, 2, "")
     assert status.last_reset == LastReset("Requested", NOW, request=REQUEST)
     assert (status.humans, status.last_human_left_at) == (1, None)
-    assert verdict(status, "Ready") == ("False", "Resetting")
+    assert status_and_reason(status, "Ready") == ("False", "Resetting")
 
 
 @pytest.mark.parametrize("action", ACTIONS)
 def test_it_begins_where_nobody_ever_was(action: str) -> None:
-    found = decide(ready_session().action(action).request(REQUEST), joined_world(), NOW)
-    assert (found.proceed, found.status.resets, found.status.first_human_at) == (True, 1, None)
+    found = decide(ready_session().action(action).request(REQUEST), joined_cluster(), NOW)
+    assert (found.is_decision, found.status.resets, found.status.first_human_at) == (True, 1, None)
 
 
 def test_the_pod_is_told_why_and_she_stays() -> None:
     found = decide(begun(), TALKING, NOW)
     (tell,) = found.actions
-    assert isinstance(tell, Tell)
+    assert isinstance(tell, SetPodState)
     assert (tell.epoch, tell.cause) == (2, "Requested")
     done = decide(begun(), fresh(human()), NOW + 0.24)
     assert (done.status.phase, done.status.humans) == ("Active", 1)
@@ -74,19 +74,19 @@ def test_the_pod_is_told_why_and_she_stays() -> None:
 
 def test_a_leader_that_follows_finds_it_decided() -> None:
     found = decide(begun(), TALKING, NOW + 1)
-    assert (found.proceed, found.status.resets, kinds(found)) == (False, 1, ["Tell"])
+    assert (found.is_decision, found.status.resets, action_kinds(found)) == (False, 1, ["SetPodState"])
 
 
 @pytest.mark.parametrize("seconds", [0.3, 60, 3000])
 def test_a_value_is_acted_on_once(seconds: float) -> None:
     found = decide(complete(), fresh(human()), NOW + seconds)
-    assert (found.proceed, found.status.resets, found.events) == (False, 1, ())
+    assert (found.is_decision, found.status.resets, found.events) == (False, 1, ())
 
 
 def test_another_value_is_another_request() -> None:
     again = "2026-11-24T10:45:06Z"
     found = decide(complete().request(again), fresh(human()), NOW + 5)
-    assert (found.proceed, found.status.resets, found.status.agent_epoch) == (True, 2, 3)
+    assert (found.is_decision, found.status.resets, found.status.agent_epoch) == (True, 2, 3)
     assert found.status.last_reset == LastReset("Requested", NOW + 5, request=again)
 
 
@@ -98,44 +98,44 @@ def test_a_reset_for_another_cause_keeps_it_in_mind(written: str) -> None:
     back = complete().stored(found.status).action("Reset").request(REQUEST)
     state = bound(epoch=3, job_epoch=3, participant_sid="PA_3")
     done = decide(back, fresh().room(agent_participant("PA_3")).state(state), NOW + 51)
-    assert (done.proceed, done.status.resets, reasons(done)) == (False, 2, ["ResetComplete"])
+    assert (done.is_decision, done.status.resets, reasons(done)) == (False, 2, ["ResetComplete"])
 
 
 def test_one_that_comes_during_a_reset_waits_for_its_end() -> None:
     later = begun().request("2026-11-24T10:45:06Z")
     assert decide(later, TALKING, NOW + 0.1).status.resets == 1
     done = decide(later, fresh(human()), NOW + 0.3)
-    assert (done.proceed, done.status.resets, reasons(done)) == (True, 1, ["ResetComplete"])
+    assert (done.is_decision, done.status.resets, reasons(done)) == (True, 1, ["ResetComplete"])
     again = decide(later.stored(done.status), fresh(human()), NOW + 0.3)
-    assert (again.proceed, again.status.resets) == (True, 2)
+    assert (again.is_decision, again.status.resets) == (True, 2)
 
 
 def test_asked_for_when_the_grace_is_over_it_is_one_reset() -> None:
     left = talking("Reset").status(humans=0, last_human_left_at=NOW - 3, last_human_left_reason="Left")
-    found = decide(left, joined_world(), NOW)
+    found = decide(left, joined_cluster(), NOW)
     assert found.status.last_reset == LastReset("Requested", NOW, request=REQUEST)
     done = decide(left.stored(found.status), fresh(), NOW + 30)
-    assert (done.proceed, done.status.resets, done.status.last_human_left_at) == (False, 1, None)
+    assert (done.is_decision, done.status.resets, done.status.last_human_left_at) == (False, 1, None)
 
 
 def test_teardown_goes_on_where_it_was() -> None:
     left = talking().status(humans=0, last_human_left_at=NOW - 1, last_human_left_reason="Left")
-    found = decide(left, joined_world(), NOW)
+    found = decide(left, joined_cluster(), NOW)
     assert (found.status.resets, found.status.last_human_left_at) == (1, NOW - 1)
     assert decide(left.stored(found.status), fresh(), NOW + 2).status.end_reason == "LastHumanLeft"
 
 
 def test_before_the_first_agent_came_it_waits() -> None:
-    starting = decide(session().request(REQUEST), empty_world().room().pods(pod()), T0 + 1)
-    assert (starting.proceed, starting.status.resets) == (False, 0)
-    assert verdict(starting.status, "AgentJoined") == ("False", "Starting")
-    there = decide(session().request(REQUEST).stored(starting.status), joined_world(), T0 + 5)
-    assert (there.proceed, there.status.resets) == (True, 1)
+    starting = decide(session().request(REQUEST), empty_cluster().room().pods(pod()), T0 + 1)
+    assert (starting.is_decision, starting.status.resets) == (False, 0)
+    assert status_and_reason(starting.status, "AgentJoined") == ("False", "Starting")
+    there = decide(session().request(REQUEST).stored(starting.status), joined_cluster(), T0 + 5)
+    assert (there.is_decision, there.status.resets) == (True, 1)
     assert reasons(there) == ["Ready"]
 
 
 def test_while_livekit_cannot_be_asked_it_waits() -> None:
-    assert decide(talking(), TALKING.livekit_down(), NOW).proceed is False
+    assert decide(talking(), TALKING.livekit_down(), NOW).is_decision is False
 
 
 def test_the_end_goes_first() -> None:
@@ -150,7 +150,7 @@ def test_what_is_no_time_is_said_once_and_nothing_is_done(text: str) -> None:
     (event,) = found.events
     assert (event.type, event.reason) == ("Warning", "ResetRequestInvalid")
     assert f'voicesession.dev/reset-requested-at: "{text}" is no RFC 3339 time' in event.message
-    assert (found.proceed, found.actions, found.status.resets, found.status.refused_request) == (False, (), 0, text)
+    assert (found.is_decision, found.actions, found.status.resets, found.status.refused_request) == (False, (), 0, text)
     again = decide(asked.stored(found.status), TALKING, NOW + 60)
     assert (again.status, again.events) == (found.status, ())
 
@@ -160,7 +160,7 @@ def test_it_is_put_right_by_a_time_or_by_none() -> None:
     mended = decide(refused.request(REQUEST), TALKING, NOW + 1)
     assert (mended.status.resets, mended.status.refused_request, mended.events) == (1, "", ())
     gone = decide(refused.request(""), TALKING, NOW + 1)
-    assert (gone.proceed, gone.status.refused_request, gone.events) == (False, "", ())
+    assert (gone.is_decision, gone.status.refused_request, gone.events) == (False, "", ())
     other = decide(refused.request("later"), TALKING, NOW + 1)
     assert reasons(other) == ["ResetRequestInvalid"]
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from aiohttp.test_utils import TestClient, TestServer
 from livekit import api
-from voicesession_operator.domain.observed import Leave, LeaveReason
+from voicesession_operator.domain.observed import LeaveHint, LeaveReason
 from voicesession_operator.metrics import REGISTRY
 from voicesession_operator.web import webhook
 from voicesession_operator.web.server import Probes, WebServer
@@ -30,7 +30,7 @@ class Receiver:
 
     def __init__(self) -> None:
         self.accepting = True
-        self.told: list[tuple[str, Leave | None]] = []
+        self.told: list[tuple[str, LeaveHint | None]] = []
         self.notices: list[Notice] = []
         self.webhook = Webhook(KEY, SECRET, lambda: self.accepting, self.notify, lambda: NOW)
 
@@ -94,7 +94,7 @@ async def test_an_event_of_a_known_room_is_passed_on(client: Client, receiver: R
 async def test_a_departure_is_a_hint(client: Client, receiver: Receiver, reason: str, expected: LeaveReason) -> None:
     body = event("participant_left", participant={"identity": "alice", "disconnectReason": reason})
     await post(client, body, signed(body))
-    assert receiver.told == [(ROOM, Leave("alice", expected, NOW))]
+    assert receiver.told == [(ROOM, LeaveHint("alice", expected, NOW))]
 
 
 async def test_an_agents_departure_is_no_hint(client: Client, receiver: Receiver) -> None:
