@@ -1,1 +1,1 @@
-"""The `voicesession` command: a headless person for a VoiceSession."""
+"""The commands `voicesession` and `kubectl voice`."""

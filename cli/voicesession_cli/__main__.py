@@ -1,71 +1,74 @@
-"""Entry point of the commands `voicesession` and `kubectl voice`, which are the same."""
+"""Entry point of `voicesession` and `kubectl voice`, two names of the same program."""
 
 import sys
 from collections.abc import Sequence
 from typing import Final
 
-from voicesession_cli import arguments as options
-from voicesession_cli.arguments import parse, program
-from voicesession_cli.completion import script
+from voicesession_cli import arguments
+from voicesession_cli.arguments import parse, program_name
+from voicesession_cli.completion import completion_script
 from voicesession_cli.errors import CommandError
 
-INTERRUPTED: Final = 130
+EXIT_INTERRUPTED: Final = 130
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command; returns the exit code and prints at most one line about what went wrong."""
-    given = parse(argv)
+    """Run one command and return its exit code; print at most one line about an error."""
+    parsed = parse(argv)
     try:
-        return run(given)
+        return run(parsed)
     except CommandError as error:
-        print(f"{program()}: {error}", file=sys.stderr)
+        print(f"{program_name()}: {error}", file=sys.stderr)
         return error.code
     except KeyboardInterrupt:
-        return INTERRUPTED
+        return EXIT_INTERRUPTED
     except BrokenPipeError:
-        sys.stderr.close()  # or the interpreter complains once more when it flushes
+        sys.stderr.close()  # otherwise the interpreter prints a second error when it flushes
         return 0
 
 
-def run(given: options.Options) -> int:  # noqa: PLR0911 - one for each command
-    """Do what was asked; returns the exit code. Raises CommandError. Each command loads only what it needs."""
+def run(parsed: arguments.CommandArguments) -> int:  # noqa: PLR0911 - one return per command
+    """Run the command and return its exit code. Raises CommandError.
+
+    Each command imports only the modules that it uses.
+    """
     # ruff: noqa: PLC0415
-    match given:
-        case options.Completion():
-            print(script(given.shell), end="")
+    match parsed:
+        case arguments.CompletionArguments():
+            print(completion_script(parsed.shell), end="")
             return 0
-        case options.Ls():
+        case arguments.LsArguments():
             from voicesession_cli.commands.ls import ls
 
-            return ls(given)
-        case options.Describe():
+            return ls(parsed)
+        case arguments.DescribeArguments():
             from voicesession_cli.commands.describe import describe
 
-            return describe(given)
-        case options.Logs():
+            return describe(parsed)
+        case arguments.LogsArguments():
             from voicesession_cli.commands.logs import logs
 
-            return logs(given)
-        case options.Reset() | options.End():
-            from voicesession_cli.commands.reset import order
+            return logs(parsed)
+        case arguments.ResetArguments() | arguments.EndArguments():
+            from voicesession_cli.commands.reset import reset_or_end
 
-            return order(given)
-        case options.DrainCheck():
+            return reset_or_end(parsed)
+        case arguments.DrainCheckArguments():
             from voicesession_cli.commands.drain_check import drain_check
 
-            return drain_check(given)
-        case options.Doctor():
+            return drain_check(parsed)
+        case arguments.DoctorArguments():
             from voicesession_cli.doctor.checks import doctor
 
-            return doctor(given)
-        case options.Talk():
+            return doctor(parsed)
+        case arguments.TalkArguments():
             import asyncio
 
             from voicesession_cli.commands.talk import talk
 
-            asyncio.run(talk(given))
+            asyncio.run(talk(parsed))
             return 0
-    raise AssertionError(given)
+    raise AssertionError(parsed)
 
 
 if __name__ == "__main__":

@@ -1,30 +1,30 @@
-"""What ends a command early: one line for the person at the terminal, and the exit code."""
+"""Errors that end a command early: one line for the terminal, and the exit code."""
 
 from typing import Final
 
-TROUBLE: Final = 1
-USAGE: Final = 2
+EXIT_PROBLEM: Final = 1
+EXIT_USAGE: Final = 2
 
 
 class CommandError(Exception):
-    """Printed as `voicesession: MESSAGE`; `code` becomes the process's exit code."""
+    """Printed as `voicesession: MESSAGE`; `code` becomes the exit code of the process."""
 
-    def __init__(self, message: str, code: int = TROUBLE) -> None:
+    def __init__(self, message: str, code: int = EXIT_PROBLEM) -> None:
         super().__init__(message)
         self.code = code
 
 
 class ObjectNotFoundError(CommandError):
-    """What was asked for is not in the cluster."""
+    """The requested object is not in the cluster."""
 
 
 class BadRequestError(CommandError):
-    """The API server understands it and cannot answer it: a container that has not begun has no log."""
+    """The API server rejects the request, for example for the log of a container that has not started."""
 
 
 class ForbiddenError(CommandError):
-    """The person at the terminal may not do this."""
+    """The user of the kubeconfig lacks the permission."""
 
 
 class GoneError(CommandError):
-    """A watch began at a moment that the API server has forgotten."""
+    """The resource version at which a watch started has expired."""

@@ -1,4 +1,4 @@
-"""The API server as raw JSON, through the kubeconfig of the user: one object in, one out, or lines as they come."""
+"""A small Kubernetes client on raw JSON, with the kubeconfig of the user."""
 
 import json
 from collections.abc import Iterator
@@ -8,22 +8,27 @@ from urllib.parse import quote
 
 from kubernetes import client, config
 from urllib3.exceptions import HTTPError
+from voicesession_common import JsonObject
+from voicesession_common.api.constants import AGENT_POD_COMPONENT, COMPONENT_LABEL, GROUP, POD_SELECTOR, VERSION
 
-from voicesession_cli.errors import USAGE, BadRequestError, CommandError, ForbiddenError, GoneError, ObjectNotFoundError
+from voicesession_cli.errors import (
+    EXIT_USAGE,
+    BadRequestError,
+    CommandError,
+    ForbiddenError,
+    GoneError,
+    ObjectNotFoundError,
+)
 
-AGENT_PODS: Final = "app.kubernetes.io/managed-by=voicesession-operator,app.kubernetes.io/component=agent-pod"
-
-
-Json = dict[str, Any]
-
-GROUP: Final = "/apis/voicesession.dev/v1alpha1"
-SESSIONS, AGENTS = f"{GROUP}/voicesessions", f"{GROUP}/voiceagents"
+API_GROUP: Final = f"/apis/{GROUP}/{VERSION}"
+SESSIONS, AGENTS = f"{API_GROUP}/voicesessions", f"{API_GROUP}/voiceagents"
 PODS, EVENTS, SERVICES = "/api/v1/pods", "/api/v1/events", "/api/v1/services"
 SECRETS, CONFIG_MAPS = "/api/v1/secrets", "/api/v1/configmaps"
 DEPLOYMENTS, STATEFUL_SETS = "/apis/apps/v1/deployments", "/apis/apps/v1/statefulsets"
-SESSION_UID: Final = "voicesession.dev/session-uid"
-"""Label of an agent pod."""
 LEASES: Final = "/apis/coordination.k8s.io/v1/leases"
+AGENT_PODS: Final = f"{POD_SELECTOR},{COMPONENT_LABEL}={AGENT_POD_COMPONENT}"
+OPERATOR_SELECTOR: Final = f"{COMPONENT_LABEL}=operator"
+OPERATOR_MODULE: Final = "voicesession_operator"
 REQUEST_SECONDS: Final = 10
 STREAM_SECONDS: Final = 3600
 MERGE_PATCH: Final = "application/merge-patch+json"
@@ -32,73 +37,76 @@ FORBIDDEN: Final = (401, 403)
 
 
 def path(collection: str, namespace: str = "", *rest: str) -> str:
-    """`/api/v1/pods`, in one namespace if one is given, and what follows: a name, a subresource."""
+    """Return a collection's path, such as `/api/v1/pods`, with its namespace, an object's name and a subresource."""
     prefix, _, plural = collection.rpartition("/")
     scope = f"/namespaces/{quote(namespace, safe='')}" if namespace else ""
     return "/".join([f"{prefix}{scope}/{plural}", *(quote(part, safe="") for part in rest)])
 
 
-class Api:
-    """Every method blocks and raises CommandError with one clear line. `what` is how that line calls it."""
+class KubeApi:
+    """Blocking requests to the API server; `label` names the object in the one line of a CommandError."""
 
     def __init__(self, context: str | None = None) -> None:
         try:
             config.load_kube_config(context=context)  # type: ignore[no-untyped-call]
             contexts, current = config.list_kube_config_contexts()  # type: ignore[no-untyped-call]
         except config.ConfigException as error:
-            raise CommandError(f"no usable kubeconfig: {error}", USAGE) from error
+            raise CommandError(f"no usable kubeconfig: {error}", EXIT_USAGE) from error
         chosen = next((c for c in contexts if c["name"] == context), current)
         self.context = context
         self.namespace: str = chosen["context"].get("namespace", "default")
         self._client = client.ApiClient()
 
     def session(self, name: str, namespace: str | None) -> tuple[str, str]:
-        """How a session is called in a line for people, and its path; without a namespace in that of the context."""
-        where = namespace or self.namespace
-        return f"voicesession {where}/{name}", path(SESSIONS, where, name)
+        """Return the label and the path of a session; without a namespace the context's namespace applies."""
+        namespace = namespace or self.namespace
+        return f"voicesession {namespace}/{name}", path(SESSIONS, namespace, name)
 
-    def get(self, what: str, path: str, **query: str) -> Json:
-        return self._json("read", what, self._answer("GET", "read", what, path, query))
+    def get(self, label: str, path: str, **query: str) -> JsonObject:
+        """Return one object or one list."""
+        return self._json("read", label, self._request("GET", "read", label, path, query))
 
-    def find(self, what: str, path: str) -> Json | None:
-        """The object, or None where there is none."""
+    def find(self, label: str, path: str) -> JsonObject | None:
+        """Return the object, or None if it does not exist."""
         try:
-            return self.get(what, path)
+            return self.get(label, path)
         except ObjectNotFoundError:
             return None
 
-    def items(self, what: str, path: str, **query: str) -> list[Json]:
-        found: list[Json] = self.get(what, path, **query).get("items") or []
-        return found
+    def items(self, label: str, path: str, **query: str) -> list[JsonObject]:
+        """Return the objects of a collection."""
+        items: list[JsonObject] = self.get(label, path, **query).get("items") or []
+        return items
 
-    def merge(self, what: str, path: str, patch: Json) -> Json:
-        """JSON merge patch."""
-        return self._json("change", what, self._answer("PATCH", "change", what, path, {}, patch))
+    def merge(self, label: str, path: str, patch: JsonObject) -> JsonObject:
+        """Apply a JSON merge patch and return the object."""
+        return self._json("change", label, self._request("PATCH", "change", label, path, {}, patch))
 
-    def create(self, what: str, path: str, body: Json) -> Json:
-        return self._json("create", what, self._answer("POST", "create", what, path, {}, body))
+    def create(self, label: str, path: str, body: JsonObject) -> JsonObject:
+        """Create an object and return it."""
+        return self._json("create", label, self._request("POST", "create", label, path, {}, body))
 
-    def lines(self, what: str, path: str, **query: str) -> Iterator[str]:
-        """Lines of an answer as they come, until the API server ends it."""
-        answer = self._answer("GET", "read", what, path, query, seconds=STREAM_SECONDS)
+    def lines(self, label: str, path: str, **query: str) -> Iterator[str]:
+        """Yield the lines of a streamed response until the API server ends it."""
+        response = self._request("GET", "read", label, path, query, seconds=STREAM_SECONDS)
         rest = b""
         try:
-            for chunk in answer.response.stream(None):
-                *whole, rest = (rest + chunk).split(b"\n")
-                yield from (line.decode(errors="replace") for line in whole)
+            for chunk in response.response.stream(None):
+                *complete, rest = (rest + chunk).split(b"\n")
+                yield from (line.decode(errors="replace") for line in complete)
         except HTTPError as error:
-            raise CommandError(f"the connection to the API server broke off while reading {what}") from error
+            raise CommandError(f"the connection to the API server broke off while reading {label}") from error
         if rest:
             yield rest.decode(errors="replace")
 
-    def _answer(
+    def _request(
         self,
         method: str,
         verb: str,
-        what: str,
+        label: str,
         path: str,
         query: dict[str, str],
-        body: Json | None = None,
+        body: JsonObject | None = None,
         seconds: float = REQUEST_SECONDS,
     ) -> Any:
         headers = {
@@ -114,20 +122,20 @@ class Api:
             auth_settings=["BearerToken"],
         )
         try:
-            answer = self._client.call_api(*request, _request_timeout=(REQUEST_SECONDS, seconds))
-            if answer.status >= HTTP_ERROR:
-                raise _refusal(verb, what, answer.status, _message(answer.response.data))
+            response = self._client.call_api(*request, _request_timeout=(REQUEST_SECONDS, seconds))
+            if response.status >= HTTP_ERROR:
+                raise _request_error(verb, label, response.status, _message(response.response.data))
         except HTTPError as error:
             host = self._client.configuration.host
             raise CommandError(f"cannot reach the Kubernetes API server at {host}") from error
-        return answer
+        return response
 
-    def _json(self, verb: str, what: str, answer: Any) -> Json:
+    def _json(self, verb: str, label: str, response: Any) -> JsonObject:
         try:
-            found: Json = json.loads(answer.read())
+            body: JsonObject = json.loads(response.read())
         except (HTTPError, ValueError) as error:
-            raise CommandError(f"cannot {verb} {what}: the answer makes no sense") from error
-        return found
+            raise CommandError(f"cannot {verb} {label}: the response is not valid JSON") from error
+        return body
 
 
 def _message(body: bytes) -> str:
@@ -136,21 +144,17 @@ def _message(body: bytes) -> str:
     return ""
 
 
-def _refusal(verb: str, what: str, status: int, message: str) -> CommandError:
+def _request_error(verb: str, label: str, status: int, message: str) -> CommandError:
     if status == NOT_FOUND:
-        return ObjectNotFoundError(f"{what} not found")
+        return ObjectNotFoundError(f"{label} not found")
     if status in FORBIDDEN:
-        return ForbiddenError(f"not allowed to {verb} {what}")
+        return ForbiddenError(f"not allowed to {verb} {label}")
     if status == GONE:
-        return GoneError(f"{what} has moved on")
-    kind = BadRequestError if status == BAD_REQUEST else CommandError
-    return kind(f"cannot {verb} {what}: {status} {message}".rstrip())
+        return GoneError(f"the watched version of {label} has expired")
+    error = BadRequestError if status == BAD_REQUEST else CommandError
+    return error(f"cannot {verb} {label}: {status} {message}".rstrip())
 
 
-SELECTOR: Final = "app.kubernetes.io/component=operator"
-PROGRAM: Final = "voicesession_operator"
-
-
-def is_operator(pod_spec: dict[str, Any]) -> bool:
-    """Many projects label an operator as one; this one runs our program."""
-    return any(PROGRAM in (container.get("command") or ()) for container in pod_spec["containers"])
+def is_operator(pod_spec: JsonObject) -> bool:
+    """Return whether a pod runs this project's operator; other projects use the same component label."""
+    return any(OPERATOR_MODULE in (container.get("command") or ()) for container in pod_spec["containers"])

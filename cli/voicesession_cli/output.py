@@ -1,4 +1,4 @@
-"""Columns as kubectl prints them, and a table that is drawn again in its place."""
+"""Text for the terminal: columns as kubectl prints them, a table drawn in place, times and durations."""
 
 import shutil
 import sys
@@ -12,22 +12,23 @@ UP_AND_CLEAR: Final = "\x1b[{lines}F\x1b[J"
 
 
 def columns(rows: Iterable[Sequence[str]], widths: Sequence[int] = ()) -> list[str]:
-    """Each row as one line; columns are as wide as their longest cell, or as the given widths where these are more."""
+    """Return each row as one line; a column is as wide as its longest cell, and at least its given width."""
     cells = [[cell or "-" for cell in row] for row in rows]
     needed = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    least = [*widths, *[0] * (len(needed) - len(widths))]
-    wide = [max(*pair) + GAP for pair in zip(needed, least, strict=True)]
+    minimum = [*widths, *[0] * (len(needed) - len(widths))]
+    wide = [max(*pair) + GAP for pair in zip(needed, minimum, strict=True)]
     return ["".join(cell.ljust(w) for cell, w in zip(row, wide, strict=True)).rstrip() for row in cells]
 
 
 class Screen:
-    """Draws lines over those it drew before; what does not fit on the terminal is left out."""
+    """Replaces the lines of the previous drawing; lines and columns beyond the terminal's size are left out."""
 
     def __init__(self, out: TextIO | None = None) -> None:
         self._out = out or sys.stdout
         self._drawn = 0
 
     def draw(self, lines: Sequence[str]) -> None:
+        """Draw the lines in place of the previous ones."""
         size = shutil.get_terminal_size()
         shown = [line[: size.columns - 1] for line in lines[: size.lines - 1]]
         if self._drawn:
@@ -38,33 +39,24 @@ class Screen:
 
 
 MINUTE, HOUR, DAY = 60, 3600, 86400
-BRIEF: Final = 120
-"""Below this many seconds a duration is told in seconds only, as kubectl does."""
+BRIEF_SECONDS: Final = 120
+"""A shorter duration is printed in seconds only, as kubectl does."""
 
 
 def now() -> float:
+    """Return the current time in Unix seconds."""
     return time.time()
 
 
-def unix(text: str | None) -> float | None:
-    """`2026-11-24T11:02:29.639Z` -> 1795518149.639; None stays None."""
-    return datetime.fromisoformat(text).timestamp() if text else None
-
-
-def rfc3339(at: float) -> str:
-    """The reverse, in UTC with milliseconds."""
-    return datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
 def clock(at: float) -> str:
-    """`11:02:29.639`, UTC."""
+    """Return the time of day in UTC: `11:02:29.639`."""
     return datetime.fromtimestamp(at, UTC).strftime("%H:%M:%S.%f")[:-3]
 
 
-def span(seconds: float) -> str:
-    """At most two units: `0s`, `95s`, `2m5s`, `3h20m`, `4d2h`."""
+def format_duration(seconds: float) -> str:
+    """Return a duration in at most two units: `0s`, `95s`, `2m5s`, `3h20m`, `4d2h`."""
     whole = max(int(seconds), 0)
-    if whole < BRIEF:
+    if whole < BRIEF_SECONDS:
         return f"{whole}s"
     for unit, letter, smaller, small in ((DAY, "d", HOUR, "h"), (HOUR, "h", MINUTE, "m"), (MINUTE, "m", 1, "s")):
         if whole >= unit:
@@ -73,6 +65,6 @@ def span(seconds: float) -> str:
     return f"{whole}s"
 
 
-def precise(seconds: float) -> str:
-    """With milliseconds below a minute, where they matter: `5.230s`, else as `span`."""
-    return f"{seconds:.3f}s" if seconds < MINUTE else span(seconds)
+def format_precise_duration(seconds: float) -> str:
+    """Return a duration below a minute with milliseconds, such as `5.230s`, and a longer one in two units."""
+    return f"{seconds:.3f}s" if seconds < MINUTE else format_duration(seconds)

@@ -1,17 +1,18 @@
 """A VoiceSession as the terminal shows it. Pure."""
 
 from dataclasses import dataclass
-from typing import Any
 
-from voicesession_cli.output import span, unix
+from voicesession_common import JsonObject
+from voicesession_common.api.timestamps import from_rfc3339
 
-Json = dict[str, Any]
+from voicesession_cli.output import format_duration
+
 HEADER = ("NAME", "AGENT", "PHASE", "HUMANS", "USER", "TALK", "RESETS", "ROOM", "POD", "AGE")
 
 
 @dataclass(frozen=True)
-class Sight:
-    """Times are Unix seconds, None while they have not happened."""
+class SessionRow:
+    """One session; times are Unix seconds, and None for events that have not happened."""
 
     namespace: str
     name: str
@@ -28,11 +29,12 @@ class Sight:
     first_human_at: float | None
     last_human_left_at: float | None
     reset_at: float | None
-    """When the latest reset was over: whoever talks now began after it."""
+    """Completion of the latest reset; the current conversation is not older than that."""
     finished_at: float | None
 
     @classmethod
-    def of(cls, raw: Json) -> "Sight":
+    def parse(cls, raw: JsonObject) -> "SessionRow":
+        """Return the row of a VoiceSession."""
         meta, spec, status = raw["metadata"], raw["spec"], raw.get("status") or {}
         return cls(
             namespace=meta["namespace"],
@@ -46,11 +48,11 @@ class Sight:
             room=(status.get("room") or {}).get("name", ""),
             pod=(status.get("agent") or {}).get("pod", ""),
             end_reason=status.get("endReason") or "",
-            created_at=unix(meta["creationTimestamp"]) or 0.0,
-            first_human_at=unix(status.get("firstHumanAt")),
-            last_human_left_at=unix(status.get("lastHumanLeftAt")),
-            reset_at=unix((status.get("lastReset") or {}).get("completedAt")),
-            finished_at=unix(status.get("finishedAt")),
+            created_at=from_rfc3339(meta["creationTimestamp"]) or 0.0,
+            first_human_at=from_rfc3339(status.get("firstHumanAt")),
+            last_human_left_at=from_rfc3339(status.get("lastHumanLeftAt")),
+            reset_at=from_rfc3339((status.get("lastReset") or {}).get("completedAt")),
+            finished_at=from_rfc3339(status.get("finishedAt")),
         )
 
     @property
@@ -58,33 +60,33 @@ class Sight:
         return self.finished_at is not None or self.phase == "Finished"
 
     def talk_seconds(self, now: float) -> float | None:
-        """How long this conversation lasts, or lasted; None where there is none.
+        """Return the duration of the conversation so far, or None without a conversation.
 
-        After a reset nobody has written down when the next human came: then it is the most that it can be.
+        The status does not record the arrival of the first human after a reset; the result is an upper bound then.
         """
-        began = self.first_human_at
-        if began is None or (not self.humans and self.last_human_left_at is None):
+        start = self.first_human_at
+        if start is None or (not self.humans and self.last_human_left_at is None):
             return None
         if self.reset_at is not None and self.humans:
-            began = max(began, self.reset_at)
-        until = now if self.humans else self.last_human_left_at
-        return None if until is None else max(until - began, 0.0)
+            start = max(start, self.reset_at)
+        end = now if self.humans else self.last_human_left_at
+        return None if end is None else max(end - start, 0.0)
 
     def talk(self, now: float) -> str:
-        """`<` says that it may have been less."""
+        """Return the duration of the conversation as text; `<` marks an upper bound."""
         seconds = self.talk_seconds(now)
         if seconds is None:
             return ""
-        return ("<" if self.reset_at is not None else "") + span(seconds)
+        return ("<" if self.reset_at is not None else "") + format_duration(seconds)
 
-    def row(self, now: float) -> tuple[str, ...]:
-        """The cells below HEADER."""
+    def cells(self, now: float) -> tuple[str, ...]:
+        """Return the cells below HEADER."""
         phase = f"{self.phase} ({self.end_reason})" if self.end_reason else self.phase
         counts = (str(self.humans), self.user, self.talk(now), str(self.resets))
-        return (self.name, self.agent, phase, *counts, self.room, self.pod, span(now - self.created_at))
+        return (self.name, self.agent, phase, *counts, self.room, self.pod, format_duration(now - self.created_at))
 
-    def render(self, now: float) -> Json:
-        """For programs."""
+    def render(self, now: float) -> JsonObject:
+        """Return the session for JSON output."""
         seconds = self.talk_seconds(now)
         return {
             "namespace": self.namespace,
@@ -102,10 +104,10 @@ class Sight:
         }
 
 
-def table(sights: list[Sight], now: float, *, with_namespace: bool) -> list[tuple[str, ...]]:
-    """Header and rows, by namespace and name."""
-    ordered = sorted(sights, key=lambda sight: (sight.namespace, sight.name))
-    rows = [HEADER, *(sight.row(now) for sight in ordered)]
+def table(sessions: list[SessionRow], now: float, *, with_namespace: bool) -> list[tuple[str, ...]]:
+    """Return header and rows, sorted by namespace and name."""
+    ordered = sorted(sessions, key=lambda session: (session.namespace, session.name))
+    rows = [HEADER, *(session.cells(now) for session in ordered)]
     if not with_namespace:
         return rows
     return [(first, *row) for first, row in zip(("NAMESPACE", *(s.namespace for s in ordered)), rows, strict=True)]

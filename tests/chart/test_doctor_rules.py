@@ -3,7 +3,7 @@
 import hashlib
 
 from voicesession_cli.doctor.livekit_config import CHECKSUM
-from voicesession_cli.doctor.verdicts import GATEWAY_RULES, LEADER_RULES, RULES, Rule
+from voicesession_cli.doctor.results import GATEWAY_RULES, LEADER_RULES, RULES, Rule
 
 from tests.support.chart import rendering
 from tests.support.chart.rendering import Object

@@ -42,7 +42,7 @@ def test_the_example_answers_from_its_letta_block(trial: Trial, agent_66: Json, 
     assert max(heard) >= len(from_memory) - 1, told
     assert any(from_memory <= content(turn["reply"]) for turn in told["turns"]), told
     assert all(0 < turn["latencySeconds"] < 10 for turn in told["turns"])
-    assert wav.stat().st_size > sound.HEARD_RATE
+    assert wav.stat().st_size > sound.RECEIVE_RATE
 
 
 def test_ten_spoken_turns_in_a_row(trial: Trial, agent_66: Json) -> None:

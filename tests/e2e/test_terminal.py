@@ -66,7 +66,7 @@ def test_a_session_is_listed_described_reset_and_ended(trial: Trial) -> None:
     until(lambda: "human in" in happened(where), "the next visit in the timeline", 30)
     assert json.loads(voice("end", *where, "-o", "json"))["endReason"] == "Requested"
     said = happened(where)
-    assert in_order(said, "first human in", "reset 1 began", "reset 1 over", "human out", "human in", "finished")
+    assert in_order(said, "first human in", "reset 1 started", "reset 1 ended", "human out", "human in", "finished")
     assert said.count("human out") == 1, "who is sent out by the end has not left"
     assert "Requested" in voice("describe", *where).splitlines()[-1]
 
@@ -119,7 +119,7 @@ def test_the_screens_of_eight_sessions(trial: Trial) -> None:
         Path(os.environ[SCREENS]).write_text(text)
     anew, over = (printed.splitlines() for printed in shown[1:])
     steps = ("created", "pod created", "bound", "joined", "ready")
-    visit = ("first human in", "human out", "reset 1 began", "reset 1 over")
+    visit = ("first human in", "human out", "reset 1 started", "reset 1 ended")
     assert in_order([what(line) for line in anew], "TIME", *steps, *visit)
     assert in_order([what(line) for line in over], "TIME", *steps, "finished")
     assert any(line.startswith("Ready ") and " True " in line for line in anew)
@@ -207,7 +207,7 @@ def diagnosis(code: int | None, *flags: str) -> list[Json]:
 
 
 def failing() -> set[str]:
-    return {verdict["check"] for verdict in diagnosis(1) if verdict["state"] == "FAILED" and verdict["mend"]}
+    return {verdict["check"] for verdict in diagnosis(1) if verdict["state"] == "FAILED" and verdict["fix"]}
 
 
 @contextmanager

@@ -1,1 +1,1 @@
-"""See the modules."""
+"""One module for each command of the terminal."""

@@ -1,151 +1,164 @@
-"""`kubectl voice describe NAME`: the state of a session, and its life so far."""
+"""`kubectl voice describe NAME`: the state and the timeline of a session."""
 
 import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
-from voicesession_cli import output as times
-from voicesession_cli.arguments import Describe
-from voicesession_cli.kube_client import EVENTS, PODS, SESSION_UID, SESSIONS, Api, path
-from voicesession_cli.output import clock, columns, precise, rfc3339, unix
-from voicesession_cli.session_row import HEADER, Sight
+from voicesession_common import JsonObject
+from voicesession_common.api.constants import (
+    AT_ANNOTATION,
+    BOUND_AT_ANNOTATION,
+    JOINED_AT_ANNOTATION,
+    POD_CREATED_AT_ANNOTATION,
+    SESSION_UID_LABEL,
+)
+from voicesession_common.api.timestamps import from_rfc3339, to_rfc3339
 
-Json = dict[str, Any]
-Dated = tuple[str | None, str, str]
-"""A timestamp or nothing, what happened then, and a detail."""
-TOLD_BETTER: Final = frozenset({"Ready", "Finished"})
-"""Reasons of events of what the status tells, too."""
-WORDS: Final = {"HumanJoined": "human in", "HumanLeft": "human out", "ResetComplete": "reset over"}
-"""For reasons of events that are ordinary steps; all others stand as they are."""
-AT: Final = "voicesession.dev/at"
-STEPS: Final = {
-    "voicesession.dev/pod-created-at": "pod created",
-    "voicesession.dev/bound-at": "bound",
-    "voicesession.dev/joined-at": "joined",
+from voicesession_cli import output
+from voicesession_cli.arguments import DescribeArguments
+from voicesession_cli.kube_client import EVENTS, PODS, KubeApi, path
+from voicesession_cli.output import clock, columns, format_precise_duration
+from voicesession_cli.session_row import HEADER, SessionRow
+
+DatedStep = tuple[str | None, str, str]
+"""A timestamp or None, the step, and a detail."""
+IN_STATUS: Final = frozenset({"Ready", "Finished"})
+"""Reasons of events that the status records more precisely."""
+STEP_OF_REASON: Final = {"HumanJoined": "human in", "HumanLeft": "human out", "ResetComplete": "reset complete"}
+"""Names of ordinary steps; all other events appear under their reason."""
+STEP_OF_ANNOTATION: Final = {
+    POD_CREATED_AT_ANNOTATION: "pod created",
+    BOUND_AT_ANNOTATION: "bound",
+    JOINED_AT_ANNOTATION: "joined",
 }
-"""Annotations of the event Ready."""
+"""Steps that the annotations of the event Ready record."""
 
 
 @dataclass(frozen=True)
-class Moment:
+class TimelineEntry:
+    """One step in the life of a session; `at` is in Unix seconds."""
+
     at: float
-    what: str
+    step: str
     detail: str = ""
 
 
-def timeline(session: Json, pods: Iterable[Json], events: Iterable[Json]) -> list[Moment]:
-    """In order of time; what Kubernetes tells to the second only stands where that second begins.
+def timeline(session: JsonObject, pods: Iterable[JsonObject], events: Iterable[JsonObject]) -> list[TimelineEntry]:
+    """Return the steps of a session, sorted by time.
 
-    Kubernetes forgets events, as a rule after an hour: of what is older only the status is left.
+    A timestamp of Kubernetes in whole seconds counts as the start of that second. Kubernetes deletes events after an
+    hour by default; older steps come from the status alone.
     """
     status = session.get("status") or {}
     own = [event for event in events if event["involvedObject"].get("uid") == session["metadata"]["uid"]]
-    # Of the same moment the cause comes first: she left, and so a reset began.
+    # The sort is stable: a cause (the human left) stays before its effect (the reset started) at the same time.
     dated = [
         (session["metadata"]["creationTimestamp"], "created", ""),
-        *(moment for pod in pods for moment in _of_pod(pod)),
-        *(moment for event in own for moment in _steps(event)),
-        *(_of_event(event) for event in own if not _is_told_better(event, status)),
-        *_of_status(status),
+        *(step for pod in pods for step in _pod_steps(pod)),
+        *(step for event in own for step in _annotated_steps(event)),
+        *(_event_step(event) for event in own if not _is_in_status(event, status)),
+        *_status_steps(status),
     ]
-    found: dict[tuple[float, str], Moment] = {}
-    for text, what, detail in dated:
-        if (at := unix(text)) is not None:
-            found.setdefault((at, what), Moment(at, what, detail))
-    return sorted(found.values(), key=lambda moment: moment.at)
+    entries: dict[tuple[float, str], TimelineEntry] = {}
+    for text, step, detail in dated:
+        if (at := from_rfc3339(text)) is not None:
+            entries.setdefault((at, step), TimelineEntry(at, step, detail))
+    return sorted(entries.values(), key=lambda entry: entry.at)
 
 
-def rows(moments: list[Moment]) -> list[tuple[str, ...]]:
-    """Time of day in UTC, since the session was created, since the line before, what happened."""
+def rows(entries: list[TimelineEntry]) -> list[tuple[str, ...]]:
+    """Return the table: time of day in UTC, time since creation, time since the previous step, step, detail."""
     table: list[tuple[str, ...]] = [("TIME", "SINCE CREATED", "SINCE PREVIOUS", "WHAT", "DETAIL")]
-    for before, moment in zip([moments[0], *moments], moments, strict=False):
-        since = (precise(moment.at - moments[0].at), precise(moment.at - before.at))
-        table.append((clock(moment.at), *since, moment.what, moment.detail))
+    for previous, entry in zip([entries[0], *entries], entries, strict=False):
+        since = (format_precise_duration(entry.at - entries[0].at), format_precise_duration(entry.at - previous.at))
+        table.append((clock(entry.at), *since, entry.step, entry.detail))
     return table
 
 
-def render(moments: list[Moment]) -> list[Json]:
-    return [{"at": rfc3339(moment.at), "what": moment.what, "detail": moment.detail or None} for moment in moments]
+def render(entries: list[TimelineEntry]) -> list[JsonObject]:
+    """Return the timeline for JSON output."""
+    return [{"at": to_rfc3339(entry.at), "what": entry.step, "detail": entry.detail or None} for entry in entries]
 
 
-def _of_status(status: Json) -> list[Dated]:
+def _status_steps(status: JsonObject) -> list[DatedStep]:
     return [
-        (status.get("startedAt"), "operator began", ""),
+        (status.get("startedAt"), "started", "by the operator"),
         (status.get("readyAt"), "ready", "the agent is in the room"),
         (status.get("firstHumanAt"), "first human in", ""),
         (status.get("lastHumanLeftAt"), "last human out", status.get("lastHumanLeftReason") or ""),
-        *_of_reset(f"reset {status.get('resets', 0)}", status.get("lastReset") or {}),
+        *_reset_steps(f"reset {status.get('resets', 0)}", status.get("lastReset") or {}),
         (status.get("finishedAt"), "finished", status.get("endReason") or ""),
     ]
 
 
-def _of_reset(name: str, last: Json) -> Iterator[Dated]:
-    began, over = unix(last.get("startedAt")), unix(last.get("completedAt"))
-    yield last.get("startedAt"), f"{name} began", last.get("cause", "")
-    if began is not None and over is not None:
-        yield last["completedAt"], f"{name} over", f"{last.get('outcome', '')} after {precise(over - began)}"
+def _reset_steps(name: str, reset: JsonObject) -> Iterator[DatedStep]:
+    started, completed = from_rfc3339(reset.get("startedAt")), from_rfc3339(reset.get("completedAt"))
+    yield reset.get("startedAt"), f"{name} started", reset.get("cause", "")
+    if started is not None and completed is not None:
+        duration = format_precise_duration(completed - started)
+        yield reset["completedAt"], f"{name} ended", f"{reset.get('outcome', '')} after {duration}"
 
 
-def _of_pod(pod: Json) -> list[Dated]:
+def _pod_steps(pod: JsonObject) -> list[DatedStep]:
     meta, status = pod["metadata"], pod.get("status") or {}
     ready = [c for c in status.get("conditions") or () if c["type"] == "Ready" and c["status"] == "True"]
     states = [c.get("state", {}).get("running") or {} for c in status.get("containerStatuses") or ()]
     return [
         (meta["creationTimestamp"], "pod created", meta["name"]),
-        *((state.get("startedAt"), "pod runs", meta["name"]) for state in states),
+        *((state.get("startedAt"), "pod running", meta["name"]) for state in states),
         *((c["lastTransitionTime"], "pod ready", meta["name"]) for c in ready),
     ]
 
 
-def _steps(event: Json) -> list[Dated]:
+def _annotated_steps(event: JsonObject) -> list[DatedStep]:
     annotations = event["metadata"].get("annotations") or {}
-    return [(annotations.get(name), what, "") for name, what in STEPS.items()]
+    return [(annotations.get(name), step, "") for name, step in STEP_OF_ANNOTATION.items()]
 
 
-def _of_event(event: Json) -> Dated:
+def _event_step(event: JsonObject) -> DatedStep:
     reason: str = event["reason"]
-    return _at(event), WORDS.get(reason, reason), event.get("message", "")
+    return _event_time(event), STEP_OF_REASON.get(reason, reason), event.get("message", "")
 
 
-def _is_told_better(event: Json, status: Json) -> bool:
-    """Whether the status tells the same: of several visits the first and the last one, of resets the last one."""
-    at = unix(_at(event)) or 0.0
-    left_at = unix(status.get("lastHumanLeftAt"))
+def _is_in_status(event: JsonObject, status: JsonObject) -> bool:
+    """Return whether the status records the same step: the first arrival, the last departure, the last reset."""
+    at = from_rfc3339(_event_time(event)) or 0.0
+    last_left_at = from_rfc3339(status.get("lastHumanLeftAt"))
     match event["reason"]:
         case "HumanJoined":
-            return at == unix(status.get("firstHumanAt"))
+            return at == from_rfc3339(status.get("firstHumanAt"))
         case "HumanLeft":
-            return left_at is not None and at >= left_at
+            return last_left_at is not None and at >= last_left_at
         case "ResetComplete":
             return bool(status.get("lastReset")) and event.get("message", "").startswith(f"Reset {status['resets']} ")
-    return event["reason"] in TOLD_BETTER
+    return event["reason"] in IN_STATUS
 
 
-def _at(event: Json) -> str | None:
+def _event_time(event: JsonObject) -> str | None:
     annotations = event["metadata"].get("annotations") or {}
-    return annotations.get(AT) or event.get("lastTimestamp") or event.get("eventTime")
+    return annotations.get(AT_ANNOTATION) or event.get("lastTimestamp") or event.get("eventTime")
 
 
-def describe(options: Describe) -> int:
-    """Returns the exit code. Raises CommandError."""
-    api = Api(options.context)
-    namespace = options.namespace or api.namespace
-    what = f"voicesession {namespace}/{options.session}"
-    raw = api.get(what, path(SESSIONS, namespace, options.session))
-    sight, now = Sight.of(raw), times.now()
-    pods = api.items("agent pods", path(PODS, namespace), labelSelector=f"{SESSION_UID}={sight.uid}")
-    about = f"involvedObject.name={sight.name},involvedObject.kind=VoiceSession"
-    moments = timeline(raw, pods, api.items("events", path(EVENTS, namespace), fieldSelector=about))
+def describe(arguments: DescribeArguments) -> int:
+    """Print the session and return the exit code. Raises CommandError."""
+    api = KubeApi(arguments.context)
+    label, session_path = api.session(arguments.session, arguments.namespace)
+    raw = api.get(label, session_path)
+    session, now = SessionRow.parse(raw), output.now()
+    pods = api.items("agent pods", path(PODS, session.namespace), labelSelector=f"{SESSION_UID_LABEL}={session.uid}")
+    selector = f"involvedObject.name={session.name},involvedObject.kind=VoiceSession"
+    events = api.items("events", path(EVENTS, session.namespace), fieldSelector=selector)
+    entries = timeline(raw, pods, events)
     conditions = (raw.get("status") or {}).get("conditions") or []
-    if options.json_output:
-        print(json.dumps({**sight.render(now), "conditions": conditions, "timeline": render(moments)}, indent=2))
+    if arguments.json_output:
+        print(json.dumps({**session.render(now), "conditions": conditions, "timeline": render(entries)}, indent=2))
         return 0
-    pairs = [("NAMESPACE", namespace), *zip(HEADER, sight.row(now), strict=True)]
-    print(*columns(pairs), "", *columns(_conditions(conditions)), "", *columns(rows(moments)), sep="\n")
+    pairs = [("NAMESPACE", session.namespace), *zip(HEADER, session.cells(now), strict=True)]
+    print(*columns(pairs), "", *columns(_condition_rows(conditions)), "", *columns(rows(entries)), sep="\n")
     return 0
 
 
-def _conditions(conditions: list[Json]) -> list[tuple[str, ...]]:
-    found = [(c["type"], c["status"], c.get("reason", ""), c.get("message", "")) for c in conditions]
-    return [("CONDITION", "STATUS", "REASON", "MESSAGE"), *found]
+def _condition_rows(conditions: list[JsonObject]) -> list[tuple[str, ...]]:
+    cells = [(c["type"], c["status"], c.get("reason", ""), c.get("message", "")) for c in conditions]
+    return [("CONDITION", "STATUS", "REASON", "MESSAGE"), *cells]

@@ -1,4 +1,4 @@
-"""`kubectl voice logs NAME`: what agent and operator have written about one session."""
+"""`kubectl voice logs NAME`: the agent and operator logs of one session, in order of time."""
 
 import heapq
 import json
@@ -7,24 +7,27 @@ import time
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
-from voicesession_cli import kube_client as operators
-from voicesession_cli.arguments import Logs
-from voicesession_cli.errors import TROUBLE, BadRequestError, CommandError, ForbiddenError, ObjectNotFoundError
-from voicesession_cli.kube_client import PODS, SESSION_UID, Api, path
-from voicesession_cli.output import clock, rfc3339, unix
-from voicesession_cli.session_row import Sight
+from voicesession_common import JsonObject
+from voicesession_common.api.constants import SESSION_UID_LABEL
+from voicesession_common.api.timestamps import from_rfc3339, to_rfc3339
 
-Json = dict[str, Any]
-SHOWN_APART: Final = frozenset({"time", "level", "logger", "message"})
-NANOSECONDS: Final = 26
-"""Characters of a timestamp up to its microseconds; Kubernetes writes nine digits and Python reads six."""
+from voicesession_cli.arguments import LogsArguments
+from voicesession_cli.errors import EXIT_PROBLEM, BadRequestError, CommandError, ForbiddenError, ObjectNotFoundError
+from voicesession_cli.kube_client import OPERATOR_SELECTOR, PODS, KubeApi, is_operator, path
+from voicesession_cli.output import clock
+from voicesession_cli.session_row import SessionRow
+
+SEPARATE_FIELDS: Final = frozenset({"time", "level", "logger", "message"})
+"""Fields that are left out of the `key=value` list of a line."""
+MICROSECONDS_LENGTH: Final = 26
+"""Length of a timestamp with microseconds; Kubernetes writes nine digits, and Python parses six."""
 
 
 @dataclass(frozen=True, order=True)
-class Entry:
-    """`at` is when the node took the line, in Unix seconds; `fields` is empty for a line that is not JSON."""
+class LogEntry:
+    """One line of a container's log; `at` is the node's timestamp in Unix seconds."""
 
     at: float
     source: str
@@ -32,104 +35,108 @@ class Entry:
     text: str
 
     @property
-    def fields(self) -> Json:
+    def fields(self) -> JsonObject:
+        """Return the fields of a JSON line; empty for any other line."""
         try:
-            found = json.loads(self.text)
+            parsed = json.loads(self.text)
         except ValueError:
             return {}
-        return found if isinstance(found, dict) else {}
+        return parsed if isinstance(parsed, dict) else {}
 
     def line(self) -> str:
-        """For people."""
+        """Return the entry as text."""
         fields = self.fields
-        rest = " ".join(f"{key}={value}" for key, value in fields.items() if key not in SHOWN_APART)
-        words = f"{fields.get('message', self.text)} {rest}".strip()
-        return f"{clock(self.at)} {self.source:8} {fields.get('level', ''):8}{words}"
+        rest = " ".join(f"{key}={value}" for key, value in fields.items() if key not in SEPARATE_FIELDS)
+        message = f"{fields.get('message', self.text)} {rest}".strip()
+        return f"{clock(self.at)} {self.source:8} {fields.get('level', ''):8}{message}"
 
-    def render(self) -> Json:
+    def render(self) -> JsonObject:
+        """Return the entry for JSON output."""
         return {"at": self.at, "source": self.source, "pod": self.pod, "line": self.fields or self.text}
 
 
-def entries(source: str, pod: str, lines: Iterable[str]) -> list[Entry]:
-    """From lines as the API server gives them with timestamps, in their order."""
-    found = []
+def parse_entries(source: str, pod: str, lines: Iterable[str]) -> list[LogEntry]:
+    """Return the entries of lines that the API server sent with timestamps, in their order."""
+    entries = []
     for line in lines:
-        stamp, _, text = line.partition(" ")
-        at = unix(stamp.rstrip("Z")[:NANOSECONDS] + "+00:00") if text else None
+        timestamp, _, text = line.partition(" ")
+        at = from_rfc3339(timestamp.rstrip("Z")[:MICROSECONDS_LENGTH] + "+00:00") if text else None
         if at is not None:
-            found.append(Entry(at, source, pod, text))
-    return found
+            entries.append(LogEntry(at, source, pod, text))
+    return entries
 
 
-def concerns(entry: Entry, marks: frozenset[str]) -> bool:
-    """Whether one of a line's fields is the session's `namespace/name`, UID, room or pod."""
-    return any(isinstance(value, str) and value in marks for value in entry.fields.values())
+def concerns_session(entry: LogEntry, identifiers: frozenset[str]) -> bool:
+    """Return whether a field of the line is the session's `namespace/name`, UID, room or pod."""
+    return any(isinstance(value, str) and value in identifiers for value in entry.fields.values())
 
 
-def merge(agents: Iterable[list[Entry]], operators: Iterable[list[Entry]], marks: frozenset[str]) -> list[Entry]:
-    """All that agents wrote, and of the operators' lines those about the session, in order of time."""
-    about = ([entry for entry in found if concerns(entry, marks)] for found in operators)
+def merge(
+    agents: Iterable[list[LogEntry]], operators: Iterable[list[LogEntry]], identifiers: frozenset[str]
+) -> list[LogEntry]:
+    """Merge all agent lines and the operator lines about the session, in order of time."""
+    about = ([entry for entry in entries if concerns_session(entry, identifiers)] for entries in operators)
     return list(heapq.merge(*agents, *about))
 
 
 OVERLAP_SECONDS: Final = 10
-"""What is read again: a line may come late, or be about the session only now that a pod's name is known."""
+"""Read this much again: a line may arrive late, or match the session only after the name of its pod is known."""
 
 
-class Tail:
-    """Reads pods, and remembers how far, and which lines were told."""
+class LogReader:
+    """Reads pod logs repeatedly and skips the lines that it returned before."""
 
-    def __init__(self, api: Api) -> None:
+    def __init__(self, api: KubeApi) -> None:
         self._api = api
         self._since = dict[str, float]()
-        """By pod, in whole seconds: Kubernetes drops the rest."""
-        self._told = Counter[Entry]()
-        self.trouble: CommandError | None = None
-        """Why the latest reading of some pod failed; what it missed comes with the next one."""
+        """By pod, in whole seconds: Kubernetes ignores the fraction."""
+        self._returned = Counter[LogEntry]()
+        self.error: CommandError | None = None
+        """Error of the latest failed read; the next read returns the missed lines."""
 
-    def read(self, source: str, pod: Json) -> list[Entry]:
-        """Of the container that is called as its source. Nothing of a pod that is gone by now, or has no log yet.
+    def read(self, source: str, pod: JsonObject) -> list[LogEntry]:
+        """Return the entries of the container named `source`; empty if the pod is gone or has no log yet.
 
-        Raises ForbiddenError; any other failure becomes `trouble`, and the other pods can still be read.
+        Raises ForbiddenError. Any other failure is stored in `error`, and other pods remain readable.
         """
         name = pod["metadata"]["name"]
         try:
-            found = [entry for previous in _runs(source, pod) for entry in self._lines(source, pod, previous)]
+            entries = [entry for previous in _runs(source, pod) for entry in self._entries(source, pod, previous)]
         except ForbiddenError:
             raise
         except CommandError as error:
-            self.trouble = error
+            self.error = error
             return []
-        if found:
-            last = max(entry.at for entry in found)
+        if entries:
+            last = max(entry.at for entry in entries)
             self._since[name] = max(self._since.get(name, 0.0), float(int(last) - OVERLAP_SECONDS))
-        return found
+        return entries
 
-    def news(self, found: list[Entry]) -> list[Entry]:
-        """Those of the entries that were not told yet, which then are; two that are alike count as two."""
-        seen, new = Counter[Entry](), list[Entry]()
-        for entry in found:
+    def new_entries(self, entries: list[LogEntry]) -> list[LogEntry]:
+        """Return the entries that no earlier call returned; two identical lines count as two."""
+        seen, new = Counter[LogEntry](), list[LogEntry]()
+        for entry in entries:
             seen[entry] += 1
-            if seen[entry] > self._told[entry]:
+            if seen[entry] > self._returned[entry]:
                 new.append(entry)
-        told = self._told | seen
-        self._told = Counter({e: count for e, count in told.items() if e.at >= self._since.get(e.pod, 0.0)})
+        returned = self._returned | seen
+        self._returned = Counter({e: count for e, count in returned.items() if e.at >= self._since.get(e.pod, 0.0)})
         return new
 
-    def _lines(self, source: str, pod: Json, previous: str) -> list[Entry]:
+    def _entries(self, source: str, pod: JsonObject, previous: str) -> list[LogEntry]:
         meta = pod["metadata"]
         query = {"container": source, "timestamps": "true", "previous": previous}
         if meta["name"] in self._since:
-            query["sinceTime"] = rfc3339(self._since[meta["name"]])
-        place = path(PODS, meta["namespace"], meta["name"], "log")
+            query["sinceTime"] = to_rfc3339(self._since[meta["name"]])
+        log = path(PODS, meta["namespace"], meta["name"], "log")
         try:
-            return entries(source, meta["name"], self._api.lines(f"the log of {meta['name']}", place, **query))
+            return parse_entries(source, meta["name"], self._api.lines(f"the log of {meta['name']}", log, **query))
         except (ObjectNotFoundError, BadRequestError):
             return []
 
 
-def _runs(source: str, pod: Json) -> tuple[str, ...]:
-    """What ran before a restart comes first."""
+def _runs(source: str, pod: JsonObject) -> tuple[str, ...]:
+    """Return the values of `previous` to read: the log before a restart comes first."""
     states = (pod.get("status") or {}).get("containerStatuses") or ()
     restarted = any(state.get("restartCount") for state in states if state["name"] == source)
     return ("true", "false") if restarted else ("false",)
@@ -138,38 +145,43 @@ def _runs(source: str, pod: Json) -> tuple[str, ...]:
 FOLLOW_SECONDS: Final = 1.0
 
 
-def logs(options: Logs) -> int:
-    """Returns the exit code: 1 where a pod could not be read. Raises CommandError."""
-    api = Api(options.context)
-    what, place = api.session(options.session, options.namespace)
-    sight, tail, complaint = Sight.of(api.get(what, place)), Tail(api), ""
+def logs(arguments: LogsArguments) -> int:
+    """Print the logs; return 1 if a pod could not be read, else 0. Raises CommandError."""
+    api = KubeApi(arguments.context)
+    label, session_path = api.session(arguments.session, arguments.namespace)
+    session, reader, problem = SessionRow.parse(api.get(label, session_path)), LogReader(api), ""
     while True:
-        tail.trouble = None
-        for entry in tail.news(_journal(api, tail, sight, options.operator_namespace or "")):
-            print(json.dumps(entry.render()) if options.json_output else entry.line(), flush=True)
-        complaint = _complain(tail, complaint)
-        if not options.follow or sight.is_finished:
-            return TROUBLE if complaint else 0
+        reader.error = None
+        for entry in reader.new_entries(_read_all(api, reader, session, arguments.operator_namespace or "")):
+            print(json.dumps(entry.render()) if arguments.json_output else entry.line(), flush=True)
+        problem = _print_problem(reader, problem)
+        if not arguments.follow or session.is_finished:
+            return EXIT_PROBLEM if problem else 0
         time.sleep(FOLLOW_SECONDS)
         try:
-            sight = Sight.of(api.get(what, place))
+            session = SessionRow.parse(api.get(label, session_path))
         except ObjectNotFoundError:
             return 0
 
 
-def _complain(tail: Tail, before: str) -> str:
-    """What is wrong with this round, and said unless it was wrong with the one before."""
-    now = str(tail.trouble or "")
-    if now and now != before:
-        print(now, file=sys.stderr, flush=True)
-    return now
+def _print_problem(reader: LogReader, previous: str) -> str:
+    """Return the problem of this round, and print it unless the previous round had the same."""
+    problem = str(reader.error or "")
+    if problem and problem != previous:
+        print(problem, file=sys.stderr, flush=True)
+    return problem
 
 
-def _journal(api: Api, tail: Tail, sight: Sight, operator_namespace: str) -> list[Entry]:
-    selector = f"{SESSION_UID}={sight.uid}"
-    agents = api.items("agent pods", path(PODS, sight.namespace), labelSelector=selector)
-    labelled = api.items("operator pods", path(PODS, operator_namespace), labelSelector=operators.SELECTOR)
-    ours = [pod for pod in labelled if operators.is_operator(pod["spec"])]
+def _read_all(api: KubeApi, reader: LogReader, session: SessionRow, operator_namespace: str) -> list[LogEntry]:
+    selector = f"{SESSION_UID_LABEL}={session.uid}"
+    agents = api.items("agent pods", path(PODS, session.namespace), labelSelector=selector)
+    labeled = api.items("operator pods", path(PODS, operator_namespace), labelSelector=OPERATOR_SELECTOR)
+    operators = [pod for pod in labeled if is_operator(pod["spec"])]
     names = {pod["metadata"]["name"] for pod in agents}
-    marks = frozenset({sight.uid, f"{sight.namespace}/{sight.name}", sight.room, sight.pod, *names} - {""})
-    return merge([tail.read("agent", pod) for pod in agents], [tail.read("operator", pod) for pod in ours], marks)
+    key = f"{session.namespace}/{session.name}"
+    identifiers = frozenset({session.uid, key, session.room, session.pod, *names} - {""})
+    return merge(
+        [reader.read("agent", pod) for pod in agents],
+        [reader.read("operator", pod) for pod in operators],
+        identifiers,
+    )

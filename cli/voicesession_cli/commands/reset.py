@@ -1,91 +1,102 @@
-"""`kubectl voice reset` and `end`: say it to the operator through the session, and wait until it is done."""
+"""`kubectl voice reset` and `end`: change the session and wait until the operator has acted on it."""
 
 import json
 import time
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Final
 
-from voicesession_cli import output as times
-from voicesession_cli.arguments import End, Order, Reset
-from voicesession_cli.errors import CommandError, ObjectNotFoundError
-from voicesession_cli.kube_client import Api
-from voicesession_cli.output import precise, unix
+from voicesession_common import JsonObject
+from voicesession_common.api.constants import RESET_REQUESTED_AT_ANNOTATION
+from voicesession_common.api.reasons import ResetOutcome
+from voicesession_common.api.timestamps import from_rfc3339, to_rfc3339
 
-Json = dict[str, Any]
-REQUESTED_AT: Final = "voicesession.dev/reset-requested-at"
+from voicesession_cli import output
+from voicesession_cli.arguments import EndArguments, ResetArguments, WaitArguments
+from voicesession_cli.errors import EXIT_PROBLEM, CommandError, ObjectNotFoundError
+from voicesession_cli.kube_client import KubeApi
+from voicesession_cli.output import format_precise_duration
+
 POLL_SECONDS: Final = 0.25
-OUTCOME_OF_RESET: Final = "Complete"
 
 
-def order(options: Reset | End) -> int:
-    """Returns the exit code. Raises CommandError where it cannot be done, or not in time."""
-    api = Api(options.context)
-    what, place = api.session(options.session, options.namespace)
-    before = api.get(what, place)
-    if isinstance(options, End):
-        return _end(api, options, what, place)
-    if is_over(before):
-        raise CommandError(f"{what} has finished: {_end_reason(before)}")
-    return _reset(api, options, what, place, before)
+def reset_or_end(arguments: ResetArguments | EndArguments) -> int:
+    """Run the command and return its exit code. Raises CommandError if it is impossible or takes too long."""
+    api = KubeApi(arguments.context)
+    label, path = api.session(arguments.session, arguments.namespace)
+    before = api.get(label, path)
+    if isinstance(arguments, EndArguments):
+        return _end(api, arguments, label, path)
+    if is_finished(before):
+        raise CommandError(f"{label} has finished: {_end_reason(before)}")
+    return _reset(api, arguments, label, path, before)
 
 
-def _reset(api: Api, options: Reset, what: str, place: str, before: Json) -> int:
-    request = times.rfc3339(times.now())
-    api.merge(what, place, {"metadata": {"annotations": {REQUESTED_AT: request}}})
-    if not options.wait:
-        return _tell(options, {"session": what.split()[1], "requestedAt": request}, f"{what}: a reset is requested")
+def _reset(api: KubeApi, arguments: ResetArguments, label: str, path: str, before: JsonObject) -> int:
+    request = to_rfc3339(output.now())
+    api.merge(label, path, {"metadata": {"annotations": {RESET_REQUESTED_AT_ANNOTATION: request}}})
+    result: JsonObject = {"session": label.split()[1], "requestedAt": request}
+    if not arguments.wait:
+        _print(arguments, result, f"{label}: reset requested")
+        return 0
     resets = (before.get("status") or {}).get("resets", 0)
-    after = _wait(api, options, what, place, lambda raw: is_reset(raw, resets, request, what))
+    after = _wait(api, arguments, label, path, lambda raw: is_reset_complete(raw, resets, request, label))
     last = after["status"]["lastReset"]
-    seconds = (unix(last["completedAt"]) or 0.0) - (unix(last["startedAt"]) or 0.0)
-    told = {"session": what.split()[1], "requestedAt": request, "resets": after["status"]["resets"], "lastReset": last}
-    words = f"{what}: reset {told['resets']} ended as {last['outcome']} after {precise(seconds)}"
-    code = _tell(options, told, words)
-    return code if last["outcome"] == OUTCOME_OF_RESET else 1
+    seconds = (from_rfc3339(last["completedAt"]) or 0.0) - (from_rfc3339(last["startedAt"]) or 0.0)
+    result |= {"resets": after["status"]["resets"], "lastReset": last}
+    duration = format_precise_duration(seconds)
+    _print(arguments, result, f"{label}: reset {result['resets']} ended as {last['outcome']} after {duration}")
+    return 0 if last["outcome"] == ResetOutcome.COMPLETE else EXIT_PROBLEM
 
 
-def _end(api: Api, options: End, what: str, place: str) -> int:
-    api.merge(what, place, {"spec": {"end": True}})
-    if not options.wait:
-        return _tell(options, {"session": what.split()[1]}, f"{what}: its end is requested")
+def _end(api: KubeApi, arguments: EndArguments, label: str, path: str) -> int:
+    api.merge(label, path, {"spec": {"end": True}})
+    result: JsonObject = {"session": label.split()[1]}
+    if not arguments.wait:
+        _print(arguments, result, f"{label}: end requested")
+        return 0
     try:
-        reason = _end_reason(_wait(api, options, what, place, is_over))
+        reason = _end_reason(_wait(api, arguments, label, path, is_finished))
     except ObjectNotFoundError:
         reason = "Deleted"
-    return _tell(options, {"session": what.split()[1], "endReason": reason}, f"{what} has finished: {reason}")
+    _print(arguments, result | {"endReason": reason}, f"{label} has finished: {reason}")
+    return 0
 
 
-def is_over(raw: Json) -> bool:
-    """Whether the session's condition Finished is True."""
+def is_finished(raw: JsonObject) -> bool:
+    """Return whether the session's condition Finished is True."""
     conditions = (raw.get("status") or {}).get("conditions") or ()
     return any(c["type"] == "Finished" and c["status"] == "True" for c in conditions)
 
 
-def is_reset(raw: Json, resets_before: int, request: str, what: str) -> bool:
-    """Whether the requested reset, or one right after it, is over. Raises CommandError where it will never be."""
+def is_reset_complete(raw: JsonObject, resets_before: int, request: str, label: str) -> bool:
+    """Return whether the requested reset, or one right after it, has ended.
+
+    Raises CommandError if the session has finished instead.
+    """
     status = raw.get("status") or {}
     last = status.get("lastReset") or {}
-    if is_over(raw):
-        raise CommandError(f"{what} has finished meanwhile: {_end_reason(raw)}")
-    is_ours = last.get("request", request) == request
-    return is_ours and status.get("resets", 0) > resets_before and last.get("completedAt") is not None
+    if is_finished(raw):
+        raise CommandError(f"{label} has finished meanwhile: {_end_reason(raw)}")
+    is_requested = last.get("request", request) == request
+    return is_requested and status.get("resets", 0) > resets_before and last.get("completedAt") is not None
 
 
-def _wait(api: Api, options: Order, what: str, place: str, done: Callable[[Json], bool]) -> Json:
-    deadline = time.monotonic() + options.timeout
+def _wait(
+    api: KubeApi, arguments: WaitArguments, label: str, path: str, is_done: Callable[[JsonObject], bool]
+) -> JsonObject:
+    deadline = time.monotonic() + arguments.timeout
     while True:
-        raw = api.get(what, place)
-        if done(raw):
+        raw = api.get(label, path)
+        if is_done(raw):
             return raw
         if time.monotonic() > deadline:
-            raise CommandError(f"{what}: not done after {options.timeout:.0f} s")
+            raise CommandError(f"{label}: not done after {arguments.timeout:.0f} s")
         time.sleep(POLL_SECONDS)
 
 
-def _end_reason(raw: Json) -> str:
+def _end_reason(raw: JsonObject) -> str:
     return (raw.get("status") or {}).get("endReason") or "Finished"
 
 
-def _tell(options: Order, told: Json, words: str) -> int:
-    print(json.dumps(told, indent=2) if options.json_output else words)
-    return 0
+def _print(arguments: WaitArguments, result: JsonObject, text: str) -> None:
+    print(json.dumps(result, indent=2) if arguments.json_output else text)

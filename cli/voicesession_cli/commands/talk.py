@@ -1,4 +1,4 @@
-"""`voicesession talk`: one visit to one session."""
+"""`voicesession talk`: join one session as a human, speak, and report the replies."""
 
 import asyncio
 import contextlib
@@ -8,23 +8,24 @@ import signal
 import string
 import sys
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
+from voicesession_common import JsonObject
 
-from voicesession_cli.arguments import Talk
+from voicesession_cli.arguments import TalkArguments
 from voicesession_cli.errors import CommandError
-from voicesession_cli.voice import audio as sound
+from voicesession_cli.voice import audio
 from voicesession_cli.voice.audio import Samples
-from voicesession_cli.voice.livekit_access import Cluster, human_token
-from voicesession_cli.voice.person import Person, Reply
-from voicesession_cli.voice.recognizer import Ear
-from voicesession_cli.voice.transcript import Line
+from voicesession_cli.voice.livekit_access import LiveKitAccess, human_token
+from voicesession_cli.voice.participant import HumanParticipant, Reply
+from voicesession_cli.voice.recognizer import SpeechRecognizer
+from voicesession_cli.voice.transcript import TranscriptLine
 
 
 @dataclass
-class Turn:
-    """One utterance and its reply, as printed; `reply` is empty when none came."""
+class SpokenTurn:
+    """One utterance and its reply, as printed; `reply` is empty without a reply."""
 
     said: str
     heard_by_agent: str = ""
@@ -33,7 +34,8 @@ class Turn:
     seconds: float = 0.0
     heard: str | None = None
 
-    def render(self) -> dict[str, Any]:
+    def render(self) -> JsonObject:
+        """Return the turn for JSON output."""
         return {
             "said": self.said,
             "heardByAgent": self.heard_by_agent,
@@ -45,8 +47,8 @@ class Turn:
 
 
 @dataclass
-class Report:
-    """Collects the whole visit; `quiet` prints nothing on the way, for JSON output."""
+class TalkReport:
+    """The whole conversation; `quiet` suppresses progress output, for JSON."""
 
     session: str
     room: str
@@ -54,18 +56,18 @@ class Report:
     agent_name: str
     quiet: bool
     agent: dict[str, str] = field(default_factory=dict)
-    turns: list[Turn] = field(default_factory=list)
+    turns: list[SpokenTurn] = field(default_factory=list)
     error: str = ""
-    _open: Line | None = None
+    _open: TranscriptLine | None = None
 
-    def note(self, text: str) -> None:
-        """Progress for people; on stderr, so that stdout holds only what was said."""
+    def progress(self, text: str) -> None:
+        """Print progress on stderr; stdout holds only the spoken words."""
         self._finish_line()
         if not self.quiet:
             print(text, file=sys.stderr, flush=True)
 
-    def words(self, line: Line, words: str) -> None:
-        """Print the agent's words as they come, and what it understood of ours once that is final."""
+    def add_words(self, line: TranscriptLine, words: str) -> None:
+        """Print the agent's words as they arrive, and its final transcript of the human's words."""
         if self.quiet:
             return
         if line.speaker == self.identity:
@@ -81,23 +83,26 @@ class Report:
         if not words and self._open is line:
             self._finish_line()
 
-    def begin_turn(self, said: str) -> Turn:
-        """Announce and return a turn that has no reply yet."""
-        self.turns.append(Turn(said))
-        self.note(f"you: {said}")
+    def begin_turn(self, said: str) -> SpokenTurn:
+        """Announce and return a turn without a reply."""
+        self.turns.append(SpokenTurn(said))
+        self.progress(f"you: {said}")
         return self.turns[-1]
 
-    def heard(self, turn: Turn, heard: str) -> None:
-        turn.heard = heard
+    def add_recognized(self, turn: SpokenTurn, text: str) -> None:
+        """Add and print the text that the independent recognizer understood."""
+        turn.heard = text
         if not self.quiet:
-            print(f"independent ear: {heard}", flush=True)
+            print(f"independent recognizer: {text}", flush=True)
 
     def finish(self) -> None:
+        """End the open line, and print the JSON output."""
         self._finish_line()
         if self.quiet:
             print(json.dumps(self.render(), indent=2))
 
-    def render(self) -> dict[str, Any]:
+    def render(self) -> JsonObject:
+        """Return the report for JSON output."""
         return {
             "session": self.session,
             "room": self.room,
@@ -115,77 +120,84 @@ class Report:
 
 AGENT_SECONDS: Final = 15
 GREETING_SECONDS: Final = 5
-"""How long a greeting may take to start; one that starts is heard to its end."""
+"""Longest wait for the start of a greeting; a greeting that has started is played to its end."""
 NO_GREETING_SECONDS: Final = 0.5
-PAUSE: Final = np.zeros(sound.HEARD_RATE // 2, np.int16)
+PAUSE: Final = np.zeros(audio.RECEIVE_RATE // 2, np.int16)
 
 
-async def talk(options: Talk) -> None:
-    """Raises CommandError for whatever ends the visit early; what was said until then is printed all the same."""
-    utterances = _utterances(options)
-    ear = Ear() if options.listen else None
-    cluster = await asyncio.to_thread(Cluster, options.context)
-    session = await asyncio.to_thread(cluster.ready_session, options.session, options.namespace, options.ready_timeout)
-    key = await asyncio.to_thread(cluster.livekit_key)
-    greets = await asyncio.to_thread(cluster.agent_greets, session)
-    identity = options.identity or "person-" + "".join(secrets.choice(string.ascii_lowercase) for _ in range(6))
-    report = Report(f"{session.namespace}/{session.name}", session.room, identity, session.agent, options.json_output)
-    person = Person(identity, report.words)
-    token = human_token(key.key, key.secret, session.room, identity, options.name)
-    await person.join(options.url or session.url, token)
+async def talk(arguments: TalkArguments) -> None:
+    """Hold the conversation and print it, even if it ends early. Raises CommandError for an early end."""
+    utterances = _utterances(arguments)
+    recognizer = SpeechRecognizer() if arguments.listen else None
+    access = await asyncio.to_thread(LiveKitAccess, arguments.context)
+    session = await asyncio.to_thread(
+        access.ready_session, arguments.session, arguments.namespace, arguments.ready_timeout
+    )
+    key = await asyncio.to_thread(access.livekit_key)
+    greets = await asyncio.to_thread(access.agent_greets, session)
+    identity = arguments.identity or "person-" + "".join(secrets.choice(string.ascii_lowercase) for _ in range(6))
+    label = f"{session.namespace}/{session.name}"
+    report = TalkReport(label, session.room, identity, session.agent, arguments.json_output)
+    human = HumanParticipant(identity, report.add_words)
+    token = human_token(key.key, key.secret, session.room, identity, arguments.name)
+    await human.join(arguments.url or session.url, token)
     try:
-        replies = await _visit(person, options, utterances, greets, report)
+        replies = await _converse(human, arguments, utterances, greets, report)
     finally:
-        await person.leave()
-    await _after(options, ear, replies, report)
+        await human.leave()
+    await _finish(arguments, recognizer, replies, report)
     if report.error:
         raise CommandError(report.error)
 
 
-def _utterances(options: Talk) -> list[tuple[str, Samples]]:
-    if options.wav:
-        return [(str(options.wav), sound.read_wav(options.wav))]
-    return [(text, sound.speak(text)) for text in options.say]
+def _utterances(arguments: TalkArguments) -> list[tuple[str, Samples]]:
+    if arguments.wav:
+        return [(str(arguments.wav), audio.read_wav(arguments.wav))]
+    return [(text, audio.synthesize(text)) for text in arguments.say]
 
 
-async def _visit(
-    person: Person, options: Talk, utterances: list[tuple[str, Samples]], greets: bool, report: Report
+async def _converse(
+    human: HumanParticipant,
+    arguments: TalkArguments,
+    utterances: list[tuple[str, Samples]],
+    greets: bool,
+    report: TalkReport,
 ) -> list[Reply]:
-    report.note(f"in the room {report.room} of {report.session} as {person.identity}")
+    report.progress(f"in the room {report.room} of {report.session} as {human.identity}")
     replies: list[Reply] = []
     try:
         if utterances:
-            await person.wait_for_agent(AGENT_SECONDS)
-            _introduce(person, report)
-            await person.wait_for_quiet(GREETING_SECONDS if greets else NO_GREETING_SECONDS)
+            await human.wait_for_agent(AGENT_SECONDS)
+            _set_agent(human, report)
+            await human.wait_for_quiet(GREETING_SECONDS if greets else NO_GREETING_SECONDS)
         for text, samples in utterances:
             turn = report.begin_turn(text)
-            replies.append(await person.say(samples, within=options.reply_timeout))
-            _fill(turn, replies[-1], report)
+            replies.append(await human.say(samples, within=arguments.reply_timeout))
+            _set_reply(turn, replies[-1], report)
     except CommandError as error:
         report.error = str(error)
-    await _linger(person, options.linger)
+    await _linger(human, arguments.linger)
     return replies
 
 
-def _introduce(person: Person, report: Report) -> None:
-    for agent in person.agents[:1]:
+def _set_agent(human: HumanParticipant, report: TalkReport) -> None:
+    for agent in human.agents[:1]:
         report.agent = {"identity": agent.identity, "sid": agent.sid, "name": agent.name}
         report.agent_name = agent.name or agent.identity
 
 
-def _fill(turn: Turn, reply: Reply, report: Report) -> None:
+def _set_reply(turn: SpokenTurn, reply: Reply, report: TalkReport) -> None:
     turn.heard_by_agent, turn.reply = reply.heard_by_agent, reply.words
     turn.latency, turn.seconds = reply.latency, reply.seconds
-    report.note(f"  end of speech to first audio: {reply.latency * 1000:.0f} ms")
+    report.progress(f"  end of speech to first audio: {reply.latency * 1000:.0f} ms")
 
 
-async def _linger(person: Person, seconds: float) -> None:
-    """Stay; SIGTERM and SIGINT cut it short and the leaving is still polite."""
+async def _linger(human: HumanParticipant, seconds: float) -> None:
+    """Stay in the room; SIGTERM and SIGINT end the stay early, and the participant still leaves gracefully."""
     loop, stop = asyncio.get_running_loop(), asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    waiting = [asyncio.ensure_future(stop.wait()), asyncio.ensure_future(person.gone.wait())]
+    waiting = [asyncio.ensure_future(stop.wait()), asyncio.ensure_future(human.disconnected.wait())]
     await asyncio.wait(waiting, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
     for task in waiting:
         task.cancel()
@@ -193,11 +205,13 @@ async def _linger(person: Person, seconds: float) -> None:
             await task
 
 
-async def _after(options: Talk, ear: Ear | None, replies: list[Reply], report: Report) -> None:
-    """Once nobody is in the room any more: the ear would starve the microphone."""
-    if ear:
+async def _finish(
+    arguments: TalkArguments, recognizer: SpeechRecognizer | None, replies: list[Reply], report: TalkReport
+) -> None:
+    """Transcribe and save the replies after leaving: in the room, the recognizer would starve the microphone."""
+    if recognizer:
         for turn, reply in zip(report.turns, replies, strict=False):
-            report.heard(turn, await asyncio.to_thread(ear.hear, reply.audio))
-    if options.save and replies:
-        sound.save_wav(options.save, np.concatenate([part for r in replies for part in (r.audio, PAUSE)]))
+            report.add_recognized(turn, await asyncio.to_thread(recognizer.transcribe, reply.audio))
+    if arguments.save and replies:
+        audio.save_wav(arguments.save, np.concatenate([part for r in replies for part in (r.audio, PAUSE)]))
     report.finish()

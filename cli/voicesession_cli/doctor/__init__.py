@@ -1,1 +1,1 @@
-"""`kubectl voice doctor`: what is wrong with an installation, and the mend."""
+"""`kubectl voice doctor`: check an installation and suggest fixes."""

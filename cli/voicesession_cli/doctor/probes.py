@@ -1,4 +1,4 @@
-"""Signed questions to LiveKit, the operator and Letta."""
+"""Requests to LiveKit, the operator and Letta, through kubectl where they are inside the cluster."""
 
 import base64
 import hashlib
@@ -17,34 +17,35 @@ import urllib3
 
 from voicesession_cli.errors import CommandError
 
-SECONDS: Final = 10
+REQUEST_SECONDS: Final = 10
 TOKEN_SECONDS: Final = 60
 HTTP: Final = urllib3.PoolManager(retries=False)
 
 
-def list_rooms(url: str, key: str, secret: str) -> int:
-    """The status of LiveKit's answer. Raises CommandError where there is none."""
+def list_rooms_status(url: str, key: str, secret: str) -> int:
+    """List LiveKit's rooms and return the HTTP status. Raises CommandError without a response."""
     token = _token(key, secret, {"video": {"roomList": True}})
-    place = f"{url}/twirp/livekit.RoomService/ListRooms"
-    return _ask("POST", place, {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}, b"{}")[0]
+    list_rooms = f"{url}/twirp/livekit.RoomService/ListRooms"
+    headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
+    return _request("POST", list_rooms, headers, b"{}")[0]
 
 
-def deliver(url: str, key: str, secret: str) -> tuple[int, str]:
-    """Post an event as LiveKit does, of a kind that changes nothing; status and reason of the answer."""
+def deliver_webhook(url: str, key: str, secret: str) -> tuple[int, str]:
+    """Post an event as LiveKit does, of a kind without effect; return the HTTP status and the reason."""
     event = {"event": "doctor", "id": f"EV_{secrets.token_hex(8)}", "createdAt": str(int(time.time()))}
     body = json.dumps(event).encode()
     token = _token(key, secret, {"sha256": base64.b64encode(hashlib.sha256(body).digest()).decode()})
-    status, answer = _ask("POST", url, {"Authorization": token, "Content-Type": "application/webhook+json"}, body)
+    status, response = _request("POST", url, {"Authorization": token, "Content-Type": "application/webhook+json"}, body)
     try:
-        told = json.loads(answer)
+        parsed = json.loads(response)
     except ValueError:
-        told = {}
-    return status, str(told.get("reason") or told.get("outcome") or "")
+        parsed = {}
+    return status, str(parsed.get("reason") or parsed.get("outcome") or "")
 
 
-def list_agents(url: str, password: str) -> int:
-    """Letta's answer to a call that reads its database: its health check does not."""
-    return _ask("GET", f"{url}/v1/agents/?limit=1", {"Authorization": f"Bearer {password}"}, None)[0]
+def list_agents_status(url: str, password: str) -> int:
+    """List Letta's agents and return the HTTP status; unlike Letta's health check, this reads its database."""
+    return _request("GET", f"{url}/v1/agents/?limit=1", {"Authorization": f"Bearer {password}"}, None)[0]
 
 
 def _token(key: str, secret: str, claims: dict[str, Any]) -> str:
@@ -52,50 +53,50 @@ def _token(key: str, secret: str, claims: dict[str, Any]) -> str:
     return jwt.encode({"iss": key, "nbf": now - 10, "exp": now + TOKEN_SECONDS, **claims}, secret, algorithm="HS256")
 
 
-def _ask(method: str, url: str, headers: dict[str, str], body: bytes | None) -> tuple[int, bytes]:
+def _request(method: str, url: str, headers: dict[str, str], body: bytes | None) -> tuple[int, bytes]:
     try:
-        answer = HTTP.request(method, url, headers=headers, body=body, timeout=SECONDS)
+        response = HTTP.request(method, url, headers=headers, body=body, timeout=REQUEST_SECONDS)
     except urllib3.exceptions.HTTPError as error:
         raise CommandError("it does not answer") from error
-    return answer.status, answer.data
+    return response.status, response.data
 
 
-TUNNEL_SECONDS: Final = 15
+KUBECTL_SECONDS: Final = 15
 
 
 def _kubectl(context: str | None, *args: str) -> list[str]:
-    found = shutil.which("kubectl")
-    if found is None:
+    program = shutil.which("kubectl")
+    if program is None:
         raise CommandError("kubectl is not on PATH")
-    return [found, *(["--context", context] if context else []), *args]
+    return [program, *(["--context", context] if context else []), *args]
 
 
 @contextmanager
-def forwarded(context: str | None, service: str, namespace: str, port: int) -> Iterator[int]:
-    """The local port while the block runs. Raises CommandError where the Service has no pod that runs."""
+def port_forward(context: str | None, service: str, namespace: str, port: int) -> Iterator[int]:
+    """Forward a Service's port and yield the local port. Raises CommandError if the Service has no running pod."""
     flags = ("--pod-running-timeout=5s", "-n", namespace)
     command = _kubectl(context, "port-forward", f"service/{service}", f":{port}", *flags)
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:  # noqa: S603
         try:
-            yield _port(process, service)
+            yield _local_port(process, service)
         finally:
             process.terminate()
 
 
-def run(context: str | None, namespace: str, pod: str, *command: str) -> None:
-    """Raises CommandError with the last line of its complaint."""
-    words = _kubectl(context, "exec", pod, "-n", namespace, "--", *command)
+def execute(context: str | None, namespace: str, pod: str, *command: str) -> None:
+    """Execute a command in a pod. Raises CommandError with the last line of its error output."""
+    kubectl = _kubectl(context, "exec", pod, "-n", namespace, "--", *command)
     try:
-        done = subprocess.run(words, capture_output=True, text=True, timeout=TUNNEL_SECONDS, check=False)  # noqa: S603
+        done = subprocess.run(kubectl, capture_output=True, text=True, timeout=KUBECTL_SECONDS, check=False)  # noqa: S603
     except subprocess.TimeoutExpired as error:
         raise CommandError(f"{pod} does not answer") from error
     if done.returncode:
         raise CommandError((done.stderr.strip() or "it failed").splitlines()[-1])
 
 
-def _port(process: "subprocess.Popen[str]", service: str) -> int:
+def _local_port(process: "subprocess.Popen[str]", service: str) -> int:
     out = process.stdout
-    line = out.readline() if out and select.select([out], [], [], TUNNEL_SECONDS)[0] else ""
+    line = out.readline() if out and select.select([out], [], [], KUBECTL_SECONDS)[0] else ""
     if "Forwarding from" not in line:
-        raise CommandError(f"no way to {service}: {line.strip() or 'kubectl says nothing'}")
+        raise CommandError(f"cannot forward a port to {service}: {line.strip() or 'no output from kubectl'}")
     return int(line.split(" -> ")[0].rsplit(":", 1)[1])

@@ -1,1 +1,1 @@
-"""See the modules."""
+"""The voice client of `talk`: LiveKit access, audio, transcript and speech recognition."""

@@ -1,4 +1,4 @@
-"""The API server as commands see it, from objects by path; also the usual objects."""
+"""A fake of the CLI's KubeApi on objects by path, and the usual objects."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -6,80 +6,80 @@ from typing import Any
 import pytest
 from voicesession_cli.errors import CommandError, ObjectNotFoundError
 from voicesession_cli.kube_client import SESSIONS, path
-from voicesession_cli.output import rfc3339, unix
+from voicesession_common import JsonObject
+from voicesession_common.api.timestamps import from_rfc3339, to_rfc3339
 
-Json = dict[str, Any]
 CREATED = "2026-01-01T10:00:00Z"
-START = unix(CREATED) or 0.0
+START = from_rfc3339(CREATED) or 0.0
 
 
-class StandIn:
-    """`objects` by path, lists too; an error in the place of one is raised. `asked` has every path and query."""
+class FakeKubeApi:
+    """Serves `objects`, lists included, by path, and raises the errors among them; `requests` has paths and queries."""
 
     context: str | None = None
     namespace = "calls"
 
-    def __init__(self, objects: dict[str, Json | CommandError] | None = None) -> None:
+    def __init__(self, objects: dict[str, JsonObject | CommandError] | None = None) -> None:
         self.objects = objects or {}
-        self.asked: list[tuple[str, dict[str, str]]] = []
-        self.refused: set[tuple[str, str, str, str]] = set()
+        self.requests: list[tuple[str, dict[str, str]]] = []
+        self.denied: set[tuple[str, str, str, str]] = set()
         """Service account, namespace, verb and resource."""
-        self.merged: list[tuple[str, Json]] = []
+        self.merged: list[tuple[str, JsonObject]] = []
 
-    def instead_of(self, module: str, monkeypatch: pytest.MonkeyPatch) -> "StandIn":
-        """In the place of what a command makes for itself."""
-        monkeypatch.setattr(f"voicesession_cli.{module}.Api", lambda _: self)
+    def patch_into(self, module: str, monkeypatch: pytest.MonkeyPatch) -> "FakeKubeApi":
+        """Replace the API that a command creates."""
+        monkeypatch.setattr(f"voicesession_cli.{module}.KubeApi", lambda _: self)
         return self
 
     def session(self, name: str, namespace: str | None) -> tuple[str, str]:
-        where = namespace or self.namespace
-        return f"voicesession {where}/{name}", path(SESSIONS, where, name)
+        namespace = namespace or self.namespace
+        return f"voicesession {namespace}/{name}", path(SESSIONS, namespace, name)
 
-    def get(self, what: str, place: str, **query: str) -> Json:
-        self.asked.append((place, query))
-        found = self.objects.get(place, ObjectNotFoundError(f"{what} not found"))
+    def get(self, label: str, path: str, **query: str) -> JsonObject:
+        self.requests.append((path, query))
+        found = self.objects.get(path, ObjectNotFoundError(f"{label} not found"))
         if isinstance(found, CommandError):
             raise found
         return found
 
-    def find(self, what: str, place: str) -> Json | None:
+    def find(self, label: str, path: str) -> JsonObject | None:
         try:
-            return self.get(what, place)
+            return self.get(label, path)
         except ObjectNotFoundError:
             return None
 
-    def items(self, what: str, place: str, **query: str) -> list[Json]:
-        """Nothing where no list was given."""
-        if place not in self.objects:
-            self.asked.append((place, query))
+    def items(self, label: str, path: str, **query: str) -> list[JsonObject]:
+        """Return the list's items; empty without a list."""
+        if path not in self.objects:
+            self.requests.append((path, query))
             return []
-        found: list[Json] = self.get(what, place, **query)["items"]
-        return found
+        items: list[JsonObject] = self.get(label, path, **query)["items"]
+        return items
 
-    def create(self, what: str, place: str, body: Json) -> Json:
-        """An access review: granted but for what is in `refused`."""
+    def create(self, label: str, path: str, body: JsonObject) -> JsonObject:
+        """Answer an access review from `denied`."""
         spec = body["spec"]
-        asked = spec["resourceAttributes"]
-        who = (spec["user"].rsplit(":", 1)[1], asked["namespace"], asked["verb"], asked["resource"])
-        return {"status": {"allowed": who not in self.refused}}
+        access = spec["resourceAttributes"]
+        request = (spec["user"].rsplit(":", 1)[1], access["namespace"], access["verb"], access["resource"])
+        return {"status": {"allowed": request not in self.denied}}
 
-    def merge(self, what: str, place: str, patch: Json) -> Json:
-        self.merged.append((place, patch))
-        return self.get(what, place)
+    def merge(self, label: str, path: str, patch: JsonObject) -> JsonObject:
+        self.merged.append((path, patch))
+        return self.get(label, path)
 
-    def lines(self, what: str, place: str, **query: str) -> Iterator[str]:
-        yield from self.get(what, place, **query)["lines"]
+    def lines(self, label: str, path: str, **query: str) -> Iterator[str]:
+        yield from self.get(label, path, **query)["lines"]
 
 
-def session(name: str = "hello", **status: Any) -> Json:
+def session(name: str = "hello", **status: Any) -> JsonObject:
     meta = {"namespace": "calls", "name": name, "uid": f"uid-{name}", "creationTimestamp": CREATED}
     return {"metadata": meta, "spec": {"agentRef": {"name": "fake"}}, "status": status}
 
 
-def pod(name: str, namespace: str = "calls", **status: Any) -> Json:
+def pod(name: str, namespace: str = "calls", **status: Any) -> JsonObject:
     return {"metadata": {"namespace": namespace, "name": name}, "status": status}
 
 
 def after(seconds: float) -> str:
-    """A timestamp."""
-    return rfc3339(START + seconds)
+    """Return a timestamp after the creation of the sessions."""
+    return to_rfc3339(START + seconds)

@@ -221,11 +221,11 @@ def screen(url: str, wav: Path, *, allowed: bool = True) -> Iterator[Screen]:
 def spoken(folder: Path, text: str) -> Path:
     """A recording of one sentence between two silences."""
     path = folder / "microphone.wav"
-    parts = [_silence(BEFORE), sound.speak(text), _silence(AFTER)]
+    parts = [_silence(BEFORE), sound.synthesize(text), _silence(AFTER)]
     with wave.open(str(path), "wb") as file:
         file.setnchannels(1)
         file.setsampwidth(2)
-        file.setframerate(sound.MIC_RATE)
+        file.setframerate(sound.MICROPHONE_RATE)
         file.writeframes(np.concatenate(parts).tobytes())
     return path
 
@@ -262,4 +262,4 @@ def _viewport(size: str) -> Any:
 
 
 def _silence(seconds: float) -> sound.Samples:
-    return np.zeros(int(seconds * sound.MIC_RATE), np.int16)
+    return np.zeros(int(seconds * sound.MICROPHONE_RATE), np.int16)

@@ -7,7 +7,7 @@ from pathlib import Path
 import av
 import numpy as np
 from voicesession_cli.voice import audio as sound
-from voicesession_cli.voice.recognizer import Ear
+from voicesession_cli.voice.recognizer import SpeechRecognizer
 
 HEAR_SECONDS = 120
 
@@ -25,7 +25,7 @@ def heard(recordings: list[bytes], folder: Path) -> str:
 
 def samples(path: Path) -> sound.Samples:
     """16 kHz mono."""
-    resampler = av.AudioResampler("s16", "mono", sound.HEARD_RATE)
+    resampler = av.AudioResampler("s16", "mono", sound.RECEIVE_RATE)
     with av.open(str(path)) as media:
         frames = [part for frame in media.decode(audio=0) for part in resampler.resample(frame)]
         frames += resampler.resample(None)
@@ -33,5 +33,5 @@ def samples(path: Path) -> sound.Samples:
 
 
 if __name__ == "__main__":
-    ear = Ear()
-    print(" ".join(ear.hear(samples(Path(name))) for name in sys.argv[1:]))
+    ear = SpeechRecognizer()
+    print(" ".join(ear.transcribe(samples(Path(name))) for name in sys.argv[1:]))

@@ -11,8 +11,8 @@ from livekit import rtc
 from voicesession_cli.errors import CommandError
 from voicesession_cli.voice import audio as sound
 from voicesession_cli.voice.audio import Samples
-from voicesession_cli.voice.person import Person, Reply
-from voicesession_cli.voice.recognizer import Ear
+from voicesession_cli.voice.participant import HumanParticipant, Reply
+from voicesession_cli.voice.recognizer import SpeechRecognizer
 
 from tests.support.participants.transcript_match import has_words, misheard
 
@@ -25,12 +25,12 @@ class Life:
     """One person, in the room or out of it."""
 
     def __init__(self) -> None:
-        self._person: Person | None = None
+        self._person: HumanParticipant | None = None
         self._recordings: list[Samples | None] = []
-        self._ear: Ear | None = None
+        self._ear: SpeechRecognizer | None = None
 
     async def come(self, order: Order) -> Told:
-        person = Person(order["identity"])
+        person = HumanParticipant(order["identity"])
         await person.join(order["url"], order["token"])
         self._person = person
         return {"at": time.time()}
@@ -45,7 +45,7 @@ class Life:
 
     async def say(self, order: Order) -> Told:
         """Up to `tries` times, until the answer has the wanted words."""
-        text, utterance, reply, tried, mistaken = order["text"], sound.speak(order["text"]), None, 0, 0
+        text, utterance, reply, tried, mistaken = order["text"], sound.synthesize(order["text"]), None, 0, 0
         while tried < order["tries"] and not (reply and has_words(reply.words, *order["wanted"])):
             began = time.perf_counter()
             reply = await self._once(utterance, order["within"]) or reply
@@ -74,8 +74,8 @@ class Life:
 
     async def listen(self, _: Order) -> Told:
         if self._ear is None:
-            self._ear = await asyncio.to_thread(Ear)
-        return {"heard": [self._ear.hear(audio) if audio is not None else "" for audio in self._recordings]}
+            self._ear = await asyncio.to_thread(SpeechRecognizer)
+        return {"heard": [self._ear.transcribe(audio) if audio is not None else "" for audio in self._recordings]}
 
     def _told(self, reply: Reply | None, *, repeated: bool, misheard: int) -> Told:
         self._recordings.append(reply.audio if reply else None)
@@ -93,11 +93,11 @@ class Life:
         try:
             return await person.say(utterance, within=within)
         except CommandError:
-            if person.gone.is_set():
+            if person.disconnected.is_set():
                 raise
             return None
 
-    def _speaker(self) -> Person:
+    def _speaker(self) -> HumanParticipant:
         if self._person is None:
             raise CommandError(NOBODY)
         return self._person

@@ -1,32 +1,38 @@
-"""The command line: what is taken, and what is refused with code 2."""
+"""The command line: accepted arguments, and wrong usage with exit code 2."""
 
 from pathlib import Path
 
 import pytest
 from voicesession_cli.__main__ import main
-from voicesession_cli.arguments import parse
+from voicesession_cli.arguments import TalkArguments, parse
 
 
-def test_several_sentences_make_several_turns() -> None:
-    given = parse(["talk", "hello", "-n", "calls", "--say", "one", "--say", "two", "--listen", "-o", "json"])
-    assert (given.session, given.namespace, given.say) == ("hello", "calls", ("one", "two"))
-    assert given.listen
-    assert given.json_output
-    assert given.wav is None
+def parse_talk(*argv: str) -> TalkArguments:
+    arguments = parse(["talk", "hello", *argv])
+    assert isinstance(arguments, TalkArguments)
+    return arguments
 
 
-def test_a_wav_and_a_stay() -> None:
-    given = parse(["talk", "hello", "--wav", "q.wav", "--save", "r.wav", "--linger", "1.5", "--url", "ws://x:1"])
-    assert (given.wav, given.save, given.linger, given.url) == (Path("q.wav"), Path("r.wav"), 1.5, "ws://x:1")
-    assert given.say == ()
+def test_repeated_say_makes_several_turns() -> None:
+    arguments = parse_talk("-n", "calls", "--say", "one", "--say", "two", "--listen", "-o", "json")
+    assert (arguments.session, arguments.namespace, arguments.say) == ("hello", "calls", ("one", "two"))
+    assert arguments.listen
+    assert arguments.json_output
+    assert arguments.wav is None
 
 
-def test_only_being_there_is_something_to_do() -> None:
-    assert parse(["talk", "hello", "--linger", "600"]).linger == 600
+def test_wav_and_linger_are_parsed() -> None:
+    arguments = parse_talk("--wav", "q.wav", "--save", "r.wav", "--linger", "1.5", "--url", "ws://x:1")
+    assert (arguments.wav, arguments.save) == (Path("q.wav"), Path("r.wav"))
+    assert (arguments.linger, arguments.url, arguments.say) == (1.5, "ws://x:1", ())
+
+
+def test_talk_accepts_linger_without_speech() -> None:
+    assert parse_talk("--linger", "600").linger == 600
 
 
 @pytest.mark.parametrize(
-    ("command", "complaint"),
+    ("command", "message"),
     [
         ([], "COMMAND"),
         (["sing"], "invalid choice"),
@@ -39,13 +45,13 @@ def test_only_being_there_is_something_to_do() -> None:
         (["talk", "hello", "--say", "x", "-o", "yaml"], "invalid choice"),
     ],
 )
-def test_wrong_usage_ends_with_2(command: list[str], complaint: str, capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as ended:
+def test_wrong_usage_exits_with_2(command: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as exited:
         main(command)
-    assert ended.value.code == 2
-    assert complaint in capsys.readouterr().err
+    assert exited.value.code == 2
+    assert message in capsys.readouterr().err
 
 
-def test_a_wav_that_is_not_there_is_wrong_usage(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+def test_missing_wav_is_wrong_usage(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     assert main(["talk", "hello", "--wav", str(tmp_path / "absent.wav")]) == 2
     assert capsys.readouterr().err.startswith("voicesession: ")

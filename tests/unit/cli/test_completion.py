@@ -1,4 +1,4 @@
-"""Completion, as a shell and kubectl ask for it: the installed programs, against a cluster of one answer."""
+"""Completion by shells and kubectl: the installed programs, with a fake API server."""
 
 import json
 import os
@@ -19,12 +19,12 @@ PROGRAM = Path(sys.executable).parent / "kubectl_complete-voice"
 COMMANDS = {"ls", "describe", "logs", "reset", "end", "drain-check", "doctor", "completion", "talk"}
 
 
-class Answer(BaseHTTPRequestHandler):
-    """Two sessions in the namespace calls."""
+class SessionsHandler(BaseHTTPRequestHandler):
+    """Serves two sessions in the namespace `calls`."""
 
     def do_GET(self) -> None:
-        known = self.path == path(SESSIONS, "calls")
-        body = json.dumps({"items": [session("hello"), session("help")] if known else []}).encode()
+        has_sessions = self.path == path(SESSIONS, "calls")
+        body = json.dumps({"items": [session("hello"), session("help")] if has_sessions else []}).encode()
         self.send_response(200)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(body)))
@@ -32,14 +32,14 @@ class Answer(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, *_: object) -> None:
-        """Say nothing."""
+        """Discard the log line."""
 
 
 @pytest.fixture(scope="module")
 def kubeconfig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    with ThreadingHTTPServer(("127.0.0.1", 0), Answer) as server:
+    with ThreadingHTTPServer(("127.0.0.1", 0), SessionsHandler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        given = {
+        config = {
             "apiVersion": "v1",
             "kind": "Config",
             "current-context": "c",
@@ -47,14 +47,14 @@ def kubeconfig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
             "users": [{"name": "u", "user": {}}],
             "contexts": [{"name": "c", "context": {"cluster": "c", "user": "u", "namespace": "calls"}}],
         }
-        written = tmp_path_factory.mktemp("kube") / "config"
-        written.write_text(json.dumps(given))
-        yield written
+        file = tmp_path_factory.mktemp("kube") / "config"
+        file.write_text(json.dumps(config))
+        yield file
         server.shutdown()
 
 
-def offered(kubeconfig: Path, *words: str) -> set[str]:
-    """What kubectl is offered after `kubectl voice` and these words; the last one is being typed."""
+def completions(kubeconfig: Path, *words: str) -> set[str]:
+    """Return kubectl's completions after `kubectl voice` and the words, of which the last one is incomplete."""
     env = {**os.environ, "KUBECONFIG": str(kubeconfig)}
     done = subprocess.run([PROGRAM, *words], capture_output=True, text=True, env=env, timeout=60, check=True)
     *found, directive = done.stdout.splitlines()
@@ -62,43 +62,43 @@ def offered(kubeconfig: Path, *words: str) -> set[str]:
     return set(found)
 
 
-def test_commands(kubeconfig: Path) -> None:
-    assert offered(kubeconfig, "") >= COMMANDS
-    assert offered(kubeconfig) >= COMMANDS
-    assert offered(kubeconfig, "d") == {"describe", "drain-check", "doctor"}
+def test_commands_are_completed(kubeconfig: Path) -> None:
+    assert completions(kubeconfig, "") >= COMMANDS
+    assert completions(kubeconfig) >= COMMANDS
+    assert completions(kubeconfig, "d") == {"describe", "drain-check", "doctor"}
 
 
-def test_names_of_sessions_come_from_the_cluster(kubeconfig: Path) -> None:
-    assert {"hello", "help"} <= offered(kubeconfig, "describe", "")
-    assert offered(kubeconfig, "talk", "hell") == {"hello"}
-    assert offered(kubeconfig, "logs", "-n", "elsewhere", "he") == set()
+def test_session_names_come_from_cluster(kubeconfig: Path) -> None:
+    assert {"hello", "help"} <= completions(kubeconfig, "describe", "")
+    assert completions(kubeconfig, "talk", "hell") == {"hello"}
+    assert completions(kubeconfig, "logs", "-n", "elsewhere", "he") == set()
 
 
-def test_flags_and_their_values(kubeconfig: Path) -> None:
-    assert offered(kubeconfig, "ls", "-o", "j") == {"json"}
-    assert offered(kubeconfig, "talk", "hello", "--say", "it's me", "--li") == {"--listen", "--linger"}
+def test_flags_and_values_are_completed(kubeconfig: Path) -> None:
+    assert completions(kubeconfig, "ls", "-o", "j") == {"json"}
+    assert completions(kubeconfig, "talk", "hello", "--say", "it's me", "--li") == {"--listen", "--linger"}
 
 
-def test_without_a_cluster_there_are_still_commands(tmp_path: Path) -> None:
-    nowhere = tmp_path / "config"
-    assert offered(nowhere, "dr") == {"drain-check"}
-    assert offered(nowhere, "describe", "he") == set()
+def test_commands_are_completed_without_cluster(tmp_path: Path) -> None:
+    missing = tmp_path / "config"
+    assert completions(missing, "dr") == {"drain-check"}
+    assert completions(missing, "describe", "he") == set()
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
-def test_a_shell_gets_a_script_for_both_programs(shell: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_script_of_each_shell_covers_both_programs(shell: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["completion", shell]) == 0
     script = capsys.readouterr().out
     assert all(program in script for program in ("voicesession", "kubectl-voice"))
 
 
-def test_bash_completes_with_that_script(kubeconfig: Path) -> None:
+def test_bash_completes_with_script(kubeconfig: Path) -> None:
     program = PROGRAM.parent / "voicesession"
-    ask = (
+    script = (
         f'source <("{program}" completion bash); COMP_LINE="voicesession describe hel"; COMP_POINT=${{#COMP_LINE}}; '
         "COMP_TYPE=9; COMP_WORDS=(voicesession describe hel); COMP_CWORD=2; "
         '_python_argcomplete voicesession; echo "${COMPREPLY[@]}"'
     )
     env = {**os.environ, "KUBECONFIG": str(kubeconfig), "PATH": f"{PROGRAM.parent}:{os.environ['PATH']}"}
-    done = subprocess.run(["bash", "-c", ask], capture_output=True, text=True, env=env, timeout=60, check=True)
+    done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, env=env, timeout=60, check=True)
     assert set(done.stdout.split()) == {"hello", "help"}

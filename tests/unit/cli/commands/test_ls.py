@@ -1,135 +1,114 @@
-"""`kubectl voice ls --watch`: a list and its changes, waited for in a thread, drawn on a screen or printed as lines."""
+"""`ls --watch`: the list and its changes, drawn on a terminal or printed as lines."""
 
-import io
 import json
-import os
 from collections.abc import Iterator
 from typing import Any, cast
 
 import pytest
-from voicesession_cli import output as table
-from voicesession_cli.arguments import Ls
+from voicesession_cli.arguments import LsArguments
 from voicesession_cli.commands import ls as command
-from voicesession_cli.commands.ls import Change, Pump, apply, changes, ls
+from voicesession_cli.commands.ls import BackgroundReader, WatchEvent, apply, list_and_watch, ls
 from voicesession_cli.errors import CommandError, GoneError
-from voicesession_cli.kube_client import SESSIONS, Api, path
-from voicesession_cli.output import Screen
+from voicesession_cli.kube_client import SESSIONS, KubeApi, path
+from voicesession_common import JsonObject
 
-from tests.support.fakes.cli_api import Json, StandIn, session
+from tests.support.fakes.cli_api import START, FakeKubeApi, session
+from tests.unit.cli.test_output import set_terminal_size
 
-PLACE = path(SESSIONS, "calls")
-OVER = CommandError("the test is over")
+COLLECTION = path(SESSIONS, "calls")
+END_OF_TEST = CommandError("end of the test")
 
 
-class Watched(StandIn):
-    """Each watch gives the next of these: changes, and perhaps an error after them."""
+class WatchedApi(FakeKubeApi):
+    """Lists session `a`; each watch returns the next of `watches`: events, and perhaps an error after them."""
 
-    def __init__(self, *watches: list[Json | CommandError]) -> None:
+    def __init__(self, *watches: list[JsonObject | CommandError]) -> None:
         super().__init__()
         self.watches = list(watches)
-        self.there = [session("a")]
+        self.listed = [session("a")]
 
-    def get(self, what: str, place: str, **query: str) -> Json:
-        self.asked.append((place, query))
-        return {"metadata": {"resourceVersion": str(len(self.asked))}, "items": self.there}
+    def get(self, label: str, path: str, **query: str) -> JsonObject:
+        self.requests.append((path, query))
+        return {"metadata": {"resourceVersion": str(len(self.requests))}, "items": self.listed}
 
-    def lines(self, what: str, place: str, **query: str) -> Iterator[str]:
-        self.asked.append((place, query))
-        for told in self.watches.pop(0):
-            if isinstance(told, CommandError):
-                raise told
-            yield json.dumps(told)
-
-
-def change(kind: str, name: str, **status: Any) -> Json:
-    return {"type": kind, "object": session(name, **status)}
+    def lines(self, label: str, path: str, **query: str) -> Iterator[str]:
+        self.requests.append((path, query))
+        for event in self.watches.pop(0):
+            if isinstance(event, CommandError):
+                raise event
+            yield json.dumps(event)
 
 
-def kinds(api: Watched) -> list[tuple[str, list[str]]]:
-    """Until the test is over."""
+def raw_event(event_type: str, name: str, **status: Any) -> JsonObject:
+    return {"type": event_type, "object": session(name, **status)}
+
+
+def watched_names(api: WatchedApi) -> list[tuple[str, list[str]]]:
+    """Return types and names of all events up to the end of the test."""
     found = list[tuple[str, list[str]]]()
 
     def follow() -> None:
-        for told in changes(cast(Api, api), "voicesessions", PLACE):
-            found.append((told.kind, [raw["metadata"]["name"] for raw in told.objects]))
+        for event in list_and_watch(cast(KubeApi, api), "voicesessions", COLLECTION):
+            found.append((event.type, [raw["metadata"]["name"] for raw in event.objects]))
 
-    with pytest.raises(CommandError, match="the test is over"):
+    with pytest.raises(CommandError, match="end of the test"):
         follow()
     return found
 
 
-def test_a_watch_begins_where_the_list_ends() -> None:
-    api = Watched([change("ADDED", "b"), change("DELETED", "a"), OVER])
-    assert kinds(api) == [("LISTED", ["a"]), ("ADDED", ["b"]), ("DELETED", ["a"])]
-    assert api.asked[1] == (PLACE, {"watch": "true", "timeoutSeconds": "300", "resourceVersion": "1"})
+def test_watch_starts_at_resource_version_of_list() -> None:
+    api = WatchedApi([raw_event("ADDED", "b"), raw_event("DELETED", "a"), END_OF_TEST])
+    assert watched_names(api) == [("LISTED", ["a"]), ("ADDED", ["b"]), ("DELETED", ["a"])]
+    assert api.requests[1] == (COLLECTION, {"watch": "true", "timeoutSeconds": "300", "resourceVersion": "1"})
 
 
-@pytest.mark.parametrize("end", [[], [GoneError("moved on")], [{"type": "ERROR", "object": {"code": 410}}]])
-def test_a_watch_that_ends_begins_anew_with_a_list(end: list[Json | CommandError]) -> None:
-    api = Watched([change("ADDED", "b"), *end], [OVER])
-    assert [kind for kind, _ in kinds(api)] == ["LISTED", "ADDED", "LISTED"]
-    assert api.asked[-1][1]["resourceVersion"] == "3"
+@pytest.mark.parametrize("end", [[], [GoneError("expired")], [{"type": "ERROR", "object": {"code": 410}}]])
+def test_ended_watch_is_followed_by_new_list(end: list[JsonObject | CommandError]) -> None:
+    api = WatchedApi([raw_event("ADDED", "b"), *end], [END_OF_TEST])
+    assert [event_type for event_type, _ in watched_names(api)] == ["LISTED", "ADDED", "LISTED"]
+    assert api.requests[-1][1]["resourceVersion"] == "3"
 
 
-def test_what_is_known_follows_the_changes() -> None:
-    known = dict[str, Json]()
-    apply(known, Change("LISTED", (session("a"), session("b"))))
-    apply(known, Change("MODIFIED", (session("a", humans=1),)))
-    apply(known, Change("ADDED", (session("c"),)))
-    apply(known, Change("DELETED", (session("b"),)))
-    apply(known, Change("DELETED", (session("nobody"),)))
-    assert {uid: raw["status"] for uid, raw in known.items()} == {"uid-a": {"humans": 1}, "uid-c": {}}
-    apply(known, Change("LISTED", (session("d"),)))
-    assert list(known) == ["uid-d"], "what went while nobody watched"
+def test_store_follows_events() -> None:
+    store = dict[str, JsonObject]()
+    apply(store, WatchEvent("LISTED", (session("a"), session("b"))))
+    apply(store, WatchEvent("MODIFIED", (session("a", humans=1),)))
+    apply(store, WatchEvent("ADDED", (session("c"),)))
+    apply(store, WatchEvent("DELETED", (session("b"),)))
+    apply(store, WatchEvent("DELETED", (session("unknown"),)))
+    assert {uid: raw["status"] for uid, raw in store.items()} == {"uid-a": {"humans": 1}, "uid-c": {}}
+    apply(store, WatchEvent("LISTED", (session("d"),)))
+    assert list(store) == ["uid-d"], "a list replaces objects that were deleted between two watches"
 
 
-def test_a_pump_hands_on_what_came_and_what_went_wrong() -> None:
-    def source() -> Iterator[Change]:
-        yield Change("LISTED", ())
-        raise OVER
+def test_background_reader_returns_events_and_raises_errors() -> None:
+    def source() -> Iterator[WatchEvent]:
+        yield WatchEvent("LISTED", ())
+        raise END_OF_TEST
 
-    pump = Pump(source())
-    assert pump.next(5) == Change("LISTED", ())
-    with pytest.raises(CommandError, match="the test is over"):
-        pump.next(5)
-    assert pump.next(0) is None
-
-
-def terminal(monkeypatch: pytest.MonkeyPatch, columns: int, lines: int) -> None:
-    monkeypatch.setattr(table.shutil, "get_terminal_size", lambda: os.terminal_size((columns, lines)))
-
-
-def test_a_screen_draws_over_what_it_drew(monkeypatch: pytest.MonkeyPatch) -> None:
-    terminal(monkeypatch, 80, 24)
-    out = io.StringIO()
-    screen = Screen(out)
-    for lines in (["one", "two"], ["three"], []):
-        screen.draw(lines)
-    assert out.getvalue() == "one\ntwo\n\x1b[2F\x1b[Jthree\n\x1b[1F\x1b[J"
-
-
-def test_what_does_not_fit_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    terminal(monkeypatch, 6, 3)
-    out = io.StringIO()
-    screen = Screen(out)
-    screen.draw(["123456789", "2", "3", "4"])
-    screen.draw(["short"])
-    assert out.getvalue() == "12345\n2\n\x1b[2F\x1b[Jshort\n"
+    reader = BackgroundReader(source())
+    assert reader.next(5) == WatchEvent("LISTED", ())
+    with pytest.raises(CommandError, match="end of the test"):
+        reader.next(5)
+    assert reader.next(0) is None
 
 
 def watch(
-    api: Watched, monkeypatch: pytest.MonkeyPatch, *, json_output: bool = False, everywhere: bool = False
+    api: WatchedApi, monkeypatch: pytest.MonkeyPatch, *, json_output: bool = False, all_namespaces: bool = False
 ) -> None:
-    api.instead_of("commands.ls", monkeypatch)
-    given = Ls(context=None, json_output=json_output, namespace=None, all_namespaces=everywhere, watch=True)
-    with pytest.raises(CommandError, match="the test is over"):
-        ls(given)
+    api.patch_into("commands.ls", monkeypatch)
+    arguments = LsArguments(
+        context=None, json_output=json_output, namespace=None, all_namespaces=all_namespaces, watch=True
+    )
+    with pytest.raises(CommandError, match="end of the test"):
+        ls(arguments)
 
 
-def test_piped_each_change_is_a_line_below_one_header(
+def test_piped_watch_prints_each_change_below_header(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    watch(Watched([change("MODIFIED", "a", phase="Active"), change("ADDED", "b"), OVER]), monkeypatch)
+    api = WatchedApi([raw_event("MODIFIED", "a", phase="Active"), raw_event("ADDED", "b"), END_OF_TEST])
+    watch(api, monkeypatch)
     cells = [line.split()[:3] for line in capsys.readouterr().out.splitlines()]
     assert cells == [
         ["NAME", "AGENT", "PHASE"],
@@ -139,49 +118,47 @@ def test_piped_each_change_is_a_line_below_one_header(
     ]
 
 
-def test_of_all_namespaces_each_line_says_which(
+def test_watch_of_all_namespaces_prints_namespace_column(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    api = Watched([OVER])
-    watch(api, monkeypatch, everywhere=True)
+    api = WatchedApi([END_OF_TEST])
+    watch(api, monkeypatch, all_namespaces=True)
     assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == ["NAMESPACE", "calls"]
-    assert api.asked[0][0] == SESSIONS
+    assert api.requests[0][0] == SESSIONS
 
 
-def test_for_programs_each_change_is_an_object(
+def test_json_watch_prints_object_per_change(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    watch(Watched([change("DELETED", "a"), OVER]), monkeypatch, json_output=True)
-    told = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-    assert [(one["type"], one["session"]["name"]) for one in told] == [("ADDED", "a"), ("DELETED", "a")]
+    watch(WatchedApi([raw_event("DELETED", "a"), END_OF_TEST]), monkeypatch, json_output=True)
+    printed = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [(event["type"], event["session"]["name"]) for event in printed] == [("ADDED", "a"), ("DELETED", "a")]
 
 
-class Scripted(Pump):
-    """Gives these one after the other; None is a second without news."""
+class ScriptedReader(BackgroundReader):
+    """Returns the given events one after another; None stands for a second without an event."""
 
-    def __init__(self, *told: Change | None) -> None:
-        self.told = list(told)
+    def __init__(self, *events: WatchEvent | None) -> None:
+        self.events = list(events)
 
-    def next(self, seconds: float) -> Change | None:
-        if not self.told:
-            raise OVER
-        return self.told.pop(0)
+    def next(self, timeout: float) -> WatchEvent | None:
+        if not self.events:
+            raise END_OF_TEST
+        return self.events.pop(0)
 
 
-def test_on_a_terminal_the_table_is_drawn_anew_each_second(
+def test_terminal_watch_redraws_table_each_second(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    terminal(monkeypatch, 200, 24)
-    clock = iter((60.0, 61.0, 62.0))
-    monkeypatch.setattr(command.times, "now", lambda: session_began() + next(clock))
-    pump = Scripted(Change("LISTED", (session("a"), session("b"))), None, Change("DELETED", (session("a"),)))
-    monkeypatch.setattr(command, "Pump", lambda _: pump)
+    set_terminal_size(monkeypatch, 200, 24)
+    ages = iter((60.0, 61.0, 62.0))
+    monkeypatch.setattr(command.output, "now", lambda: START + next(ages))
+    reader = ScriptedReader(
+        WatchEvent("LISTED", (session("a"), session("b"))), None, WatchEvent("DELETED", (session("a"),))
+    )
+    monkeypatch.setattr(command, "BackgroundReader", lambda _: reader)
     monkeypatch.setattr("sys.stdout.isatty", lambda: True)
-    watch(Watched(), monkeypatch)
-    pictures = capsys.readouterr().out.split("\x1b[J")
-    rows = [[line.split()[::9] for line in picture.splitlines() if line.startswith(("a", "b"))] for picture in pictures]
+    watch(WatchedApi(), monkeypatch)
+    drawings = capsys.readouterr().out.split("\x1b[J")
+    rows = [[line.split()[::9] for line in drawing.splitlines() if line.startswith(("a", "b"))] for drawing in drawings]
     assert rows == [[["a", "60s"], ["b", "60s"]], [["a", "61s"], ["b", "61s"]], [["b", "62s"]]]
-
-
-def session_began() -> float:
-    return command.Sight.of(session("a")).created_at

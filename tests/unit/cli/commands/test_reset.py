@@ -1,88 +1,113 @@
-"""`reset` and `end`: what is asked of the operator, and how long one waits for it."""
+"""`reset` and `end`: the change of the session, and the wait for its effect."""
 
 import json
 
 import pytest
-from voicesession_cli.arguments import End, Reset
-from voicesession_cli.commands import reset as orders
-from voicesession_cli.commands.reset import REQUESTED_AT, order
+from voicesession_cli.arguments import EndArguments, ResetArguments
+from voicesession_cli.commands import reset
+from voicesession_cli.commands.reset import is_reset_complete, reset_or_end
 from voicesession_cli.errors import CommandError, ObjectNotFoundError
 from voicesession_cli.kube_client import SESSIONS, path
+from voicesession_common import JsonObject
+from voicesession_common.api.constants import RESET_REQUESTED_AT_ANNOTATION
 
-from tests.support.fakes.cli_api import Json, StandIn, after, session
+from tests.support.fakes.cli_api import CREATED, FakeKubeApi, after, session
 
-PLACE = path(SESSIONS, "calls", "hello")
-OVER = [{"type": "Finished", "status": "True"}]
+SESSION = path(SESSIONS, "calls", "hello")
+FINISHED = [{"type": "Finished", "status": "True"}]
 
 
-class Obeying(StandIn):
-    """`states` are what the session is at one look after another once it was asked; the last one stays."""
+class SessionSequence(FakeKubeApi):
+    """Returns the next of `states` for each read after the change; the last one stays."""
 
-    def __init__(self, *states: Json | CommandError) -> None:
-        super().__init__({PLACE: states[0]})
+    def __init__(self, *states: JsonObject | CommandError) -> None:
+        super().__init__({SESSION: states[0]})
         self.states = list(states)
 
-    def get(self, what: str, place: str, **query: str) -> Json:
+    def get(self, label: str, path: str, **query: str) -> JsonObject:
         if self.merged and len(self.states) > 1:
             self.states.pop(0)
-        self.objects[place] = self.states[0]
-        return super().get(what, place, **query)
+        self.objects[path] = self.states[0]
+        return super().get(label, path, **query)
 
 
 @pytest.fixture(autouse=True)
-def no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(orders.time, "sleep", lambda _: None)
+def no_sleep(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reset.time, "sleep", lambda _: None)
 
 
-def give(kind: type[Reset | End], api: Obeying, monkeypatch: pytest.MonkeyPatch, *, wait: bool, timeout: float) -> int:
-    api.instead_of("commands.reset", monkeypatch)
-    return order(kind(context=None, json_output=True, session="hello", namespace=None, wait=wait, timeout=timeout))
+def run(
+    arguments_type: type[ResetArguments | EndArguments],
+    api: SessionSequence,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    wait: bool,
+    timeout: float,
+) -> int:
+    api.patch_into("commands.reset", monkeypatch)
+    return reset_or_end(
+        arguments_type(context=None, json_output=True, session="hello", namespace=None, wait=wait, timeout=timeout)
+    )
 
 
-def test_an_end_that_is_not_waited_for(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    api = Obeying(session(phase="Active"))
-    assert give(End, api, monkeypatch, wait=False, timeout=0) == 0
-    assert api.merged == [(PLACE, {"spec": {"end": True}})]
+def test_end_without_wait_sets_spec_end(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    api = SessionSequence(session(phase="Active"))
+    assert run(EndArguments, api, monkeypatch, wait=False, timeout=0) == 0
+    assert api.merged == [(SESSION, {"spec": {"end": True}})]
     assert json.loads(capsys.readouterr().out) == {"session": "calls/hello"}
 
 
-def test_a_reset_that_is_not_waited_for(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    api = Obeying(session(phase="Active"))
-    assert give(Reset, api, monkeypatch, wait=False, timeout=0) == 0
-    told = json.loads(capsys.readouterr().out)
-    ((place, patch),) = api.merged
-    assert (place, patch) == (PLACE, {"metadata": {"annotations": {REQUESTED_AT: told["requestedAt"]}}})
-    assert told["session"] == "calls/hello"
+def test_reset_without_wait_sets_annotation(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    api = SessionSequence(session(phase="Active"))
+    assert run(ResetArguments, api, monkeypatch, wait=False, timeout=0) == 0
+    printed = json.loads(capsys.readouterr().out)
+    annotations = {RESET_REQUESTED_AT_ANNOTATION: printed["requestedAt"]}
+    assert api.merged == [(SESSION, {"metadata": {"annotations": annotations}})]
+    assert printed["session"] == "calls/hello"
 
 
 @pytest.mark.parametrize(("outcome", "code"), [("Complete", 0), ("Escalated", 1)])
-def test_a_reset_that_is_waited_for(
+def test_reset_with_wait_returns_code_of_outcome(
     outcome: str, code: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     last = {"startedAt": after(1), "completedAt": after(1.5), "outcome": outcome}
-    api = Obeying(session(), session(resets=1), session(resets=1, lastReset=last))
-    assert give(Reset, api, monkeypatch, wait=True, timeout=60) == code
+    api = SessionSequence(session(), session(resets=1), session(resets=1, lastReset=last))
+    assert run(ResetArguments, api, monkeypatch, wait=True, timeout=60) == code
     assert json.loads(capsys.readouterr().out)["lastReset"]["outcome"] == outcome
 
 
 @pytest.mark.parametrize(
     ("end", "reason"),
-    [(session(conditions=OVER, endReason="Requested"), "Requested"), (ObjectNotFoundError("it is gone"), "Deleted")],
+    [
+        (session(conditions=FINISHED, endReason="Requested"), "Requested"),
+        (ObjectNotFoundError("it is gone"), "Deleted"),
+    ],
 )
-def test_an_end_that_is_waited_for(
-    end: Json | CommandError, reason: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+def test_end_with_wait_prints_end_reason(
+    end: JsonObject | CommandError, reason: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert give(End, Obeying(session(), session(), end), monkeypatch, wait=True, timeout=60) == 0
+    assert run(EndArguments, SessionSequence(session(), session(), end), monkeypatch, wait=True, timeout=60) == 0
     assert json.loads(capsys.readouterr().out)["endReason"] == reason
 
 
-def test_what_is_not_done_in_time_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_reset_beyond_timeout_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(CommandError, match="voicesession calls/hello: not done after 0 s"):
-        give(Reset, Obeying(session()), monkeypatch, wait=True, timeout=0)
+        run(ResetArguments, SessionSequence(session()), monkeypatch, wait=True, timeout=0)
 
 
-def test_a_session_that_is_over_is_not_reset(monkeypatch: pytest.MonkeyPatch) -> None:
-    api = Obeying(session(conditions=OVER, endReason="Idle"))
+def test_reset_of_finished_session_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    api = SessionSequence(session(conditions=FINISHED, endReason="Idle"))
     with pytest.raises(CommandError, match="has finished: Idle"):
-        give(Reset, api, monkeypatch, wait=False, timeout=0)
+        run(ResetArguments, api, monkeypatch, wait=False, timeout=0)
     assert api.merged == []
+
+
+def test_reset_is_complete_only_for_own_request() -> None:
+    done = {"request": "r", "completedAt": CREATED}
+    assert is_reset_complete(session(resets=1, lastReset=done), 0, "r", "hello")
+    assert not is_reset_complete(session(resets=1, lastReset=done | {"request": "older"}), 0, "r", "hello")
+    assert not is_reset_complete(session(resets=1, lastReset={"request": "r"}), 0, "r", "hello")
+    with pytest.raises(CommandError, match="finished meanwhile: Idle"):
+        is_reset_complete(session(conditions=FINISHED, endReason="Idle"), 0, "r", "hello")

@@ -1,51 +1,51 @@
-"""What is printed, and what is in the JSON."""
+"""The report of `talk`: printed lines, and the JSON output."""
 
 import json
 
 import pytest
-from voicesession_cli.commands.talk import Report
-from voicesession_cli.voice.transcript import Line
+from voicesession_cli.commands.talk import TalkReport
+from voicesession_cli.voice.transcript import TranscriptLine
 
 
-def report(quiet: bool = False) -> Report:
-    return Report("calls/hello", "vs-a", "person-x", "Agent_66", quiet)
+def make_report(quiet: bool = False) -> TalkReport:
+    return TalkReport("calls/hello", "vs-a", "person-x", "Agent_66", quiet)
 
 
-def tell(told: Report, line: Line, *words: str) -> None:
+def add_stream(report: TalkReport, line: TranscriptLine, *words: str) -> None:
     for part in (*words, ""):
         line.text += part
-        told.words(line, part)
+        report.add_words(line, part)
 
 
-def test_the_agents_words_come_in_one_line(capsys: pytest.CaptureFixture[str]) -> None:
-    tell(report(), Line("agent-agent-66", "s1", 0.0), "You", " said", " hi.")
+def test_agent_words_share_a_line(capsys: pytest.CaptureFixture[str]) -> None:
+    add_stream(make_report(), TranscriptLine("agent-agent-66", "s1", 0.0), "You", " said", " hi.")
     assert capsys.readouterr().out == "Agent_66: You said hi.\n"
 
 
-def test_what_the_agent_heard_is_printed_once_it_is_final(capsys: pytest.CaptureFixture[str]) -> None:
-    told, line = report(), Line("person-x", "s1", 0.0)
-    tell(told, line, "hi there")
+def test_human_words_are_printed_when_final(capsys: pytest.CaptureFixture[str]) -> None:
+    report, line = make_report(), TranscriptLine("person-x", "s1", 0.0)
+    add_stream(report, line, "hi there")
     assert capsys.readouterr().out == ""
     line.final = True
-    told.words(line, "")
+    report.add_words(line, "")
     assert capsys.readouterr().out == "Agent_66 heard: hi there\n"
 
 
-def test_a_note_breaks_an_open_line(capsys: pytest.CaptureFixture[str]) -> None:
-    told = report()
-    told.words(Line("agent-agent-66", "s1", 0.0), "You")
-    told.note("left")
+def test_progress_ends_open_line(capsys: pytest.CaptureFixture[str]) -> None:
+    report = make_report()
+    report.add_words(TranscriptLine("agent-agent-66", "s1", 0.0), "You")
+    report.progress("left")
     assert capsys.readouterr() == ("Agent_66: You\n", "left\n")
 
 
-def test_json_is_one_object_and_nothing_else(capsys: pytest.CaptureFixture[str]) -> None:
-    told = report(quiet=True)
-    told.note("joined")
-    tell(told, Line("agent-agent-66", "s1", 0.0), "Yes.")
-    turn = told.begin_turn("Can you hear me?")
+def test_json_output_is_single_object(capsys: pytest.CaptureFixture[str]) -> None:
+    report = make_report(quiet=True)
+    report.progress("joined")
+    add_stream(report, TranscriptLine("agent-agent-66", "s1", 0.0), "Yes.")
+    turn = report.begin_turn("Can you hear me?")
     turn.reply, turn.latency = "Yes.", 0.81234
-    told.heard(turn, "yes")
-    told.finish()
+    report.add_recognized(turn, "yes")
+    report.finish()
     printed = capsys.readouterr()
     assert printed.err == ""
     assert json.loads(printed.out) == {

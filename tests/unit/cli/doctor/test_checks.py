@@ -1,4 +1,4 @@
-"""`kubectl voice doctor` from the first check to the last, on an installation of plain objects."""
+"""All checks of the doctor, on an installation of plain objects."""
 
 import base64
 import json
@@ -7,17 +7,17 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
-from voicesession_cli.arguments import Doctor
-from voicesession_cli.doctor import checks as checkup
-from voicesession_cli.doctor import probes as asking
-from voicesession_cli.doctor import probes as tunnel
+from voicesession_cli.arguments import DoctorArguments
+from voicesession_cli.doctor import checks, probes
 from voicesession_cli.doctor.checks import CRDS, doctor
-from voicesession_cli.doctor.verdicts import DEFINITIONS
+from voicesession_cli.doctor.results import DEFINITIONS
 from voicesession_cli.errors import CommandError, ForbiddenError
 from voicesession_cli.kube_client import CONFIG_MAPS, DEPLOYMENTS, LEASES, PODS, SECRETS, STATEFUL_SETS, path
-from voicesession_cli.output import now, rfc3339
+from voicesession_cli.output import now
+from voicesession_common import JsonObject
+from voicesession_common.api.timestamps import to_rfc3339
 
-from tests.support.fakes.cli_api import Json, StandIn, pod
+from tests.support.fakes.cli_api import FakeKubeApi, pod
 from tests.unit.cli.doctor.test_livekit_config import config
 
 HOME = "home"
@@ -27,7 +27,7 @@ POSTGRES = path(STATEFUL_SETS, HOME, "v-postgres")
 OPERATORS = path(DEPLOYMENTS)
 
 
-def workload(name: str, env: dict[str, Any], replicas: int = 1, ready: int = 1, program: str = "") -> Json:
+def workload(name: str, env: dict[str, Any], replicas: int = 1, ready: int = 1, program: str = "") -> JsonObject:
     variables = [
         {"name": key, **(value if isinstance(value, dict) else {"value": value})} for key, value in env.items()
     ]
@@ -46,11 +46,11 @@ def workload(name: str, env: dict[str, Any], replicas: int = 1, ready: int = 1, 
     }
 
 
-def secret(key: str) -> Json:
+def secret(key: str) -> JsonObject:
     return {"valueFrom": {"secretKeyRef": {"name": "v-livekit", "key": key}}}
 
 
-def operator(namespace: str = HOME) -> Json:
+def operator(namespace: str = HOME) -> JsonObject:
     env = {
         "RELEASE": "v",
         "WATCH_NAMESPACES": "",
@@ -60,13 +60,13 @@ def operator(namespace: str = HOME) -> Json:
         "LETTA_URL": "http://v-letta.home.svc:8283",
         "LETTA_API_KEY": "password",
     }
-    made = workload("v-operator", env, program="voicesession_operator")
-    made["metadata"]["namespace"] = namespace
-    return made
+    deployment = workload("v-operator", env, program="voicesession_operator")
+    deployment["metadata"]["namespace"] = namespace
+    return deployment
 
 
-class Installation(StandIn):
-    """Healthy; `queried` are the commands that were run in pods."""
+class FakeInstallation(FakeKubeApi):
+    """A healthy release; `executed` lists the commands executed in pods."""
 
     def __init__(self) -> None:
         definition = {
@@ -75,7 +75,7 @@ class Installation(StandIn):
         }
         keys = {name: base64.b64encode(name.encode()).decode() for name in ("LIVEKIT_API_KEY", "LIVEKIT_API_SECRET")}
         lease = {"metadata": {"name": "l", "namespace": HOME}, "spec": {"holderIdentity": "v-operator-0"}}
-        lease["spec"]["renewTime"] = rfc3339(now())
+        lease["spec"]["renewTime"] = to_rfc3339(now())
         super().__init__(
             {
                 **{path(CRDS, "", name): definition for name in DEFINITIONS},
@@ -92,146 +92,151 @@ class Installation(StandIn):
                 POSTGRES: workload("v-postgres", {}),
             }
         )
-        self.queried: list[tuple[str, ...]] = []
-        self.query_error: CommandError | None = None
+        self.executed: list[tuple[str, ...]] = []
+        self.execute_error: CommandError | None = None
 
-    def query(self, _: str | None, namespace: str, name: str, *command: str) -> None:
-        self.queried.append((namespace, name, *command))
-        if self.query_error is not None:
-            raise self.query_error
+    def execute(self, _: str | None, namespace: str, name: str, *command: str) -> None:
+        self.executed.append((namespace, name, *command))
+        if self.execute_error is not None:
+            raise self.execute_error
 
 
 @contextmanager
-def forwarded(*_: Any) -> Iterator[int]:
+def port_forward(*_: Any) -> Iterator[int]:
     yield 1
 
 
 @pytest.fixture
-def place(monkeypatch: pytest.MonkeyPatch) -> Installation:
-    made = Installation()
-    monkeypatch.setattr(checkup, "Api", lambda _: made)
-    monkeypatch.setattr(tunnel, "forwarded", forwarded)
-    monkeypatch.setattr(tunnel, "run", made.query)
-    monkeypatch.setattr(asking, "list_rooms", lambda *_: 200)
-    monkeypatch.setattr(asking, "deliver", lambda *_: (200, ""))
-    monkeypatch.setattr(asking, "list_agents", lambda *_: 200)
-    return made
+def installation(monkeypatch: pytest.MonkeyPatch) -> FakeInstallation:
+    fake = FakeInstallation()
+    monkeypatch.setattr(checks, "KubeApi", lambda _: fake)
+    monkeypatch.setattr(probes, "port_forward", port_forward)
+    monkeypatch.setattr(probes, "execute", fake.execute)
+    monkeypatch.setattr(probes, "list_rooms_status", lambda *_: 200)
+    monkeypatch.setattr(probes, "deliver_webhook", lambda *_: (200, ""))
+    monkeypatch.setattr(probes, "list_agents_status", lambda *_: 200)
+    return fake
 
 
 @pytest.fixture
-def ask(place: Installation, capsys: pytest.CaptureFixture[str]) -> Any:
-    """What the doctor says by check, after its exit code was seen to fit."""
+def diagnose(installation: FakeInstallation, capsys: pytest.CaptureFixture[str]) -> Any:
+    """Run the doctor, check its exit code and return the results by check."""
 
-    def asked() -> dict[str, Json]:
-        code = doctor(Doctor(context=None, json_output=True, operator_namespace=None))
-        verdicts = json.loads(capsys.readouterr().out)
-        assert code == int(any(verdict["state"] == "FAILED" for verdict in verdicts))
-        assert all(bool(verdict["mend"]) == (verdict["state"] == "FAILED") for verdict in verdicts)
-        return {verdict["check"]: verdict for verdict in verdicts}
+    def run() -> dict[str, JsonObject]:
+        code = doctor(DoctorArguments(context=None, json_output=True, operator_namespace=None))
+        results = json.loads(capsys.readouterr().out)
+        assert code == int(any(result["state"] == "FAILED" for result in results))
+        assert all(bool(result["fix"]) == (result["state"] == "FAILED") for result in results)
+        return {result["check"]: result for result in results}
 
-    return asked
-
-
-def states(verdicts: dict[str, Json], state: str) -> set[str]:
-    return {check for check, verdict in verdicts.items() if verdict["state"] == state}
+    return run
 
 
-def test_all_is_well(ask: Any, place: Installation) -> None:
-    found = ask()
-    assert {verdict["state"] for verdict in found.values()} == {"OK"}
+def states(results: dict[str, JsonObject], state: str) -> set[str]:
+    return {check for check, result in results.items() if result["state"] == state}
+
+
+def test_healthy_installation_passes_every_check(diagnose: Any, installation: FakeInstallation) -> None:
+    found = diagnose()
+    assert {result["state"] for result in found.values()} == {"OK"}
     assert {"gateway", "gateway RBAC", "Postgres", "LiveKit participant lists", "LiveKit webhook events"} <= set(found)
 
 
-def test_without_an_operator_the_definitions_are_told_yet(ask: Any, place: Installation) -> None:
-    place.objects[OPERATORS] = {"items": []}
-    found = ask()
+def test_missing_operator_fails_after_definitions(diagnose: Any, installation: FakeInstallation) -> None:
+    installation.objects[OPERATORS] = {"items": []}
+    found = diagnose()
     assert states(found, "OK") == {f"definition {name}" for name in DEFINITIONS}
     assert states(found, "FAILED") == {"operator"}
-    assert found["operator"]["message"] == "need one operator, found 0 (nowhere)"
+    assert found["operator"]["message"] == "need one operator, found 0 (in no namespace)"
 
 
-def test_with_two_operators_it_says_where_they_are(ask: Any, place: Installation) -> None:
-    place.objects[OPERATORS] = {"items": [operator(), operator("away")]}
-    found = ask()
+def test_two_operators_are_named_with_namespaces(diagnose: Any, installation: FakeInstallation) -> None:
+    installation.objects[OPERATORS] = {"items": [operator(), operator("away")]}
+    found = diagnose()
     assert states(found, "FAILED") == {"operator"}
     assert "found 2 (home, away)" in found["operator"]["message"]
-    assert "--operator-namespace" in found["operator"]["mend"]
+    assert "--operator-namespace" in found["operator"]["fix"]
 
 
 @pytest.mark.parametrize(
     ("closed", "check"),
     [(OPERATORS, "operator"), (path(CRDS, "", DEFINITIONS[0]), f"definition {DEFINITIONS[0]}"), (GATEWAY, "gateway")],
 )
-def test_what_one_may_not_read_is_no_fault_of_the_installation(
-    ask: Any, place: Installation, closed: str, check: str
+def test_missing_permission_asks_for_other_user(
+    diagnose: Any, installation: FakeInstallation, closed: str, check: str
 ) -> None:
-    place.objects[closed] = ForbiddenError("not allowed to read it")
-    found = ask()
+    installation.objects[closed] = ForbiddenError("not allowed to read it")
+    found = diagnose()
     assert states(found, "FAILED") == {check}
-    assert found[check]["mend"] == "run the doctor as somebody who may"
+    assert found[check]["fix"] == "run the doctor with a user that has the permission"
 
 
-def test_an_api_server_that_is_away_is_told_once(ask: Any, place: Installation) -> None:
-    place.objects[path(CRDS, "", DEFINITIONS[0])] = CommandError("cannot reach the Kubernetes API server")
+def test_unreachable_api_server_ends_the_command(diagnose: Any, installation: FakeInstallation) -> None:
+    installation.objects[path(CRDS, "", DEFINITIONS[0])] = CommandError("cannot reach the Kubernetes API server")
     with pytest.raises(CommandError, match="cannot reach"):
-        ask()
+        diagnose()
 
 
-def test_a_release_without_a_gateway_has_none_to_check(ask: Any, place: Installation) -> None:
-    del place.objects[GATEWAY]
-    found = ask()
+def test_release_without_gateway_skips_check(diagnose: Any, installation: FakeInstallation) -> None:
+    del installation.objects[GATEWAY]
+    found = diagnose()
     assert states(found, "SKIPPED") == {"gateway"}
     assert "gateway RBAC" not in found
 
 
-def test_a_gateway_that_does_not_run_is_named(ask: Any, place: Installation) -> None:
-    place.objects[GATEWAY] = workload("v-gateway", {"NAMESPACE": "calls"}, replicas=2)
-    assert ask()["gateway"]["message"] == "1 of 2 pods are ready"
+def test_gateway_with_unready_pods_fails(diagnose: Any, installation: FakeInstallation) -> None:
+    installation.objects[GATEWAY] = workload("v-gateway", {"NAMESPACE": "calls"}, replicas=2)
+    assert diagnose()["gateway"]["message"] == "1 of 2 pods are ready"
 
 
-def test_a_gateway_whose_role_is_lost_is_named(ask: Any, place: Installation) -> None:
-    place.refused = {("v-gateway", "calls", "create", "voicesessions"), ("v-gateway", "calls", "watch", "voiceagents")}
-    found = ask()
+def test_gateway_without_permissions_fails(diagnose: Any, installation: FakeInstallation) -> None:
+    installation.denied = {
+        ("v-gateway", "calls", "create", "voicesessions"),
+        ("v-gateway", "calls", "watch", "voiceagents"),
+    }
+    found = diagnose()
     assert states(found, "FAILED") == {"gateway RBAC"}
     assert found["gateway RBAC"]["message"] == "the gateway may not create voicesessions, watch voiceagents"
 
 
-def test_an_operator_whose_role_is_lost_is_named(ask: Any, place: Installation) -> None:
-    place.refused = {("v-operator", "", "create", "pods"), ("v-operator", "home", "update", "leases")}
-    found = ask()
+def test_operator_without_permissions_fails(diagnose: Any, installation: FakeInstallation) -> None:
+    installation.denied = {("v-operator", "", "create", "pods"), ("v-operator", "home", "update", "leases")}
+    found = diagnose()
     assert found["RBAC"]["message"] == "the operator may not create pods, update leases"
     assert states(found, "FAILED") == {"RBAC"}
 
 
-def test_postgres_is_asked_a_query(ask: Any, place: Installation) -> None:
-    assert ask()["Postgres"]["message"] == "answers a query"
-    assert place.queried == [(HOME, "v-postgres-0", "psql", "-U", "letta", "-d", "letta", "-c", "SELECT 1")]
+def test_postgres_answers_query(diagnose: Any, installation: FakeInstallation) -> None:
+    assert diagnose()["Postgres"]["message"] == "answers a query"
+    assert installation.executed == [(HOME, "v-postgres-0", "psql", "-U", "letta", "-d", "letta", "-c", "SELECT 1")]
 
 
-def test_a_postgres_that_refuses_the_query_fails(ask: Any, place: Installation) -> None:
-    place.query_error = CommandError("FATAL: the database system is starting up")
-    found = ask()
+def test_postgres_query_error_fails(diagnose: Any, installation: FakeInstallation) -> None:
+    installation.execute_error = CommandError("FATAL: the database system is starting up")
+    found = diagnose()
     assert states(found, "FAILED") == {"Postgres"}
     assert found["Postgres"]["message"] == "FATAL: the database system is starting up"
 
 
 @pytest.mark.parametrize(("replicas", "ready", "words"), [(0, 0, "is scaled to 0"), (1, 0, "0 of 1 pods are ready")])
-def test_a_postgres_that_does_not_run_is_not_asked(
-    ask: Any, place: Installation, replicas: int, ready: int, words: str
+def test_postgres_without_ready_pods_gets_no_query(
+    diagnose: Any, installation: FakeInstallation, replicas: int, ready: int, words: str
 ) -> None:
-    place.objects[POSTGRES] = workload("v-postgres", {}, replicas, ready)
-    verdict = ask()["Postgres"]
-    assert (verdict["state"], verdict["message"], place.queried) == ("FAILED", words, [])
+    installation.objects[POSTGRES] = workload("v-postgres", {}, replicas, ready)
+    result = diagnose()["Postgres"]
+    assert (result["state"], result["message"], installation.executed) == ("FAILED", words, [])
 
 
-def test_a_postgres_of_ones_own_is_nothing_to_check(ask: Any, place: Installation) -> None:
-    del place.objects[POSTGRES]
-    assert (states(ask(), "SKIPPED"), place.queried) == ({"Postgres"}, [])
+def test_external_postgres_is_skipped(diagnose: Any, installation: FakeInstallation) -> None:
+    del installation.objects[POSTGRES]
+    assert (states(diagnose(), "SKIPPED"), installation.executed) == ({"Postgres"}, [])
 
 
-def test_for_people_each_check_is_a_line_with_its_mend(place: Installation, capsys: pytest.CaptureFixture[str]) -> None:
-    place.objects[OPERATORS] = {"items": []}
-    assert doctor(Doctor(context=None, json_output=False, operator_namespace=None)) == 1
+def test_text_output_has_line_per_check_with_fix(
+    installation: FakeInstallation, capsys: pytest.CaptureFixture[str]
+) -> None:
+    installation.objects[OPERATORS] = {"items": []}
+    assert doctor(DoctorArguments(context=None, json_output=False, operator_namespace=None)) == 1
     (*_, last) = capsys.readouterr().out.splitlines()
     assert last.split()[:2] == ["FAILED", "operator"]
-    assert "; mend: install the chart" in last
+    assert "; fix: install the chart" in last

@@ -1,15 +1,14 @@
-"""What the doctor makes of LiveKit's configuration, setting by setting."""
+"""Checks of LiveKit's configuration, setting by setting."""
 
 import hashlib
 from typing import Any
 
 import pytest
 import yaml
-from voicesession_cli.doctor.livekit_config import TOLD, livekit_config, running_config
-from voicesession_cli.doctor.verdicts import State
+from voicesession_cli.doctor.livekit_config import REQUIRED_EVENTS, livekit_config, running_config
+from voicesession_cli.doctor.results import CheckState
+from voicesession_common import JsonObject
 from voicesession_operator.web.webhook import EVENTS
-
-from tests.support.fakes.cli_api import Json
 
 SERVICE, NAMESPACE = "v-operator-webhook", "home"
 URL = f"http://{SERVICE}.{NAMESPACE}.svc:8080/livekit/webhook"
@@ -17,8 +16,13 @@ LISTS = "enable_psrpc_for_get_list_participants"
 
 
 def config(**changed: Any) -> str:
-    """As the chart writes it, but for what is changed; None leaves a setting out."""
-    given = {"auto_create": False, "lists": True, "urls": [URL], "filter_params": {"include_events": [*TOLD]}}
+    """Return the chart's configuration with changes; None removes a setting."""
+    given = {
+        "auto_create": False,
+        "lists": True,
+        "urls": [URL],
+        "filter_params": {"include_events": [*REQUIRED_EVENTS]},
+    }
     found = {name: value for name, value in {**given, **changed}.items() if value is not None}
     return yaml.safe_dump(
         {
@@ -30,9 +34,9 @@ def config(**changed: Any) -> str:
 
 
 def failing(text: str) -> dict[str, str]:
-    verdicts = livekit_config(text, SERVICE, NAMESPACE)
-    assert all(bool(v.mend) == (v.state == State.FAILED) for v in verdicts)
-    return {v.check: v.message for v in verdicts if v.state == State.FAILED}
+    found = livekit_config(text, SERVICE, NAMESPACE)
+    assert all(bool(result.fix) == (result.state == CheckState.FAILED) for result in found)
+    return {result.check: result.message for result in found if result.state == CheckState.FAILED}
 
 
 AUTO, LIST, HOOK, SENT = (
@@ -56,39 +60,39 @@ AUTO, LIST, HOOK, SENT = (
         ({"urls": [URL.replace("8080", "80")]}, {HOOK}),
         ({"urls": ["http://elsewhere/", URL.replace("svc", "svc.cluster.local")]}, set()),
         ({"filter_params": None}, {SENT}),
-        ({"filter_params": {"include_events": [*TOLD[1:]]}}, {SENT}),
-        ({"filter_params": {"include_events": [*TOLD, "track_published"]}}, {SENT}),
-        ({"filter_params": {"include_events": [*TOLD, "egress_started"]}}, set()),
+        ({"filter_params": {"include_events": [*REQUIRED_EVENTS[1:]]}}, {SENT}),
+        ({"filter_params": {"include_events": [*REQUIRED_EVENTS, "track_published"]}}, {SENT}),
+        ({"filter_params": {"include_events": [*REQUIRED_EVENTS, "egress_started"]}}, set()),
         ({"filter_params": {"exclude_events": ["track_published", "track_unpublished"]}}, set()),
         ({"filter_params": {"exclude_events": ["track_published", "track_unpublished", "room_started"]}}, {SENT}),
     ],
 )
-def test_each_setting_is_judged(changed: dict[str, Any], expected: set[str]) -> None:
+def test_each_setting_is_checked(changed: dict[str, Any], expected: set[str]) -> None:
     assert set(failing(config(**changed))) == expected
 
 
-def test_a_configuration_without_any_of_it_fails_four_times() -> None:
+def test_empty_configuration_fails_four_checks() -> None:
     assert set(failing("")) == {AUTO, LIST, HOOK, SENT}
 
 
-def test_it_says_which_events_are_missing_or_too_many() -> None:
-    few = {"include_events": [event for event in TOLD if not event.startswith("room")]}
-    assert failing(config(filter_params=few))[SENT] == "room_started, room_finished is never sent"
-    many = {"include_events": [*TOLD, "track_unpublished"]}
-    assert failing(config(filter_params=many))[SENT].startswith("track_unpublished fills the queue")
+def test_missing_and_unused_events_are_named() -> None:
+    few = {"include_events": [event for event in REQUIRED_EVENTS if not event.startswith("room")]}
+    assert failing(config(filter_params=few))[SENT] == "LiveKit never sends room_started, room_finished"
+    many = {"include_events": [*REQUIRED_EVENTS, "track_unpublished"]}
+    assert failing(config(filter_params=many))[SENT].startswith("track_unpublished delays the events")
 
 
 @pytest.mark.parametrize("text", ["room: [", "- a list", "room: words", "webhook: {filter_params: words}"])
-def test_what_is_no_configuration_is_said(text: str) -> None:
-    assert failing(text) == {"LiveKit configuration": "makes no sense"}
+def test_malformed_configuration_fails(text: str) -> None:
+    assert failing(text) == {"LiveKit configuration": "is not valid"}
 
 
 DAY = "2026-01-01T10:0{}:00Z"
 CHANGED, BEFORE, AFTER = (DAY.format(minute) for minute in (5, 4, 6))
 
 
-def server(began_with: str | None, started: str | None) -> Json:
-    annotations = {} if began_with is None else {"checksum/config": hashlib.sha256(began_with.encode()).hexdigest()}
+def server(annotated: str | None, started: str | None) -> JsonObject:
+    annotations = {} if annotated is None else {"checksum/config": hashlib.sha256(annotated.encode()).hexdigest()}
     state = {} if started is None else {"running": {"startedAt": started}}
     return {
         "metadata": {"name": "v-livekit-1", "annotations": annotations},
@@ -99,20 +103,20 @@ def server(began_with: str | None, started: str | None) -> Json:
 @pytest.mark.parametrize(
     ("pod", "state"),
     [
-        (server("old", BEFORE), State.FAILED),
-        (server("new", BEFORE), State.OK),
-        (server("old", AFTER), State.OK),
-        (server("old", None), State.OK),
-        (server(None, BEFORE), State.OK),
+        (server("old", BEFORE), CheckState.FAILED),
+        (server("new", BEFORE), CheckState.OK),
+        (server("old", AFTER), CheckState.OK),
+        (server("old", None), CheckState.OK),
+        (server(None, BEFORE), CheckState.OK),
     ],
 )
-def test_a_server_that_began_before_an_edit_by_hand_is_named(pod: Json, state: State) -> None:
+def test_server_started_before_manual_edit_is_named(pod: JsonObject, state: CheckState) -> None:
     fields = [{"manager": "helm", "time": DAY.format(1)}, {"manager": "kubectl-edit", "time": CHANGED}]
     meta = {"namespace": NAMESPACE, "name": "v-livekit", "managedFields": fields}
-    verdict = running_config({"metadata": meta, "data": {"config.yaml": "new\n"}}, [pod])
-    assert verdict.state == state
-    assert ("v-livekit-1" in verdict.message) is (state == State.FAILED)
+    result = running_config({"metadata": meta, "data": {"config.yaml": "new\n"}}, [pod])
+    assert result.state == state
+    assert ("v-livekit-1" in result.message) is (state == CheckState.FAILED)
 
 
-def test_it_asks_for_the_events_that_the_operator_acts_on() -> None:
-    assert set(TOLD) == EVENTS
+def test_required_events_match_operator() -> None:
+    assert set(REQUIRED_EVENTS) == EVENTS

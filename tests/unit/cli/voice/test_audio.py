@@ -1,11 +1,20 @@
-"""Speech as samples: rates, ends, files."""
+"""Audio samples: rates, the end of speech, wav files."""
 
 from pathlib import Path
 
 import numpy as np
 import pytest
 from voicesession_cli.errors import CommandError
-from voicesession_cli.voice.audio import FRAME, HEARD_RATE, MIC_RATE, Samples, read_wav, save_wav, speak, utterance
+from voicesession_cli.voice.audio import (
+    FRAME,
+    MICROPHONE_RATE,
+    RECEIVE_RATE,
+    Samples,
+    read_wav,
+    save_wav,
+    synthesize,
+    utterance,
+)
 
 
 def tone(seconds: float, rate: int) -> Samples:
@@ -17,28 +26,28 @@ def silence(seconds: float, rate: int) -> Samples:
 
 
 @pytest.mark.parametrize("rate", [8000, 16000, 22050, 44100, 48000])
-def test_any_rate_becomes_whole_frames_that_end_with_speech(rate: int) -> None:
+def test_utterance_of_any_rate_is_cut_after_speech(rate: int) -> None:
     result = utterance(np.concatenate([silence(0.1, rate), tone(0.5, rate), silence(2, rate)]), rate)
     assert len(result) % FRAME == 0
-    assert len(result) / MIC_RATE == pytest.approx(0.6, abs=0.05)
+    assert len(result) / MICROPHONE_RATE == pytest.approx(0.6, abs=0.05)
 
 
-def test_silence_is_nothing_to_say() -> None:
+def test_silent_utterance_is_an_error() -> None:
     with pytest.raises(CommandError, match="empty or silent"):
-        utterance(silence(1, MIC_RATE), MIC_RATE)
+        utterance(silence(1, MICROPHONE_RATE), MICROPHONE_RATE)
 
 
-def test_a_sentence_in_picos_voice() -> None:
-    assert 0.5 < len(speak("Test one.")) / MIC_RATE < 3
+def test_synthesized_sentence_has_plausible_duration() -> None:
+    assert 0.5 < len(synthesize("Test one.")) / MICROPHONE_RATE < 3
 
 
-def test_what_is_saved_can_be_said(tmp_path: Path) -> None:
+def test_saved_wav_can_be_read(tmp_path: Path) -> None:
     path = tmp_path / "reply.wav"
-    save_wav(path, tone(0.5, HEARD_RATE))
-    assert len(read_wav(path)) / MIC_RATE == pytest.approx(0.5, abs=0.05)
+    save_wav(path, tone(0.5, RECEIVE_RATE))
+    assert len(read_wav(path)) / MICROPHONE_RATE == pytest.approx(0.5, abs=0.05)
 
 
-def test_other_files_are_refused(tmp_path: Path) -> None:
+def test_file_without_sound_is_wrong_usage(tmp_path: Path) -> None:
     path = tmp_path / "not.wav"
     path.write_text("no sound")
     with pytest.raises(CommandError) as refused:

@@ -1,4 +1,4 @@
-"""The ear loads only the model that was published."""
+"""The speech recognizer loads only the published model."""
 
 import hashlib
 from pathlib import Path
@@ -8,7 +8,7 @@ from voicesession_cli.errors import CommandError
 from voicesession_cli.voice.recognizer import verify
 
 
-def test_only_the_published_model_is_loaded(tmp_path: Path) -> None:
+def test_verify_accepts_only_published_model(tmp_path: Path) -> None:
     path = tmp_path / "model.bin"
     path.write_bytes(b"weights")
     verify(path, hashlib.sha256(b"weights").hexdigest())

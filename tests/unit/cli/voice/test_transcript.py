@@ -1,14 +1,14 @@
-"""Lines of the transcript: streams that grow, and ones that are sent again."""
+"""Lines of the transcript: growing streams, and streams that are sent again."""
 
 from collections.abc import AsyncIterator
 from types import SimpleNamespace
 from typing import Any
 
-from voicesession_cli.voice.transcript import Line, Transcript
+from voicesession_cli.voice.transcript import Transcript, TranscriptLine
 
 
-class Stream:
-    """What the media library hands to a text stream handler."""
+class FakeStream:
+    """A text stream of the media library."""
 
     def __init__(self, segment: str, final: bool, *words: str) -> None:
         attributes = {"lk.segment_id": segment, "lk.transcription_final": "true" if final else "false"}
@@ -20,33 +20,33 @@ class Stream:
             yield word
 
 
-async def hear(transcript: Transcript, speaker: str, *streams: Any) -> None:
+async def read(transcript: Transcript, speaker: str, *streams: Any) -> None:
     for stream in streams:
-        await transcript._read(stream, speaker)
+        await transcript.read(stream, speaker)
 
 
-async def test_words_are_told_as_they_come() -> None:
-    told: list[str] = []
-    transcript = Transcript(lambda _, words: told.append(words))
-    await hear(transcript, "agent", Stream("s1", True, "You", " said"))
-    assert told == ["You", " said", ""]
+async def test_words_are_passed_on_as_received() -> None:
+    received: list[str] = []
+    transcript = Transcript(lambda _, words: received.append(words))
+    await read(transcript, "agent", FakeStream("s1", True, "You", " said"))
+    assert received == ["You", " said", ""]
     assert transcript.text_of("agent") == "You said"
     assert transcript.lines[0].final
 
 
-async def test_a_final_result_replaces_the_interim_one() -> None:
+async def test_final_stream_replaces_interim_stream() -> None:
     transcript = Transcript()
-    await hear(transcript, "alice", Stream("s1", False, "test on"), Stream("s1", True, "Test one."))
+    await read(transcript, "alice", FakeStream("s1", False, "test on"), FakeStream("s1", True, "Test one."))
     assert transcript.text_of("alice") == "Test one."
     assert len(transcript.lines) == 1
 
 
-async def test_speakers_and_times_are_told_apart() -> None:
+async def test_text_of_selects_speaker_and_time() -> None:
     transcript = Transcript()
     transcript.lines = [
-        Line("agent", "a", 1.0, "Hello."),
-        Line("bob", "b", 2.0, "Hi."),
-        Line("agent", "c", 3.0, "Yes. "),
+        TranscriptLine("agent", "a", 1.0, "Hello."),
+        TranscriptLine("bob", "b", 2.0, "Hi."),
+        TranscriptLine("agent", "c", 3.0, "Yes. "),
     ]
     assert transcript.text_of("agent") == "Hello. Yes."
     assert transcript.text_of("agent", since=2.0) == "Yes."
