@@ -11,7 +11,7 @@
 {{- end -}}
 {{- end -}}
 
-{{/* The labels that select a component's pods; they never change, so that an upgrade touches only what changed. */}}
+{{/* Selector labels of a component's pods; they never change, so that an upgrade restarts only changed components. */}}
 {{- define "voicesession.selector" -}}
 app.kubernetes.io/name: {{ default .root.Chart.Name .root.Values.nameOverride }}
 app.kubernetes.io/instance: {{ .root.Release.Name }}
@@ -43,7 +43,7 @@ readOnlyRootFilesystem: true
 capabilities: {drop: [ALL]}
 {{- end -}}
 
-{{/* What every pod spec may take from values: where it runs and what it may pull. */}}
+{{/* Scheduling and image pull settings of a pod, from the values. */}}
 {{- define "voicesession.scheduling" -}}
 {{- with .root.Values.imagePullSecrets }}
 imagePullSecrets: {{- toYaml . | nindent 2 }}
@@ -76,7 +76,7 @@ ws://{{ include "voicesession.fullname" . }}-livekit.{{ .Release.Namespace }}.sv
 http://{{ include "voicesession.fullname" . }}-operator-webhook.{{ .Release.Namespace }}.svc:8080/livekit/webhook
 {{- end -}}
 
-{{/* Letta's address, empty where there is no Letta. */}}
+{{/* Letta's address; empty without Letta. */}}
 {{- define "voicesession.letta.url" -}}
 {{- if not .Values.letta.enabled -}}
 {{- else if .Values.letta.external.enabled -}}
@@ -86,7 +86,7 @@ http://{{ include "voicesession.fullname" . }}-letta.{{ .Release.Namespace }}.sv
 {{- end -}}
 {{- end -}}
 
-{{/* The Secret with Letta's password, empty where there is none. */}}
+{{/* The Secret with Letta's password; empty without a password. */}}
 {{- define "voicesession.letta.secretName" -}}
 {{- if not .Values.letta.enabled -}}
 {{- else if .Values.letta.external.enabled -}}
@@ -108,7 +108,7 @@ http://{{ include "voicesession.fullname" . }}-scripted-llm.{{ .Release.Namespac
 {{- end -}}
 {{- end -}}
 
-{{/* Non-empty where the chart runs Letta, and Postgres, itself. */}}
+{{/* Non-empty if the chart deploys Letta, and Postgres, itself. */}}
 {{- define "voicesession.letta.bundled" -}}
 {{- if and .Values.letta.enabled (not .Values.letta.external.enabled) -}}true{{- end -}}
 {{- end -}}
@@ -125,7 +125,7 @@ http://{{ include "voicesession.fullname" . }}-scripted-llm.{{ .Release.Namespac
 {{- end -}}
 {{- end -}}
 
-{{/* A key of a Secret as it is in the cluster, base64; empty where it is not there yet. */}}
+{{/* The current value of a Secret's key in the cluster, base64; empty if it does not exist yet. */}}
 {{- define "voicesession.kept" -}}
 {{- $secret := lookup "v1" "Secret" .root.Release.Namespace .name | default dict -}}
 {{- get ($secret.data | default dict) .key -}}
@@ -134,14 +134,14 @@ http://{{ include "voicesession.fullname" . }}-scripted-llm.{{ .Release.Namespac
 {{/* The one namespace that the gateway serves. */}}
 {{- define "voicesession.gateway.namespace" -}}
 {{- $watched := .Values.operator.watchNamespaces -}}
-{{- $wanted := .Values.gateway.namespace | default (first $watched) | default .Release.Namespace -}}
-{{- if and $watched (not (has $wanted $watched)) -}}
-{{- fail (printf "gateway.namespace: %s is none of operator.watchNamespaces, so nobody would serve its sessions" $wanted) -}}
+{{- $namespace := .Values.gateway.namespace | default (first $watched) | default .Release.Namespace -}}
+{{- if and $watched (not (has $namespace $watched)) -}}
+{{- fail (printf "gateway.namespace: %s is none of operator.watchNamespaces, so no operator would serve its sessions" $namespace) -}}
 {{- end -}}
-{{ $wanted }}
+{{ $namespace }}
 {{- end -}}
 
-{{/* Names by which the gateway is called: of its Service, of its Ingress, and those of the values. */}}
+{{/* Allowed host names of the gateway: of its Service, of its Ingress, and from the values. */}}
 {{- define "voicesession.gateway.hosts" -}}
 {{- $service := printf "%s-gateway" (include "voicesession.fullname" .) -}}
 {{- $inside := printf "%s.%s" $service .Release.Namespace -}}

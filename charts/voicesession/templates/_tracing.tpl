@@ -1,4 +1,4 @@
-{{/* Where spans go: variables of a program that writes them, none while tracing is off. */}}
+{{/* Environment variables of a program that exports spans; none while tracing is off. */}}
 {{- define "voicesession.tracing.env" -}}
 {{- with .Values.tracing }}
 {{- if .enabled }}

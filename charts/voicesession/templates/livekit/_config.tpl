@@ -1,4 +1,4 @@
-{{/* LiveKit's configuration. It holds no secret: key and secret come by environment. */}}
+{{/* LiveKit's configuration. It holds no secret: key and secret are environment variables. */}}
 {{- define "voicesession.livekit.config" -}}
 port: 7880
 prometheus:

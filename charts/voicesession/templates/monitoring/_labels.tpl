@@ -1,4 +1,4 @@
-{{/* Labels of what a Prometheus operator reads; values say what yours selects by. */}}
+{{/* Labels of the objects for the Prometheus Operator, including the selector labels from the values. */}}
 {{- define "voicesession.monitoring.labels" -}}
 {{ include "voicesession.labels" . }}
 {{- with .root.Values.monitoring.labels }}

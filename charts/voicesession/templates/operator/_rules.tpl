@@ -1,4 +1,4 @@
-{{/* What the operator may do where sessions live: a test compares this with the calls it makes. */}}
+{{/* The operator's rights in the namespaces of sessions; a test compares them with its calls. */}}
 {{- define "voicesession.operator.rules" -}}
 - apiGroups: [voicesession.dev]
   resources: [voicesessions]
