@@ -1,9 +1,9 @@
 .DEFAULT_GOAL := help
 .PHONY: help up down test lint release unit bench venv
 BIN := .venv/bin
-# how many processes run the tests that may run beside each other (tests/turns.py)
+# number of pytest processes for the tests that may run in parallel
 WORKERS ?= 2
-BESIDE := -n $(WORKERS) --dist loadgroup --no-loadscope-reorder
+PARALLEL := -n $(WORKERS) --dist loadgroup --no-loadscope-reorder
 
 help: ## show this list
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -17,7 +17,12 @@ down: ## delete the cluster; caches and images stay
 test: venv ## lint, then every test, on the real cluster
 	@python3 -m hack.install_test_tools
 	@$(MAKE) --no-print-directory -j2 lint release
-	$(BIN)/pytest tests $(BESIDE) --durations=20
+	@trap 'exit 130' INT; result=0; \
+	printf '\n===== 1 of 2: tests that may run in parallel =====\n\n'; \
+	$(BIN)/pytest tests -m "not speech and not disruptive" $(PARALLEL) --durations=20 || result=1; \
+	printf '\n===== 2 of 2: speech and disruptive tests, one at a time =====\n\n'; \
+	$(BIN)/pytest tests -m "speech or disruptive" --durations=20 || result=1; \
+	exit $$result
 
 lint: venv ## formatting, lint, types, import contracts
 	$(BIN)/ruff check .

@@ -1,11 +1,10 @@
-"""What holds for every test: its order, its progress, and its outcome, known to its fixtures."""
+"""Order, progress lines and outcomes of all tests."""
 
 from collections.abc import Generator
 
 import hypothesis
 import pytest
 
-from tests import turns
 from tests.support.outcome import FAILED
 
 hypothesis.settings.register_profile(
@@ -14,19 +13,23 @@ hypothesis.settings.register_profile(
 hypothesis.settings.load_profile("shared machine")
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    if hasattr(config, "workerinput"):  # as pytest-xdist tells a process that it is one of several
-        config.pluginmanager.register(turns.Turns())
-
-
-@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """First of all who see the items: pytest-xdist reads the groups as they are then."""
-    turns.arrange(items)
+    """Sort the tests: without cluster first, then groups, then single tests, and tests of the release last.
+
+    A group of pytest-xdist runs in one process and takes longest, so it starts before the single tests.
+    """
+    items.sort(key=_position)
+
+
+def _position(item: pytest.Item) -> tuple[bool, bool, bool]:
+    release, cluster, group = (
+        item.get_closest_marker(name) is not None for name in ("release", "cluster", "xdist_group")
+    )
+    return release, cluster, cluster and not group
 
 
 def pytest_report_teststatus(report: pytest.TestReport) -> tuple[str, str, str] | None:
-    """A cluster test takes seconds: it shows its time, verdict and name where others show a dot."""
+    """Return a line with duration, outcome and name for a test on the cluster; other tests show a dot."""
     if report.when != "call" or report.skipped or "cluster" not in report.keywords:
         return None
     line = f"\n{report.duration:7.1f} s  {report.outcome}  {report.nodeid}"
@@ -37,7 +40,7 @@ def pytest_report_teststatus(report: pytest.TestReport) -> tuple[str, str, str] 
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Remember that the test itself failed, so that fixtures can keep what explains it."""
+    """Record that the test itself failed, so that its fixtures can report the state of the cluster."""
     report = yield
     if report.when == "call" and report.failed:
         item.stash[FAILED] = True

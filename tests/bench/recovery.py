@@ -5,7 +5,7 @@ from functools import partial
 
 from tests.bench.environment import ground
 from tests.bench.figures import Section, Table
-from tests.e2e import test_crash, test_stuck
+from tests.e2e import test_agent_recovery, test_crash
 from tests.support.cluster import manifests
 from tests.support.cluster.kubectl import Json, KubectlError
 from tests.support.cluster.scenario import Trial
@@ -16,23 +16,25 @@ State = Callable[[Trial, Json, Record], None]
 
 
 def _engine(what: str, trial: Trial, agent: Json, record: Record) -> None:
-    test_stuck.test_an_agent_with_an_engine_that_does_not_work(trial, agent, what, record)
+    test_agent_recovery.test_an_agent_with_an_engine_that_does_not_work(trial, agent, what, record)
 
 
 STATES: dict[str, State] = {
-    "job stopped (SIGSTOP)": test_stuck.test_a_stopped_job_is_replaced,
-    "event loop blocked": lambda trial, _, record: test_stuck.test_a_blocked_event_loop_is_replaced(trial, record),
+    "job stopped (SIGSTOP)": test_agent_recovery.test_a_stopped_job_is_replaced,
+    "event loop blocked": lambda trial, _, record: test_agent_recovery.test_a_blocked_event_loop_is_replaced(
+        trial, record
+    ),
     "job killed (SIGKILL)": lambda trial, agent, record: test_crash.test_a_new_agent_comes_into_the_same_room(
         trial, agent, "agent job", record
     ),
-    "language model does not answer": test_stuck.test_a_language_model_that_does_not_answer,
+    "language model does not answer": test_agent_recovery.test_a_language_model_that_does_not_answer,
     "recognition fails in every turn": partial(_engine, "recognition fails"),
     "speech synthesis fails in every turn": partial(_engine, "speech fails"),
     "deaf: sound arrives, no word is recognized": partial(_engine, "deaf"),
     "mute: text is made, no sound": partial(_engine, "silent"),
-    "mute: its track is muted": test_stuck.test_an_agent_that_speaks_and_is_not_heard,
-    "connection to LiveKit cut": test_stuck.test_an_agent_whose_connection_is_cut,
-    "room deleted behind our back": test_stuck.test_a_room_that_somebody_else_has_deleted,
+    "mute: its track is muted": test_agent_recovery.test_an_agent_that_speaks_and_is_not_heard,
+    "connection to LiveKit cut": test_agent_recovery.test_an_agent_whose_connection_is_cut,
+    "room deleted behind our back": test_agent_recovery.test_a_room_that_somebody_else_has_deleted,
 }
 
 

@@ -15,7 +15,7 @@ pytestmark = [pytest.mark.cluster, pytest.mark.disruptive]
 BACK_SECONDS = 90
 
 
-def test_a_drained_call_keeps_its_room_and_gets_another_agent(trial: Trial) -> None:
+def test_drained_call_keeps_room_and_gets_new_agent(trial: Trial) -> None:
     before = trial.ready("call")
     trial.visit("call")
     sid = trial.agent_sid(before)

@@ -24,7 +24,7 @@ def remembers(trial: Trial, agent_66: Json, name: str) -> str:
     return str(found["status"]["letta"]["agentID"])
 
 
-def test_a_restore_brings_back_what_was_remembered(trial: Trial, agent_66: Json) -> None:
+def test_restore_recovers_memory(trial: Trial, agent_66: Json) -> None:
     memory = remembers(trial, agent_66, "agent-66")
     with at_the_cluster(trial.kube) as reader:
         with opened(trial.kube) as letta:

@@ -14,7 +14,7 @@ from tests.support.documents.blocks import named
 from tests.support.documents.reader import at_the_cluster
 from tests.support.polling import until
 
-pytestmark = [pytest.mark.cluster, pytest.mark.disruptive, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.cluster, pytest.mark.disruptive, pytest.mark.release, pytest.mark.timeout(900)]
 
 
 @pytest.fixture
@@ -60,7 +60,7 @@ class LiveCall:
         return cls(there, session.condition("Ready"), session.status["humans"], secrets(trial.kube))
 
 
-def test_a_live_call_goes_on_through_an_upgrade(trial: Trial) -> None:
+def test_upgrade_keeps_live_call(trial: Trial) -> None:
     trial.ready("call")
     trial.visit("call")
     before, replaced = LiveCall.of(trial), operator_uids(trial.kube)
@@ -75,7 +75,7 @@ def test_a_live_call_goes_on_through_an_upgrade(trial: Trial) -> None:
     assert before.humans == 1
 
 
-def test_an_upgrade_that_does_not_come_up_is_rolled_back(trial: Trial) -> None:
+def test_rollback_restores_failed_upgrade(trial: Trial) -> None:
     trial.ready("call")
     trial.visit("call")
     before, leading = LiveCall.of(trial), operator_uids(trial.kube)
@@ -91,7 +91,7 @@ def test_an_upgrade_that_does_not_come_up_is_rolled_back(trial: Trial) -> None:
     assert LiveCall.of(trial) == before
 
 
-def test_livekit_gets_a_new_key(kube: Kube, namespace: str) -> None:
+def test_livekit_key_rotation_admits_new_sessions(kube: Kube, namespace: str) -> None:
     before = connect(kube).key
     with at_the_cluster(kube) as reader:
         reader.run(named("new-key"))
@@ -103,7 +103,7 @@ def test_livekit_gets_a_new_key(kube: Kube, namespace: str) -> None:
     again.ready("call")
 
 
-def test_an_uninstall_hangs_nowhere_and_an_install_works_again(trial: Trial) -> None:
+def test_uninstall_with_live_call_completes_and_reinstall_works(trial: Trial) -> None:
     trial.ready("call")
     trial.visit("call")
     kept = secrets(trial.kube)
@@ -126,7 +126,7 @@ def test_an_uninstall_hangs_nowhere_and_an_install_works_again(trial: Trial) -> 
     assert {name: new[name] for name in kept if "postgres" in name} == {n: kept[n] for n in kept if "postgres" in n}
 
 
-def test_what_an_uninstall_leaves_can_be_removed_too(kube: Kube) -> None:
+def test_uninstall_leftovers_are_removable(kube: Kube) -> None:
     with at_the_cluster(kube) as reader:
         try:
             reader.run(named("uninstall"))
