@@ -1,4 +1,4 @@
-"""Errors of external systems, classified once, in the client that meets them.
+"""Errors of external systems, classified once in the client that receives them.
 
 ExternalError
 ├── RetryableError   may succeed later: outage, timeout, throttling, quota
@@ -13,7 +13,7 @@ from voicesession_common import JsonObject
 
 
 class ExternalError(Exception):
-    """Base class. `reason` is CamelCase, for a condition; `message` is equal between retries and holds no secret."""
+    """Base class. `reason` is CamelCase, for a condition; `message` is stable between retries and has no secrets."""
 
     def __init__(self, reason: str, message: str) -> None:
         super().__init__(f"{reason}: {message}")

@@ -1,6 +1,6 @@
-"""Structured logs: one JSON object a line; the message is static, everything that varies is a field.
+"""Structured logs: one JSON object per line, with a static message and variable fields.
 
-Fields are given with `extra={...}`. Nothing here redacts: secrets, tokens and transcripts are never passed in.
+Pass fields with `extra={...}`. Nothing is redacted here, so never pass secrets, tokens or transcripts.
 """
 
 import json
@@ -10,16 +10,17 @@ from typing import Final
 
 from voicesession_common.api.timestamps import to_rfc3339
 
-QUIET: Final = ("asyncio", "kopf", "aiohttp", "livekit", "httpx", "httpcore", "letta_client", "kubernetes")
-"""Libraries whose own chatter is not ours to log."""
+NOISY_LIBRARIES: Final = ("asyncio", "kopf", "aiohttp", "livekit", "httpx", "httpcore", "letta_client", "kubernetes")
+"""Libraries that are logged at WARNING and above only."""
 
 _STANDARD: Final = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName"}
 
 
-class JsonLines(logging.Formatter):
-    """A record as one line of JSON."""
+class JsonFormatter(logging.Formatter):
+    """A formatter that renders a record as one line of JSON."""
 
     def format(self, record: logging.LogRecord) -> str:
+        """Return the record with its extra fields as JSON."""
         line = {
             "time": to_rfc3339(record.created),
             "level": record.levelname.lower(),
@@ -33,9 +34,9 @@ class JsonLines(logging.Formatter):
 
 
 def configure(level: str) -> None:
-    """Send everything to standard output at `level` (a name such as `INFO`), libraries at WARNING."""
+    """Log to standard output at `level` (a name such as `INFO`), and noisy libraries at WARNING."""
     handler = logging.StreamHandler(sys.stdout)
-    handler.setFormatter(JsonLines())
+    handler.setFormatter(JsonFormatter())
     logging.basicConfig(level=level, handlers=[handler], force=True)
-    for name in QUIET:
+    for name in NOISY_LIBRARIES:
         logging.getLogger(name).setLevel(logging.WARNING)

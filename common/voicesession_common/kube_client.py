@@ -1,7 +1,7 @@
-"""The Kubernetes API: raw dicts in and out, a timeout on every request, errors classified.
+"""A client of the Kubernetes API: plain dicts, a timeout on every request, classified errors.
 
-The official client gives configuration, credentials and transport; its typed models are left out, because
-one object that does not fit them makes a whole list fail.
+The official client provides configuration, credentials and transport. Its typed models are not used, because one
+object that does not match them makes a whole list fail.
 """
 
 import asyncio
@@ -22,32 +22,33 @@ from voicesession_common.errors import ExternalError, RetryableError, from_kuber
 REQUEST_TIMEOUT: Final = aiohttp.ClientTimeout(total=10)
 """A healthy API server answers these requests in milliseconds."""
 WATCH_SECONDS: Final = 50
-"""A watch is asked for anew this often, so that a dead connection hides the truth no longer than that."""
+"""Duration of one watch request. A dead connection hides changes for at most this long."""
 WATCH_TIMEOUT: Final = aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=WATCH_SECONDS + 10)
-CHUNK: Final = 500
-"""Objects per page of a list: parsing one page blocks the loop for about 0.1 s at most."""
-HTTP_ERRORS: Final = 400
+PAGE_SIZE: Final = 500
+"""Objects per page of a list. Parsing one page blocks the event loop for at most about 0.1 s."""
+FIRST_HTTP_ERROR: Final = 400
 MERGE_PATCH: Final = "application/merge-patch+json"
 JSON: Final = "application/json"
 VERBS: Final = ("list", "get", "create", "update", "patch", "delete")
 READ_VERBS: Final = ("list", "get")
 
 RequestObserver = Callable[[str, str, float, ExternalError | None], None]
-"""Called after every request with its verb, the resource's plural name, its seconds, and its error if it failed."""
+"""Callback after every request: verb, plural name of the resource, duration in seconds, and the error if any."""
 
 
 def ignore_request(verb: str, plural: str, seconds: float, error: ExternalError | None) -> None:
-    """Observe nothing."""
+    """Ignore the request."""
 
 
 @dataclass(frozen=True)
 class Resource:
-    """A kind as the API server addresses it, e.g. `Resource("/api/v1", "pods")`."""
+    """A resource type in the API server's URLs, e.g. `Resource("/api/v1", "pods")`."""
 
     prefix: str
     plural: str
 
     def path(self, namespace: str = "", *rest: str) -> str:
+        """Return the URL path of the collection, or of an object with its name in `rest`."""
         scope = f"/namespaces/{namespace}" if namespace else ""
         return "/".join((f"{self.prefix}{scope}/{self.plural}", *rest))
 
@@ -60,7 +61,7 @@ AGENTS: Final = Resource(f"/apis/{constants.GROUP}/{constants.VERSION}", constan
 
 
 async def load_configuration(kubeconfig: str) -> Configuration:
-    """The given kubeconfig, else the pod's service account, else the default kubeconfig."""
+    """Load the given kubeconfig, else the pod's service account, else the default kubeconfig."""
     configuration = Configuration()
     if kubeconfig:
         await load_kube_config(config_file=kubeconfig, client_configuration=configuration)  # type: ignore[no-untyped-call]
@@ -74,7 +75,7 @@ async def load_configuration(kubeconfig: str) -> Configuration:
 
 @dataclass(frozen=True)
 class Credentials:
-    """A login in plain values, for clients other than ours; its repr shows no secret."""
+    """Credentials as plain values for other clients; the repr shows no secret."""
 
     server: str
     ca_path: str | None
@@ -86,7 +87,7 @@ class Credentials:
 
 
 async def load_credentials(kubeconfig: str) -> Credentials:
-    """Read them afresh, since a service account's token changes every hour."""
+    """Read the credentials again, because a service account token changes every hour."""
     configuration = await load_configuration(kubeconfig)
     header = await configuration.get_api_key_with_prefix("BearerToken") or ""
     scheme, _, token = header.rpartition(" ")
@@ -102,19 +103,20 @@ async def load_credentials(kubeconfig: str) -> Credentials:
 
 
 class KubeClient:
-    """The verbs of the API. Every method raises RetryableError, ConflictError, NotFoundError or TerminalError."""
+    """The verbs of the API. Methods raise RetryableError, ConflictError, NotFoundError or TerminalError."""
 
     def __init__(self, configuration: Configuration, observe_request: RequestObserver = ignore_request) -> None:
         self._api = ApiClient(configuration)
         self._observe_request = observe_request
 
     async def close(self) -> None:
+        """Close the connections."""
         await self._api.close()  # type: ignore[no-untyped-call]
 
     async def list(self, resource: Resource, namespace: str = "", selector: str = "") -> tuple[list[JsonObject], str]:
-        """All objects, page by page, and the list's resourceVersion."""
+        """Return all objects, read page by page, and the resourceVersion of the list."""
         found: list[JsonObject] = []
-        query = {"limit": str(CHUNK)} | ({"labelSelector": selector} if selector else {})
+        query = {"limit": str(PAGE_SIZE)} | ({"labelSelector": selector} if selector else {})
         while True:
             page = await self._request("GET", "list", resource, resource.path(namespace), query=query)
             found += page.get("items") or []
@@ -127,45 +129,47 @@ class KubeClient:
     async def watch(
         self, resource: Resource, namespace: str, version: str, selector: str = ""
     ) -> AsyncIterator[tuple[str, JsonObject]]:
-        """Type and object of every change after `version`, bookmarks too, for WATCH_SECONDS at most."""
+        """Yield type and object of every change after `version`, including bookmarks, for up to WATCH_SECONDS."""
         query = {"watch": "1", "resourceVersion": version, "allowWatchBookmarks": "true"}
         query |= {"timeoutSeconds": str(WATCH_SECONDS)} | ({"labelSelector": selector} if selector else {})
         try:
             response = await self._open("GET", resource.path(namespace), None, query, WATCH_TIMEOUT)
             stream: aiohttp.ClientResponse = response.response
             async with stream:
-                if stream.status >= HTTP_ERRORS:
+                if stream.status >= FIRST_HTTP_ERROR:
                     raise from_kubernetes(stream.status, _parse(await stream.read()))
                 async for line in stream.content:
-                    yield _event(line)
+                    yield _parse_watch_event(line)
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise RetryableError("KubernetesUnavailable", "the API server does not answer") from error
 
     async def get(self, resource: Resource, namespace: str, name: str) -> JsonObject:
+        """Return one object."""
         return await self._request("GET", "get", resource, resource.path(namespace, name))
 
     async def create(self, resource: Resource, namespace: str, body: JsonObject) -> JsonObject:
+        """Create an object and return it as stored."""
         return await self._request("POST", "create", resource, resource.path(namespace), body)
 
     async def replace(self, resource: Resource, namespace: str, name: str, body: JsonObject) -> JsonObject:
-        """PUT; the resourceVersion in `body` guards against lost updates."""
+        """Replace an object; the resourceVersion in `body` prevents lost updates."""
         return await self._request("PUT", "update", resource, resource.path(namespace, name), body)
 
     async def patch(self, resource: Resource, namespace: str, name: str, body: JsonObject) -> JsonObject:
-        """JSON merge patch."""
+        """Apply a JSON merge patch."""
         return await self._request("PATCH", "patch", resource, resource.path(namespace, name), body)
 
     async def patch_status(
         self, resource: Resource, namespace: str, name: str, version: str, status: JsonObject
     ) -> JsonObject:
-        """Merge `status` into the object at resourceVersion `version`; raises ConflictError if it has changed."""
+        """Merge `status` into the object at resourceVersion `version`; raise ConflictError if it has changed."""
         body = {"metadata": {"resourceVersion": version}, "status": status}
         return await self._request("PATCH", "patch", resource, resource.path(namespace, name, "status"), body)
 
     async def delete(
         self, resource: Resource, namespace: str, name: str, uid: str, grace_seconds: int | None = None
     ) -> JsonObject:
-        """Delete the object with this uid; raises ConflictError if the name belongs to another object now."""
+        """Delete the object with this UID; raise ConflictError if the name belongs to another object now."""
         body: JsonObject = {"apiVersion": "v1", "kind": "DeleteOptions", "preconditions": {"uid": uid}}
         if grace_seconds is not None:
             body["gracePeriodSeconds"] = grace_seconds
@@ -197,14 +201,14 @@ class KubeClient:
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise RetryableError("KubernetesUnavailable", "the API server does not answer") from error
         answer = _parse(text)
-        if response.status >= HTTP_ERRORS:
+        if response.status >= FIRST_HTTP_ERROR:
             raise from_kubernetes(response.status, answer)
         return answer
 
     async def _open(
         self, method: str, path: str, body: JsonObject | None, query: dict[str, str], limit: aiohttp.ClientTimeout
     ) -> Any:
-        """The client's own response, whose body has not been read."""
+        """Return the official client's response, with its body unread."""
         headers = {"Accept": JSON, "Content-Type": MERGE_PATCH if method == "PATCH" else JSON}
         request = await self._api.param_serialize(
             method,
@@ -217,8 +221,8 @@ class KubeClient:
         return await self._api.call_api(*request, _request_timeout=limit)
 
 
-def _event(line: bytes) -> tuple[str, JsonObject]:
-    """One line of a watch. Raises what the API server tells in place of an object, 410 Gone for instance."""
+def _parse_watch_event(line: bytes) -> tuple[str, JsonObject]:
+    """Parse one line of a watch. Raise the error that an ERROR event carries, for example 410 Gone."""
     event = _parse(line)
     kind, found = event.get("type", "ERROR"), event.get("object") or {}
     if kind == "ERROR":

@@ -1,4 +1,4 @@
-"""A dict with a bound: the least recently written entry goes first."""
+"""A bounded dict that drops the least recently written entry."""
 
 from collections import OrderedDict
 from typing import TypeVar
@@ -8,7 +8,7 @@ V = TypeVar("V")
 
 
 class LruDict(OrderedDict[K, V]):
-    """Hold at most `capacity` entries. Writing a key makes it the newest; reading one changes nothing."""
+    """A dict of at most `capacity` entries. Writing a key makes it the newest; reading a key changes nothing."""
 
     def __init__(self, capacity: int) -> None:
         super().__init__()

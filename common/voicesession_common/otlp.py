@@ -1,4 +1,4 @@
-"""The way of spans to a collector, by OTLP over HTTP: in batches, by their own thread, lost rather than waited for."""
+"""Export of spans to a collector by OTLP over HTTP, in batches from a separate thread. A slow collector loses spans."""
 
 import logging
 from collections.abc import Iterator, Sequence
@@ -14,7 +14,7 @@ from opentelemetry.sdk.trace.sampling import Decision, ParentBased, TraceIdRatio
 from opentelemetry.trace import SpanContext
 
 PATH: Final = "/v1/traces"
-"""Of the OTLP specification, below the endpoint."""
+"""Path below the endpoint, from the OTLP specification."""
 SEND_SECONDS: Final = 3.0
 BATCH_MILLISECONDS: Final = 2000
 BATCH_SPANS: Final = 256
@@ -22,29 +22,33 @@ QUEUE_SPANS: Final = 2048
 log = logging.getLogger(__name__)
 
 
-class PlacedIds(RandomIdGenerator):
-    """Random ids, except for a span whose place in its trace is known before it is written."""
+class PresetIdGenerator(RandomIdGenerator):
+    """A generator of random ids, or of preset ids for a span whose context is known before it is written."""
 
-    place: SpanContext | None = None
+    context: SpanContext | None = None
 
     def generate_trace_id(self) -> int:
-        return super().generate_trace_id() if self.place is None else self.place.trace_id
+        """Return the preset trace id, or a random one."""
+        return super().generate_trace_id() if self.context is None else self.context.trace_id
 
     def generate_span_id(self) -> int:
-        return super().generate_span_id() if self.place is None else self.place.span_id
+        """Return the preset span id, or a random one."""
+        return super().generate_span_id() if self.context is None else self.context.span_id
 
     def is_trace_id_random(self) -> bool:
-        return self.place is None or self.place.trace_flags.random_trace_id
+        """Return the W3C random flag of the trace id."""
+        return self.context is None or self.context.trace_flags.random_trace_id
 
 
-class Outages(SpanExporter):
-    """Says once that spans are lost, and once that they are not; the exporter itself would say it for every batch."""
+class OutageLoggingExporter(SpanExporter):
+    """An exporter that logs the start and the end of an outage once; the wrapped exporter would log every batch."""
 
     def __init__(self, exporter: SpanExporter) -> None:
         self._exporter = exporter
         self._failing = False
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
+        """Export a batch, and log if an outage starts or ends with it."""
         result = self._exporter.export(spans)
         failing = result is not SpanExportResult.SUCCESS
         if failing and not self._failing:
@@ -55,41 +59,43 @@ class Outages(SpanExporter):
         return result
 
     def shutdown(self) -> None:
+        """Shut the wrapped exporter down."""
         self._exporter.shutdown()
 
 
-class Export:
-    """A provider of our own, set as nobody's default: spans that libraries would write can hold what people say."""
+class SpanExport:
+    """A private tracer provider. It is not the global default, because spans of libraries can contain speech."""
 
     def __init__(self, resource: Resource, processor: SpanProcessor, ratio: float) -> None:
-        self._ids = PlacedIds()
+        self._ids = PresetIdGenerator()
         self._sampler = TraceIdRatioBased(ratio)
         self.provider = TracerProvider(
             sampler=ParentBased(self._sampler), resource=resource, id_generator=self._ids, shutdown_on_exit=False
         )
         self.provider.add_span_processor(processor)
 
-    def keeps(self, trace_id: int) -> bool:
+    def is_sampled(self, trace_id: int) -> bool:
+        """Return True if a new trace with this id is sampled."""
         return self._sampler.should_sample(None, trace_id, "").decision is Decision.RECORD_AND_SAMPLE
 
     @contextmanager
-    def placed(self, place: SpanContext | None) -> Iterator[None]:
-        """The span that is begun meanwhile stands there."""
-        self._ids.place = place
+    def preset_context(self, context: SpanContext | None) -> Iterator[None]:
+        """Use the ids of `context` for a span started inside the block."""
+        self._ids.context = context
         try:
             yield
         finally:
-            self._ids.place = None
+            self._ids.context = None
 
 
-def connect(service: str, instance: str, endpoint: str, ratio: float) -> Export:
-    """Nothing is sent before there is a span; the collector may be away at any time."""
+def connect(service: str, instance: str, endpoint: str, ratio: float) -> SpanExport:
+    """Return an export to the collector at `endpoint`. Nothing is sent before the first span is written."""
     logging.getLogger("opentelemetry").setLevel(logging.CRITICAL)
-    exporter = Outages(OTLPSpanExporter(endpoint.rstrip("/") + PATH, timeout=SEND_SECONDS))
+    exporter = OutageLoggingExporter(OTLPSpanExporter(endpoint.rstrip("/") + PATH, timeout=SEND_SECONDS))
     processor = BatchSpanProcessor(
         exporter,
         max_queue_size=QUEUE_SPANS,
         schedule_delay_millis=BATCH_MILLISECONDS,
         max_export_batch_size=BATCH_SPANS,
     )
-    return Export(Resource({"service.name": service, "service.instance.id": instance}), processor, ratio)
+    return SpanExport(Resource({"service.name": service, "service.instance.id": instance}), processor, ratio)

@@ -1,7 +1,7 @@
-"""Spans of OpenTelemetry: off unless there is an address to send them to, and never waited for.
+"""OpenTelemetry spans: disabled without a collector address, and never blocking.
 
-Most are written when all of their moments are known, so that nothing is kept open. A span tells what was done, for how
-long and how it ended: ids, reasons and names of ours; never a person's words or name, nor a secret.
+Most spans are written after their end, when all times are known, so that none is kept open. Spans contain ids, reasons
+and the project's own names, durations and outcomes; never speech, names of users or secrets.
 """
 
 import asyncio
@@ -18,10 +18,10 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 from voicesession_common.api.constants import TRACEPARENT_ANNOTATION
 
 if TYPE_CHECKING:
-    from voicesession_common.otlp import Export
+    from voicesession_common.otlp import SpanExport
 
 FLUSH_SECONDS: Final = 2.0
-"""How long an ending program waits for its last spans to be sent."""
+"""Time limit for sending the last spans when a program ends."""
 TOKEN_REQUEST: Final = "token request"  # noqa: S105 - a span's name
 ERROR_TYPE: Final = "error.type"
 _HEADER: Final = "traceparent"
@@ -29,55 +29,56 @@ _W3C: Final = TraceContextTextMapPropagator()
 
 
 def read_traceparent(text: str) -> SpanContext:
-    """W3C's `traceparent`; what is malformed is no place in any trace (`is_valid` is False)."""
+    """Parse a W3C `traceparent`; malformed text gives a context with `is_valid` False."""
     return trace.get_current_span(_W3C.extract({_HEADER: text})).get_span_context()
 
 
-def write_traceparent(place: SpanContext) -> str:
-    """The reverse; empty for no place."""
+def write_traceparent(context: SpanContext) -> str:
+    """Return the context as a W3C `traceparent`; empty for an invalid context."""
     carrier: dict[str, str] = {}
-    _W3C.inject(carrier, _below(place))
+    _W3C.inject(carrier, _child_context(context))
     return carrier.get(_HEADER, "")
 
 
 class Tracing:
-    """One program's spans. Made without an export, it writes none."""
+    """The spans of one program. Without an export, no span is written."""
 
-    def __init__(self, export: "Export | None" = None) -> None:
+    def __init__(self, export: "SpanExport | None" = None) -> None:
         self._export = export
         self._tracer = trace.NoOpTracer() if export is None else export.provider.get_tracer("voicesession")
 
     @classmethod
     def connect(cls, service: str, instance: str, endpoint: str, ratio: float) -> Self:
-        """To the collector at `endpoint` (OTLP over HTTP, without `/v1/traces`); an empty one turns tracing off.
+        """Export to the collector at `endpoint` (OTLP over HTTP, without `/v1/traces`); empty disables tracing.
 
-        `ratio` of all traces that begin here are kept; those that began elsewhere are as was decided there.
+        `ratio` is the share of sampled traces that start here; traces from elsewhere keep their sampling decision.
         """
         if not endpoint:
             return cls()
-        from voicesession_common import otlp  # noqa: PLC0415 - 0.1 s of imports, for whoever wants it
+        from voicesession_common import otlp  # noqa: PLC0415 - takes 0.1 s, needed only with tracing
 
         return cls(otlp.connect(service, instance, endpoint, ratio))
 
     @property
-    def on(self) -> bool:
+    def enabled(self) -> bool:
+        """Return True if spans are exported."""
         return self._export is not None
 
-    def keeps(self, trace_id: int) -> bool:
-        """Whether a trace of that id, if it begins here, is among those that are kept."""
-        return self._export is not None and self._export.keeps(trace_id)
+    def is_sampled(self, trace_id: int) -> bool:
+        """Return True if a new trace with this id is exported."""
+        return self._export is not None and self._export.is_sampled(trace_id)
 
     @contextmanager
     def token_request(self) -> Iterator[dict[str, str]]:
-        """A span around the making of a session, and the root of its trace; yields the annotations the session gets."""
-        if not self.on:
+        """Trace the creation of a session in a root span; yield the annotations for the session."""
+        if not self.enabled:
             yield {}
             return
         span = self._tracer.start_span(TOKEN_REQUEST, Context())
         try:
             yield {TRACEPARENT_ANNOTATION: write_traceparent(span.get_span_context())}
         except BaseException as error:
-            _fail(span, type(error).__name__)
+            _set_error(span, type(error).__name__)
             raise
         finally:
             span.end()
@@ -89,34 +90,37 @@ class Tracing:
         end: float,
         *,
         parent: SpanContext,
-        place: SpanContext | None = None,
+        context: SpanContext | None = None,
         error: str = "",
         attributes: Mapping[str, str] | None = None,
     ) -> None:
-        """A span that is over, in Unix seconds. `place` is its own where others know it already; `error`: it failed."""
+        """Write a span that has ended, with times in Unix seconds.
+
+        Pass `context` when the span's ids are already known to other processes. `error` marks the span as failed.
+        """
         if self._export is None:
             return
-        with self._export.placed(place):
-            span = self._tracer.start_span(name, _below(parent), attributes=attributes, start_time=_ns(begin))
+        with self._export.preset_context(context):
+            span = self._tracer.start_span(name, _child_context(parent), attributes=attributes, start_time=_ns(begin))
         if error:
-            _fail(span, error)
+            _set_error(span, error)
         span.end(_ns(max(begin, end)))
 
     async def close(self, seconds: float = FLUSH_SECONDS) -> None:
-        """Send what is left, for so long at most; what could not be sent by then is lost."""
+        """Send the remaining spans within `seconds`; later spans are lost."""
         if self._export is None:
             return
-        # A thread of the loop's own would be waited for at the end of the program, however long it takes.
+        # The program's end would wait for a thread of the event loop without a limit.
         flushing = threading.Thread(target=self._export.provider.shutdown, daemon=True)
         flushing.start()
         await asyncio.to_thread(flushing.join, seconds)
 
 
-def _below(parent: SpanContext) -> Context:
+def _child_context(parent: SpanContext) -> Context:
     return trace.set_span_in_context(trace.NonRecordingSpan(parent), Context())
 
 
-def _fail(span: Span, error: str) -> None:
+def _set_error(span: Span, error: str) -> None:
     span.set_status(StatusCode.ERROR)
     span.set_attribute(ERROR_TYPE, error)
 

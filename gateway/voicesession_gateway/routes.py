@@ -9,7 +9,7 @@ from importlib.resources import files
 from typing import Final
 
 from aiohttp import web
-from voicesession_common.api.conditions import is_true
+from voicesession_common.api.conditions import is_condition_true
 from voicesession_common.api.reasons import ConditionType
 
 from voicesession_gateway import metrics
@@ -89,7 +89,11 @@ class Api:
     async def _list_agents(self, request: web.Request) -> web.Response:
         await self._enter(request)
         told = [
-            {"name": a.name, "displayName": a.display_name, "ready": is_true(a.conditions, ConditionType.READY)}
+            {
+                "name": a.name,
+                "displayName": a.display_name,
+                "ready": is_condition_true(a.conditions, ConditionType.READY),
+            }
             for a in self._agents.all()
         ]
         return web.json_response(told, headers=NO_STORE)

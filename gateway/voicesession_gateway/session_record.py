@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from voicesession_common.api import constants
-from voicesession_common.api.conditions import Condition, find, is_true
+from voicesession_common.api.conditions import Condition, find_condition, is_condition_true
 from voicesession_common.api.reasons import ConditionType, EndReason, Phase
 from voicesession_common.api.timestamps import to_rfc3339
 from voicesession_common.api.voicesession import VoiceSession
@@ -56,7 +56,7 @@ class Record:
     @property
     def finished(self) -> Condition | None:
         """The condition, once the session is over."""
-        found = find(self.session.status.conditions, ConditionType.FINISHED)
+        found = find_condition(self.session.status.conditions, ConditionType.FINISHED)
         return found if found and found.status == "True" else None
 
     @property
@@ -66,13 +66,13 @@ class Record:
 
     @property
     def is_ready(self) -> bool:
-        return self.is_live and is_true(self.session.status.conditions, ConditionType.READY)
+        return self.is_live and is_condition_true(self.session.status.conditions, ConditionType.READY)
 
 
 def view(record: Record) -> View:
     """What the session API shows; times are RFC 3339, null while they have not happened."""
     session, status = record.session, record.session.status
-    told = record.finished or lacking(record) or find(status.conditions, ConditionType.READY)
+    told = record.finished or lacking(record) or find_condition(status.conditions, ConditionType.READY)
     return {
         "name": session.name,
         "agent": session.agent_ref,
@@ -97,7 +97,7 @@ def gone_view(record: Record) -> View:
 def lacking(record: Record) -> Condition | None:
     """The first condition that keeps the session from being Ready, RoomReady before AgentJoined."""
     conditions = record.session.status.conditions
-    wanted = (find(conditions, kind) for kind in (ConditionType.ROOM_READY, ConditionType.AGENT_JOINED))
+    wanted = (find_condition(conditions, kind) for kind in (ConditionType.ROOM_READY, ConditionType.AGENT_JOINED))
     return next((c for c in wanted if c and c.status != "True"), None)
 
 

@@ -1,6 +1,6 @@
 """Short ways to read a plan in a test."""
 
-from voicesession_common.api.conditions import Condition, find
+from voicesession_common.api.conditions import Condition, find_condition
 from voicesession_common.api.voicesession import Status, VoiceSession
 from voicesession_operator.domain.actions import Plan
 from voicesession_operator.domain.observed import Observed
@@ -20,7 +20,7 @@ def action_kinds(found: Plan) -> list[str]:
 
 
 def condition(status: Status, kind: str) -> Condition:
-    found = find(status.conditions, kind)
+    found = find_condition(status.conditions, kind)
     assert found is not None, f"no condition {kind}"
     return found
 

@@ -1,1 +1,1 @@
-"""The custom resources in Python: names, conditions and parsed specs. Standard library only."""
+"""The custom resources as Python values: names, conditions, parsed specs and status. Standard library only."""

@@ -18,6 +18,7 @@ class Condition:
 
     @classmethod
     def parse(cls, raw: JsonObject) -> "Condition":
+        """Return the condition as a value."""
         return cls(
             raw["type"],
             raw["status"],
@@ -27,6 +28,7 @@ class Condition:
         )
 
     def render(self) -> JsonObject:
+        """Return the condition as the API server stores it."""
         return {
             "type": str(self.type),
             "status": self.status,
@@ -36,28 +38,28 @@ class Condition:
         }
 
 
-def find(conditions: tuple[Condition, ...], kind: str) -> Condition | None:
-    """The condition of that type, if it is there."""
+def find_condition(conditions: tuple[Condition, ...], kind: str) -> Condition | None:
+    """Return the condition of that type, or None if it is absent."""
     return next((c for c in conditions if c.type == kind), None)
 
 
-def is_true(conditions: tuple[Condition, ...], kind: str) -> bool:
-    """Whether the condition is there and True."""
-    found = find(conditions, kind)
+def is_condition_true(conditions: tuple[Condition, ...], kind: str) -> bool:
+    """Return True if the condition is present and True."""
+    found = find_condition(conditions, kind)
     return found is not None and found.status == "True"
 
 
-def is_false(conditions: tuple[Condition, ...], kind: str) -> bool:
-    """Whether the condition is there and False: not merely unknown."""
-    found = find(conditions, kind)
+def is_condition_false(conditions: tuple[Condition, ...], kind: str) -> bool:
+    """Return True if the condition is present and False, not merely Unknown."""
+    found = find_condition(conditions, kind)
     return found is not None and found.status == "False"
 
 
-def put(conditions: tuple[Condition, ...], new: Condition, now: float) -> tuple[Condition, ...]:
-    """Set one condition; lastTransitionTime moves only when its status changes, as the API conventions ask."""
-    old = find(conditions, new.type)
+def set_condition(conditions: tuple[Condition, ...], new: Condition, now: float) -> tuple[Condition, ...]:
+    """Set one condition; lastTransitionTime changes only with the status, as the API conventions require."""
+    old = find_condition(conditions, new.type)
     since = old.since if old and old.status == new.status else now
-    placed = replace(new, since=since)
+    updated = replace(new, since=since)
     if old is None:
-        return (*conditions, placed)
-    return tuple(placed if c.type == new.type else c for c in conditions)
+        return (*conditions, updated)
+    return tuple(updated if c.type == new.type else c for c in conditions)

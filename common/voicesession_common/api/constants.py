@@ -1,9 +1,9 @@
-"""Every name the project puts into a cluster, in one place."""
+"""Names that the project uses in a cluster and in LiveKit rooms."""
 
 from typing import Final
 
 AGENT_PREFIX: Final = "agent-"
-"""How every agent's identity begins; a human under that identity would put the agent out of the room."""
+"""Prefix of every agent's identity. A human with the same identity would disconnect the agent from the room."""
 
 
 GROUP: Final = "voicesession.dev"
@@ -16,56 +16,58 @@ MANAGED_BY_LABEL: Final = "app.kubernetes.io/managed-by"
 """Label of agent pods, always `voicesession-operator`."""
 MANAGED_BY: Final = "voicesession-operator"
 POD_SELECTOR: Final = f"{MANAGED_BY_LABEL}={MANAGED_BY}"
-"""The watch and the list must see the same pods."""
+"""Selector shared by the watch and the list, so that both see the same pods."""
 COMPONENT_LABEL: Final = "app.kubernetes.io/component"
-"""Label of agent pods, always `agent-pod`; the chart gives it to its own pods too."""
+"""Label of agent pods, always `agent-pod`; the chart sets it on its own pods too."""
 AGENT_POD_COMPONENT: Final = "agent-pod"
 SESSION_UID_LABEL: Final = "voicesession.dev/session-uid"
-"""Label of an agent pod: the UID of its VoiceSession. The owner reference decides; this is for selectors."""
+"""Label of an agent pod: the UID of its VoiceSession. For selectors only; ownership is decided by owner references."""
 AGENT_LABEL: Final = "voicesession.dev/agent"
-"""Label of an agent pod: the name of its VoiceAgent, or the start of its SHA-256 where it is longer than a label."""
+"""Label of an agent pod: the name of its VoiceAgent, or the start of the name's SHA-256 if it is too long."""
 SESSION_ANNOTATION: Final = "voicesession.dev/session"
 """Annotation of an agent pod: `namespace/name` of its VoiceSession."""
 ORDINAL_ANNOTATION: Final = "voicesession.dev/ordinal"
-"""Annotation of an agent pod: 0 for the first of its session, one more for each that follows."""
+"""Annotation of an agent pod: 0 for the first pod of its session, increased by one for each later pod."""
 CALLER_LABEL: Final = "voicesession.dev/caller"
-"""Label of a VoiceSession that the gateway made: the start of the SHA-256 of who asked for it."""
+"""Label of a VoiceSession created by the gateway: the start of the SHA-256 of the caller."""
 USER_LABEL: Final = "voicesession.dev/user"
-"""Label of a VoiceSession that the gateway made: the start of the SHA-256 of its caller and `spec.user`."""
+"""Label of a VoiceSession created by the gateway: the start of the SHA-256 of its caller and `spec.user`."""
 CONVERSATION_LABEL: Final = "voicesession.dev/conversation"
-"""Label of a VoiceSession that the gateway made: the start of the SHA-256 of what calls for it again lead here by."""
+"""Label of a VoiceSession created by the gateway: the start of the SHA-256 of the conversation key. Requests with the
+same key get this session."""
 RESET_REQUESTED_AT_ANNOTATION: Final = "voicesession.dev/reset-requested-at"
-"""Annotation that anybody may write on a VoiceSession: an RFC 3339 time. Each value begins one reset, whatever the
-session's `onLastHumanLeft.action` is and whoever is in the room."""
+"""Annotation of a VoiceSession, set by any client with write access: an RFC 3339 time. Each new value starts one
+reset, regardless of `onLastHumanLeft.action` and of the humans in the room."""
 TRACEPARENT_ANNOTATION: Final = "voicesession.dev/traceparent"
-"""Annotation of a VoiceSession: the span that it was made in, as W3C's `traceparent`, read while tracing is on.
-Without it a session has a trace of its own."""
+"""Annotation of a VoiceSession: the span that created it, as a W3C `traceparent`; read while tracing is on. A session
+without it gets its own trace."""
 AT_ANNOTATION: Final = "voicesession.dev/at"
-"""Annotation of every event: when it happened, to the millisecond; its own timestamps have whole seconds."""
+"""Annotation of every event: its time in milliseconds; the timestamps of an event have whole seconds."""
 POD_CREATED_AT_ANNOTATION: Final = "voicesession.dev/pod-created-at"
-"""Annotation of the event Ready: when the agent's pod was created, in whole seconds."""
+"""Annotation of the event Ready: creation time of the agent's pod, in whole seconds."""
 BOUND_AT_ANNOTATION: Final = "voicesession.dev/bound-at"
-"""Annotation of the event Ready: when the agent's pod was told its session, by the pod's own clock."""
+"""Annotation of the event Ready: the time when the agent's pod was bound to its session, by the pod's clock."""
 JOINED_AT_ANNOTATION: Final = "voicesession.dev/joined-at"
-"""Annotation of the event Ready: when the agent came into the room, by the pod's own clock. LiveKit lists it later."""
+"""Annotation of the event Ready: the time when the agent joined the room, by the pod's clock. LiveKit lists it later.
+"""
 LEADER_LABEL: Final = "voicesession.dev/leader"
-"""Label that the leading operator puts on its own pod; the webhook Service selects it."""
+"""Label that the leading operator sets on its own pod; the webhook Service selects it."""
 
 USER_SCOPE: Final = "User"
-"""`memory.letta.scope` of a VoiceAgent whose sessions' users are remembered apart from one another."""
+"""Value of `memory.letta.scope` of a VoiceAgent that keeps a separate memory for each `spec.user`."""
 
 ROLE_ATTRIBUTE: Final = "voicesession.role"
-"""Participant attribute, written by whoever mints the token, that outranks every guess about who is a human."""
+"""Participant attribute set in the token. It overrides the rules that classify a participant as human or not."""
 HUMAN_ROLE: Final = "human"
 SESSION_ATTRIBUTE: Final = "voicesession.session"
-"""Participant attribute of people whose token the gateway minted: the name of their VoiceSession."""
+"""Participant attribute of humans with a token from the gateway: the name of their VoiceSession."""
 RESERVED_ATTRIBUTES: Final = ("voicesession.", "lk.")
-"""How attributes begin that decide who counts as a human, and therefore are nobody's to choose."""
+"""Prefixes of participant attributes that callers must not set, because they classify participants."""
 
 CONTROL_PORT: Final = 8080
 METRICS_PORT: Final = 9001
-"""Of agent pods: apart from the control port, so that a network policy can let a scraper reach nothing else."""
+"""Metrics port of agent pods, separate from the control port so that a network policy can limit a scraper to it."""
 AGENT_CONTAINER: Final = "agent"
 
 PUBLISHES_FOR_ATTRIBUTE: Final = "lk.publish_on_behalf"
-"""LiveKit's own participant attribute of those who publish for somebody else, such as avatar workers."""
+"""LiveKit's participant attribute of participants that publish for another one, such as avatar workers."""

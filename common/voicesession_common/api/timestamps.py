@@ -1,29 +1,28 @@
-"""Kubernetes timestamps (RFC 3339, UTC, milliseconds) to Unix seconds and back."""
+"""Conversion between Kubernetes timestamps (RFC 3339, UTC, milliseconds) and Unix seconds."""
 
 import re
 from datetime import UTC, datetime
 from typing import Final
 
 RFC3339: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)", re.ASCII)
-"""Python's own parser also takes dates without a time, weeks, and times of no zone."""
-
+"""Python's parser also accepts dates without a time, week dates and times without a zone."""
 
 TIMESTAMP_RESOLUTION_SECONDS: Final = 1.0
 """Kubernetes creation times and LiveKit webhook times are whole seconds, rounded down."""
 
 
 def to_rfc3339(seconds: float) -> str:
-    """`1763853611.5` -> `2025-11-22T23:20:11.500Z`."""
+    """Return Unix seconds as a timestamp: `1763853611.5` -> `2025-11-22T23:20:11.500Z`."""
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def from_rfc3339(text: str | None) -> float | None:
-    """The reverse; None stays None. Raises ValueError for anything that is not a timestamp."""
+    """Return a timestamp as Unix seconds, or None for None or empty text. Raises ValueError for any other text."""
     return datetime.fromisoformat(text).timestamp() if text else None
 
 
 def is_rfc3339(text: str) -> bool:
-    """Whether somebody else's text is a timestamp, in any zone."""
+    """Return True if text from outside is a timestamp, in any zone."""
     if not RFC3339.fullmatch(text.upper()):
         return False
     try:

@@ -1,4 +1,4 @@
-"""VoiceAgent as values: the reusable definition of an agent."""
+"""The VoiceAgent resource as a value: the reusable definition of an agent."""
 
 from dataclasses import dataclass, field
 
@@ -7,34 +7,37 @@ from voicesession_common.api.conditions import Condition
 
 
 @dataclass(frozen=True)
-class LettaMemory:
-    """`spec.memory.letta`: which Letta agent holds what is remembered."""
+class LettaMemorySpec:
+    """`spec.memory.letta`: the Letta agent that stores the memory."""
 
     agent: str = ""
     agent_id: str = ""
     blocks: tuple[JsonObject, ...] = ()
     capture: bool = True
     scope: str = "Agent"
-    """Agent: one memory for all sessions. User: one for each `spec.user`."""
+    """`Agent`: one memory for all sessions. `User`: one memory for each `spec.user`."""
 
 
 @dataclass(frozen=True)
 class VoiceAgent:
+    """A parsed VoiceAgent."""
+
     namespace: str
     name: str
     uid: str
     generation: int
     spec: JsonObject
-    """The spec as stored; the agent process gets it whole (it holds names of Secrets, never secrets)."""
+    """The spec as stored. The agent process gets a copy; the spec has names of Secrets, never secrets."""
     display_name: str
-    letta: LettaMemory | None = None
+    letta: LettaMemorySpec | None = None
     letta_agent_id: str = ""
-    """From status: the Letta agent that was resolved or created; empty until then."""
+    """From the status: the Letta agent that was found or created; empty until then."""
     observed_generation: int = 0
     conditions: tuple[Condition, ...] = field(default=())
 
     @classmethod
     def parse(cls, raw: JsonObject) -> "VoiceAgent":
+        """Return the API server's JSON as a value."""
         meta, spec, status = raw["metadata"], raw["spec"], raw.get("status") or {}
         return cls(
             namespace=meta["namespace"],
@@ -50,10 +53,10 @@ class VoiceAgent:
         )
 
 
-def _letta(raw: JsonObject | None) -> LettaMemory | None:
+def _letta(raw: JsonObject | None) -> LettaMemorySpec | None:
     if raw is None:
         return None
-    return LettaMemory(
+    return LettaMemorySpec(
         agent=raw.get("agent", ""),
         agent_id=raw.get("agentID", ""),
         blocks=tuple(raw.get("blocks", ())),

@@ -1,4 +1,4 @@
-"""VoiceSession as values: parsed once at the border, immutable after."""
+"""The VoiceSession resource as immutable values, parsed once on arrival."""
 
 from dataclasses import dataclass, field, fields
 from typing import Final, TypeVar
@@ -11,12 +11,14 @@ from voicesession_common.api.timestamps import from_rfc3339, to_rfc3339
 
 T = TypeVar("T")
 
-REQUEST_CHARACTERS: Final = 64
-"""What is read of a request for a reset: a timestamp has half of that, an annotation may have 256 KiB."""
+MAX_RESET_REQUEST_CHARACTERS: Final = 64
+"""Length limit of a reset request: a timestamp needs half of it, while an annotation may have 256 KiB."""
 
 
 @dataclass(frozen=True)
 class OnLastHumanLeft:
+    """`spec.onLastHumanLeft`: the action and its two grace periods."""
+
     action: str = Action.TEARDOWN
     grace_seconds: float = 3
     reconnect_grace_seconds: float = 30
@@ -24,6 +26,8 @@ class OnLastHumanLeft:
 
 @dataclass(frozen=True)
 class Limits:
+    """`spec.limits`."""
+
     start_seconds: float = 60
     join_seconds: float = 300
     idle_seconds: float = 0
@@ -40,10 +44,11 @@ class LastReset:
     completed_at: float | None = None
     outcome: str = ResetOutcome.RUNNING
     request: str = ""
-    """The latest request for a reset that was acted on, by this reset or an earlier one."""
+    """The latest reset request that was handled, by this reset or an earlier one."""
 
     @classmethod
     def parse(cls, raw: JsonObject | None) -> "LastReset | None":
+        """Return the reset as a value, or None if there was none."""
         started_at = from_rfc3339((raw or {}).get("startedAt"))
         if raw is None or started_at is None:
             return None
@@ -52,6 +57,7 @@ class LastReset:
         return cls(raw.get("cause") or "", started_at, completed_at, outcome, request)
 
     def render(self) -> JsonObject:
+        """Return the reset as the API server stores it."""
         completed_at = None if self.completed_at is None else to_rfc3339(self.completed_at)
         return {
             "cause": str(self.cause),
@@ -64,7 +70,7 @@ class LastReset:
 
 @dataclass(frozen=True)
 class Status:
-    """`status` of a VoiceSession. Times are Unix seconds, None while they have not happened."""
+    """`status` of a VoiceSession. Times are Unix seconds, or None before the event."""
 
     observed_generation: int = 0
     conditions: tuple[Condition, ...] = ()
@@ -73,19 +79,19 @@ class Status:
     room_sid: str = ""
     room_url: str = ""
     agent_pod: str = ""
-    """The pod that serves; empty while none is meant to."""
+    """The serving pod; empty while there is none."""
     next_pod: str = ""
-    """During a recycle: the pod that is to take over."""
+    """The successor during a recycle: the pod that will take over."""
     agent_identity: str = ""
     agent_epoch: int = 0
     memory_agent_id: str = ""
     humans: int = 0
     resets: int = 0
     recycles: int = 0
-    """How many of the resets were recycles."""
+    """Number of resets that were recycles."""
     last_reset: LastReset | None = None
     refused_request: str = ""
-    """A request for a reset that is no timestamp; empty once it is one, or gone."""
+    """A reset request that is not a timestamp; empty after the annotation is corrected or removed."""
     replacements: int = 0
     started_at: float | None = None
     ready_at: float | None = None
@@ -97,21 +103,22 @@ class Status:
 
     @property
     def desired_epoch(self) -> int:
-        """The number of conversations that were started so far; a pod acts only on a higher epoch than its own."""
+        """Return the number of the current conversation, from 1. A pod acts only on a higher epoch than its own."""
         return 1 + self.resets + self.replacements
 
     @property
     def newest_ordinal(self) -> int:
-        """The ordinal that the newest pod has or will get; live pods below it are deleted, except the serving pod."""
+        """Return the ordinal of the newest pod, created or not. Lower pods are deleted, except the serving pod."""
         return self.replacements + self.recycles
 
     @property
     def is_resetting(self) -> bool:
-        """Whether a reset runs whose new agent has not been seen yet; any agent in the room is of the old epoch."""
+        """Return True during a reset, until its new agent is in the room. Before that, the room has the old agent."""
         return self.last_reset is not None and self.last_reset.outcome == ResetOutcome.RUNNING
 
     @classmethod
     def parse(cls, raw: JsonObject) -> "Status":
+        """Return the status as a value; absent and null fields get their defaults."""
         room, agent = raw.get("room") or {}, raw.get("agent") or {}
         return cls(
             observed_generation=raw.get("observedGeneration", 0),
@@ -141,7 +148,7 @@ class Status:
         )
 
     def render(self) -> JsonObject:
-        """The status as the API server stores it; what has not happened is null, so that a merge patch clears it."""
+        """Return the status as the API server stores it. Absent values are null, so that a merge patch clears them."""
         times = {
             "startedAt": self.started_at,
             "readyAt": self.ready_at,
@@ -178,6 +185,8 @@ class Status:
 
 @dataclass(frozen=True)
 class VoiceSession:
+    """A parsed VoiceSession."""
+
     namespace: str
     name: str
     uid: str
@@ -193,15 +202,15 @@ class VoiceSession:
     limits: Limits = Limits()
     ttl_seconds_after_finished: float | None = 600
     reset_request: str = ""
-    """Its annotation that asks for a reset, as far as it is read."""
+    """The annotation that requests a reset, cut to MAX_RESET_REQUEST_CHARACTERS."""
     traceparent: str = ""
-    """As whoever made it wrote it; may be malformed."""
+    """The annotation as written by its creator; may be malformed."""
     status: Status = field(default_factory=Status)
 
     @classmethod
     def parse(cls, raw: JsonObject, agent_spec: JsonObject | None = None) -> "VoiceSession":
-        """From the API server's JSON; what the session leaves open comes from its VoiceAgent, then the defaults."""
-        meta, spec, outer = raw["metadata"], raw["spec"], agent_spec or {}
+        """Return the API server's JSON as a value. Unset fields come from the VoiceAgent, then from the defaults."""
+        meta, spec, defaults = raw["metadata"], raw["spec"], agent_spec or {}
         room = spec.get("room", {})
         return cls(
             namespace=meta["namespace"],
@@ -215,8 +224,10 @@ class VoiceSession:
             end=spec.get("end", False),
             max_participants=room.get("maxParticipants", 0),
             room_metadata=room.get("metadata", ""),
-            on_last_human_left=_layered(OnLastHumanLeft, spec.get("onLastHumanLeft"), outer.get("onLastHumanLeft")),
-            limits=_layered(Limits, spec.get("limits"), outer.get("limits")),
+            on_last_human_left=_merge_layers(
+                OnLastHumanLeft, spec.get("onLastHumanLeft"), defaults.get("onLastHumanLeft")
+            ),
+            limits=_merge_layers(Limits, spec.get("limits"), defaults.get("limits")),
             ttl_seconds_after_finished=spec.get("ttlSecondsAfterFinished", 600),
             reset_request=_reset_request(meta),
             traceparent=(meta.get("annotations") or {}).get(constants.TRACEPARENT_ANNOTATION, ""),
@@ -226,11 +237,11 @@ class VoiceSession:
 
 def _reset_request(meta: JsonObject) -> str:
     written = (meta.get("annotations") or {}).get(constants.RESET_REQUESTED_AT_ANNOTATION, "")
-    return str(written)[:REQUEST_CHARACTERS]
+    return str(written)[:MAX_RESET_REQUEST_CHARACTERS]
 
 
-def _layered(cls: type[T], *layers: JsonObject | None) -> T:
-    """Build a dataclass whose fields are the camelCase keys of the first layer that has them."""
+def _merge_layers(cls: type[T], *layers: JsonObject | None) -> T:
+    """Build a dataclass. Each field has the value of its camelCase key in the first layer with that key."""
     given: JsonObject = {}
     for f in fields(cls):  # type: ignore[arg-type]
         key = _camel(f.name)

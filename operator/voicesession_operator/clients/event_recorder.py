@@ -58,7 +58,7 @@ class Recorder:
         meta = about["metadata"]
         at = self._clock()
         now = to_rfc3339(round(at))[:19] + "Z"
-        moments = {constants.AT_ANNOTATION: at, **dict(event.moments)}
+        moments = {constants.AT_ANNOTATION: at, **dict(event.timestamps)}
         name = f"{meta['name'][:NAME_CHARACTERS].rstrip('-.')}.{uuid.uuid4().hex[:16]}"
         return {
             "apiVersion": "v1",

@@ -5,7 +5,7 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, Final
 
-from voicesession_common.api.voiceagent import LettaMemory, VoiceAgent
+from voicesession_common.api.voiceagent import LettaMemorySpec, VoiceAgent
 
 from voicesession_operator import metrics
 from voicesession_operator.domain.agent_plan import Invalid, Memory, NotConfigured, Resolved, Unavailable
@@ -86,7 +86,7 @@ class LettaDirectory:
             return Unavailable("Letta does not answer")
 
     async def _find_or_create(
-        self, letta: "AsyncLetta", memory: LettaMemory, criteria: dict[str, Any], tag: str, name: str
+        self, letta: "AsyncLetta", memory: LettaMemorySpec, criteria: dict[str, Any], tag: str, name: str
     ) -> Memory:
         # The oldest, should a lost answer ever have made two.
         found = await letta.agents.list(limit=1, order="asc", **criteria)

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Final
 
-from voicesession_common.api.conditions import find
+from voicesession_common.api.conditions import find_condition
 from voicesession_common.api.reasons import Cause, ConditionType, EndReason, Phase, Reason, ResetOutcome
 from voicesession_common.api.timestamps import TIMESTAMP_RESOLUTION_SECONDS
 from voicesession_common.api.voicesession import LastReset, Status, VoiceSession
@@ -78,7 +78,7 @@ def why_replaced(old: Status, new: Status) -> ReplacementReason:
     if new.agent_pod:
         return ReplacementReason.POD_LOST
     # A pod that is given up leaves the status without one, until its successor is made.
-    joined = find(new.conditions, ConditionType.AGENT_JOINED)
+    joined = find_condition(new.conditions, ConditionType.AGENT_JOINED)
     absent = joined is not None and joined.reason == Reason.AGENT_ABSENT
     return ReplacementReason.AGENT_ABSENT if absent else ReplacementReason.AGENT_AWAY
 

@@ -32,7 +32,7 @@ class SessionTraces:
 
     def traceparent(self, session: VoiceSession) -> str:
         """What an agent's spans belong below; empty while tracing is off."""
-        return write_traceparent(self._start(session)) if self._tracing.on else ""
+        return write_traceparent(self._start(session)) if self._tracing.enabled else ""
 
     def started(self, session: VoiceSession, started_at: float, stages: dict[StartStage, float]) -> None:
         """Ready for the first time: the start, and its stages one after the other."""
@@ -63,7 +63,7 @@ class SessionTraces:
     def _write_start(self, session: VoiceSession, begin: float, end: float, error: str = "") -> None:
         facts = {SESSION_UID: session.uid, AGENT: session.agent_ref, NAMESPACE: session.namespace}
         given, place = read_traceparent(session.traceparent), self._start(session)
-        self._tracing.write(SESSION_START, begin, end, parent=given, place=place, error=error, attributes=facts)
+        self._tracing.write(SESSION_START, begin, end, parent=given, context=place, error=error, attributes=facts)
 
     def _start(self, session: VoiceSession) -> SpanContext:
         """The trace that the session was made in, or one of its own."""
@@ -71,7 +71,7 @@ class SessionTraces:
         trace_id, flags = given.trace_id, given.trace_flags
         if not given.is_valid:
             trace_id = _id("trace", session.uid, 16)
-            flags = TraceFlags(TraceFlags.SAMPLED if self._tracing.keeps(trace_id) else TraceFlags.DEFAULT)
+            flags = TraceFlags(TraceFlags.SAMPLED if self._tracing.is_sampled(trace_id) else TraceFlags.DEFAULT)
         return SpanContext(trace_id, _id(SESSION_START, session.uid, 8), is_remote=False, trace_flags=flags)
 
 

@@ -1,1 +1,1 @@
-"""Pure decisions: what is observed goes in, what is to be done comes out. No I/O, no clock."""
+"""Pure decisions about sessions and agents, from stored objects, observations and time. No I/O and no clock."""

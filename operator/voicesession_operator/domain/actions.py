@@ -1,4 +1,4 @@
-"""What plan() may ask for. Every action is idempotent: carrying it out twice changes nothing."""
+"""Results of plan(): actions, events, decisions and deadlines. All actions are idempotent."""
 
 from dataclasses import dataclass
 
@@ -9,6 +9,8 @@ from voicesession_common.api.voicesession import Status
 
 @dataclass(frozen=True)
 class CreateRoom:
+    """Create the LiveKit room."""
+
     name: str
     metadata: str
     max_participants: int
@@ -16,16 +18,22 @@ class CreateRoom:
 
 @dataclass(frozen=True)
 class DeleteRoom:
+    """Delete the LiveKit room."""
+
     name: str
 
 
 @dataclass(frozen=True)
 class CreatePod:
+    """Create an agent pod from the manifest."""
+
     manifest: JsonObject
 
 
 @dataclass(frozen=True)
 class DeletePod:
+    """Delete the pod with this name and UID."""
+
     name: str
     uid: str
     grace_seconds: int
@@ -33,7 +41,7 @@ class DeletePod:
 
 @dataclass(frozen=True)
 class SetPodState:
-    """Send the wanted state to the pod's control port (`PUT /v1/state`); the executor adds token and memory address."""
+    """Send the desired state to the pod's control port (`PUT /v1/state`); the executor adds token and memory URL."""
 
     pod_ip: str
     pod_uid: str
@@ -44,16 +52,18 @@ class SetPodState:
     display_name: str
     memory_agent_id: str
     ttl_seconds: int
-    """How long the room token must let the agent join."""
+    """Lifetime of the room token."""
     cause: str = Cause.START
-    """Why this epoch exists; for the pod's log only."""
+    """Cause of this epoch, only for the pod's log."""
     memory_read_only: bool = False
     idle_seconds: float = 0
-    """After how much silence the session ends, 0: never. The agent may ask before."""
+    """Silence after which the session ends; 0 disables the limit. The agent may ask before the end."""
 
 
 @dataclass(frozen=True)
 class DeleteSession:
+    """Delete the VoiceSession with this UID."""
+
     uid: str
 
 
@@ -62,30 +72,31 @@ Action = CreateRoom | DeleteRoom | CreatePod | DeletePod | SetPodState | DeleteS
 
 @dataclass(frozen=True)
 class Event:
-    """One Kubernetes event on the session, recorded only after the status write succeeded."""
+    """A Kubernetes event about the session, recorded only after the status was stored."""
 
     type: str
     reason: str
     message: str
-    moments: tuple[tuple[str, float], ...] = ()
-    """Annotations of it that are times (Unix seconds): when it happened, where that is known, and the steps to it."""
+    timestamps: tuple[tuple[str, float], ...] = ()
+    """Annotations with times (Unix seconds): the time of the event, if known, and of the steps before it."""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """`status` is what the session's must become; `requeue_after` is seconds until time alone changes the plan."""
+    """The session's new status and the actions that follow from it."""
 
     status: Status
     actions: tuple[Action, ...] = ()
     events: tuple[Event, ...] = ()
     requeue_after: float | None = None
+    """Seconds until time alone changes the plan."""
     is_decision: bool = False
-    """The status is a decision that is stored before it is acted on; the actions follow from it once it is stored."""
+    """The status records a decision: it must be stored first, and the next plan has the actions."""
 
 
 @dataclass(frozen=True)
 class Decision:
-    """`status` is due at `at` (Unix seconds), unless something happens before."""
+    """A new status that is due at `at` (Unix seconds), unless the session changes first."""
 
     at: float
     status: Status
@@ -93,7 +104,7 @@ class Decision:
 
 @dataclass(frozen=True)
 class EndOfSession:
-    """The end of a session: `reason` for machines, `message` for people."""
+    """The end of a session: `reason` for programs, `message` for users."""
 
     reason: EndReason
     message: str
@@ -101,7 +112,7 @@ class EndOfSession:
 
 @dataclass(frozen=True)
 class Deadline:
-    """A verdict that comes true at a time (Unix seconds), unless something happens before."""
+    """The end of the session at `at` (Unix seconds), unless the session changes first."""
 
     at: float
     end: EndOfSession

@@ -3,7 +3,7 @@
 from dataclasses import replace
 from typing import Final
 
-from voicesession_common.api.conditions import Condition, find, put
+from voicesession_common.api.conditions import Condition, find_condition, set_condition
 from voicesession_common.api.reasons import ConditionType, Reason
 from voicesession_common.api.voicesession import Status, VoiceSession
 
@@ -27,9 +27,11 @@ def set_agent_healthy(status: Status, state: AgentPodState | None, now: float) -
     if state is None:
         return status
     reason = REASONS.get(state.health)
-    if reason is None and find(status.conditions, ConditionType.AGENT_HEALTHY) is None:
+    if reason is None and find_condition(status.conditions, ConditionType.AGENT_HEALTHY) is None:
         return status
-    return replace(status, conditions=put(status.conditions, _health_condition(reason, state.health_message), now))
+    return replace(
+        status, conditions=set_condition(status.conditions, _health_condition(reason, state.health_message), now)
+    )
 
 
 def _health_condition(reason: Reason | None, message: str) -> Condition:
@@ -63,7 +65,9 @@ def observe_agent(session: VoiceSession, status: Status, observed: Observed, pod
     )
     counted = mark_reset_replaced(session.status, counted)
     condition = _condition(session, counted, observed, pods)
-    return replace(counted, agent_epoch=counted.desired_epoch, conditions=put(counted.conditions, condition, now))
+    return replace(
+        counted, agent_epoch=counted.desired_epoch, conditions=set_condition(counted.conditions, condition, now)
+    )
 
 
 def _is_recycling(status: Status, pods: SessionPods) -> bool:
@@ -113,13 +117,13 @@ def _is_in(session: VoiceSession, status: Status, observed: Observed, pods: Sess
 
 def _was_in(status: Status, pod: AgentPod) -> bool:
     """Whether this very pod's agent was in the room when it could last be seen (Unknown only ever follows True)."""
-    stored = find(status.conditions, ConditionType.AGENT_JOINED)
+    stored = find_condition(status.conditions, ConditionType.AGENT_JOINED)
     return stored is not None and stored.status in ("True", "Unknown") and status.agent_pod == pod.name
 
 
 def _is_absent(status: Status, observed: Observed, pod: AgentPod) -> bool:
     """Only of an agent that had been seen: one that is still arriving is told of by its pod before LiveKit lists it."""
-    stored = find(status.conditions, ConditionType.AGENT_JOINED)
+    stored = find_condition(status.conditions, ConditionType.AGENT_JOINED)
     state, room = observed.state_of(pod), observed.room
     if state is None or not state.participant_sid or not isinstance(room, Room):
         return False
@@ -136,7 +140,7 @@ def _trouble(session: VoiceSession, observed: Observed, pod: AgentPod) -> Condit
         return _false(failure.reason, failure.message)
     if state is not None and _has_lost_its_job(state):
         return JOB_DIED
-    stored = find(session.status.conditions, ConditionType.AGENT_JOINED)
+    stored = find_condition(session.status.conditions, ConditionType.AGENT_JOINED)
     known = stored.message if stored and stored.reason == Reason.POD_NOT_RUNNING else ""
     if session.status.agent_pod != pod.name:
         known = ""

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from voicesession_common import JsonObject
-from voicesession_common.api.conditions import Condition, find, put
+from voicesession_common.api.conditions import Condition, find_condition, set_condition
 from voicesession_common.api.reasons import ConditionType, Reason
 from voicesession_common.api.voiceagent import VoiceAgent
 
@@ -56,7 +56,7 @@ class AgentPlan:
 def plan_agent(agent: VoiceAgent, memory: Memory, now: float) -> AgentPlan:
     """Pure and total; `memory` is ignored for a VoiceAgent that has none. `now` is Unix seconds."""
     condition = _condition(agent, memory)
-    conditions = put(agent.conditions, condition, now)
+    conditions = set_condition(agent.conditions, condition, now)
     letta_agent_id = _letta_agent_id(agent, memory)
     changed = (conditions, letta_agent_id, agent.generation) != (
         agent.conditions,
@@ -107,7 +107,7 @@ def _letta_agent_id(agent: VoiceAgent, memory: Memory) -> str:
 
 
 def _events(agent: VoiceAgent, condition: Condition) -> tuple[Event, ...]:
-    before = find(agent.conditions, condition.type)
+    before = find_condition(agent.conditions, condition.type)
     if condition.status == "True" or (before is not None and before.reason == condition.reason):
         return ()
     return (Event("Warning", str(condition.reason), condition.message),)

@@ -1,25 +1,25 @@
-"""The operator's own settings as far as decisions depend on them."""
+"""The operator's settings that decisions depend on."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class Config:
-    """What one installation gives to every session; holds nothing secret."""
+    """Settings of one installation, applied to every session; contains no secrets."""
 
     agent_image: str
-    """Image of agent pods whose VoiceAgent names none."""
+    """Image of agent pods if the VoiceAgent names none."""
     pull_policy: str
     """`imagePullPolicy` of agent pods."""
     control_public_key: str
-    """Base64 of the 32 raw bytes of the Ed25519 key that agent pods check the operator's requests with."""
+    """Base64 of the 32 raw bytes of the Ed25519 public key; agent pods verify the operator's requests with it."""
     livekit_url: str
-    """LiveKit as agent pods reach it (`ws://…`)."""
+    """LiveKit's URL for agent pods (`ws://…`)."""
     public_url: str
-    """LiveKit as people reach it; goes to `status.room.url`."""
+    """LiveKit's URL for humans, copied to `status.room.url`."""
     installation_id: str
-    """Marks the rooms of this installation, so that an orphan sweep touches no others."""
+    """Mark of this installation's rooms, so that the sweep of orphan rooms leaves all other rooms alone."""
     otlp_endpoint: str = ""
-    """Where agent pods send their spans; empty: nowhere."""
+    """Endpoint for the spans of agent pods; empty disables tracing."""
     poll_seconds: float = 10.0
-    """Longest time a live session goes unobserved, without jitter."""
+    """Longest time between two observations of a live session, without jitter."""

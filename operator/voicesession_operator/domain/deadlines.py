@@ -3,7 +3,7 @@
 from math import inf
 from typing import Final
 
-from voicesession_common.api.conditions import Condition, find
+from voicesession_common.api.conditions import Condition, find_condition
 from voicesession_common.api.reasons import Action, ConditionType, EndReason, Reason
 from voicesession_common.api.voicesession import Status, VoiceSession
 
@@ -51,7 +51,7 @@ def start(session: VoiceSession, status: Status) -> tuple[Deadline, ...]:
 
 def _missing(kind: str, stored: Status, status: Status) -> Condition | None:
     """The condition that says why not; None if it is True."""
-    now, before = find(status.conditions, kind), find(stored.conditions, kind)
+    now, before = find_condition(status.conditions, kind), find_condition(stored.conditions, kind)
     if now is None or now.status == "True":
         return None
     was_refused = before is not None and before.status == "False" and before.reason not in frozenset(Reason)
@@ -89,7 +89,7 @@ def nobody_came(session: VoiceSession, status: Status) -> tuple[Deadline, ...]:
 
 def agent_stayed_away(session: VoiceSession, status: Status) -> tuple[Deadline, ...]:
     """An agent that was there and is seen to be gone has startSeconds to come back."""
-    joined = find(status.conditions, ConditionType.AGENT_JOINED)
+    joined = find_condition(status.conditions, ConditionType.AGENT_JOINED)
     if status.ready_at is None or joined is None or joined.status != "False":
         return ()
     seconds = session.limits.start_seconds

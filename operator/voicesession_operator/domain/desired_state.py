@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from voicesession_common.api.conditions import is_false
+from voicesession_common.api.conditions import is_condition_false
 from voicesession_common.api.reasons import Cause, ConditionType
 from voicesession_common.api.voicesession import Status, VoiceSession
 
@@ -39,7 +39,7 @@ def _epoch(session: VoiceSession, status: Status, pods: SessionPods, pod: AgentP
     One that a successor put out of the room, and then was lost, is called back.
     """
     is_newest = pod.ordinal >= status.newest_ordinal
-    is_called_back = pods.successor is None and is_false(status.conditions, ConditionType.AGENT_JOINED)
+    is_called_back = pods.successor is None and is_condition_false(status.conditions, ConditionType.AGENT_JOINED)
     if is_newest or is_called_back or status.is_resetting or state.session_uid != session.uid:
         return status.agent_epoch
     return state.epoch

@@ -3,7 +3,7 @@
 from dataclasses import replace
 from typing import Final
 
-from voicesession_common.api.conditions import Condition, find
+from voicesession_common.api.conditions import Condition, find_condition
 from voicesession_common.api.reasons import Cause, ConditionType, EndReason, ResetOutcome
 from voicesession_common.api.timestamps import TIMESTAMP_RESOLUTION_SECONDS
 from voicesession_common.api.voicesession import Status, VoiceSession
@@ -57,7 +57,7 @@ def _overdue_at(status: Status, pods: SessionPods) -> float | None:
 
 def _away_at(status: Status, pod: AgentPod) -> float | None:
     """A pod that was made after the agent went is only starting: startSeconds hold for it."""
-    joined = find(status.conditions, ConditionType.AGENT_JOINED)
+    joined = find_condition(status.conditions, ConditionType.AGENT_JOINED)
     if status.ready_at is None or joined is None or joined.status != "False":
         return None
     return due_at(status, joined.since, AWAY_SECONDS) if _was_there(pod, joined) else None
@@ -70,7 +70,7 @@ def _was_there(pod: AgentPod, joined: Condition) -> bool:
 
 def _reset_overdue_at(status: Status, pod: AgentPod) -> float | None:
     """An agent that went before the reset began is away for as long as without one, or only starting."""
-    last, joined = status.last_reset, find(status.conditions, ConditionType.AGENT_JOINED)
+    last, joined = status.last_reset, find_condition(status.conditions, ConditionType.AGENT_JOINED)
     if last is None or joined is None:
         return None
     if last.cause == Cause.AGENT_ABSENT:

@@ -3,7 +3,7 @@
 from typing import Final
 
 from voicesession_common.api import constants
-from voicesession_common.api.conditions import Condition, find
+from voicesession_common.api.conditions import Condition, find_condition
 from voicesession_common.api.constants import AT_ANNOTATION
 from voicesession_common.api.reasons import ConditionType, EndReason, Reason, ResetOutcome
 from voicesession_common.api.voicesession import Status
@@ -66,7 +66,7 @@ def events_between(old: Status, seen: Status, new: Status, observed: Observed) -
 
 
 def _troubles(old: Status, new: Status) -> tuple[Event, ...]:
-    changed = [(find(old.conditions, kind), find(new.conditions, kind)) for kind in WATCHED]
+    changed = [(find_condition(old.conditions, kind), find_condition(new.conditions, kind)) for kind in WATCHED]
     return tuple(
         Event("Warning", str(after.reason), after.message)
         for before, after in changed
@@ -138,7 +138,7 @@ def _steps_to_ready(new: Status, ready_at: float, observed: Observed) -> tuple[t
 
 
 def _finished(old: Status, new: Status) -> tuple[Event, ...]:
-    finished = find(new.conditions, ConditionType.FINISHED)
+    finished = find_condition(new.conditions, ConditionType.FINISHED)
     if old.finished_at is not None or new.finished_at is None or finished is None:
         return ()
     kind = "Normal" if new.end_reason in PLANNED_ENDS else "Warning"

@@ -3,7 +3,7 @@
 from dataclasses import replace
 from typing import Final
 
-from voicesession_common.api.conditions import Condition, find, is_true, put
+from voicesession_common.api.conditions import Condition, find_condition, is_condition_true, set_condition
 from voicesession_common.api.reasons import ConditionType, Phase, Reason
 from voicesession_common.api.voicesession import Status, VoiceSession
 
@@ -32,14 +32,14 @@ def begin(session: VoiceSession, now: float, config: Config) -> Status:
 
 def set_ready(status: Status, now: float) -> Status:
     """Set Ready from the conditions it consists of, and remember the first time."""
-    parts = [found for kind in REQUIRED if (found := find(status.conditions, kind))]
+    parts = [found for kind in REQUIRED if (found := find_condition(status.conditions, kind))]
     missing = next((part for part in parts if part.status != "True"), None)
     if missing is None:
         ready = Condition(ConditionType.READY, "True", Reason.READY, "The agent is in the room")
     else:
         ready = replace(missing, type=ConditionType.READY)
     first = now if missing is None and status.ready_at is None else status.ready_at
-    return replace(status, ready_at=first, conditions=put(status.conditions, ready, now))
+    return replace(status, ready_at=first, conditions=set_condition(status.conditions, ready, now))
 
 
 def finish(status: Status, end: EndOfSession, now: float) -> Status:
@@ -47,10 +47,12 @@ def finish(status: Status, end: EndOfSession, now: float) -> Status:
     since = status.ready_at if status.ready_at is not None else status.started_at
     lasted = now - (now if since is None else since)
     message = f"{end.message}. Humans in the room: {status.humans}; it lasted {lasted:.0f} s"
-    conditions = put(status.conditions, Condition(ConditionType.FINISHED, "True", str(end.reason), message), now)
+    conditions = set_condition(
+        status.conditions, Condition(ConditionType.FINISHED, "True", str(end.reason), message), now
+    )
     for kind in (*REQUIRED, ConditionType.READY):
         over = Condition(kind, "False", Reason.FINISHED, "The session is finished")
-        conditions = put(conditions, over, now)
+        conditions = set_condition(conditions, over, now)
     return replace(
         status,
         conditions=conditions,
@@ -67,7 +69,7 @@ def phase(status: Status) -> Phase:
         return Phase.FINISHED
     if status.last_human_left_at is not None:
         return Phase.GRACE
-    if not is_true(status.conditions, ConditionType.READY):
+    if not is_condition_true(status.conditions, ConditionType.READY):
         return Phase.STARTING if status.agent_pod or status.ready_at is not None else Phase.PENDING
     return Phase.ACTIVE if status.humans else Phase.READY
 

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, replace
 
-from voicesession_common.api.conditions import Condition, find, put
+from voicesession_common.api.conditions import Condition, find_condition, set_condition
 from voicesession_common.api.constants import USER_SCOPE
 from voicesession_common.api.reasons import ConditionType, Reason
 from voicesession_common.api.voiceagent import VoiceAgent
@@ -44,11 +44,11 @@ def observe_memory(
     """Take the memory into the status; set MemoryReady, which a session whose memory never failed does not have."""
     status = replace(status, memory_agent_id=session_memory(session, status, observed).agent_id)
     problem = _trouble(status, observed, state)
-    known = find(status.conditions, ConditionType.MEMORY_READY) is not None
+    known = find_condition(status.conditions, ConditionType.MEMORY_READY) is not None
     if problem is None and (state is None or not known):
         return status
     mended = Condition(ConditionType.MEMORY_READY, "True", Reason.MEMORY_AVAILABLE, "Memory is available again")
-    return replace(status, conditions=put(status.conditions, problem or mended, now))
+    return replace(status, conditions=set_condition(status.conditions, problem or mended, now))
 
 
 def _trouble(status: Status, observed: Observed, state: AgentPodState | None) -> Condition | None:

@@ -1,4 +1,4 @@
-"""What the operator has seen of one session's world, as plain values. All times are Unix seconds (UTC)."""
+"""Observations of one session's pods, room and memory, as plain values. All times are Unix seconds (UTC)."""
 
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -14,7 +14,7 @@ RETRY_SECONDS: Final = 2.0
 
 
 class ParticipantKind(StrEnum):
-    """LiveKit's participant kinds by name (numbers differ between its APIs and are never compared)."""
+    """LiveKit's participant kinds by name; the numbers differ between its APIs and are never compared."""
 
     STANDARD = "STANDARD"
     INGRESS = "INGRESS"
@@ -28,7 +28,7 @@ class ParticipantKind(StrEnum):
 
 @dataclass(frozen=True)
 class Participant:
-    """One participant as ListParticipants tells it."""
+    """A participant in LiveKit's ListParticipants."""
 
     identity: str
     sid: str
@@ -43,7 +43,7 @@ class Participant:
 
 @dataclass(frozen=True)
 class Room:
-    """The LiveKit room and who is in it."""
+    """The LiveKit room and its participants."""
 
     sid: str
     participants: tuple[Participant, ...] = ()
@@ -51,7 +51,7 @@ class Room:
 
 @dataclass(frozen=True)
 class RoomUnknown:
-    """The outside could not be asked; `reason` is CamelCase for a condition, `message` is stable between retries."""
+    """LiveKit did not answer; `reason` is CamelCase for a condition, `message` is stable between retries."""
 
     reason: str
     message: str
@@ -59,7 +59,7 @@ class RoomUnknown:
 
 @dataclass(frozen=True)
 class AgentPod:
-    """One agent pod that the session controls (owner reference by UID)."""
+    """An agent pod controlled by the session (owner reference by UID)."""
 
     name: str
     uid: str
@@ -69,57 +69,57 @@ class AgentPod:
     deleting: bool = False
     created_at: float = 0.0
     problem: str = ""
-    """Why it cannot start, in Kubernetes' own words (e.g. `CreateContainerConfigError: secret "x" not found`)."""
+    """The reason why it cannot start, from Kubernetes, e.g. `CreateContainerConfigError: secret "x" not found`."""
 
     @property
     def live(self) -> bool:
-        """Whether it is, or may yet become, the agent: neither ended nor on its way out."""
+        """Return True if the pod has neither ended nor been deleted, so that it is or can become the agent."""
         return not self.deleting and self.phase in ("Pending", "Running")
 
 
 @dataclass(frozen=True)
 class Timings:
-    """An agent pod's own moments, by its own clock; None while they have not happened, or where it does not tell."""
+    """Times of an agent pod, by its own clock; None before the event, or if the pod does not report it."""
 
     process_started: float | None = None
     prepared: float | None = None
-    """Its models were loaded."""
+    """Its models are loaded."""
     bound: float | None = None
     joined: float | None = None
 
 
 @dataclass(frozen=True)
 class AgentPodState:
-    """What the agent pod's control port answered (`GET /v1/state`)."""
+    """An answer of the agent pod's control port (`GET /v1/state`)."""
 
     state: str
     """Preparing, Unbound, Bound or Ended."""
     session_uid: str = ""
     epoch: int = 0
     participant_sid: str = ""
-    """The job's own participant SID in the room; empty while no job of the told epoch is in it."""
+    """Participant SID of the job of the current epoch; empty while that job is not in the room."""
     job_epoch: int = 0
-    """The epoch that the newest job was started for; 0: none yet."""
+    """Epoch of the newest job; 0 before the first job."""
     active_at: float | None = None
-    """When a human last spoke or came into the room."""
+    """Last time when a human spoke or joined the room."""
     health: str = ""
-    """Ok, or what the pod's supervisor has found wrong with its job (Stuck, Deaf, Mute, …)."""
+    """Ok, or the health problem that the supervisor has found in its job (Stuck, Deaf, Mute, …)."""
     health_message: str = ""
     memory_agent_id: str = ""
     memory_problem: str = ""
     job_restarts: int = 0
-    """Jobs that followed another one for the same epoch, because that one had died or was found ill."""
+    """Number of jobs that followed another job of the same epoch, because that job had died or was unhealthy."""
     left_identity: str = ""
     left_reason: str = ""
     left_at: float = 0.0
     problem: str = ""
-    """Why it cannot serve (bad entrypoint, unknown provider, model that cannot be loaded); empty when it can."""
+    """The reason why it cannot serve (bad entry point, unknown provider, failed model); empty if it can."""
     timings: Timings = Timings()
-    """For measurements only; nothing is decided by them."""
+    """For measurements only; no decision depends on them."""
 
 
 class LeaveReason(StrEnum):
-    """How the last human went: decides which of the two graces applies."""
+    """Ways in which the last human left; they select the grace period."""
 
     LEFT = "Left"
     CONNECTION_LOST = "ConnectionLost"
@@ -128,7 +128,7 @@ class LeaveReason(StrEnum):
 
 @dataclass(frozen=True)
 class LeaveHint:
-    """A departure that a webhook or the agent told of. A hint: used only once ListParticipants agrees."""
+    """A report by a webhook or the agent that a human left; used only once ListParticipants confirms it."""
 
     identity: str
     reason: LeaveReason
@@ -137,7 +137,7 @@ class LeaveHint:
 
 @dataclass(frozen=True)
 class Failure:
-    """An action of this pass that did not work."""
+    """A failed action of this pass; `action` is its class name."""
 
     action: str
     reason: str
@@ -147,25 +147,25 @@ class Failure:
 
 @dataclass(frozen=True)
 class Observed:
-    """Everything plan() may look at besides the session itself and the time."""
+    """The observations that plan() depends on, besides the session and the time."""
 
     agent: VoiceAgent | None
     pods: tuple[AgentPod, ...] = ()
     room: Room | RoomUnknown | None = None
-    """None: asked, and it does not exist."""
+    """None: LiveKit has answered that the room does not exist."""
     pod_states: dict[str, AgentPodState] = field(default_factory=dict)
-    """By pod UID; a pod that is missing has no address or does not answer (yet)."""
+    """States by pod UID. An absent pod has no address or does not answer (yet)."""
     user_memory: Memory | None = None
-    """Where this session's user is remembered; None: nobody has found out yet, or there is nothing to find out."""
+    """The memory of this session's user; None: not resolved yet, or not used."""
     leave_hint: LeaveHint | None = None
     failures: tuple[Failure, ...] = ()
 
     def state_of(self, pod: AgentPod | None) -> AgentPodState | None:
-        """What that pod answered."""
+        """Return the state reported by the pod, or None if it did not answer."""
         return None if pod is None else self.pod_states.get(pod.uid)
 
     def agent_in_room(self, pod: AgentPod) -> bool:
-        """Whether the job that this pod calls its own is seen in the room."""
+        """Return True if the pod's own job is active in the room."""
         state = self.state_of(pod)
         if state is None or not state.participant_sid or not isinstance(self.room, Room):
             return False
@@ -176,7 +176,7 @@ class Observed:
         return next((failure for failure in self.failures if failure.action == kind.__name__), None)
 
     def without_failed(self, actions: tuple[Action, ...]) -> tuple[Action, ...]:
-        """Leave out actions of the classes that have just failed, so that the rounds of one pass end."""
+        """Return the actions without those that have just failed, so that the rounds of one pass end."""
         failed = {failure.action for failure in self.failures}
         return tuple(action for action in actions if type(action).__name__ not in failed)
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from math import inf
 from typing import Final
 
-from voicesession_common.api.conditions import find
+from voicesession_common.api.conditions import find_condition
 from voicesession_common.api.reasons import ConditionType, EndReason
 from voicesession_common.api.voicesession import Status, VoiceSession
 
@@ -104,7 +104,7 @@ def replacement_due(status: Status, pods: SessionPods, now: float) -> float:
 
     `status` is the stored one: it still says how long the agent that has just been lost was in the room.
     """
-    joined = find(status.conditions, ConditionType.AGENT_JOINED)
+    joined = find_condition(status.conditions, ConditionType.AGENT_JOINED)
     used = pods.highest_ordinal - status.recycles
     if used < 1 or joined is None:
         return now

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from voicesession_common.api.conditions import Condition, find, is_true
+from voicesession_common.api.conditions import Condition, find_condition, is_condition_true
 from voicesession_common.api.reasons import ConditionType
 from voicesession_common.api.voicesession import Status, VoiceSession
 
@@ -35,10 +35,10 @@ def poll_interval(
     session: VoiceSession, status: Status, observed: Observed, pods: SessionPods, now: float
 ) -> float | None:
     """Seconds until the next look; None where nothing is awaited."""
-    joined = find(status.conditions, ConditionType.AGENT_JOINED)
+    joined = find_condition(status.conditions, ConditionType.AGENT_JOINED)
     waits = []
     current, coming = pods.serving, pods.successor
-    if current is not None and current.ip and not is_true(status.conditions, ConditionType.AGENT_JOINED):
+    if current is not None and current.ip and not is_condition_true(status.conditions, ConditionType.AGENT_JOINED):
         waits.append(_for_the_serving(session, status, observed, observed.state_of(current), joined, now))
     if coming is not None and coming.ip:
         young = now - coming.created_at < session.limits.start_seconds

@@ -3,7 +3,7 @@
 from dataclasses import replace
 from typing import Final
 
-from voicesession_common.api.conditions import Condition, find, is_true, put
+from voicesession_common.api.conditions import Condition, find_condition, is_condition_true, set_condition
 from voicesession_common.api.reasons import Action, Cause, ConditionType, Reason, ResetOutcome
 from voicesession_common.api.timestamps import is_rfc3339
 from voicesession_common.api.voicesession import LastReset, Status, VoiceSession
@@ -30,7 +30,11 @@ def mark_reset_replaced(stored: Status, status: Status) -> Status:
 def complete_reset(status: Status, now: float) -> Status:
     """A reset is complete when its agent is seen in the room."""
     last = status.last_reset
-    if last is None or last.completed_at is not None or not is_true(status.conditions, ConditionType.AGENT_JOINED):
+    if (
+        last is None
+        or last.completed_at is not None
+        or not is_condition_true(status.conditions, ConditionType.AGENT_JOINED)
+    ):
         return status
     outcome = ResetOutcome.COMPLETE if status.is_resetting else last.outcome
     return replace(status, last_reset=replace(last, completed_at=now, outcome=outcome))
@@ -97,7 +101,7 @@ def _absent(status: Status) -> float | None:
 
 
 def _absent_at(status: Status) -> float | None:
-    joined = find(status.conditions, ConditionType.AGENT_JOINED)
+    joined = find_condition(status.conditions, ConditionType.AGENT_JOINED)
     if joined is None or joined.reason != Reason.AGENT_ABSENT:
         return None
     return due_at(status, joined.since, ABSENT_SECONDS)
@@ -120,7 +124,9 @@ def _begin(session: VoiceSession, status: Status, cause: Cause, now: float) -> S
             cause, now, request=session.reset_request if cause is Cause.REQUESTED else handled_request(status)
         ),
     )
-    begun = replace(begun, agent_epoch=begun.desired_epoch, conditions=put(status.conditions, resetting(begun), now))
+    begun = replace(
+        begun, agent_epoch=begun.desired_epoch, conditions=set_condition(status.conditions, resetting(begun), now)
+    )
     begun = set_ready(begun, now)
     if recycle:
         begun = replace(begun, next_pod=pod_name(session.name, session.uid, begun.newest_ordinal))
@@ -133,7 +139,7 @@ def _begin(session: VoiceSession, status: Status, cause: Cause, now: float) -> S
 def _can_recycle(session: VoiceSession, status: Status) -> bool:
     """Where a new pod is on its way already, or the agent is missing, a reset does the same."""
     wanted = session.on_last_human_left.action == Action.RECYCLE
-    return wanted and not status.next_pod and is_true(status.conditions, ConditionType.AGENT_JOINED)
+    return wanted and not status.next_pod and is_condition_true(status.conditions, ConditionType.AGENT_JOINED)
 
 
 def resetting(status: Status) -> Condition:

@@ -1,8 +1,8 @@
-"""The room: it is there, or it is made; what cannot be asked about is left alone."""
+"""The LiveKit room: its condition, its creation, and deadlines that only count while LiveKit answers."""
 
 from dataclasses import replace
 
-from voicesession_common.api.conditions import Condition, find, put
+from voicesession_common.api.conditions import Condition, find_condition, set_condition
 from voicesession_common.api.reasons import ConditionType, EndReason, Reason
 from voicesession_common.api.voicesession import Status, VoiceSession
 
@@ -13,13 +13,13 @@ from voicesession_operator.domain.observed import Observed, Room, RoomUnknown
 
 
 def observe_room(status: Status, observed: Observed, now: float) -> Status:
-    """Take the room's SID and set RoomReady."""
+    """Return the status with the room's SID and RoomReady."""
     sid = observed.room.sid if isinstance(observed.room, Room) else status.room_sid
-    return replace(status, room_sid=sid, conditions=put(status.conditions, _condition(observed), now))
+    return replace(status, room_sid=sid, conditions=set_condition(status.conditions, _condition(observed), now))
 
 
 def room_actions(session: VoiceSession, status: Status, observed: Observed, config: Config) -> tuple[CreateRoom, ...]:
-    """Create the room when LiveKit says that it does not exist, also when it was lost mid-call."""
+    """Create the room if LiveKit answers that it does not exist, also if it was lost during a call."""
     if observed.room is not None:
         return ()
     metadata = room_metadata(session, config.installation_id)
@@ -27,15 +27,15 @@ def room_actions(session: VoiceSession, status: Status, observed: Observed, conf
 
 
 def room_lost(session: VoiceSession, status: Status, observed: Observed) -> tuple[Deadline, ...]:
-    """A room that was there is gone, and every try to make it again fails; a LiveKit that is away loses nothing.
+    """End the session if the room was lost and cannot be created again; an outage of LiveKit does not count.
 
-    Only after a try that has just failed: who was away for long, like an operator, tries before it gives up.
+    The deadline exists only after a failed try, so that an operator that was down tries once before it gives up.
     """
-    room, failure = find(status.conditions, ConditionType.ROOM_READY), observed.failure_of(CreateRoom)
+    room, failure = find_condition(status.conditions, ConditionType.ROOM_READY), observed.failure_of(CreateRoom)
     if status.ready_at is None or room is None or room.status != "False" or failure is None:
         return ()
     seconds = session.limits.start_seconds
-    message = f"The room was lost and could not be made again within startSeconds ({seconds:g}): {failure.message}"
+    message = f"The room was lost and could not be created again within startSeconds ({seconds:g}): {failure.message}"
     return (Deadline(room.since + seconds, EndOfSession(EndReason.ROOM_LOST, message)),)
 
 
@@ -51,8 +51,8 @@ def _condition(observed: Observed) -> Condition:
 
 
 def due_at(status: Status, since: float | None, seconds: float) -> float | None:
-    """`seconds` after `since`, or after LiveKit could be asked again; None while it cannot."""
-    room = find(status.conditions, ConditionType.ROOM_READY)
+    """Return the time `seconds` after `since`, or after the end of a later LiveKit outage; None during an outage."""
+    room = find_condition(status.conditions, ConditionType.ROOM_READY)
     if since is None or room is None or room.status != "True":
         return None
     return max(since, room.since) + seconds

@@ -5,7 +5,7 @@ from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import SpanContext
-from voicesession_common.otlp import Export
+from voicesession_common.otlp import SpanExport
 from voicesession_common.tracing import Tracing
 
 
@@ -14,7 +14,7 @@ class Kept:
 
     def __init__(self, ratio: float = 1.0) -> None:
         self._memory = InMemorySpanExporter()
-        self.tracing = Tracing(Export(Resource({}), SimpleSpanProcessor(self._memory), ratio))
+        self.tracing = Tracing(SpanExport(Resource({}), SimpleSpanProcessor(self._memory), ratio))
 
     @property
     def all(self) -> list[ReadableSpan]:

@@ -45,7 +45,7 @@ def write(tracing: Tracing, name: str) -> None:
 
 async def test_without_an_address_nothing_is_made() -> None:
     tracing = Tracing.connect("voicesession-operator", "operator-1", "", 1.0)
-    assert (tracing.on, tracing.keeps(1)) == (False, False)
+    assert (tracing.enabled, tracing.is_sampled(1)) == (False, False)
     with tracing.token_request() as annotations:
         assert annotations == {}
     write(tracing, "bound")

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 from voicesession_common.api import constants
-from voicesession_common.api.conditions import Condition, find, is_true, put
+from voicesession_common.api.conditions import Condition, find_condition, is_condition_true, set_condition
 from voicesession_common.api.timestamps import from_rfc3339, is_rfc3339, to_rfc3339
 from voicesession_common.api.voiceagent import VoiceAgent
 from voicesession_common.api.voicesession import LastReset, Limits, OnLastHumanLeft, Status, VoiceSession
@@ -108,9 +108,9 @@ def test_what_asks_for_a_reset_is_read_so_far() -> None:
 
 
 def test_transition_time_moves_only_with_the_status() -> None:
-    first = put((), Condition("Ready", "False", "A"), 1.0)
-    same = put(first, Condition("Ready", "False", "B", "why"), 2.0)
-    other = put(same, Condition("Ready", "True", "C"), 3.0)
-    assert [find(c, "Ready").since for c in (first, same, other)] == [1.0, 1.0, 3.0]  # type: ignore[union-attr]
-    assert is_true(other, "Ready")
-    assert not is_true(other, "Finished")
+    first = set_condition((), Condition("Ready", "False", "A"), 1.0)
+    same = set_condition(first, Condition("Ready", "False", "B", "why"), 2.0)
+    other = set_condition(same, Condition("Ready", "True", "C"), 3.0)
+    assert [find_condition(c, "Ready").since for c in (first, same, other)] == [1.0, 1.0, 3.0]  # type: ignore[union-attr]
+    assert is_condition_true(other, "Ready")
+    assert not is_condition_true(other, "Finished")

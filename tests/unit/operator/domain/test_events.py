@@ -64,11 +64,13 @@ def test_a_visit_that_only_the_agent_has_seen_is_told_when_it_is_over() -> None:
 
 def test_what_the_status_tells_too_has_its_moment() -> None:
     came = decide(ready_session(), joined_cluster().room(agent_participant(), human()), NOW)
-    assert dict(came.events[0].moments) == {AT_ANNOTATION: came.status.first_human_at}
+    assert dict(came.events[0].timestamps) == {AT_ANNOTATION: came.status.first_human_at}
     more = joined_cluster().room(agent_participant(), human(), human("bob"))
-    assert decide(ready_session().stored(came.status), more, NOW + 1).events[0].moments == ()
+    assert decide(ready_session().stored(came.status), more, NOW + 1).events[0].timestamps == ()
     left = decide(ready_session().stored(came.status), joined_cluster().leave(LeaveReason.LEFT, NOW + 5), NOW + 9)
-    assert dict(left.events[0].moments) == {AT_ANNOTATION: NOW + 6} == {AT_ANNOTATION: left.status.last_human_left_at}
+    assert (
+        dict(left.events[0].timestamps) == {AT_ANNOTATION: NOW + 6} == {AT_ANNOTATION: left.status.last_human_left_at}
+    )
 
 
 def test_who_is_sent_out_by_the_end_has_not_left() -> None:
@@ -95,4 +97,4 @@ def test_ready_tells_when_the_agent_was_bound_and_joined(timings: Timings, expec
     world = joined_cluster().pods(pod(created_at=T0 + 1)).state(bound(timings=timings))
     found = decide(starting, world, T0 + 5)
     assert reasons(found) == ["Ready"]
-    assert dict(found.events[0].moments) == {POD_CREATED_AT_ANNOTATION: T0 + 1, **expected}
+    assert dict(found.events[0].timestamps) == {POD_CREATED_AT_ANNOTATION: T0 + 1, **expected}

@@ -8,7 +8,7 @@ from itertools import pairwise
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from voicesession_common.api.conditions import is_true
+from voicesession_common.api.conditions import is_condition_true
 from voicesession_common.api.timestamps import is_rfc3339, to_rfc3339
 from voicesession_common.api.voicesession import Status
 from voicesession_operator.domain.observed import LeaveReason
@@ -163,7 +163,7 @@ def test_everything_is_cleaned_up_in_the_end(life: list[str], action: str) -> No
     settle(world)
     assert world.gone
     assert (world.room_sid, world.pods) == ("", {})
-    assert is_true(world.session.status.conditions, "Finished")
+    assert is_condition_true(world.session.status.conditions, "Finished")
 
 
 @MANY
@@ -231,6 +231,6 @@ def test_a_call_survives_its_pod(lost: str) -> None:
     for what in ("nothing", "start pods", "alice comes", "half a minute passes", lost, "start pods"):
         happen(world, what)
     status: Status = world.session.status
-    assert is_true(status.conditions, "Ready")
+    assert is_condition_true(status.conditions, "Ready")
     assert (status.replacements, status.humans, world.rooms_made) == (1, 1, 1)
     assert [event.reason for event in world.events] == ["Ready", "HumanJoined", "AgentReplaced"]
