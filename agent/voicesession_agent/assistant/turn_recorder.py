@@ -1,4 +1,4 @@
-"""Pairing what the human said with what the agent spoke, and handing each finished turn to the supervisor in order."""
+"""Pairs of a human's messages and the agent's answer, handed to the supervisor in order."""
 
 import asyncio
 import logging
@@ -16,13 +16,16 @@ log = logging.getLogger(__name__)
 
 
 class TurnPairing:
-    """Pure: messages in, finished turns out. Memory keeps turns by their human part, so an unasked remark is none."""
+    """Pairs messages into turns.
+
+    Memory stores turns by their human part, so an agent's message without a human's message before it is no turn.
+    """
 
     def __init__(self) -> None:
         self._said: list[str] = []
 
     def add(self, role: str, text: str) -> Turn | None:
-        """Answer the turn that this message finishes, if any."""
+        """Take a message; return the turn that it finishes, if any."""
         if role == "user" and text:
             self._said.append(text)
         if role != "assistant" or not self._said:
@@ -30,56 +33,57 @@ class TurnPairing:
         return self._finish(text)
 
     def rest(self) -> Turn | None:
-        """What was said last and never answered."""
+        """Return the turn of the messages that were never answered, if any."""
         return self._finish("") if self._said else None
 
-    def _finish(self, spoken: str) -> Turn:
-        turn = Turn(user=" ".join(self._said), assistant=spoken)
+    def _finish(self, answer: str) -> Turn:
+        turn = Turn(user=" ".join(self._said), assistant=answer)
         self._said = []
         return turn
 
 
 class TurnRecorder:
-    """Sends finished turns from one task, so that their order is the conversation's.
+    """Sends finished turns from a single task, which keeps the order of the conversation.
 
-    `lost` hears of each that the supervisor did not take, also of one that the job's end cuts short.
+    `on_lost` is called for each turn that the supervisor did not take, including one cut short by the job's end.
     """
 
-    def __init__(self, link: SupervisorClient, lost: Callable[[], None]) -> None:
-        self._link = link
-        self._lost = lost
+    def __init__(self, client: SupervisorClient, on_lost: Callable[[], None]) -> None:
+        self._client = client
+        self._on_lost = on_lost
         self._pairing = TurnPairing()
         self._queue: asyncio.Queue[Turn | None] = asyncio.Queue()
-        self._sender = asyncio.create_task(self._send())
+        self._sender = asyncio.create_task(self._send_turns())
 
     def add(self, role: str, text: str) -> None:
+        """Take a message; roles other than `user` and `assistant` are ignored."""
         turn = self._pairing.add(role, text)
         if turn is not None:
             self._queue.put_nowait(turn)
 
     async def close(self) -> None:
-        """Hand over what is left."""
+        """Send the remaining turns and stop."""
         rest = self._pairing.rest()
         if rest is not None:
             self._queue.put_nowait(rest)
         self._queue.put_nowait(None)
         await self._sender
 
-    async def _send(self) -> None:
+    async def _send_turns(self) -> None:
         number = 0
         while (turn := await self._queue.get()) is not None:
             number += 1
-            handed_over = False
+            sent = False
             try:
-                handed_over = await self._handed_over(turn, number)
+                sent = await self._send(turn, number)
             finally:
-                if not handed_over:
+                if not sent:
                     log.warning("a turn was lost", extra={"event": "turn_lost"})
-                    self._lost()
+                    self._on_lost()
 
-    async def _handed_over(self, turn: Turn, number: int) -> bool:
+    async def _send(self, turn: Turn, number: int) -> bool:
         for _ in range(TRIES):
             with suppress(aiohttp.ClientError, TimeoutError):
-                await self._link.turn(turn, number)
+                await self._client.send_turn(turn, number)
                 return True
         return False

@@ -1,1 +1,1 @@
-"""What can be wrong with a job though its process lives: seen in the job, decided here, mended by the supervisor."""
+"""Health of a job: probes inside the job, and the diagnosis that the supervisor makes of their report."""

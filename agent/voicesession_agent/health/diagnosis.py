@@ -1,4 +1,4 @@
-"""From a job's vitals to what is wrong with it, the cause before its symptoms."""
+"""From a job's health report to its problem; a cause takes precedence over its symptoms."""
 
 from collections import deque
 from dataclasses import asdict, dataclass
@@ -9,7 +9,7 @@ from voicesession_agent.health.probes import is_deaf, is_disconnected, is_mute
 
 
 class Problem(StrEnum):
-    """What is wrong with a job: `health.state` of the control port, and the bounded label values of its metrics."""
+    """A job's problem: `health.state` of the control port, and the label values of the health metrics."""
 
     STUCK = "Stuck"
     DEAF = "Deaf"
@@ -20,24 +20,26 @@ class Problem(StrEnum):
 
 @dataclass(frozen=True)
 class HealthReport:
-    """`unheard`, `inaudible` and `lost` in seconds (see the probes); `failing` names a role only: stt, llm or tts."""
+    """The job's own measurements: `unheard`, `inaudible` and `lost` are seconds of the probes."""
 
     speaking: bool = False
-    """Whether a human (as LiveKit hears it) or the agent is speaking right now."""
+    """True while a human (according to LiveKit) or the agent speaks."""
     unheard: float = 0.0
     inaudible: float = 0.0
     muted: bool = False
     lost: float = 0.0
     failing: str = ""
+    """Role of the failing provider: stt, llm or tts."""
     failed: bool = False
-    """Whether something failed in a turn and has not worked since: too little for `failing`, too much for health."""
+    """True after a failed turn until the role succeeds again: too little for `failing`, too much for health."""
 
     def to_json(self) -> dict[str, Any]:
+        """Return the report as JSON."""
         return asdict(self)
 
     @classmethod
     def from_json(cls, raw: dict[str, Any]) -> "HealthReport":
-        """Raise KeyError, TypeError or ValueError when a field is missing or of no use."""
+        """Parse a report; raise KeyError, TypeError or ValueError for a missing or malformed field."""
         return cls(
             speaking=bool(raw["speaking"]),
             unheard=float(raw["unheard"]),
@@ -49,36 +51,39 @@ class HealthReport:
         )
 
 
-WORKS_SECONDS: Final = 5.0
-"""A job that is not found ill for so long is neither stuck nor disconnected."""
-PROVED_SECONDS: Final = 15.0
-"""For what shows only when somebody speaks; more than the longest time (12 s) between two looks of the operator."""
+BASIC_PROOF_SECONDS: Final = 5.0
+"""A job without a problem for this long is neither stuck nor disconnected."""
+SPEECH_PROOF_SECONDS: Final = 15.0
+"""For problems that need speech to show; longer than the operator's longest poll interval (12 s)."""
 
 
 @dataclass(frozen=True)
 class Diagnosis:
+    """A problem with its message for humans."""
+
     problem: Problem
     message: str
 
 
-def diagnose(vitals: HealthReport) -> Diagnosis | None:
-    if is_disconnected(vitals.lost):
+STUCK: Final = Diagnosis(Problem.STUCK, "the job does not respond")
+
+
+def diagnose(report: HealthReport) -> Diagnosis | None:
+    """Return the problem that the report shows, or None."""
+    if is_disconnected(report.lost):
         return Diagnosis(Problem.DISCONNECTED, "the connection to the room was lost")
-    if vitals.failing:
-        return Diagnosis(Problem.PROVIDER_FAILING, vitals.failing)
-    if is_mute(vitals.inaudible, vitals.muted):
+    if report.failing:
+        return Diagnosis(Problem.PROVIDER_FAILING, report.failing)
+    if is_mute(report.inaudible, report.muted):
         return Diagnosis(Problem.MUTE, "the agent speaks and nobody can hear it")
-    if is_deaf(vitals.unheard):
+    if is_deaf(report.unheard):
         return Diagnosis(Problem.DEAF, "a human speaks and the agent hears nothing")
     return None
 
 
-def works_after(problem: Problem) -> float:
-    """Seconds in its room after which the next job counts as well."""
-    return WORKS_SECONDS if problem in (Problem.STUCK, Problem.DISCONNECTED) else PROVED_SECONDS
-
-
-STUCK = Diagnosis(Problem.STUCK, "the job does not respond")
+def proof_seconds(problem: Problem) -> float:
+    """Return the seconds that the next job must run without a problem before it counts as healthy."""
+    return BASIC_PROOF_SECONDS if problem in (Problem.STUCK, Problem.DISCONNECTED) else SPEECH_PROOF_SECONDS
 
 
 BUDGET: Final = 3
@@ -86,39 +91,44 @@ WINDOW_SECONDS: Final = 600.0
 
 
 class HealthRestarts:
+    """The budget for new jobs that health problems start."""
+
     def __init__(self) -> None:
-        self._taken: deque[float] = deque()
+        self._started: deque[float] = deque()
 
     def take(self, now: float) -> bool:
-        """Answer False when the budget of the last ten minutes is used up: only a fresh pod can help."""
-        while self._taken and now - self._taken[0] > WINDOW_SECONDS:
-            self._taken.popleft()
-        if len(self._taken) >= BUDGET:
+        """Use one restart; return False if the last ten minutes used up the budget, so that only a new pod can help."""
+        while self._started and now - self._started[0] > WINDOW_SECONDS:
+            self._started.popleft()
+        if len(self._started) >= BUDGET:
             return False
-        self._taken.append(now)
+        self._started.append(now)
         return True
 
 
 BEAT_SECONDS: Final = 1.0
 STUCK_SECONDS: Final = 5.0
 LONGEST_TICK_SECONDS: Final = 2.0
-"""A pause of the supervisor itself (a frozen node, no CPU) is no silence of the job: it counts as this much."""
+"""Longest silence counted for one tick: a pause of the supervisor (frozen node, no CPU) is not the job's fault."""
 
 
 class Heartbeat:
-    """Seconds of silence, as far as the supervisor was awake to listen; `tick` is called about once a second."""
+    """Counts the seconds since the last heartbeat while the supervisor itself runs; call `tick` once a second."""
 
     def __init__(self, now: float) -> None:
         self._silence = 0.0
         self._ticked = now
 
     def beat(self) -> None:
+        """Take a heartbeat of the job."""
         self._silence = 0.0
 
     def tick(self, now: float) -> None:
+        """Count the time since the last tick."""
         self._silence += min(max(0.0, now - self._ticked), LONGEST_TICK_SECONDS)
         self._ticked = now
 
     @property
     def stuck(self) -> bool:
+        """Return whether heartbeats have been missing for too long."""
         return self._silence > STUCK_SECONDS

@@ -1,87 +1,94 @@
-"""Deaf: LiveKit hears the human, and no word of hers ever arrives."""
+"""Probes of a job: each turns events of the room or the session into one measurement; none reads a clock itself."""
 
 from collections import deque
 from typing import Final
 
 DEAF_SECONDS: Final = 10.0
-"""Speech in all without any transcript: a sentence lasts 2 to 5 s, and each one ends in a transcript within 1 s."""
+"""Total speech without a transcript: a sentence lasts 2 to 5 s, and its transcript arrives within 1 s."""
 WINDOW_SECONDS: Final = 60.0
-"""Noises of a whole hour are no sentence."""
+"""Only speech within this window counts: noises spread over an hour are no sentence."""
 
 
 class DeafProbe:
-    """Seconds, of the last WINDOW_SECONDS, that the linked human was among LiveKit's active speakers without a word.
+    """Seconds of speech of the linked human in the last WINDOW_SECONDS without any transcript.
 
-    A word of hers, and another human in her place, begin anew.
+    Speech is membership in LiveKit's active speakers. A transcript, or another linked human, restarts the count.
     """
 
     def __init__(self) -> None:
-        self._spells: deque[tuple[float, float]] = deque()
+        self._periods: deque[tuple[float, float]] = deque()
         self._since: float | None = None
         self._linked = ""
 
     def speaks(self, linked: str, speaking: bool, now: float) -> None:
+        """Take the linked human and whether the human speaks."""
         if linked != self._linked:
             self._linked, self._since = linked, None
-            self._spells.clear()
+            self._periods.clear()
         if speaking and self._since is None:
             self._since = now
         if not speaking:
-            self._hold(now)
+            self._end_period(now)
 
     def heard(self, now: float) -> None:
-        self._spells.clear()
+        """Take a transcript."""
+        self._periods.clear()
         if self._since is not None:
             self._since = now
 
     def seconds(self, now: float) -> float:
+        """Return the seconds of speech without a transcript."""
         begin = now - WINDOW_SECONDS
-        spells = [*self._spells, (now if self._since is None else self._since, now)]
-        return sum(max(0.0, end - max(start, begin)) for start, end in spells)
+        periods = [*self._periods, (now if self._since is None else self._since, now)]
+        return sum(max(0.0, end - max(start, begin)) for start, end in periods)
 
-    def _hold(self, now: float) -> None:
+    def _end_period(self, now: float) -> None:
         if self._since is not None:
-            self._spells.append((self._since, now))
+            self._periods.append((self._since, now))
             self._since = None
-        while self._spells and self._spells[0][1] <= now - WINDOW_SECONDS:
-            self._spells.popleft()
+        while self._periods and self._periods[0][1] <= now - WINDOW_SECONDS:
+            self._periods.popleft()
 
 
 def is_deaf(unheard: float) -> bool:
+    """Return whether so many seconds of unheard speech are a problem."""
     return unheard >= DEAF_SECONDS
 
 
 class Stopwatch:
+    """Counts seconds; its callers pass the time."""
+
     def __init__(self) -> None:
         self._before = 0.0
         self._since: float | None = None
 
     def run(self, now: float) -> None:
-        """Count from now on; already counting changes nothing."""
+        """Start to count; no effect while it counts."""
         if self._since is None:
             self._since = now
 
     def hold(self, now: float) -> None:
-        """Keep what was counted and count no further."""
+        """Stop to count and keep the value."""
         self._before = self.seconds(now)
         self._since = None
 
     def clear(self, now: float) -> None:
-        """Begin anew at nothing, counting on if it was."""
+        """Set the value to zero; a running stopwatch continues."""
         self._before = 0.0
         if self._since is not None:
             self._since = now
 
     def seconds(self, now: float) -> float:
+        """Return the counted seconds."""
         return self._before + (0.0 if self._since is None else max(0.0, now - self._since))
 
 
 MUTE_SECONDS: Final = 4.0
-"""Speech in all; LiveKit lists a speaker within its update interval of 0.4 s."""
+"""Total speech; LiveKit lists a speaker within its update interval of 0.4 s."""
 
 
 class MuteProbe:
-    """Seconds that the agent spoke, by its own account, since LiveKit last had it among the active speakers."""
+    """Seconds of the agent's speech, by its own account, since LiveKit last listed it as an active speaker."""
 
     def __init__(self) -> None:
         self._silence = Stopwatch()
@@ -89,14 +96,17 @@ class MuteProbe:
         self._listed = False
 
     def speaks(self, speaking: bool, now: float) -> None:
+        """Take the session's own state."""
         self._speaking = speaking
         self._count(now)
 
     def listed(self, listed: bool, now: float) -> None:
+        """Take whether LiveKit lists the agent as an active speaker."""
         self._listed = listed
         self._count(now)
 
     def seconds(self, now: float) -> float:
+        """Return the seconds of inaudible speech."""
         return self._silence.seconds(now)
 
     def _count(self, now: float) -> None:
@@ -109,21 +119,22 @@ class MuteProbe:
 
 
 def is_mute(inaudible: float, muted: bool) -> bool:
-    """A publication muted by the server is silent for certain: the assistant never mutes its own."""
+    """Return whether the agent cannot be heard; a muted publication is enough: the assistant never mutes its own."""
     return muted or inaudible >= MUTE_SECONDS
 
 
 DISCONNECTED_SECONDS: Final = 10.0
-"""LiveKit's client resumes a broken connection within 1 to 5 s where the network allows it."""
+"""LiveKit's client resumes a broken connection within 1 to 5 s if the network allows it."""
 
 
 class DisconnectedProbe:
-    """Seconds since the connection was lost; it being back ends the count."""
+    """Seconds since the connection to the room was lost; a restored connection resets the count."""
 
     def __init__(self) -> None:
         self._away = Stopwatch()
 
     def connected(self, connected: bool, now: float) -> None:
+        """Take the state of the connection."""
         if connected:
             self._away.hold(now)
             self._away.clear(now)
@@ -131,45 +142,48 @@ class DisconnectedProbe:
             self._away.run(now)
 
     def seconds(self, now: float) -> float:
+        """Return the seconds without a connection."""
         return self._away.seconds(now)
 
 
 def is_disconnected(lost: float) -> bool:
+    """Return whether so many seconds without a connection are a problem."""
     return lost >= DISCONNECTED_SECONDS
 
 
 TURNS: Final = 3
-"""In a row; a provider's own retries have failed in each of them."""
+"""Failed turns in a row; the provider's own retries have failed in each of them."""
 ROLES: Final = ("stt", "llm", "tts")
 
 
 class ProviderProbe:
-    """Counts, per role, errors that no retry mended; a success of that role begins anew."""
+    """Counts failures per role after all retries; a success of the role resets its count."""
 
     def __init__(self) -> None:
         self._counts = dict.fromkeys(ROLES, 0)
         self._closed = ""
 
     def failed(self, kind: str) -> None:
-        """`kind` is livekit-agents' type of error, e.g. `llm_error`; errors of other parts are no provider's."""
+        """Count an error of livekit-agents' type `kind`, such as `llm_error`; only errors of providers count."""
         role = _role(kind)
         if role in self._counts:
             self._counts[role] += 1
 
-    def closed(self, kind: str) -> None:
-        """The session has closed itself over an error: nobody will answer any more."""
+    def session_closed(self, kind: str) -> None:
+        """Take the error over which the session closed itself; nothing answers any more."""
         self._closed = _role(kind)
 
-    def worked(self, *roles: str) -> None:
+    def succeeded(self, *roles: str) -> None:
+        """Reset the counts of these roles."""
         self._counts.update(dict.fromkeys(roles, 0))
 
     @property
-    def some(self) -> bool:
-        """Whether a role has failed that has not worked since."""
+    def has_failure(self) -> bool:
+        """Return whether any role has failed since its last success."""
         return bool(self._closed) or any(self._counts.values())
 
-    def role(self) -> str:
-        """The role that is failing, or nothing."""
+    def failing_role(self) -> str:
+        """Return the role that keeps failing, or an empty string."""
         return self._closed or next((role for role, count in self._counts.items() if count >= TURNS), "")
 
 

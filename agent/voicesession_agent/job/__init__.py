@@ -1,1 +1,1 @@
-"""See the modules."""
+"""The job process: one conversation, its reports to the supervisor, and its end."""

@@ -1,4 +1,4 @@
-"""Finding a livekit-agents entry point by name: `package.module:function`, unchanged, with its own prewarm."""
+"""Load an unchanged livekit-agents entry point by its name, `package.module:function`, with its own prewarm."""
 
 import importlib
 import inspect
@@ -12,24 +12,29 @@ Prewarm = Callable[[Any], Any]
 
 
 class EntrypointError(Exception):
-    """It cannot be run; the message says why in words for the person who wrote the name."""
+    """The entry point cannot be run; the message explains the reason to the author of the VoiceAgent."""
 
 
 @dataclass(frozen=True)
 class Entrypoint:
+    """The functions that livekit-agents calls in a job process."""
+
     run: Entry
     prewarm: Prewarm | None
 
 
 def load(name: str) -> Entrypoint:
-    """Import `name`; its prewarm is its AgentServer's setup function or the module's. Raise EntrypointError."""
+    """Import the entry point `name`, or raise EntrypointError.
+
+    Its prewarm is the setup function of its AgentServer, else the module's `prewarm`.
+    """
     module_name, _, attribute = name.partition(":")
     if not module_name or not attribute:
         raise EntrypointError(f'entrypoint "{name}": not of the form package.module:function')
     try:
         module = importlib.import_module(module_name)
     except Exception as error:
-        raise EntrypointError(f'entrypoint "{name}": {_told(error)}') from error
+        raise EntrypointError(f'entrypoint "{name}": {_describe(error)}') from error
     target = getattr(module, attribute, None)
     if target is None:
         raise EntrypointError(f'entrypoint "{name}": module {module_name} has no {attribute}')
@@ -37,7 +42,7 @@ def load(name: str) -> Entrypoint:
 
 
 def _resolve(name: str, module: ModuleType, target: Any) -> Entrypoint:
-    server = target if _is_server(target) else _server_of(module, target)
+    server = target if _is_server(target) else _find_server(module, target)
     run = server._entrypoint_fnc if _is_server(target) else target
     if not inspect.iscoroutinefunction(run):
         raise EntrypointError(f'entrypoint "{name}": not an async function')
@@ -45,17 +50,17 @@ def _resolve(name: str, module: ModuleType, target: Any) -> Entrypoint:
     return Entrypoint(run, prewarm if callable(prewarm) else None)
 
 
-def _server_of(module: ModuleType, function: Any) -> Any:
-    """The AgentServer in `module` that `function` is registered with, if there is one."""
+def _find_server(module: ModuleType, function: Any) -> Any:
+    """Return the AgentServer of `module` with which `function` is registered, or None."""
     servers = (value for value in vars(module).values() if _is_server(value))
     return next((server for server in servers if server._entrypoint_fnc is function), None)
 
 
 def _is_server(value: Any) -> bool:
-    from livekit.agents import AgentServer  # noqa: PLC0415 - job processes have it; the supervisor never comes here
+    from livekit.agents import AgentServer  # noqa: PLC0415 - only job processes import livekit-agents
 
     return isinstance(value, AgentServer)
 
 
-def _told(error: Exception) -> str:
+def _describe(error: Exception) -> str:
     return str(error) if isinstance(error, ImportError) else f"{type(error).__name__}: {error}"

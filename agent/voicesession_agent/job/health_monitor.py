@@ -1,4 +1,4 @@
-"""The job's side of its health: what the room and the session show of it, told to the supervisor every second."""
+"""The job's side of health detection: room and session events become one health report a second."""
 
 import asyncio
 import logging
@@ -19,133 +19,135 @@ log = logging.getLogger(__name__)
 
 
 class HealthMonitor:
-    """Beats from the job's own event loop, so that one that is blocked sends none.
+    """Sends heartbeats from the job's own event loop, so that a blocked loop sends none.
 
-    `session` finds the session of whoever wrote the agent, once there is one: its errors are counted, and `found` gets
-    it. Whether it is deaf or mute is asked only of a session given to `attend`: others may be meant to be.
+    `find_session` returns the entry point's session as soon as it exists; its errors are counted, and `on_session`
+    receives it. The deaf and mute probes apply only to a session given to `watch_speech`: an entry point of a user may
+    be deaf or mute on purpose.
     """
 
     def __init__(
         self,
         room: rtc.Room,
-        link: SupervisorClient,
-        session: Callable[[], "AgentSession[Any] | None"],
-        found: Callable[["AgentSession[Any]"], None],
+        client: SupervisorClient,
+        find_session: Callable[[], "AgentSession[Any] | None"],
+        on_session: Callable[["AgentSession[Any]"], None],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._room = room
-        self._link = link
-        self._session = session
-        self._found = found
+        self._client = client
+        self._find_session = find_session
+        self._on_session = on_session
         self._clock = clock
-        self._watched: AgentSession[Any] | None = None
-        self._attended = False
+        self._session: AgentSession[Any] | None = None
+        self._watches_speech = False
         self._linked: Callable[[], str] = str
-        self._asking: Callable[[], bool] = bool
+        self._is_prompting: Callable[[], bool] = bool
         self._speaking: set[str] = set()
-        self._unheard = DeafProbe()
-        self._inaudible = MuteProbe()
-        self._lost = DisconnectedProbe()
-        self._failures = ProviderProbe()
+        self._deaf = DeafProbe()
+        self._mute = MuteProbe()
+        self._disconnected = DisconnectedProbe()
+        self._provider = ProviderProbe()
         self._muted: set[str] = set()
-        room.on("active_speakers_changed", self._speakers)
-        room.on("participant_disconnected", self._gone)
-        room.on("connection_state_changed", self._connection)
-        room.on("track_muted", lambda who, publication: self._mute(who, publication, muted=True))
-        room.on("track_unmuted", lambda who, publication: self._mute(who, publication, muted=False))
+        room.on("active_speakers_changed", self._on_active_speakers_changed)
+        room.on("participant_disconnected", self._on_participant_disconnected)
+        room.on("connection_state_changed", self._on_connection_state_changed)
+        room.on("track_muted", lambda owner, publication: self._on_track_muted(owner, publication, muted=True))
+        room.on("track_unmuted", lambda owner, publication: self._on_track_muted(owner, publication, muted=False))
 
-    def attend(
-        self, session: "AgentSession[Any]", linked: Callable[[], str], asking: Callable[[], bool] = bool
+    def watch_speech(
+        self, session: "AgentSession[Any]", linked: Callable[[], str], is_prompting: Callable[[], bool] = bool
     ) -> None:
-        """Ask whether this session, from before its start, hears the human that `linked` names and is heard by LiveKit.
+        """Probe whether this session hears its human and LiveKit hears the session; call it before the session starts.
 
-        `asking` tells whether what it says now is only its question to somebody who is silent.
+        `linked` returns the identity of the human that the session hears. `is_prompting` returns whether the agent's
+        current speech is only the idle prompt.
         """
-        self._linked, self._asking = linked, asking
-        self._attended = True
-        session.on("agent_state_changed", lambda event: self._agent(event.new_state))
+        self._linked, self._is_prompting = linked, is_prompting
+        self._watches_speech = True
+        session.on("agent_state_changed", lambda event: self._mute.speaks(event.new_state == "speaking", self._clock()))
 
     async def run(self) -> None:
+        """Send heartbeats until canceled."""
         while True:
-            self._watch()
+            self._watch_session()
             try:
-                await self._link.beat(self.vitals())
+                await self._client.send_heartbeat(self.report())
             except (aiohttp.ClientError, TimeoutError):
-                log.warning("a beat was lost", extra={"event": "report_lost"})
+                log.warning("a heartbeat was lost", extra={"event": "report_lost"})
             await asyncio.sleep(BEAT_SECONDS)
 
-    def vitals(self) -> HealthReport:
+    def report(self) -> HealthReport:
+        """Return the present health report."""
         now = self._clock()
         return HealthReport(
             speaking=bool(self._speaking) or self._agent_speaks(),
-            unheard=self._unheard.seconds(now) if self._attended else 0.0,
-            inaudible=self._inaudible.seconds(now),
-            muted=self._attended and bool(self._muted),
-            lost=self._lost.seconds(now),
-            failing=self._failures.role(),
-            failed=self._failures.some,
+            unheard=self._deaf.seconds(now) if self._watches_speech else 0.0,
+            inaudible=self._mute.seconds(now),
+            muted=self._watches_speech and bool(self._muted),
+            lost=self._disconnected.seconds(now),
+            failing=self._provider.failing_role(),
+            failed=self._provider.has_failure,
         )
 
     def _agent_speaks(self) -> bool:
-        """Its question to people who are silent is none: it would keep them for ever."""
-        session = self._watched
-        return session is not None and session.agent_state == "speaking" and not self._asking()
+        """Return whether the agent speaks. The idle prompt does not count, else it would keep a session alive."""
+        session = self._session
+        return session is not None and session.agent_state == "speaking" and not self._is_prompting()
 
-    def _watch(self) -> None:
-        session = self._session()
-        if session is None or session is self._watched:
+    def _watch_session(self) -> None:
+        session = self._find_session()
+        if session is None or session is self._session:
             return
-        self._watched = session
-        session.on("error", self._error)
-        session.on("close", self._closed)
-        session.on("user_input_transcribed", self._transcribed)
-        session.on("agent_state_changed", self._worked)
-        self._found(session)
+        self._session = session
+        session.on("error", self._on_error)
+        session.on("close", self._on_close)
+        session.on("user_input_transcribed", self._on_transcribed)
+        session.on("agent_state_changed", self._on_agent_state_changed)
+        self._on_session(session)
 
-    def _speakers(self, speakers: Sequence[rtc.Participant]) -> None:
+    def _on_active_speakers_changed(self, speakers: Sequence[rtc.Participant]) -> None:
         now = self._clock()
         self._speaking = {p.identity for p in speakers if isinstance(p, rtc.RemoteParticipant) and is_human(p)}
-        self._listen(now)
-        self._inaudible.listed(any(p.identity == self._room.local_participant.identity for p in speakers), now)
+        self._update_deaf_probe(now)
+        self._mute.listed(any(p.identity == self._room.local_participant.identity for p in speakers), now)
 
-    def _gone(self, participant: rtc.RemoteParticipant) -> None:
-        """Who leaves in mid-sentence may never be taken off the list of speakers."""
+    def _on_participant_disconnected(self, participant: rtc.RemoteParticipant) -> None:
+        """Stop the count: LiveKit may never remove a human from the speakers after a departure in mid-sentence."""
         self._speaking.discard(participant.identity)
-        self._listen(self._clock())
+        self._update_deaf_probe(self._clock())
 
-    def _listen(self, now: float) -> None:
-        """A session that has linked nobody though people speak has never started: whoever it is goes unheard."""
+    def _update_deaf_probe(self, now: float) -> None:
+        """Count speech of the linked human; without one (the session's start hangs) count that of every human."""
         linked = self._linked()
-        self._unheard.speaks(linked, linked in self._speaking if linked else bool(self._speaking), now)
+        self._deaf.speaks(linked, linked in self._speaking if linked else bool(self._speaking), now)
 
-    def _connection(self, state: "rtc.ConnectionState.ValueType") -> None:
-        self._lost.connected(state != rtc.ConnectionState.CONN_RECONNECTING, self._clock())
+    def _on_connection_state_changed(self, state: "rtc.ConnectionState.ValueType") -> None:
+        self._disconnected.connected(state != rtc.ConnectionState.CONN_RECONNECTING, self._clock())
 
-    def _mute(self, who: rtc.Participant, publication: rtc.TrackPublication, *, muted: bool) -> None:
-        if who.identity != self._room.local_participant.identity or publication.kind != rtc.TrackKind.KIND_AUDIO:
+    def _on_track_muted(self, owner: rtc.Participant, publication: rtc.TrackPublication, *, muted: bool) -> None:
+        is_own = owner.identity == self._room.local_participant.identity
+        if not is_own or publication.kind != rtc.TrackKind.KIND_AUDIO:
             return
         if muted:
             self._muted.add(publication.sid)
         else:
             self._muted.discard(publication.sid)
 
-    def _agent(self, state: str) -> None:
-        self._inaudible.speaks(state == "speaking", self._clock())
-
-    def _error(self, event: Any) -> None:
+    def _on_error(self, event: Any) -> None:
         if not getattr(event.error, "recoverable", True):
-            self._failures.failed(event.error.type)
+            self._provider.failed(event.error.type)
 
-    def _closed(self, event: Any) -> None:
+    def _on_close(self, event: Any) -> None:
         if event.error is not None:
-            self._failures.closed(event.error.type)
+            self._provider.session_closed(event.error.type)
 
-    def _transcribed(self, event: Any) -> None:
+    def _on_transcribed(self, event: Any) -> None:
         if event.transcript:
-            self._unheard.heard(self._clock())
-            self._failures.worked("stt")
+            self._deaf.heard(self._clock())
+            self._provider.succeeded("stt")
 
-    def _worked(self, event: Any) -> None:
-        """As AgentSession itself counts: an agent that speaks had both."""
+    def _on_agent_state_changed(self, event: Any) -> None:
+        """Count as AgentSession does: an agent that speaks had an answer of both the model and the voice."""
         if event.new_state == "speaking":
-            self._failures.worked("llm", "tts")
+            self._provider.succeeded("llm", "tts")

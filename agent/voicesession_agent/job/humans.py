@@ -1,11 +1,11 @@
-"""Who in a room is a human, seen from inside it."""
+"""The rule that separates humans from other participants, applied inside the room."""
 
 from typing import Final, Protocol
 
 from livekit import rtc
 
 ROLE: Final = "voicesession.role"
-"""Attribute written by whoever minted the token; it outranks every guess."""
+"""Attribute set by the issuer of the token; it takes precedence over the participant's kind."""
 ON_BEHALF: Final = "lk.publish_on_behalf"
 HUMAN_KINDS: Final = frozenset(
     {
@@ -16,7 +16,9 @@ HUMAN_KINDS: Final = frozenset(
 )
 
 
-class Somebody(Protocol):
+class ParticipantInfo(Protocol):
+    """The attributes of a LiveKit participant that `is_human` reads."""
+
     @property
     def kind(self) -> "rtc.ParticipantKind.ValueType": ...
 
@@ -24,7 +26,8 @@ class Somebody(Protocol):
     def attributes(self) -> dict[str, str]: ...
 
 
-def is_human(participant: Somebody) -> bool:
+def is_human(participant: ParticipantInfo) -> bool:
+    """Return whether the participant counts as a human."""
     role = participant.attributes.get(ROLE)
     if role:
         return role == "human"

@@ -1,4 +1,4 @@
-"""A job's presence in its room as the supervisor needs to know it, whatever the entry point does."""
+"""Reports of room events to the supervisor; they do not depend on the entry point."""
 
 import asyncio
 import logging
@@ -13,47 +13,57 @@ from voicesession_agent.job.humans import is_human
 from voicesession_agent.job.supervisor_client import SupervisorClient
 
 DELIVERY_SECONDS: Final = 1.0
-"""For what is left at the job's end."""
+"""Time to deliver the remaining reports when the job ends."""
 TRIES: Final = 30
 PAUSE_SECONDS: Final = 0.5
-"""With 2 s for each try: longer than Kubernetes lets a supervisor live that does not answer."""
+"""With 2 s for each try: longer than Kubernetes keeps a supervisor that does not answer its liveness probe."""
 log = logging.getLogger(__name__)
 
 
 class RoomReporter:
-    """Reports join, humans, their activity and the end of the room, in order."""
+    """Reports the join, the humans, their activity and the end of the connection, in order."""
 
-    def __init__(self, room: rtc.Room, link: SupervisorClient) -> None:
+    def __init__(
+        self,
+        room: rtc.Room,
+        client: SupervisorClient,
+        delivery_seconds: float = DELIVERY_SECONDS,
+        pause_seconds: float = PAUSE_SECONDS,
+    ) -> None:
         self._room = room
-        self._link = link
+        self._client = client
+        self._delivery_seconds = delivery_seconds
+        self._pause_seconds = pause_seconds
         self._connect = room.connect
         self._speaking = False
         self._reports: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
-        self._sender = asyncio.create_task(self._send())
-        # rtc.Room tells nobody of its first connection, and an entry point may connect it in more than one way
-        room.connect = self._connected  # type: ignore[method-assign]
-        room.on("participant_connected", self._somebody_came)
-        room.on("participant_disconnected", self._somebody_left)
-        room.on("participant_attributes_changed", lambda *_: self._humans())
-        room.on("active_speakers_changed", self._speakers)
-        room.on("disconnected", self.disconnected)
+        self._sender = asyncio.create_task(self._send_reports())
+        # rtc.Room emits no event for its first connection, and entry points connect it in several ways
+        room.connect = self._connect_and_report  # type: ignore[method-assign]
+        room.on("participant_connected", self._on_participant_connected)
+        room.on("participant_disconnected", self._on_participant_disconnected)
+        room.on("participant_attributes_changed", lambda *_: self._report_humans())
+        room.on("active_speakers_changed", self._on_active_speakers_changed)
+        room.on("disconnected", self.report_disconnected)
 
     def report(self, kind: str, **facts: Any) -> None:
+        """Queue a report."""
         self._reports.put_nowait({"kind": kind, **facts})
 
-    def disconnected(self, reason: "rtc.DisconnectReason.ValueType | None" = None) -> None:
+    def report_disconnected(self, reason: "rtc.DisconnectReason.ValueType | None" = None) -> None:
+        """Queue the report that this job has left its room."""
         self.report("gone", reason=_reason(reason))
 
     async def close(self) -> None:
-        """Deliver what is still to be reported."""
+        """Deliver the remaining reports and stop."""
         try:
-            await asyncio.wait_for(self._reports.join(), DELIVERY_SECONDS)
+            await asyncio.wait_for(self._reports.join(), self._delivery_seconds)
         except TimeoutError:
             log.warning("reports were not delivered", extra={"event": "reports_lost"})
         self._sender.cancel()
         await asyncio.gather(self._sender, return_exceptions=True)
 
-    async def _connected(self, *args: Any, **kwargs: Any) -> None:
+    async def _connect_and_report(self, *args: Any, **kwargs: Any) -> None:
         try:
             await self._connect(*args, **kwargs)
         except rtc.ConnectError:
@@ -61,56 +71,59 @@ class RoomReporter:
             self.report("refused")
             raise
         self.report("joined", sid=self._room.local_participant.sid)
-        self._humans()
+        self._report_humans()
 
-    def _somebody_came(self, participant: rtc.RemoteParticipant) -> None:
-        self._humans()
+    def _on_participant_connected(self, participant: rtc.RemoteParticipant) -> None:
+        self._report_humans()
         if is_human(participant):
             self.report("active")
 
-    def _somebody_left(self, participant: rtc.RemoteParticipant) -> None:
+    def _on_participant_disconnected(self, participant: rtc.RemoteParticipant) -> None:
         if is_human(participant):
             reason = _reason(participant.disconnect_reason)
             self._speaking = False
             self.report("left", identity=participant.identity, reason=reason, at=time.time())
-        self._humans()
+        self._report_humans()
 
-    def _speakers(self, speakers: Sequence[rtc.Participant]) -> None:
-        """Beats tell that she is still speaking; this tells when she begins."""
+    def _on_active_speakers_changed(self, speakers: Sequence[rtc.Participant]) -> None:
+        """Report the start of human speech; heartbeats report that the speech continues."""
         speaking = any(isinstance(p, rtc.RemoteParticipant) and is_human(p) for p in speakers)
         if speaking and not self._speaking:
             self.report("active")
         self._speaking = speaking
 
-    def _humans(self) -> None:
-        present = [p.identity for p in self._room.remote_participants.values() if is_human(p)]
-        self.report("humans", identities=present)
+    def _report_humans(self) -> None:
+        humans = [p.identity for p in self._room.remote_participants.values() if is_human(p)]
+        self.report("humans", identities=humans)
 
-    async def _send(self) -> None:
+    async def _send_reports(self) -> None:
         while True:
             report = await self._reports.get()
             try:
-                if not await self._delivered(report):
+                if not await self._deliver(report):
                     log.warning("a report was lost", extra={"event": "report_lost"})
             finally:
                 self._reports.task_done()
 
-    async def _delivered(self, report: dict[str, Any]) -> bool:
-        """A `joined` that is lost is never made up for, so none overtakes it; what is refused is refused for good."""
+    async def _deliver(self, report: dict[str, Any]) -> bool:
+        """Send one report, with retries, before the next one; return whether the supervisor took it.
+
+        The order matters: no later report replaces a lost `joined`. A refused report is not sent again.
+        """
         for _ in range(TRIES):
             try:
-                await self._link.report(**report)
+                await self._client.report(**report)
             except aiohttp.ClientResponseError:
                 return False
             except (aiohttp.ClientError, TimeoutError):
-                await asyncio.sleep(PAUSE_SECONDS)
+                await asyncio.sleep(self._pause_seconds)
             else:
                 return True
         return False
 
 
 def _reason(number: "rtc.DisconnectReason.ValueType | None") -> str:
-    """LiveKit's name of a disconnect reason; UNKNOWN_REASON where it gives none, or one that this version has not."""
+    """Return LiveKit's name of a disconnect reason; UNKNOWN_REASON for none, or for a number unknown to the library."""
     if number is None or number not in rtc.DisconnectReason.values():
         number = rtc.DisconnectReason.UNKNOWN_REASON
     return rtc.DisconnectReason.Name(number)

@@ -1,4 +1,4 @@
-"""What ties a job to its supervisor, as an entry point is given it."""
+"""The services that a job process offers to the built-in assistant."""
 
 from dataclasses import dataclass
 
@@ -10,7 +10,9 @@ from voicesession_agent.job.supervisor_client import SupervisorClient
 
 @dataclass(frozen=True)
 class JobServices:
-    link: SupervisorClient
-    presence: RoomReporter
-    signs: HealthMonitor
-    departures: JobShutdown
+    """The job's parts that an entry point may use; a user's own entry point needs none of them."""
+
+    supervisor: SupervisorClient
+    reporter: RoomReporter
+    health: HealthMonitor
+    shutdown: JobShutdown

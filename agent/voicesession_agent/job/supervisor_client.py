@@ -1,4 +1,4 @@
-"""A job process's side of the unix socket to its supervisor."""
+"""The job process's client for the supervisor's unix socket."""
 
 import http.client
 import json
@@ -13,16 +13,17 @@ from voicesession_agent.health.diagnosis import HealthReport
 from voicesession_agent.memory.backend import Block, Turn
 
 CALL_SECONDS: Final = 2.0
-"""The supervisor answers within milliseconds; a stuck one must not silence the agent."""
-
-
+"""The supervisor answers within milliseconds; a supervisor that hangs must not silence the agent."""
 REMEMBER_SECONDS: Final = 6.0
-"""A little more than the supervisor takes at most."""
+"""Slightly longer than the supervisor's own limit for a write to memory."""
 
 
 @dataclass(frozen=True)
 class JobFacts:
-    """`memory_hash` changes exactly when `blocks` do; `remembers` tells whether memory can be written to."""
+    """The supervisor's answer to `GET /job`.
+
+    `memory_hash` changes exactly when `blocks` change. `remembers` is true while memory accepts writes.
+    """
 
     greeted: frozenset[str]
     memory_hash: str
@@ -32,12 +33,18 @@ class JobFacts:
 
 
 class Dismissal(StrEnum):
+    """The way a job must end: leave the room, or yield to the next job."""
+
     LEAVE = "leave"
     RESET = "reset"
 
 
 class SupervisorClient:
-    """One connection pool for a running job; close it at the job's end. `launch` is its number among the pod's jobs."""
+    """One connection pool of a running job; close it when the job ends.
+
+    `launch` is the number of the job within its pod. Unless stated otherwise, every method raises
+    aiohttp.ClientError or TimeoutError when the supervisor does not answer.
+    """
 
     def __init__(self, socket_path: str, launch: int) -> None:
         self._launch = launch
@@ -49,10 +56,11 @@ class SupervisorClient:
         )
 
     async def close(self) -> None:
+        """Close the connection pool; never raises."""
         await self._session.close()
 
-    async def job(self) -> JobFacts:
-        """Raise aiohttp.ClientError or TimeoutError when the supervisor does not answer."""
+    async def job_facts(self) -> JobFacts:
+        """Return greeted humans, memory blocks and limits."""
         async with self._session.get("/job") as answer:
             raw = await answer.json()
         memory = raw["memory"]
@@ -65,27 +73,28 @@ class SupervisorClient:
         )
 
     async def report(self, kind: str, **facts: Any) -> None:
-        """Raise as `job` does; so do all that follow."""
+        """Send one report."""
         async with self._session.post("/report", json={"kind": kind, "launch": self._launch, **facts}):
             return
 
-    async def beat(self, vitals: HealthReport) -> None:
-        await self.report("beat", vitals=vitals.to_json())
+    async def send_heartbeat(self, report: HealthReport) -> None:
+        """Send a heartbeat that carries the health report."""
+        await self.report("beat", health=report.to_json())
 
-    async def turn(self, turn: Turn, number: int) -> None:
-        """Hand over a turn; the same `number` again is the same turn again."""
+    async def send_turn(self, turn: Turn, number: int) -> None:
+        """Hand over a turn; the supervisor drops a second delivery of the same `number`."""
         facts = {"launch": self._launch, "number": number, "user": turn.user, "assistant": turn.assistant}
         async with self._session.post("/turn", json=facts):
             return
 
     async def remember(self, fact: str) -> str:
-        """Answer why the fact could not be written into memory, or nothing when it was."""
+        """Write a fact into memory; return the reason of a failure, or an empty string."""
         limit = aiohttp.ClientTimeout(total=REMEMBER_SECONDS)
         async with self._session.post("/remember", json={"fact": fact}, timeout=limit) as answer:
             return str((await answer.json())["fault"])
 
-    async def departure(self) -> Dismissal:
-        """Return when the supervisor wants this job out of its room; raise when the supervisor is gone."""
+    async def wait_until_dismissed(self) -> Dismissal:
+        """Wait without a time limit until the supervisor dismisses this job; raise when the supervisor is gone."""
         query = {"launch": str(self._launch)}
         async with self._session.get("/leave", params=query, timeout=aiohttp.ClientTimeout()) as answer:
             raw = await answer.json()
@@ -93,7 +102,7 @@ class SupervisorClient:
 
 
 def report_now(socket_path: str, kind: str, **facts: Any) -> None:
-    """Report from a process that has no event loop yet. Raise OSError when the supervisor does not answer."""
+    """Report from a process without an event loop. Raise OSError when the supervisor does not answer."""
     connection = _UnixConnection(socket_path)
     try:
         connection.request("POST", "/report", json.dumps({"kind": kind, **facts}), {"Content-Type": "application/json"})

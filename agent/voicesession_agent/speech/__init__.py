@@ -1,1 +1,1 @@
-"""Speech engines: factories for providers by name, and the embedded offline ones."""
+"""Speech engines: providers by name, and the embedded engines that work offline."""

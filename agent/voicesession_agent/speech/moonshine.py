@@ -1,4 +1,4 @@
-"""Embedded speech-to-text: Moonshine tiny-en, whose weights come in the moonshine-voice 0.1.0 wheel."""
+"""Embedded speech-to-text: Moonshine tiny-en, with the weights from the moonshine-voice 0.1.0 wheel."""
 
 import asyncio
 from collections.abc import Sequence
@@ -17,13 +17,13 @@ from numpy.typing import NDArray
 RATE: Final = 16000
 FULL_SCALE: Final = 32768.0
 NO_VAD: Final = {"vad_threshold": "0.0"}
-"""Its own voice detection invents words at every other setting; LiveKit's has cut the utterance already."""
+"""Disables Moonshine's own voice detection: any other setting invents words, and LiveKit has already cut the audio."""
 PHANTOM: Final = "you"
-"""What it hears in silence and noise."""
+"""Moonshine transcribes silence and noise as this word."""
 
 
 class MoonshineSTT(stt.STT[Any]):
-    """Recognizes whole utterances (English) in a thread of its own, 0.2 s each."""
+    """Recognizes whole English utterances in its own thread, in 0.2 s each."""
 
     def __init__(self) -> None:
         super().__init__(capabilities=stt.STTCapabilities(streaming=False, interim_results=False))
@@ -47,24 +47,24 @@ class MoonshineSTT(stt.STT[Any]):
         conn_options: APIConnectOptions,
     ) -> stt.SpeechEvent:
         text = await asyncio.get_running_loop().run_in_executor(self._thread, self._transcribe, samples(buffer))
-        heard = stt.SpeechData(language=LanguageCode("en"), text=text, confidence=1.0)
+        data = stt.SpeechData(language=LanguageCode("en"), text=text, confidence=1.0)
         return stt.SpeechEvent(
-            type=stt.SpeechEventType.FINAL_TRANSCRIPT, request_id=utils.shortuuid(), alternatives=[heard]
+            type=stt.SpeechEventType.FINAL_TRANSCRIPT, request_id=utils.shortuuid(), alternatives=[data]
         )
 
     def _transcribe(self, audio: NDArray[np.float32]) -> str:
         result = self._engine.transcribe_without_streaming(audio.tolist(), RATE)
-        return real_words([line.text for line in result.lines])
+        return without_phantom([line.text for line in result.lines])
 
 
-def real_words(lines: Sequence[str]) -> str:
-    """The utterance, or nothing when all it heard is the phantom."""
+def without_phantom(lines: Sequence[str]) -> str:
+    """Join the lines; return an empty string when they hold only the phantom word."""
     text = " ".join(lines).strip()
     return "" if text.lower().strip(" .") == PHANTOM else text
 
 
 def samples(buffer: utils.AudioBuffer) -> NDArray[np.float32]:
-    """First channel at 16 kHz as floats in [-1, 1)."""
+    """Return the first channel at 16 kHz as floats in [-1, 1)."""
     frame = rtc.combine_audio_frames(buffer)
     if frame.sample_rate != RATE:
         resampler = rtc.AudioResampler(frame.sample_rate, RATE, num_channels=frame.num_channels)

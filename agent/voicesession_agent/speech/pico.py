@@ -1,4 +1,4 @@
-"""Embedded text-to-speech: SVOX Pico, whose voices come in the py-nanotts wheel."""
+"""Embedded text-to-speech: SVOX Pico, with the voices from the py-nanotts wheel."""
 
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
@@ -13,7 +13,7 @@ VOICES: Final = ("en-US", "en-GB", "de-DE", "es-ES", "fr-FR", "it-IT")
 
 
 class PicoTTS(tts.TTS[Any]):
-    """Speaks a sentence in about 20 ms of computing, in a thread of its own. `voice` is one of VOICES."""
+    """Synthesizes a sentence in about 20 ms, in its own thread. `voice` is one of VOICES."""
 
     def __init__(self, voice: str = VOICES[0]) -> None:
         super().__init__(capabilities=tts.TTSCapabilities(streaming=False), sample_rate=RATE, num_channels=1)
@@ -32,17 +32,18 @@ class PicoTTS(tts.TTS[Any]):
     def synthesize(
         self, text: str, *, conn_options: APIConnectOptions = DEFAULT_API_CONNECT_OPTIONS
     ) -> tts.ChunkedStream:
-        return _Sentence(tts=self, input_text=text, conn_options=conn_options)
+        """Return the stream of one sentence."""
+        return _SentenceStream(tts=self, input_text=text, conn_options=conn_options)
 
     async def speak(self, text: str) -> bytes:
-        """16 kHz mono 16-bit PCM."""
+        """Return the speech as 16 kHz mono 16-bit PCM."""
         return await asyncio.get_running_loop().run_in_executor(self._thread, self._speak, text)
 
     def _speak(self, text: str) -> bytes:
         return bytes(self._engine.speak(text, voice=self._voice))
 
 
-class _Sentence(tts.ChunkedStream):
+class _SentenceStream(tts.ChunkedStream):
     async def _run(self, output_emitter: tts.AudioEmitter) -> None:
         output_emitter.initialize(request_id=utils.shortuuid(), sample_rate=RATE, num_channels=1, mime_type="audio/pcm")
         assert isinstance(self._tts, PicoTTS)  # noqa: S101 - narrows the base class's attribute

@@ -76,7 +76,7 @@ class Reports:
                 left = HumanLeft(str(report["identity"]), str(report["reason"]), float(report["at"]))
                 self._human_left(launch, left)
             case "beat":
-                self._beat(launch, HealthReport.from_json(report["vitals"]))
+                self._beat(launch, HealthReport.from_json(report["health"]))
             case _:
                 change = self._change(kind, report)
                 if self._state.accepts(launch):
@@ -138,9 +138,9 @@ class Reports:
             extra = {"event": "last_human_left", "reason": left.reason, "at": left.at, "ms": left.ago(self._clock())}
             log.info("last human left", extra=extra)
 
-    def _beat(self, launch: int, vitals: HealthReport) -> None:
-        self._supervisor.beat(launch, diagnose(vitals), failed=vitals.failed)
-        if vitals.speaking and self._state.accepts(launch):
+    def _beat(self, launch: int, health: HealthReport) -> None:
+        self._supervisor.beat(launch, diagnose(health), failed=health.failed)
+        if health.speaking and self._state.accepts(launch):
             self._state.active_at = self._clock()
 
     def _active(self) -> None:

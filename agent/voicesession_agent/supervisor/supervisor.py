@@ -6,7 +6,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Final, Protocol
 
-from voicesession_agent.health.diagnosis import BEAT_SECONDS, STUCK, Diagnosis, HealthRestarts, Heartbeat, works_after
+from voicesession_agent.health.diagnosis import BEAT_SECONDS, STUCK, Diagnosis, HealthRestarts, Heartbeat, proof_seconds
 from voicesession_agent.metrics import Metrics
 from voicesession_agent.supervisor.desired_state import Wanted
 from voicesession_agent.supervisor.job_pool import Job, JobServer, Order
@@ -270,7 +270,7 @@ class Supervisor:
         last = self.state.diagnosis
         if last is None or tenure.joined_at is None:
             return False
-        return self._clock() - tenure.joined_at >= works_after(last.problem)
+        return self._clock() - tenure.joined_at >= proof_seconds(last.problem)
 
     def _current(self, launch: int) -> Tenure | None:
         """The tenure of now, if that job's reports are about the present."""

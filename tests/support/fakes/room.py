@@ -1,4 +1,4 @@
-"""A LiveKit room's events without LiveKit."""
+"""Events of a LiveKit room and of an agent session, without LiveKit."""
 
 from collections import defaultdict
 from collections.abc import Callable
@@ -13,7 +13,7 @@ AGENT = rtc.ParticipantKind.PARTICIPANT_KIND_AGENT
 
 
 class FakeRoom:
-    """Whoever is in it is in `remote_participants`; `emit` is what the server would cause."""
+    """A room with its participants; `emit` plays an event of the server."""
 
     def __init__(self) -> None:
         self.local_participant = SimpleNamespace(identity="agent", sid="PA_agent")
@@ -38,17 +38,19 @@ class FakeRoom:
         self.disconnects += 1
         self.emit("disconnected", rtc.DisconnectReason.CLIENT_INITIATED)
 
-    def comes(self, identity: str, kind: "rtc.ParticipantKind.ValueType" = STANDARD) -> rtc.RemoteParticipant:
-        participant = somebody(identity, kind)
+    def join(self, identity: str, kind: "rtc.ParticipantKind.ValueType" = STANDARD) -> rtc.RemoteParticipant:
+        """Add a participant."""
+        participant = make_participant(identity, kind)
         self.remote_participants[identity] = participant
         self.emit("participant_connected", participant)
         return participant
 
-    def goes(self, identity: str) -> None:
+    def leave(self, identity: str) -> None:
+        """Remove a participant."""
         self.emit("participant_disconnected", self.remote_participants.pop(identity))
 
     def speak(self, *identities: str) -> None:
-        """These are the active speakers now."""
+        """Set the active speakers."""
         local = self.local_participant
         self.emit(
             "active_speakers_changed",
@@ -56,15 +58,16 @@ class FakeRoom:
         )
 
 
-def somebody(identity: str, kind: "rtc.ParticipantKind.ValueType" = STANDARD) -> rtc.RemoteParticipant:
-    made: rtc.RemoteParticipant = create_autospec(rtc.RemoteParticipant, instance=True)
-    made.identity, made.kind, made.attributes = identity, kind, {}  # type: ignore[misc]
-    made.disconnect_reason = rtc.DisconnectReason.CLIENT_INITIATED  # type: ignore[misc]
-    return made
+def make_participant(identity: str, kind: "rtc.ParticipantKind.ValueType" = STANDARD) -> rtc.RemoteParticipant:
+    """Create a participant that has left by itself once it leaves."""
+    participant: rtc.RemoteParticipant = create_autospec(rtc.RemoteParticipant, instance=True)
+    participant.identity, participant.kind, participant.attributes = identity, kind, {}  # type: ignore[misc]
+    participant.disconnect_reason = rtc.DisconnectReason.CLIENT_INITIATED  # type: ignore[misc]
+    return participant
 
 
 class FakeAgentSession:
-    """An AgentSession's events and the little that is asked of it."""
+    """The events of an AgentSession, and a record of the calls to it."""
 
     def __init__(self) -> None:
         self.user_state = self.agent_state = "listening"

@@ -1,10 +1,10 @@
-"""How long an answer took, by stages, as livekit-agents tells it."""
+"""Latency of an answer by stage, from livekit-agents' measurements."""
 
 from typing import Any
 
 import pytest
 from livekit.agents import llm
-from voicesession_agent.latency import Latencies, Stage, measured
+from voicesession_agent.latency import LatencyReporter, Stage, seconds_by_stage
 
 from tests.support.fakes.room import FakeAgentSession
 
@@ -24,14 +24,14 @@ SPOKEN: llm.MetricsReport = {
 }
 
 
-def test_the_stages_of_one_turn_count_from_one_another() -> None:
-    assert measured(HEARD) == {"transcription": 0.5, "end_of_turn": 0.25, "hook": 0.01}
-    assert measured(SPOKEN) == {"llm_first_token": 0.25, "tts_first_audio": 0.125, "response": 1.25}
-    assert [*measured(HEARD), *measured(SPOKEN)][:5] == [stage.value for stage in Stage]
+def test_seconds_by_stage_of_one_turn_are_consecutive() -> None:
+    assert seconds_by_stage(HEARD) == {"transcription": 0.5, "end_of_turn": 0.25, "hook": 0.01}
+    assert seconds_by_stage(SPOKEN) == {"llm_first_token": 0.25, "tts_first_audio": 0.125, "response": 1.25}
+    assert [*seconds_by_stage(HEARD), *seconds_by_stage(SPOKEN)][:5] == [stage.value for stage in Stage]
 
 
 @pytest.mark.parametrize(
-    ("told", "expected"),
+    ("metrics", "expected"),
     [
         ({}, {}),
         ({"tts_node_ttfb": 0.1}, {"tts_first_audio": 0.1}),
@@ -39,18 +39,18 @@ def test_the_stages_of_one_turn_count_from_one_another() -> None:
         ({"e2e_latency": -0.1}, {"response": 0.0}),
     ],
 )
-def test_what_was_not_measured_is_left_out(told: dict[str, Any], expected: dict[str, float]) -> None:
-    assert measured(told) == expected
+def test_seconds_by_stage_omits_missing_measurements(metrics: dict[str, Any], expected: dict[str, float]) -> None:
+    assert seconds_by_stage(metrics) == expected
 
 
-def test_messages_are_reported_without_their_words() -> None:
+def test_reporter_sends_measurements_without_text() -> None:
     session, reported = FakeAgentSession(), []
-    Latencies(lambda kind, **facts: reported.append((kind, facts))).watch(session)
+    LatencyReporter(lambda kind, **facts: reported.append((kind, facts))).watch(session)
     session.emit("conversation_item_added", item=llm.ChatMessage(role="user", content=["My secret"], metrics=HEARD))
     session.emit("conversation_item_added", item=llm.ChatMessage(role="assistant", content=["Hello"]))
     session.emit("conversation_item_added", item=llm.AgentHandoff(new_agent_id="other"))
     session.emit("conversation_item_added", item=llm.ChatMessage(role="assistant", content=["Blue"], metrics=SPOKEN))
     assert reported == [
-        ("latency", {"seconds": measured(HEARD), "spoke_at": None}),
-        ("latency", {"seconds": measured(SPOKEN), "spoke_at": 103.25}),
+        ("latency", {"seconds": seconds_by_stage(HEARD), "spoke_at": None}),
+        ("latency", {"seconds": seconds_by_stage(SPOKEN), "spoke_at": 103.25}),
     ]

@@ -1,4 +1,4 @@
-"""The built-in assistant between two turns, and what it can be asked to remember."""
+"""The built-in assistant between two turns, and the start of its session."""
 
 import asyncio
 from types import SimpleNamespace
@@ -7,15 +7,16 @@ from unittest.mock import AsyncMock, Mock
 
 import aiohttp
 import pytest
-from livekit.agents import ToolError, llm
+from livekit.agents import llm
 from voicesession_agent.assistant import assistant as assistant_module
-from voicesession_agent.assistant.assistant import MODELS, Assistant, remember_tool
+from voicesession_agent.assistant.assistant import MODELS, Assistant
 from voicesession_agent.assistant.idle_prompt import IdleMonitor
 from voicesession_agent.job.supervisor_client import JobFacts
 from voicesession_agent.memory.backend import Block, digest
 from voicesession_agent.settings import AgentSpec, Settings
 
 from tests.support.fakes.room import FakeAgentSession, FakeRoom
+from tests.support.fakes.timers import FakeTimers
 
 
 def facts(value: str = "", remembers: bool = False, idle_seconds: float = 0.0) -> JobFacts:
@@ -23,35 +24,30 @@ def facts(value: str = "", remembers: bool = False, idle_seconds: float = 0.0) -
     return JobFacts(frozenset(), digest(blocks), blocks, remembers, idle_seconds)
 
 
-class Link:
+class FakeClient:
+    """A supervisor that answers with `facts`."""
+
     def __init__(self) -> None:
         self.facts = facts()
-        self.away = False
-        self.fault = ""
-        self.remembered: list[str] = []
+        self.unreachable = False
 
-    async def job(self) -> JobFacts:
-        if self.away:
+    async def job_facts(self) -> JobFacts:
+        if self.unreachable:
             raise aiohttp.ClientConnectionError
         return self.facts
 
-    async def remember(self, fact: str) -> str:
-        if self.away:
-            raise TimeoutError
-        self.remembered.append(fact)
-        return self.fault
 
-
-class Scene:
+class AssistantScene:
     def __init__(self, first: JobFacts) -> None:
-        self.link = Link()
-        link: Any = self.link
-        self.idle = IdleMonitor(lambda: None, 0.0)
+        self.client = FakeClient()
+        client: Any = self.client
+        self.timers = FakeTimers()
+        self.idle = IdleMonitor(lambda: None, 0.0, self.timers.call_later)
         spec = AgentSpec(instructions="Be brief.", idle_prompt="Are you there?")
-        self.assistant = Assistant(spec, link, first, self.idle)
+        self.assistant = Assistant(spec, client, first, self.idle)
 
-    async def turn(self) -> str:
-        """The instructions that the answer to the next turn is given with."""
+    async def complete_turn(self) -> str:
+        """Complete a user's turn; return the instructions of the answer to it."""
         context = llm.ChatContext.empty()
         context.add_message(role="system", content="Be brief.", id="lk.agent_task.instructions")
         message = llm.ChatMessage(role="user", content=["hello"])
@@ -63,41 +59,43 @@ class Scene:
 
 
 @pytest.fixture
-def scene() -> Scene:
-    return Scene(facts())
+def scene() -> AssistantScene:
+    return AssistantScene(facts())
 
 
-async def test_a_block_edited_between_two_turns_is_in_the_next_answer(scene: Scene) -> None:
-    scene.link.facts = facts("Likes blue.")
-    assert "<value>Likes blue.</value>" in await scene.turn()
+async def test_changed_block_is_in_next_answer(scene: AssistantScene) -> None:
+    scene.client.facts = facts("Likes blue.")
+    assert "<value>Likes blue.</value>" in await scene.complete_turn()
     assert "Likes blue." in scene.assistant.instructions
 
 
-async def test_a_supervisor_that_is_away_costs_no_answer(scene: Scene) -> None:
-    scene.link.away = True
-    assert await scene.turn() == "Be brief."
+async def test_unreachable_supervisor_keeps_instructions(scene: AssistantScene) -> None:
+    scene.client.unreachable = True
+    assert await scene.complete_turn() == "Be brief."
 
 
-async def test_remembering_is_offered_while_memory_is_there(scene: Scene) -> None:
+async def test_remember_tool_is_offered_while_memory_is_writable(scene: AssistantScene) -> None:
     assert scene.tools() == []
-    scene.link.facts = facts(remembers=True)
-    await scene.turn()
+    scene.client.facts = facts(remembers=True)
+    await scene.complete_turn()
     assert scene.tools() == ["remember"]
-    scene.link.facts = facts()
-    await scene.turn()
+    scene.client.facts = facts()
+    await scene.complete_turn()
     assert scene.tools() == []
-    assert Scene(facts(remembers=True)).tools() == ["remember"]
+    assert AssistantScene(facts(remembers=True)).tools() == ["remember"]
 
 
-async def test_a_limit_that_was_changed_counts_from_the_next_turn(scene: Scene) -> None:
-    scene.link.facts = facts(idle_seconds=60.0)
-    await scene.turn()
-    assert scene.idle._seconds == 60.0
+async def test_changed_idle_limit_applies_from_next_turn(scene: AssistantScene) -> None:
+    scene.idle.set_human_present(True)
+    assert scene.timers.pending == []
+    scene.client.facts = facts(idle_seconds=60.0)
+    await scene.complete_turn()
+    assert scene.timers.pending == [30.0]
 
 
-async def test_a_session_is_watched_from_before_its_start(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_session_is_watched_before_start(monkeypatch: pytest.MonkeyPatch) -> None:
     session: Any = FakeAgentSession()
-    attended: list[str] = []
+    watched: list[str] = []
     started = asyncio.Event()
 
     async def start(*_: Any, **__: Any) -> None:
@@ -107,31 +105,11 @@ async def test_a_session_is_watched_from_before_its_start(monkeypatch: pytest.Mo
     session.start = start
     monkeypatch.setattr(assistant_module, "make_session", lambda *_: session)
     monkeypatch.setattr(Settings, "load", lambda: SimpleNamespace(agent=AgentSpec(instructions="Be brief.")))
-    signs = SimpleNamespace(attend=lambda _, linked, __: attended.append(linked()))
-    services: Any = SimpleNamespace(link=Link(), presence=Mock(), signs=signs, departures=Mock())
+    health = SimpleNamespace(watch_speech=lambda _, linked, __: watched.append(linked()))
+    services: Any = SimpleNamespace(supervisor=FakeClient(), reporter=Mock(), health=health, shutdown=Mock())
     ctx: Any = SimpleNamespace(proc=SimpleNamespace(userdata={MODELS: {}}), connect=AsyncMock(), room=FakeRoom())
     running = asyncio.create_task(assistant_module.run(ctx, services))
     await asyncio.wait_for(started.wait(), 5.0)
-    assert attended == [""]
+    assert watched == [""]
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)
-
-
-async def test_what_the_model_is_told_of_a_fact() -> None:
-    link = Link()
-    anything: Any = link
-    tool = remember_tool(anything)
-    assert await tool(fact="The user's dog is Rex.") == "Remembered."
-    assert link.remembered == ["The user's dog is Rex."]
-    link.fault = "memory is full"
-    with pytest.raises(ToolError, match="Error: not remembered, memory is full"):
-        await tool(fact="x")
-    link.away = True
-    with pytest.raises(ToolError, match="memory does not answer"):
-        await tool(fact="x")
-
-
-def test_the_model_learns_what_a_fact_is() -> None:
-    anything: Any = Link()
-    schema = llm.utils.build_legacy_openai_schema(remember_tool(anything))
-    assert list(schema["function"]["parameters"]["properties"]) == ["fact"]

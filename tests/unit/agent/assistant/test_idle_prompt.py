@@ -1,27 +1,27 @@
-"""Asking whether she is still there."""
+"""The prompt to a silent human: once per silence, after half of the idle limit."""
 
-import asyncio
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 from voicesession_agent.assistant.idle_prompt import IdleMonitor, Silence
 
 from tests.support.fakes.room import FakeAgentSession
+from tests.support.fakes.timers import FakeTimers
 
-SECONDS = 0.04
-LONG = 0.08
+LIMIT = 60.0
+DUE = LIMIT / 2
 
 
-class Scene:
+class IdleScene:
     def __init__(self, seconds: float) -> None:
-        self.asked = 0
+        self.prompts = 0
+        self.timers = FakeTimers()
         self.session: Any = FakeAgentSession()
-        self.monitor = IdleMonitor(self.ask, seconds)
+        self.monitor = IdleMonitor(self.prompt, seconds, self.timers.call_later)
         self.monitor.watch(self.session)
 
-    def ask(self) -> None:
-        self.asked += 1
+    def prompt(self) -> None:
+        self.prompts += 1
 
     def human(self, state: str) -> None:
         self.session.emit("user_state_changed", new_state=state)
@@ -31,79 +31,79 @@ class Scene:
 
 
 @pytest.fixture
-async def scene() -> AsyncIterator[Scene]:
-    made = Scene(SECONDS)
-    yield made
-    await made.monitor.close()
+def scene() -> IdleScene:
+    return IdleScene(LIMIT)
 
 
-async def test_it_asks_once_per_silence(scene: Scene) -> None:
-    scene.monitor.there(True)
-    assert not scene.monitor.asked
-    await asyncio.sleep(LONG)
-    assert scene.asked == 1
+def test_silence_gets_single_prompt(scene: IdleScene) -> None:
+    scene.monitor.set_human_present(True)
+    scene.timers.advance(DUE - 1)
+    assert (scene.prompts, scene.monitor.has_prompted) == (0, False)
+    scene.timers.advance(1)
+    assert scene.prompts == 1
     scene.agent("speaking")
-    assert scene.monitor.asked
+    assert scene.monitor.has_prompted
     scene.agent("listening")
-    await asyncio.sleep(LONG)
-    assert scene.asked == 1
+    scene.timers.advance(LIMIT)
+    assert scene.prompts == 1
     scene.human("speaking")
-    assert not scene.monitor.asked
+    assert not scene.monitor.has_prompted
     scene.human("listening")
-    await asyncio.sleep(LONG)
-    assert scene.asked == 2
+    scene.timers.advance(DUE)
+    assert scene.prompts == 2
 
 
-async def test_her_being_taken_for_away_is_no_new_silence(scene: Scene) -> None:
-    scene.monitor.there(True)
-    begun = scene.monitor._timer
+def test_away_state_does_not_restart_silence(scene: IdleScene) -> None:
+    scene.monitor.set_human_present(True)
+    scene.timers.advance(15.0)
     scene.human("away")
-    assert scene.monitor._timer is begun is not None
+    assert scene.timers.pending == [DUE]
 
 
-async def test_nobody_there_is_not_asked(scene: Scene) -> None:
-    await asyncio.sleep(LONG)
-    scene.monitor.there(True)
-    scene.monitor.there(False)
-    await asyncio.sleep(LONG)
-    assert scene.asked == 0
+def test_empty_room_gets_no_prompt(scene: IdleScene) -> None:
+    scene.timers.advance(LIMIT)
+    scene.monitor.set_human_present(True)
+    scene.monitor.set_human_present(False)
+    scene.timers.advance(LIMIT)
+    assert scene.prompts == 0
 
 
-@pytest.mark.parametrize("who", ["human", "agent"])
-async def test_speech_ends_the_silence(scene: Scene, who: str) -> None:
-    scene.monitor.there(True)
-    getattr(scene, who)("speaking")
-    await asyncio.sleep(LONG)
-    assert scene.asked == 0
+@pytest.mark.parametrize("speaker", ["human", "agent"])
+def test_speech_ends_silence(scene: IdleScene, speaker: str) -> None:
+    scene.monitor.set_human_present(True)
+    getattr(scene, speaker)("speaking")
+    scene.timers.advance(LIMIT)
+    assert scene.prompts == 0
 
 
-async def test_off_until_told_otherwise() -> None:
-    scene = Scene(0.0)
-    scene.monitor.there(True)
-    await asyncio.sleep(LONG)
-    assert scene.asked == 0
-    scene.monitor.set_seconds(SECONDS)
-    await asyncio.sleep(LONG)
-    assert scene.asked == 1
+def test_zero_limit_disables_prompt_until_changed() -> None:
+    scene = IdleScene(0.0)
+    scene.monitor.set_human_present(True)
+    scene.timers.advance(LIMIT)
+    assert scene.prompts == 0
+    scene.monitor.set_seconds(LIMIT)
+    scene.timers.advance(DUE)
+    assert scene.prompts == 1
 
 
-async def test_once_closed_it_asks_nobody(scene: Scene) -> None:
-    scene.monitor.there(True)
+async def test_closed_monitor_gives_no_prompt(scene: IdleScene) -> None:
+    scene.monitor.set_human_present(True)
     await scene.monitor.close()
+    scene.human("speaking")
     scene.human("listening")
-    await asyncio.sleep(LONG)
-    assert scene.asked == 0
+    scene.timers.advance(LIMIT)
+    assert scene.prompts == 0
 
 
 @pytest.mark.parametrize(
-    ("silence", "worth"),
+    ("silence", "needs_prompt"),
     [
-        (Silence(there=True), True),
+        (Silence(human_present=True), True),
         (Silence(), False),
-        (Silence(there=True, human_speaks=True), False),
-        (Silence(there=True, agent_busy=True), False),
-        (Silence(there=True, asked=True), False),
+        (Silence(human_present=True, human_speaking=True), False),
+        (Silence(human_present=True, agent_busy=True), False),
+        (Silence(human_present=True, prompted=True), False),
     ],
 )
-def test_when_it_is_worth_asking(silence: Silence, worth: bool) -> None:
-    assert silence.worth_asking is worth
+def test_silence_needs_prompt(silence: Silence, needs_prompt: bool) -> None:
+    assert silence.needs_prompt is needs_prompt

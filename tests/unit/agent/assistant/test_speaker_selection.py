@@ -1,104 +1,105 @@
-"""Whom the assistant hears and greets."""
+"""Selection of the human that the assistant hears, and greetings."""
 
 from typing import Any
 
 import pytest
-from voicesession_agent.assistant.assistant import Greeter
-from voicesession_agent.assistant.speaker_selection import SpeakerSelector
+from voicesession_agent.assistant.speaker_selection import Greeter, SpeakerSelector
 
 from tests.support.fakes.room import AGENT, FakeAgentSession, FakeRoom
 
 
-class Scene:
+class SelectionScene:
     def __init__(self, greeted: set[str]) -> None:
         self.room, self.session = FakeRoom(), FakeAgentSession()
         self.reports: list[tuple[str, dict[str, Any]]] = []
-        self.there: list[bool] = []
+        self.occupancy: list[bool] = []
         session: Any = self.session
         room: Any = self.room
-        self.welcome = Greeter(session, self, "Hello.", greeted)  # type: ignore[arg-type]
-        self.listener = SpeakerSelector(room, session, self.welcome, self.welcome.met, self.there.append)
+        reporter: Any = self
+        self.selector = SpeakerSelector(
+            room, session, Greeter(session, reporter, "Hello.", greeted), self.occupancy.append
+        )
 
     def report(self, kind: str, **facts: Any) -> None:
         self.reports.append((kind, facts))
 
 
 @pytest.fixture
-def scene() -> Scene:
-    return Scene(set())
+def scene() -> SelectionScene:
+    return SelectionScene(set())
 
 
-def test_it_turns_to_whoever_comes_and_greets_her_once(scene: Scene) -> None:
-    scene.listener.start()
-    scene.room.comes("alice")
-    scene.room.goes("alice")
-    scene.room.comes("alice")
+def test_returning_human_is_linked_again_and_greeted_once(scene: SelectionScene) -> None:
+    scene.selector.start()
+    scene.room.join("alice")
+    scene.room.leave("alice")
+    scene.room.join("alice")
     assert scene.session.linked == ["alice", "alice"]
     assert scene.session.said == ["Hello."]
     assert scene.reports == [("greeted", {"identity": "alice"})]
-    assert scene.there == [True, False, True]
+    assert scene.occupancy == [True, False, True]
 
 
-def test_a_new_identity_is_heard_too(scene: Scene) -> None:
-    scene.listener.start()
-    scene.room.comes("alice")
-    scene.room.comes("bob")
-    scene.room.goes("alice")
-    assert scene.listener.linked == "bob"
-    assert scene.there == [True]
+def test_departure_of_linked_human_links_the_remaining_human(scene: SelectionScene) -> None:
+    scene.selector.start()
+    scene.room.join("alice")
+    scene.room.join("bob")
+    scene.room.leave("alice")
+    assert scene.selector.linked == "bob"
+    assert scene.occupancy == [True]
 
 
-def test_a_new_job_finds_who_is_there_already(scene: Scene) -> None:
-    scene.room.comes("alice")
-    scene.listener.start()
-    assert (scene.listener.linked, scene.session.said) == ("alice", ["Hello."])
+def test_start_links_human_already_in_room(scene: SelectionScene) -> None:
+    scene.room.join("alice")
+    scene.selector.start()
+    assert (scene.selector.linked, scene.session.said) == ("alice", ["Hello."])
 
 
-def test_a_job_that_takes_over_does_not_greet_again() -> None:
-    scene = Scene({"alice"})
-    scene.room.comes("alice")
-    scene.listener.start()
-    assert (scene.listener.linked, scene.session.said) == ("alice", [])
+def test_human_greeted_by_previous_job_is_not_greeted_again() -> None:
+    scene = SelectionScene({"alice"})
+    scene.room.join("alice")
+    scene.selector.start()
+    assert (scene.selector.linked, scene.session.said) == ("alice", [])
 
 
-def test_of_two_it_hears_the_one_who_speaks(scene: Scene) -> None:
-    scene.listener.start()
-    scene.room.comes("alice")
-    scene.room.comes("bob")
+def test_speaking_human_is_linked_while_the_linked_human_is_silent(scene: SelectionScene) -> None:
+    scene.selector.start()
+    scene.room.join("alice")
+    scene.room.join("bob")
     scene.room.speak("alice", "bob")
-    assert scene.listener.linked == "alice"
+    assert scene.selector.linked == "alice"
     scene.room.speak("bob")
-    assert scene.listener.linked == "bob"
+    assert scene.selector.linked == "bob"
     scene.session.user_state = "speaking"
     scene.room.speak("alice")
-    assert scene.listener.linked == "bob"
+    assert scene.selector.linked == "bob"
 
 
-def test_who_has_been_talking_already_is_not_greeted_when_the_other_leaves(scene: Scene) -> None:
-    scene.listener.start()
-    scene.room.comes("alice")
-    scene.room.comes("bob")
-    scene.room.comes("carol")
+def test_human_linked_by_speech_is_never_greeted(scene: SelectionScene) -> None:
+    scene.selector.start()
+    scene.room.join("alice")
+    scene.room.join("bob")
+    scene.room.join("carol")
     scene.room.speak("bob")
     scene.room.speak("alice")
-    scene.room.goes("alice")
-    assert scene.listener.linked == "bob"
+    scene.room.leave("alice")
+    assert scene.selector.linked == "bob"
     assert scene.session.said == ["Hello."]
-    scene.room.goes("bob")
+    scene.room.leave("bob")
     assert scene.session.said == ["Hello.", "Hello."]
     assert [facts["identity"] for _, facts in scene.reports] == ["alice", "bob", "carol"]
 
 
-def test_agents_are_not_listened_to(scene: Scene) -> None:
-    scene.listener.start()
-    scene.room.comes("other", AGENT)
+def test_agents_are_never_linked(scene: SelectionScene) -> None:
+    scene.selector.start()
+    scene.room.join("other", AGENT)
     scene.room.speak("other", "agent")
-    assert (scene.listener.linked, scene.there) == ("", [])
+    assert (scene.selector.linked, scene.occupancy) == ("", [])
 
 
-async def test_once_closed_it_turns_to_nobody(scene: Scene) -> None:
-    scene.listener.start()
-    await scene.listener.close()
-    scene.room.comes("alice")
+async def test_closed_selector_links_no_human(scene: SelectionScene) -> None:
+    scene.selector.start()
+    await scene.selector.close()
+    scene.room.join("alice")
     scene.room.speak("alice")
     assert scene.session.linked == []

@@ -1,28 +1,12 @@
-"""What the model is told, and what memory is told."""
+"""Pairing of messages into turns, and their delivery to the supervisor."""
 
 import asyncio
 from typing import Any
 
 import aiohttp
 import pytest
-from voicesession_agent.assistant.assistant import render
 from voicesession_agent.assistant.turn_recorder import TurnPairing, TurnRecorder
-from voicesession_agent.memory.backend import Block, Turn
-
-
-def test_instructions_alone() -> None:
-    assert render("Be brief.", ()) == "Be brief."
-    assert render("Be brief.", (Block("human", "  "),)) == "Be brief."
-
-
-def test_blocks_follow_with_label_description_and_value() -> None:
-    text = render("Be brief.", (Block("human", "Likes blue.", "About the human."), Block("project", "P.")))
-    assert text.startswith("Be brief.")
-    assert '<memory_block label="human">' in text
-    assert "<description>About the human.</description>" in text
-    assert "<value>Likes blue.</value>" in text
-    assert text.count("<memory_block") == 2
-    assert text.count("<description>") == 1
+from voicesession_agent.memory.backend import Turn
 
 
 @pytest.mark.parametrize(
@@ -37,18 +21,20 @@ def test_blocks_follow_with_label_description_and_value() -> None:
         ([("system", "x"), ("user", "Hi."), ("assistant", "")], [Turn("Hi.", "")]),
     ],
 )
-def test_turns(messages: list[tuple[str, str]], turns: list[Turn]) -> None:
+def test_pairing_of_messages(messages: list[tuple[str, str]], turns: list[Turn]) -> None:
     pairing = TurnPairing()
-    found = [pairing.add(role, text) for role, text in messages]
-    assert [t for t in (*found, pairing.rest()) if t is not None] == turns
+    finished = [pairing.add(role, text) for role, text in messages]
+    assert [turn for turn in (*finished, pairing.rest()) if turn is not None] == turns
 
 
-class Link:
+class FakeClient:
+    """A supervisor that takes turns after the given faults."""
+
     def __init__(self, *faults: Exception) -> None:
         self.faults = list(faults)
         self.turns: list[tuple[str, int]] = []
 
-    async def turn(self, turn: Turn, number: int) -> None:
+    async def send_turn(self, turn: Turn, number: int) -> None:
         if self.faults:
             raise self.faults.pop(0)
         self.turns.append((turn.user, number))
@@ -62,28 +48,28 @@ class Link:
         ([TimeoutError(), aiohttp.ClientConnectionError()], [("Two.", 2)], 1),
     ],
 )
-async def test_a_turn_is_handed_over_twice_at_most(
+async def test_failed_delivery_is_retried_once(
     faults: list[Exception], turns: list[tuple[str, int]], lost: int
 ) -> None:
     losses: list[bool] = []
-    link: Any = Link(*faults)
-    taker = TurnRecorder(link, lambda: losses.append(True))
+    client: Any = FakeClient(*faults)
+    recorder = TurnRecorder(client, lambda: losses.append(True))
     for text in ("One.", "Two."):
-        taker.add("user", text)
-        taker.add("assistant", "Yes.")
-    await taker.close()
-    assert (link.turns, len(losses)) == (turns, lost)
+        recorder.add("user", text)
+        recorder.add("assistant", "Yes.")
+    await recorder.close()
+    assert (client.turns, len(losses)) == (turns, lost)
 
 
-async def test_a_turn_that_the_end_cuts_short_is_lost() -> None:
-    class Stuck(Link):
-        async def turn(self, turn: Turn, number: int) -> None:
+async def test_turn_cut_short_by_end_of_job_counts_as_lost() -> None:
+    class HangingClient(FakeClient):
+        async def send_turn(self, turn: Turn, number: int) -> None:
             await asyncio.Event().wait()
 
     losses: list[bool] = []
-    link: Any = Stuck()
-    taker = TurnRecorder(link, lambda: losses.append(True))
-    taker.add("user", "One.")
+    client: Any = HangingClient()
+    recorder = TurnRecorder(client, lambda: losses.append(True))
+    recorder.add("user", "One.")
     with pytest.raises(TimeoutError):
-        await asyncio.wait_for(taker.close(), 0.01)
+        await asyncio.wait_for(recorder.close(), 0.01)
     assert losses == [True]

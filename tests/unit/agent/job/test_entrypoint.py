@@ -1,4 +1,4 @@
-"""A user's entry point by name."""
+"""Loading of a user's entry point by its name, and the messages for names that cannot be loaded."""
 
 from pathlib import Path
 
@@ -20,25 +20,25 @@ async def entry(ctx): ...
 """
 
 
-def test_a_plain_function_and_its_prewarm(own_modules: Path) -> None:
+def test_load_plain_function_finds_prewarm_of_module(own_modules: Path) -> None:
     (own_modules / "plain_agent.py").write_text(PLAIN)
-    found = load("plain_agent:entry")
-    assert found.run.__name__ == "entry"
-    assert found.prewarm is not None
-    assert found.prewarm.__name__ == "prewarm"
+    loaded = load("plain_agent:entry")
+    assert loaded.run.__name__ == "entry"
+    assert loaded.prewarm is not None
+    assert loaded.prewarm.__name__ == "prewarm"
 
 
 @pytest.mark.parametrize("attribute", ["entry", "server"])
-def test_an_agent_server_brings_its_setup(own_modules: Path, attribute: str) -> None:
+def test_load_agent_server_uses_setup_function(own_modules: Path, attribute: str) -> None:
     (own_modules / f"served_{attribute}.py").write_text(SERVED)
-    found = load(f"served_{attribute}:{attribute}")
-    assert found.run.__name__ == "entry"
-    assert found.prewarm is not None
-    assert found.prewarm.__name__ == "warm"
+    loaded = load(f"served_{attribute}:{attribute}")
+    assert loaded.run.__name__ == "entry"
+    assert loaded.prewarm is not None
+    assert loaded.prewarm.__name__ == "warm"
 
 
 @pytest.mark.parametrize(
-    ("name", "words"),
+    ("name", "message"),
     [
         ("no_such:f", "entrypoint \"no_such:f\": No module named 'no_such'"),
         ("no_colon", "not of the form"),
@@ -48,9 +48,9 @@ def test_an_agent_server_brings_its_setup(own_modules: Path, attribute: str) -> 
         ("plain_again:not_async", "not an async function"),
     ],
 )
-def test_bad_names_say_why(own_modules: Path, name: str, words: str) -> None:
+def test_load_invalid_name_explains_reason(own_modules: Path, name: str, message: str) -> None:
     (own_modules / "plain_again.py").write_text(PLAIN)
     (own_modules / "broken_agent.py").write_text("raise RuntimeError('at import')")
     with pytest.raises(EntrypointError) as caught:
         load(name)
-    assert words in str(caught.value)
+    assert message in str(caught.value)

@@ -1,4 +1,4 @@
-"""What a job sees of its own health."""
+"""The health report of a job, from events of its room and its session."""
 
 import asyncio
 from types import SimpleNamespace
@@ -14,149 +14,150 @@ from tests.support.fakes.room import FakeAgentSession, FakeRoom
 AUDIO = rtc.TrackKind.KIND_AUDIO
 
 
-class Scene:
+class MonitorScene:
     def __init__(self) -> None:
         self.now = 0.0
         self.room, self.session = FakeRoom(), FakeAgentSession()
-        self.beats: list[HealthReport] = []
+        self.reports: list[HealthReport] = []
         self.has_session = True
-        self.asking = False
+        self.prompting = False
         self.linked = "alice"
         room: Any = self.room
-        link: Any = self
+        client: Any = self
         self.found: list[Any] = []
-        session: Any = lambda: self.session if self.has_session else None  # noqa: E731 - of a stand-in's type
-        self.signs = HealthMonitor(room, link, session, self.found.append, lambda: self.now)
-        self.room.comes("alice")
-        self.room.comes("bob")
+        find_session: Any = lambda: self.session if self.has_session else None  # noqa: E731 - typed as a fake
+        self.monitor = HealthMonitor(room, client, find_session, self.found.append, lambda: self.now)
+        self.room.join("alice")
+        self.room.join("bob")
 
-    async def beat(self, vitals: HealthReport) -> None:
-        self.beats.append(vitals)
+    async def send_heartbeat(self, report: HealthReport) -> None:
+        self.reports.append(report)
 
-    async def one_beat(self) -> HealthReport:
-        beating = asyncio.create_task(self.signs.run())
+    async def next_report(self) -> HealthReport:
+        """Return the report of the next heartbeat."""
+        running = asyncio.create_task(self.monitor.run())
         await asyncio.sleep(0)
-        beating.cancel()
-        await asyncio.gather(beating, return_exceptions=True)
-        return self.beats[-1]
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+        return self.reports[-1]
 
-    def attend(self) -> None:
+    def watch_speech(self) -> None:
         session: Any = self.session
-        self.signs.attend(session, lambda: self.linked, lambda: self.asking)
+        self.monitor.watch_speech(session, lambda: self.linked, lambda: self.prompting)
 
 
 @pytest.fixture
-def scene() -> Scene:
-    return Scene()
+def scene() -> MonitorScene:
+    return MonitorScene()
 
 
-async def test_only_speech_of_the_linked_human_goes_unheard(scene: Scene) -> None:
-    scene.attend()
+async def test_unheard_counts_speech_of_linked_human_only(scene: MonitorScene) -> None:
+    scene.watch_speech()
     scene.room.speak("bob")
     scene.now = 10.0
-    assert await scene.one_beat() == HealthReport(speaking=True)
+    assert await scene.next_report() == HealthReport(speaking=True)
     scene.room.speak("alice", "bob")
     scene.now = 13.0
-    assert (await scene.one_beat()).unheard == 3.0
+    assert (await scene.next_report()).unheard == 3.0
     scene.session.emit("user_input_transcribed", transcript="hello")
-    assert (await scene.one_beat()).unheard == 0.0
+    assert (await scene.next_report()).unheard == 0.0
 
 
-async def test_before_anybody_is_linked_whoever_speaks_goes_unheard(scene: Scene) -> None:
+async def test_unheard_without_linked_human_counts_any_speech(scene: MonitorScene) -> None:
     scene.linked = ""
-    scene.attend()
+    scene.watch_speech()
     scene.room.speak("bob")
     scene.now = 10.0
-    assert (await scene.one_beat()).unheard == 10.0
+    assert (await scene.next_report()).unheard == 10.0
     scene.linked = "bob"
     scene.room.speak("bob")
     scene.now = 11.0
-    assert (await scene.one_beat()).unheard == 1.0
+    assert (await scene.next_report()).unheard == 1.0
 
 
-async def test_who_leaves_in_mid_sentence_speaks_no_more(scene: Scene) -> None:
-    scene.attend()
+async def test_departure_in_mid_sentence_ends_speech(scene: MonitorScene) -> None:
+    scene.watch_speech()
     scene.room.speak("alice")
     scene.now = 1.0
-    scene.room.goes("alice")
+    scene.room.leave("alice")
     scene.now = 60.0
-    assert await scene.one_beat() == HealthReport(unheard=1.0)
+    assert await scene.next_report() == HealthReport(unheard=1.0)
 
 
-async def test_its_own_speech_is_speech_but_not_its_question_to_the_silent(scene: Scene) -> None:
-    scene.attend()
-    assert not (await scene.one_beat()).speaking
+async def test_idle_prompt_of_agent_is_not_speech(scene: MonitorScene) -> None:
+    scene.watch_speech()
+    assert not (await scene.next_report()).speaking
     scene.session.agent_state = "speaking"
-    assert (await scene.one_beat()).speaking
-    scene.asking = True
-    assert not (await scene.one_beat()).speaking
+    assert (await scene.next_report()).speaking
+    scene.prompting = True
+    assert not (await scene.next_report()).speaking
 
 
-async def test_the_speech_of_somebody_elses_agent_is_speech_too(scene: Scene) -> None:
+async def test_speech_of_user_entry_point_is_speech(scene: MonitorScene) -> None:
     scene.session.agent_state = "speaking"
-    assert (await scene.one_beat()).speaking
+    assert (await scene.next_report()).speaking
 
 
-async def test_speech_that_nobody_hears(scene: Scene) -> None:
-    scene.attend()
+async def test_inaudible_counts_agent_speech_until_listed(scene: MonitorScene) -> None:
+    scene.watch_speech()
     scene.session.emit("agent_state_changed", new_state="speaking")
     scene.now = 3.0
-    assert (await scene.one_beat()).inaudible == 3.0
+    assert (await scene.next_report()).inaudible == 3.0
     scene.room.speak("agent")
-    assert (await scene.one_beat()).inaudible == 0.0
+    assert (await scene.next_report()).inaudible == 0.0
 
 
-async def test_its_own_microphone_muted_by_somebody_else(scene: Scene) -> None:
-    scene.attend()
+async def test_muted_follows_own_audio_track(scene: MonitorScene) -> None:
+    scene.watch_speech()
     track = SimpleNamespace(sid="TR_1", kind=AUDIO)
     scene.room.emit("track_muted", scene.room.remote_participants["alice"], track)
-    assert not (await scene.one_beat()).muted
+    assert not (await scene.next_report()).muted
     scene.room.emit("track_muted", scene.room.local_participant, track)
-    assert (await scene.one_beat()).muted
+    assert (await scene.next_report()).muted
     scene.room.emit("track_unmuted", scene.room.local_participant, track)
-    assert not (await scene.one_beat()).muted
+    assert not (await scene.next_report()).muted
 
 
-async def test_somebody_elses_agent_may_be_deaf_and_muted(scene: Scene) -> None:
+async def test_user_entry_point_may_be_deaf_and_muted(scene: MonitorScene) -> None:
     scene.room.emit("track_muted", scene.room.local_participant, SimpleNamespace(sid="TR_1", kind=AUDIO))
     scene.room.speak("alice")
     scene.now = 60.0
-    assert await scene.one_beat() == HealthReport(speaking=True)
+    assert await scene.next_report() == HealthReport(speaking=True)
 
 
-async def test_a_connection_that_does_not_come_back(scene: Scene) -> None:
+async def test_lost_counts_until_connection_returns(scene: MonitorScene) -> None:
     scene.room.emit("connection_state_changed", rtc.ConnectionState.CONN_RECONNECTING)
     scene.now = 4.0
-    assert (await scene.one_beat()).lost == 4.0
+    assert (await scene.next_report()).lost == 4.0
     scene.room.emit("connection_state_changed", rtc.ConnectionState.CONN_CONNECTED)
-    assert (await scene.one_beat()).lost == 0.0
+    assert (await scene.next_report()).lost == 0.0
 
 
-async def test_errors_are_counted_from_when_there_is_a_session(scene: Scene) -> None:
+async def test_unrecoverable_errors_of_late_session_count(scene: MonitorScene) -> None:
     scene.has_session = False
-    await scene.one_beat()
+    await scene.next_report()
     scene.has_session = True
-    await scene.one_beat()
-    await scene.one_beat()
+    await scene.next_report()
+    await scene.next_report()
     for recoverable in (True, False, False):
         scene.session.emit("error", error=SimpleNamespace(type="llm_error", recoverable=recoverable))
-    assert await scene.one_beat() == HealthReport(failed=True)
+    assert await scene.next_report() == HealthReport(failed=True)
     scene.session.emit("error", error=SimpleNamespace(type="llm_error", recoverable=False))
-    assert (await scene.one_beat()).failing == "llm"
+    assert (await scene.next_report()).failing == "llm"
 
 
 @pytest.mark.parametrize(("error", "failing"), [(None, ""), (SimpleNamespace(type="tts_error"), "tts")])
-async def test_a_session_that_closed_itself(scene: Scene, error: Any, failing: str) -> None:
-    await scene.one_beat()
+async def test_session_closed_by_error_is_failing(scene: MonitorScene, error: Any, failing: str) -> None:
+    await scene.next_report()
     scene.session.emit("close", error=error)
-    assert (await scene.one_beat()).failing == failing
+    assert (await scene.next_report()).failing == failing
 
 
-async def test_a_session_is_found_once(scene: Scene) -> None:
+async def test_session_is_announced_once(scene: MonitorScene) -> None:
     scene.has_session = False
-    await scene.one_beat()
+    await scene.next_report()
     assert scene.found == []
     scene.has_session = True
-    await scene.one_beat()
-    await scene.one_beat()
+    await scene.next_report()
+    await scene.next_report()
     assert scene.found == [scene.session]

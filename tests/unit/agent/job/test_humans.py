@@ -1,4 +1,4 @@
-"""Who is a human, seen from inside the room."""
+"""Kinds and attributes of participants that count as humans inside the room."""
 
 from dataclasses import dataclass, field
 
@@ -10,23 +10,23 @@ KIND = rtc.ParticipantKind
 
 
 @dataclass
-class Somebody:
+class FakeParticipant:
     kind: "rtc.ParticipantKind.ValueType"
     attributes: dict[str, str] = field(default_factory=dict)
 
 
 @pytest.mark.parametrize(
-    ("somebody", "human"),
+    ("participant", "human"),
     [
-        (Somebody(KIND.PARTICIPANT_KIND_STANDARD), True),
-        (Somebody(KIND.PARTICIPANT_KIND_SIP), True),
-        (Somebody(KIND.PARTICIPANT_KIND_CONNECTOR), True),
-        (Somebody(KIND.PARTICIPANT_KIND_AGENT), False),
-        (Somebody(KIND.PARTICIPANT_KIND_EGRESS), False),
-        (Somebody(KIND.PARTICIPANT_KIND_STANDARD, {"lk.publish_on_behalf": "agent"}), False),
-        (Somebody(KIND.PARTICIPANT_KIND_STANDARD, {"voicesession.role": "observer"}), False),
-        (Somebody(KIND.PARTICIPANT_KIND_AGENT, {"voicesession.role": "human"}), True),
+        (FakeParticipant(KIND.PARTICIPANT_KIND_STANDARD), True),
+        (FakeParticipant(KIND.PARTICIPANT_KIND_SIP), True),
+        (FakeParticipant(KIND.PARTICIPANT_KIND_CONNECTOR), True),
+        (FakeParticipant(KIND.PARTICIPANT_KIND_AGENT), False),
+        (FakeParticipant(KIND.PARTICIPANT_KIND_EGRESS), False),
+        (FakeParticipant(KIND.PARTICIPANT_KIND_STANDARD, {"lk.publish_on_behalf": "agent"}), False),
+        (FakeParticipant(KIND.PARTICIPANT_KIND_STANDARD, {"voicesession.role": "observer"}), False),
+        (FakeParticipant(KIND.PARTICIPANT_KIND_AGENT, {"voicesession.role": "human"}), True),
     ],
 )
-def test_is_human(somebody: Somebody, human: bool) -> None:
-    assert is_human(somebody) is human
+def test_is_human(participant: FakeParticipant, human: bool) -> None:
+    assert is_human(participant) is human

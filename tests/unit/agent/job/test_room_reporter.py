@@ -1,4 +1,4 @@
-"""What a job reports of its room."""
+"""Reports of room events: their order, their retries and their loss."""
 
 from typing import Any
 from unittest.mock import create_autospec
@@ -6,22 +6,23 @@ from unittest.mock import create_autospec
 import aiohttp
 import pytest
 from livekit import rtc
-from voicesession_agent.job import room_reporter as presence_module
-from voicesession_agent.job.room_reporter import RoomReporter
+from voicesession_agent.job.room_reporter import TRIES, RoomReporter
 
 from tests.support.fakes.room import AGENT, FakeRoom
 
 
-class Link:
+class FakeClient:
+    """A supervisor that takes reports after the given faults."""
+
     def __init__(self) -> None:
         self.reports: list[tuple[str, dict[str, Any]]] = []
-        self.away = False
+        self.unreachable = False
         self.faults: list[Exception] = []
 
     async def report(self, kind: str, **facts: Any) -> None:
         if self.faults:
             raise self.faults.pop(0)
-        if self.away:
+        if self.unreachable:
             raise aiohttp.ClientConnectionError
         self.reports.append((kind, facts))
 
@@ -29,81 +30,76 @@ class Link:
         return [kind for kind, _ in self.reports]
 
 
-class Scene:
-    def __init__(self) -> None:
-        self.room, self.link = FakeRoom(), Link()
+class ReporterScene:
+    def __init__(self, delivery_seconds: float) -> None:
+        self.room, self.client = FakeRoom(), FakeClient()
         room: Any = self.room
-        link: Any = self.link
-        self.presence = RoomReporter(room, link)
+        client: Any = self.client
+        self.reporter = RoomReporter(room, client, delivery_seconds, pause_seconds=0.0)
 
 
 @pytest.fixture
-async def scene() -> Scene:
-    return Scene()
+async def scene() -> ReporterScene:
+    return ReporterScene(delivery_seconds=1.0)
 
 
-async def test_join_humans_and_departures_in_order(scene: Scene) -> None:
+async def test_join_humans_and_end_are_reported_in_order(scene: ReporterScene) -> None:
     await scene.room.connect("ws://x", "t")
-    scene.room.comes("alice")
-    scene.room.comes("other", AGENT)
-    scene.room.goes("alice")
+    scene.room.join("alice")
+    scene.room.join("other", AGENT)
+    scene.room.leave("alice")
     scene.room.emit("disconnected", rtc.DisconnectReason.DUPLICATE_IDENTITY)
-    await scene.presence.close()
-    assert scene.link.kinds() == ["joined", "humans", "humans", "active", "humans", "left", "humans", "gone"]
-    assert scene.link.reports[0][1] == {"sid": "PA_agent"}
-    assert scene.link.reports[-1][1] == {"reason": "DUPLICATE_IDENTITY"}
+    await scene.reporter.close()
+    assert scene.client.kinds() == ["joined", "humans", "humans", "active", "humans", "left", "humans", "gone"]
+    assert scene.client.reports[0][1] == {"sid": "PA_agent"}
+    assert scene.client.reports[-1][1] == {"reason": "DUPLICATE_IDENTITY"}
 
 
-async def test_activity_is_told_when_speech_begins(scene: Scene) -> None:
-    scene.room.comes("alice")
+async def test_activity_is_reported_at_start_of_speech(scene: ReporterScene) -> None:
+    scene.room.join("alice")
     scene.room.speak("agent")
     scene.room.speak("alice")
     scene.room.speak("alice", "agent")
     scene.room.speak()
     scene.room.speak("alice")
-    await scene.presence.close()
-    assert scene.link.kinds() == ["humans", "active", "active", "active"]
+    await scene.reporter.close()
+    assert scene.client.kinds() == ["humans", "active", "active", "active"]
 
 
-async def test_a_room_that_refuses(scene: Scene) -> None:
+async def test_refused_join_is_reported_and_raised() -> None:
     async def refuse(*_: Any) -> None:
         raise rtc.ConnectError("404")
 
     room: Any = FakeRoom()
     room.connect = refuse
-    link: Any = scene.link
-    presence = RoomReporter(room, link)
+    client: Any = FakeClient()
+    reporter = RoomReporter(room, client)
     with pytest.raises(rtc.ConnectError):
         await room.connect("ws://x", "t")
-    await presence.close()
-    assert scene.link.kinds() == ["trouble", "refused"]
-    await scene.presence.close()
+    await reporter.close()
+    assert client.kinds() == ["trouble", "refused"]
 
 
-async def test_what_was_not_delivered_is_tried_again_in_order(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(presence_module, "PAUSE_SECONDS", 0.0)
-    scene.link.faults = [aiohttp.ServerDisconnectedError(), TimeoutError(), aiohttp.ClientConnectionError()]
+async def test_failed_delivery_is_retried_in_order(scene: ReporterScene) -> None:
+    scene.client.faults = [aiohttp.ServerDisconnectedError(), TimeoutError(), aiohttp.ClientConnectionError()]
     await scene.room.connect("ws://x", "t")
-    scene.room.comes("alice")
-    await scene.presence.close()
-    assert scene.link.kinds() == ["joined", "humans", "humans", "active"]
+    scene.room.join("alice")
+    await scene.reporter.close()
+    assert scene.client.kinds() == ["joined", "humans", "humans", "active"]
 
 
-async def test_tries_are_counted_and_what_is_refused_is_not_tried_again(
-    scene: Scene, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(presence_module, "PAUSE_SECONDS", 0.0)
+async def test_retries_are_limited_and_refused_report_is_not_retried(scene: ReporterScene) -> None:
     refused = aiohttp.ClientResponseError(create_autospec(aiohttp.RequestInfo), ())
-    scene.link.faults = [refused, *[TimeoutError() for _ in range(presence_module.TRIES)]]
+    scene.client.faults = [refused, *[TimeoutError() for _ in range(TRIES)]]
     for number in range(3):
-        scene.presence.report("trouble", text=str(number))
-    await scene.presence.close()
-    assert scene.link.reports == [("trouble", {"text": "2"})]
+        scene.reporter.report("trouble", text=str(number))
+    await scene.reporter.close()
+    assert scene.client.reports == [("trouble", {"text": "2"})]
 
 
-async def test_a_supervisor_that_is_away_does_not_hold_the_job(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(presence_module, "DELIVERY_SECONDS", 0.05)
-    scene.link.away = True
-    scene.room.comes("alice")
-    await scene.presence.close()
-    assert scene.link.reports == []
+async def test_unreachable_supervisor_does_not_delay_end_of_job() -> None:
+    scene = ReporterScene(delivery_seconds=0.05)
+    scene.client.unreachable = True
+    scene.room.join("alice")
+    await scene.reporter.close()
+    assert scene.client.reports == []

@@ -74,25 +74,25 @@ async def test_facts_of_a_job(pod: Pod) -> None:
     pod.recollection.told(told())
     await pod.recollection._load()
     pod.state.greeted.add("alice")
-    facts = await pod.link.job()
+    facts = await pod.link.job_facts()
     assert facts.blocks == (Block("human", "likes blue", "About her."),)
     assert (facts.greeted, facts.remembers, facts.idle_seconds) == (frozenset({"alice"}), True, 90.0)
 
 
 async def test_facts_without_memory(pod: Pod) -> None:
-    facts = await pod.link.job()
+    facts = await pod.link.job_facts()
     assert (facts.blocks, facts.remembers, facts.idle_seconds) == ((), False, 0.0)
 
 
 async def test_a_job_is_told_how_to_go(pod: Pod) -> None:
     await pod.first_joined()
-    going = asyncio.create_task(pod.link.departure())
+    going = asyncio.create_task(pod.link.wait_until_dismissed())
     await pod.settle()
     assert not going.done()
     await pod.supervisor.tell(wanted(epoch=2))
     assert await going is Dismissal.RESET
     await pod.supervisor.tell(wanted(epoch=2, end=True))
-    assert await pod.link.departure() is Dismissal.LEAVE
+    assert await pod.link.wait_until_dismissed() is Dismissal.LEAVE
 
 
 async def test_reports_beats_and_turns_arrive(pod: Pod) -> None:
@@ -101,8 +101,8 @@ async def test_reports_beats_and_turns_arrive(pod: Pod) -> None:
     await pod.supervisor.tell(told())
     await pod.started(1)
     await pod.link.report("joined", sid="PA_1")
-    await pod.link.beat(HealthReport(speaking=True))
-    await pod.link.turn(Turn("hello", "hi"), 1)
+    await pod.link.send_heartbeat(HealthReport(speaking=True))
+    await pod.link.send_turn(Turn("hello", "hi"), 1)
     assert (pod.state.participant_sid, len(pod.recollection.turns)) == ("PA_1", 1)
     assert pod.state.active_at is not None
 
@@ -110,10 +110,10 @@ async def test_reports_beats_and_turns_arrive(pod: Pod) -> None:
 async def test_a_turn_that_is_handed_over_again_is_one(pod: Pod) -> None:
     pod.recollection.told(told())
     for number in (1, 1, 2):
-        await pod.link.turn(Turn("yes", "fine"), number)
+        await pod.link.send_turn(Turn("yes", "fine"), number)
     assert len(pod.recollection.turns) == 2
     next_job = SupervisorClient(pod.socket, 2)
-    await next_job.turn(Turn("yes", "fine"), 2)
+    await next_job.send_turn(Turn("yes", "fine"), 2)
     await next_job.close()
     assert len(pod.recollection.turns) == 3
 

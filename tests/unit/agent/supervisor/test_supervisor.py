@@ -162,7 +162,7 @@ async def test_humans_speech_and_departures_are_told(world: World) -> None:
     assert state["lastHumanLeft"]["at"] == 130.0
 
 
-@pytest.mark.parametrize("report", [{"kind": "nonsense"}, {"kind": "joined"}, {}, {"kind": "beat", "vitals": {}}])
+@pytest.mark.parametrize("report", [{"kind": "nonsense"}, {"kind": "joined"}, {}, {"kind": "beat", "health": {}}])
 async def test_malformed_reports_are_refused(world: World, report: dict[str, object]) -> None:
     with pytest.raises((KeyError, ValueError)):
         await world.reports.take(report)

@@ -1,0 +1,154 @@
+"""The supervisor's reaction to missing heartbeats and unhealthy reports: the next job, or the end of the pod."""
+
+import asyncio
+
+import pytest
+from voicesession_agent.health.diagnosis import BASIC_PROOF_SECONDS, SPEECH_PROOF_SECONDS, HealthReport, Problem
+from voicesession_agent.metrics import Metrics
+from voicesession_agent.supervisor import supervisor as supervisor_module
+from voicesession_agent.supervisor.pod_state import JobPhase
+from voicesession_agent.supervisor.supervisor import GaveUpError
+
+from tests.support.fakes.supervisor_world import DEADLINE, World, wanted
+
+
+@pytest.fixture
+def quick_heartbeats(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(supervisor_module, "BEAT_SECONDS", 0.002)
+
+
+async def send_heartbeat(world: World, launch: int, health: HealthReport) -> None:
+    await world.report(launch, "beat", health=health.to_json())
+
+
+async def pass_silence(world: World, seconds: float) -> None:
+    """Let the supervisor wait for so many seconds without a heartbeat."""
+    for _ in range(round(seconds)):
+        world.now += 1
+        await asyncio.sleep(0.01)
+
+
+async def test_job_without_heartbeats_is_killed_and_replaced(world: World, quick_heartbeats: None) -> None:
+    job = await world.first_joined()
+    await pass_silence(world, 4)
+    assert not job.killed
+    await pass_silence(world, 3)
+    await world.until(lambda: job.killed)
+    await world.started(2)
+    state = world.state.render()
+    assert state["health"] == {"state": "Stuck", "message": "the job does not respond", "remedies": 1}
+    assert state["job"]["participantSID"] == ""
+    assert world.published == [(JobPhase.JOINED, True)]
+    assert 'voicesession_agent_health_restarts_total{state="Stuck"} 1.0' in world.metrics.render().decode()
+
+
+async def test_heartbeats_keep_job_alive(world: World, quick_heartbeats: None) -> None:
+    job = await world.first_joined()
+    for _ in range(4):
+        await pass_silence(world, 3)
+        await send_heartbeat(world, 1, HealthReport())
+    assert not job.killed
+
+
+async def test_wait_for_process_is_not_missing_heartbeat(world: World, quick_heartbeats: None) -> None:
+    world.jobs.process_there.clear()
+    await world.supervisor.prepared()
+    await world.supervisor.tell(wanted())
+    await pass_silence(world, 10)
+    world.jobs.process_there.set()
+    await world.joined(1)
+    assert world.state.render()["health"]["state"] == "Ok"
+
+
+@pytest.mark.parametrize(
+    ("health", "state", "message"),
+    [
+        (HealthReport(unheard=10.0), "Deaf", "a human speaks and the agent hears nothing"),
+        (HealthReport(inaudible=4.0), "Mute", "the agent speaks and nobody can hear it"),
+        (HealthReport(muted=True), "Mute", "the agent speaks and nobody can hear it"),
+        (HealthReport(failing="llm"), "ProviderFailing", "llm"),
+        (HealthReport(lost=10.0), "Disconnected", "the connection to the room was lost"),
+    ],
+)
+async def test_problem_starts_next_job_before_the_old_ends(
+    world: World, health: HealthReport, state: str, message: str
+) -> None:
+    old = await world.first_joined()
+    await send_heartbeat(world, 1, health)
+    await world.started(2)
+    assert await asyncio.wait_for(world.supervisor.departure(1), DEADLINE) == "reset"
+    assert not old.killed
+    assert world.state.render()["health"] == {"state": state, "message": message, "remedies": 1}
+    assert world.state.render()["reset"] is None
+
+
+@pytest.mark.parametrize(
+    ("health", "seconds"),
+    [
+        (HealthReport(muted=True), SPEECH_PROOF_SECONDS),
+        (HealthReport(unheard=10.0), SPEECH_PROOF_SECONDS),
+        (HealthReport(failing="llm"), SPEECH_PROOF_SECONDS),
+        (HealthReport(lost=10.0), BASIC_PROOF_SECONDS),
+    ],
+)
+async def test_health_is_ok_after_proof_of_next_job(world: World, health: HealthReport, seconds: float) -> None:
+    await world.first_joined()
+    await send_heartbeat(world, 1, health)
+    await world.joined(2)
+    world.now += seconds - 0.1
+    await send_heartbeat(world, 2, HealthReport())
+    assert world.state.render()["health"]["state"] != "Ok"
+    world.now += 0.1
+    await send_heartbeat(world, 1, health)
+    await send_heartbeat(world, 2, HealthReport())
+    assert world.state.render()["health"] == {"state": "Ok", "message": "", "remedies": 1}
+
+
+async def test_failed_turn_of_next_job_delays_ok(world: World) -> None:
+    await world.first_joined()
+    await send_heartbeat(world, 1, HealthReport(failing="llm"))
+    await world.joined(2)
+    world.now += 600
+    await send_heartbeat(world, 2, HealthReport(failed=True))
+    assert world.state.render()["health"]["state"] == "ProviderFailing"
+    await send_heartbeat(world, 2, HealthReport())
+    assert world.state.render()["health"]["state"] == "Ok"
+
+
+async def test_exhausted_restart_budget_ends_pod(world: World) -> None:
+    await world.first_joined()
+    for launch in (1, 2, 3, 4):
+        await send_heartbeat(world, launch, HealthReport(failing="tts"))
+        if launch < 4:
+            await world.joined(launch + 1)
+    async with asyncio.timeout(DEADLINE):
+        with pytest.raises(GaveUpError):
+            await world.running
+    assert world.state.render()["health"]["remedies"] == 3
+
+
+async def test_problem_of_ending_pod_is_ignored(world: World) -> None:
+    await world.first_joined()
+    await world.supervisor.tell(wanted(end=True))
+    await send_heartbeat(world, 1, HealthReport(muted=True))
+    await world.settle()
+    assert len(world.jobs.orders) == 1
+    assert world.state.render()["health"]["state"] == "Ok"
+
+
+async def test_speech_in_heartbeat_is_activity(world: World) -> None:
+    await world.first_joined()
+    world.now = 300.0
+    await send_heartbeat(world, 1, HealthReport(speaking=True))
+    assert world.state.render()["activeAt"] == 300.0
+
+
+def test_unhealthy_metric_has_label_for_each_problem() -> None:
+    def zero() -> float:
+        return 0.0
+
+    metrics = Metrics()
+    metrics.watch(backlog=zero, memory_ok=zero, humans=zero, joined=zero, problem=lambda: Problem.DEAF)
+    rendered = metrics.render().decode()
+    for problem in Problem:
+        assert f'voicesession_agent_unhealthy{{state="{problem.value}"}}' in rendered
