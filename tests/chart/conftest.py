@@ -1,4 +1,4 @@
-"""Fixtures of the chart tests: a missing program fails a test with a hint, it never skips it."""
+"""Fixtures of the chart tests. A missing program fails a test with a hint and never skips it."""
 
 import json
 import subprocess
@@ -22,13 +22,13 @@ def kubeconform() -> str:
 
 @pytest.fixture(scope="session")
 def kubectl() -> list[str]:
-    """The command that speaks to the cluster of `make up`."""
+    """Return the kubectl command for the cluster of `make up`."""
     return [_program("kubectl"), f"--context={constants.CONTEXT}"]
 
 
 @pytest.fixture(scope="session")
 def schema_folder(kubectl: list[str], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """JSON schemas of everything that the cluster, or one of our CRDs, knows."""
+    """Write JSON schemas of all resources of the cluster and of our CRDs."""
     command = [*kubectl, "get", "--raw", "/openapi/v2"]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
     if done.returncode:

@@ -1,4 +1,4 @@
-"""The alerts: read and tried by Prometheus' own tool, documented, and about metrics that exist."""
+"""The alert rules: promtool accepts and tests them, the runbook documents them, and their metrics exist."""
 
 import re
 import subprocess
@@ -40,16 +40,16 @@ def promtool(*args: str | Path) -> None:
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda path: path.stem)
-def test_prometheus_reads_the_rules(file: Path) -> None:
+def test_alert_rules_pass_promtool_check(file: Path) -> None:
     promtool("check", "rules", file)
 
 
 @pytest.mark.parametrize("trial", TRIALS, ids=lambda path: path.stem)
-def test_alerts_fire_when_they_should_and_only_then(trial: Path) -> None:
+def test_alert_trials_pass_promtool(trial: Path) -> None:
     promtool("test", "rules", trial)
 
 
-def test_promtool_would_notice_an_alert_that_does_not_fire(tmp_path: Path) -> None:
+def test_promtool_reports_silent_alert(tmp_path: Path) -> None:
     broken = tmp_path / "memory.yaml"
     broken.write_text((constants.CHART / "alerts" / "memory.yaml").read_text().replace("[15m])) > 0", "[15m])) > 9"))
     trial = tmp_path / "memory.test.yaml"
@@ -60,13 +60,13 @@ def test_promtool_would_notice_an_alert_that_does_not_fire(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("alert", ALERTS)
-def test_every_alert_has_been_seen_to_fire(alert: str) -> None:
-    wanted = re.compile(rf'ALERTS{{alertname="{alert}", alertstate="firing"')
-    assert any(wanted.search(trial.read_text()) for trial in TRIALS)
+def test_every_alert_fires_in_a_trial(alert: str) -> None:
+    pattern = re.compile(rf'ALERTS{{alertname="{alert}", alertstate="firing"')
+    assert any(pattern.search(trial.read_text()) for trial in TRIALS)
 
 
 @pytest.mark.parametrize("alert", ALERTS)
-def test_an_alert_says_what_is_wrong_and_how_bad_it_is(alert: str) -> None:
+def test_alert_has_severity_summary_and_known_metrics(alert: str) -> None:
     rule = ALERTS[alert]
     assert rule["labels"]["severity"] in ("critical", "warning")
     assert rule["annotations"]["description"].endswith(".")
@@ -74,11 +74,11 @@ def test_an_alert_says_what_is_wrong_and_how_bad_it_is(alert: str) -> None:
     assert in_query(rule["expr"]) <= families()
 
 
-def test_the_runbook_has_every_alert_and_no_other() -> None:
+def test_runbook_headings_equal_alerts() -> None:
     assert re.findall(r"^### (\w+)$", RUNBOOK.read_text(), re.MULTILINE) == list(ALERTS)
 
 
-def test_the_charts_alerts_are_those_of_the_files_with_a_link_to_the_runbook() -> None:
+def test_prometheus_rule_adds_runbook_link_to_alerts() -> None:
     found = rendered({"monitoring.prometheusRule.runbookURL": "https://wiki.example/voice"})
     assert found.keys() == ALERTS.keys()
     for name, rule in found.items():
@@ -87,5 +87,5 @@ def test_the_charts_alerts_are_those_of_the_files_with_a_link_to_the_runbook() -
         assert rule == ALERTS[name]
 
 
-def test_for_a_trial_every_condition_need_hold_for_a_moment_only() -> None:
+def test_rule_for_value_overrides_every_alert() -> None:
     assert {rule["for"] for rule in rendered({"monitoring.prometheusRule.for": "5s"}).values()} == {"5s"}

@@ -1,4 +1,4 @@
-"""What the chart deploys for which values, and how the parts find each other."""
+"""Deployed components for each set of values, and the connections between them."""
 
 import re
 from typing import Any
@@ -30,7 +30,7 @@ SCRIPTED = ("Deployment", f"{FULLNAME}-scripted-llm")
 OPERATOR = ("Deployment", f"{FULLNAME}-operator")
 GATEWAY = ("Deployment", f"{FULLNAME}-gateway")
 GIVEN = "given"
-"""Stands for whatever a reference brings."""
+"""Stands for any value that a reference resolves to."""
 WORKLOADS = {LETTA, LIVEKIT, POSTGRES, SCRIPTED, OPERATOR, GATEWAY}
 
 
@@ -47,21 +47,21 @@ WORKLOADS = {LETTA, LIVEKIT, POSTGRES, SCRIPTED, OPERATOR, GATEWAY}
         ({"letta.enabled": False, "gateway.enabled": False}, {OPERATOR, LIVEKIT}),
     ],
 )
-def test_each_part_is_there_unless_it_is_external(values: dict[str, Any], expected: set[tuple[str, str]]) -> None:
+def test_component_is_deployed_unless_external(values: dict[str, Any], expected: set[tuple[str, str]]) -> None:
     objects = render(values)
     assert named(objects) & WORKLOADS == expected
     secrets = {name for kind, name in named(objects) if kind == "Secret"}
     assert secrets == {name for _, name in expected - {SCRIPTED}}
 
 
-def test_nothing_scripted_is_rendered_by_default() -> None:
+def test_scripted_llm_is_off_by_default() -> None:
     assert "scripted" not in template({})
     for kind in ("Deployment", "Service"):
         labels = one(render(EVERYTHING), kind, f"{FULLNAME}-scripted-llm")["metadata"]["labels"]
         assert labels["voicesession.dev/scripted"] == "true"
 
 
-def test_the_operator_gets_every_setting_it_reads() -> None:
+def test_operator_environment_gives_every_setting() -> None:
     env = _operator_environment({**EVERYTHING, "letta.embedding": "openai/text-embedding-3-small", **NAMESPACED})
     settings = Settings.from_env({name: v if isinstance(v, str) else GIVEN for name, v in env.items()})
     assert settings == Settings(
@@ -83,7 +83,7 @@ def test_the_operator_gets_every_setting_it_reads() -> None:
     )
 
 
-def test_secrets_reach_the_operator_by_reference_only() -> None:
+def test_operator_secrets_are_references() -> None:
     env = _operator_environment({})
     own, livekit, letta = f"{FULLNAME}-operator", f"{FULLNAME}-livekit", f"{FULLNAME}-letta"
     assert {name: source["secretKeyRef"] for name, source in env.items() if "secretKeyRef" in source} == {
@@ -95,7 +95,7 @@ def test_secrets_reach_the_operator_by_reference_only() -> None:
     }
 
 
-def test_external_servers_are_given_to_the_operator() -> None:
+def test_operator_environment_names_external_servers() -> None:
     env = _operator_environment({**EXTERNAL_LIVEKIT, **EXTERNAL_LETTA})
     assert env["LIVEKIT_URL"] == env["LIVEKIT_PUBLIC_URL"] == "wss://livekit.example.com"
     assert env["LIVEKIT_API_SECRET"]["secretKeyRef"] == {"name": "their-livekit", "key": "LIVEKIT_API_SECRET"}
@@ -104,13 +104,13 @@ def test_external_servers_are_given_to_the_operator() -> None:
 
 
 @pytest.mark.parametrize("values", [{"letta.enabled": False}, {**EXTERNAL_LETTA, "letta.external.existingSecret": ""}])
-def test_without_a_letta_password_none_is_asked_for(values: dict[str, Any]) -> None:
+def test_operator_without_letta_password_has_no_api_key(values: dict[str, Any]) -> None:
     env = _operator_environment(values)
     assert "LETTA_API_KEY" not in env
     assert env["LETTA_URL"] == ("" if "letta.enabled" in values else "https://letta.example.com")
 
 
-def test_livekit_is_configured_as_the_operator_needs() -> None:
+def test_livekit_config_meets_operator_requirements() -> None:
     config = _livekit_config({})
     assert config["room"] == {"auto_create": False}
     assert config["api"] == {"enable_psrpc_for_get_list_participants": True}
@@ -122,7 +122,7 @@ def test_livekit_is_configured_as_the_operator_needs() -> None:
     assert selector["voicesession.dev/leader"] == "true"
 
 
-def test_on_node_ports_livekit_listens_on_the_very_ports_it_advertises() -> None:
+def test_livekit_on_node_ports_listens_on_advertised_ports() -> None:
     values = {"livekit.service.type": "NodePort", "livekit.nodePorts.udp": 31000}
     config, objects = _livekit_config(values), render(values)
     ports = {p["name"]: p for p in one(objects, "Service", f"{FULLNAME}-livekit")["spec"]["ports"]}
@@ -136,7 +136,7 @@ def test_on_node_ports_livekit_listens_on_the_very_ports_it_advertises() -> None
     assert environment(container)["HOST_IP"] == {"fieldRef": {"fieldPath": "status.hostIP"}}
 
 
-def test_inside_the_cluster_livekit_finds_its_own_address() -> None:
+def test_livekit_on_cluster_ip_sets_no_node_ip() -> None:
     (container,) = workload(render(), "livekit")["spec"]["containers"]
     assert container["args"] == ["--config=/etc/livekit/config.yaml"]
 
@@ -149,7 +149,7 @@ def test_inside_the_cluster_livekit_finds_its_own_address() -> None:
         ({**EXTERNAL_POSTGRES, "postgres.external.tls": False}, "$(DATABASE)?sslmode=disable"),
     ],
 )
-def test_letta_migrates_first_and_speaks_tls_where_the_database_does(values: dict[str, Any], uri: str) -> None:
+def test_letta_migrates_first_and_matches_database_tls(values: dict[str, Any], uri: str) -> None:
     pod = workload(render(values), "letta")["spec"]
     (migrate,), (letta,) = pod["initContainers"], pod["containers"]
     secret = values.get("postgres.external.existingSecret", f"{FULLNAME}-postgres")
@@ -167,14 +167,14 @@ def test_letta_migrates_first_and_speaks_tls_where_the_database_does(values: dic
         ({"letta.openai.baseURL": "http://llm/v1", "letta.model": "openai-proxy/m"}, "openai-proxy/m", "http://llm/v1"),
     ],
 )
-def test_letta_and_the_operator_agree_on_the_model(values: dict[str, Any], model: str, base_url: str | None) -> None:
+def test_letta_and_operator_use_the_same_model(values: dict[str, Any], model: str, base_url: str | None) -> None:
     assert _operator_environment(values)["LETTA_MODEL"] == model
     (letta,) = workload(render(values), "letta")["spec"]["containers"]
     assert environment(letta).get("OPENAI_BASE_URL") == base_url
 
 
 @pytest.mark.parametrize("part", ["livekit", "letta", "postgres"])
-def test_an_upgrade_of_something_else_does_not_restart_a_part(part: str) -> None:
+def test_unrelated_upgrade_keeps_component_pods(part: str) -> None:
     other = {
         "operator.pollSeconds": 20,
         "operator.image.tag": "9.9.9",
@@ -184,7 +184,7 @@ def test_an_upgrade_of_something_else_does_not_restart_a_part(part: str) -> None
     assert workload(render(), part) == workload(render(other), part)
 
 
-def test_livekit_restarts_when_its_own_configuration_changes() -> None:
+def test_livekit_config_change_restarts_livekit() -> None:
     assert workload(render(), "livekit") != workload(render({"livekit.logLevel": "debug"}), "livekit")
 
 
@@ -195,7 +195,7 @@ def test_pod_annotations_reach_the_pod(part: str) -> None:
     assert pod["metadata"]["annotations"]["example.com/build"] == "7"
 
 
-def test_what_a_volume_depends_on_outlives_the_release() -> None:
+def test_secrets_of_the_volume_survive_uninstall() -> None:
     kept = [
         o["metadata"]["name"]
         for o in render()
@@ -204,7 +204,7 @@ def test_what_a_volume_depends_on_outlives_the_release() -> None:
     assert sorted(kept) == [f"{FULLNAME}-letta", f"{FULLNAME}-postgres"]
 
 
-def test_the_uninstall_hook_can_not_hold_anything_up() -> None:
+def test_uninstall_hook_has_a_deadline() -> None:
     job = one(render(), "Job", f"{FULLNAME}-uninstall")
     assert job["metadata"]["annotations"]["helm.sh/hook"] == "pre-delete"
     assert job["spec"]["backoffLimit"] == 0
@@ -212,7 +212,7 @@ def test_the_uninstall_hook_can_not_hold_anything_up() -> None:
     assert ("Job", f"{FULLNAME}-uninstall") not in named(render({"uninstall.endSessions": False}))
 
 
-def test_network_policies_let_in_who_has_to_come_in() -> None:
+def test_network_policies_admit_required_clients() -> None:
     policies = {o["metadata"]["name"]: o["spec"] for o in render() if o["kind"] == "NetworkPolicy"}
     assert policies.keys() == {f"{FULLNAME}-{part}" for part in ("agent-pods", "gateway", "letta", "postgres")}
     operator, agents = policies[f"{FULLNAME}-letta"]["ingress"][0]["from"]
@@ -224,18 +224,18 @@ def test_network_policies_let_in_who_has_to_come_in() -> None:
     assert not [o for o in render({"networkPolicy.enabled": False}) if o["kind"] == "NetworkPolicy"]
 
 
-def test_every_service_selects_a_pod_that_listens_on_its_port() -> None:
+def test_service_selects_pod_listening_on_target_port() -> None:
     objects = render(EVERYTHING)
     pods = [o["spec"]["template"] for o in objects if o["kind"] in ("Deployment", "StatefulSet")]
     for service in (o for o in objects if o["kind"] == "Service"):
-        wanted = {k: v for k, v in service["spec"]["selector"].items() if k != "voicesession.dev/leader"}
-        (pod,) = [p for p in pods if wanted.items() <= p["metadata"]["labels"].items()]
+        labels = {k: v for k, v in service["spec"]["selector"].items() if k != "voicesession.dev/leader"}
+        (pod,) = [p for p in pods if labels.items() <= p["metadata"]["labels"].items()]
         (container,) = pod["spec"]["containers"]
         listening = {port["name"] for port in container["ports"]}
         assert {port["targetPort"] for port in service["spec"]["ports"]} <= listening
 
 
-def test_generated_keys_are_long_and_livekit_can_be_found() -> None:
+def test_generated_keys_are_long_and_livekit_secret_is_labeled() -> None:
     objects = template({})
     secret = one(render(), "Secret", f"{FULLNAME}-livekit")
     assert secret["metadata"]["labels"]["voicesession.dev/livekit-credentials"] == "true"

@@ -1,4 +1,4 @@
-"""The CRDs read like documentation, bound everything and know every field that the operator reads and writes."""
+"""The CRDs: descriptions, bounds, and agreement with the fields that the operator reads and writes."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -21,7 +21,7 @@ def _schema(plural: str) -> Object:
 
 
 def _nodes(schema: Object, path: str = "") -> Iterator[tuple[str, Object]]:
-    """Every field's schema with its path, at every depth."""
+    """Yield every field's schema with its path, at every depth."""
     yield path, schema
     for name, child in schema.get("properties", {}).items():
         yield from _nodes(child, f"{path}.{name}")
@@ -37,7 +37,7 @@ def _nodes(schema: Object, path: str = "") -> Iterator[tuple[str, Object]]:
         (constants.SESSIONS, "vs", ["Agent", "Phase", "Humans", "Resets", "Room", "Pod", "Age"]),
     ],
 )
-def test_names_and_columns(plural: str, short: str, columns: list[str]) -> None:
+def test_crd_names_and_columns(plural: str, short: str, columns: list[str]) -> None:
     spec = crd(plural)["spec"]
     (version,) = spec["versions"]
     assert crd(plural)["metadata"]["name"] == f"{plural}.{constants.GROUP}"
@@ -52,7 +52,7 @@ def test_names_and_columns(plural: str, short: str, columns: list[str]) -> None:
 
 
 @pytest.mark.parametrize("plural", PLURALS)
-def test_every_column_shows_a_field_of_the_schema(plural: str) -> None:
+def test_printer_columns_show_schema_fields(plural: str) -> None:
     (version,) = crd(plural)["spec"]["versions"]
     known = {path.replace("[]", "") for path, _ in _nodes(_schema(plural))} | {".metadata.creationTimestamp"}
     for column in version["additionalPrinterColumns"]:
@@ -61,7 +61,7 @@ def test_every_column_shows_a_field_of_the_schema(plural: str) -> None:
 
 
 @pytest.mark.parametrize("plural", PLURALS)
-def test_everything_is_bounded_and_described(plural: str) -> None:
+def test_every_field_has_bounds_and_description(plural: str) -> None:
     for path, node in _nodes(_schema(plural)):
         if path == ".metadata":
             continue
@@ -82,7 +82,7 @@ def test_everything_is_bounded_and_described(plural: str) -> None:
 
 
 @pytest.mark.parametrize("plural", PLURALS)
-def test_every_rule_says_what_is_wrong(plural: str) -> None:
+def test_every_rule_has_message_and_reason(plural: str) -> None:
     rules = [(path, r) for path, node in _nodes(_schema(plural)) for r in node.get("x-kubernetes-validations", [])]
     assert rules
     for path, rule in rules:
@@ -91,18 +91,18 @@ def test_every_rule_says_what_is_wrong(plural: str) -> None:
 
 
 @pytest.mark.parametrize("plural", PLURALS)
-def test_inherited_settings_have_no_defaults_of_their_own(plural: str) -> None:
+def test_inherited_settings_have_no_default(plural: str) -> None:
     with_default = {path for path, node in _nodes(_schema(plural)) if "default" in node}
     assert with_default == ({".spec.ttlSecondsAfterFinished"} if plural == constants.SESSIONS else set())
 
 
-def test_a_session_and_its_agent_bound_the_same_fields_alike() -> None:
+def test_session_and_agent_share_field_bounds() -> None:
     session, agent = (_schema(p)["properties"]["spec"]["properties"] for p in (constants.SESSIONS, constants.AGENTS))
     for field in ("onLastHumanLeft", "limits"):
         assert session[field]["properties"] == agent[field]["properties"]
 
 
-def test_the_status_that_the_operator_writes_is_the_status_of_the_schema() -> None:
+def test_rendered_status_fields_equal_schema() -> None:
     conditions = (Condition("Ready", "True", "AgentJoined"),)
     rendered = Status(conditions=conditions, last_reset=LastReset("LastHumanLeft", 0.0)).render()
     status = _schema(constants.SESSIONS)["properties"]["status"]
@@ -111,7 +111,7 @@ def test_the_status_that_the_operator_writes_is_the_status_of_the_schema() -> No
     }
 
 
-def test_every_word_that_the_operator_writes_is_one_of_the_schemas() -> None:
+def test_operator_enums_equal_schema_enums() -> None:
     spec, status = (_schema(constants.SESSIONS)["properties"][part]["properties"] for part in ("spec", "status"))
     reset = status["lastReset"]["properties"]
     assert set(reset["outcome"]["enum"]) == set(ResetOutcome)

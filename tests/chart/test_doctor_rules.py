@@ -1,4 +1,4 @@
-"""The doctor asks for exactly what the chart gives the operator."""
+"""Agreement between the doctor's checks and the chart's roles and checksums."""
 
 import hashlib
 
@@ -18,7 +18,7 @@ def _granted(rules: list[Object]) -> set[tuple[str, str, str, str]]:
     return {(group, resource, sub, verb) for group, resource, sub, verbs in split for verb in verbs}
 
 
-def _asked(rules: tuple[Rule, ...]) -> set[tuple[str, str, str, str]]:
+def _checked(rules: tuple[Rule, ...]) -> set[tuple[str, str, str, str]]:
     return {(group, resource, sub, verb) for group, resource, sub, verbs in rules for verb in verbs}
 
 
@@ -28,14 +28,14 @@ def _rules(kind: str, suffix: str) -> list[Object]:
     return rules
 
 
-def test_livekits_pods_are_marked_with_what_its_config_map_says() -> None:
+def test_livekit_pod_checksum_matches_config_map() -> None:
     named = [o for o in rendering.render() if o["metadata"]["name"].endswith("-livekit")]
     (config_map,), (deployment,) = ([o for o in named if o["kind"] == kind] for kind in ("ConfigMap", "Deployment"))
     mark = deployment["spec"]["template"]["metadata"]["annotations"][CHECKSUM]
     assert mark == hashlib.sha256(config_map["data"]["config.yaml"].rstrip("\n").encode()).hexdigest()
 
 
-def test_the_doctor_asks_for_what_the_chart_grants() -> None:
-    assert _asked(RULES) == _granted(_rules("ClusterRole", "-operator"))
-    assert _asked(LEADER_RULES) == _granted(_rules("Role", "-operator-leader"))
-    assert _asked(GATEWAY_RULES) == _granted(_rules("Role", "-gateway"))
+def test_doctor_rules_equal_chart_roles() -> None:
+    assert _checked(RULES) == _granted(_rules("ClusterRole", "-operator"))
+    assert _checked(LEADER_RULES) == _granted(_rules("Role", "-operator-leader"))
+    assert _checked(GATEWAY_RULES) == _granted(_rules("Role", "-gateway"))

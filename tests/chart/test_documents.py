@@ -1,4 +1,4 @@
-"""The YAML that the documents show is what the chart, LiveKit and our API take."""
+"""YAML blocks of the documents: the chart, LiveKit and the CRDs accept them."""
 
 import re
 from pathlib import Path
@@ -16,7 +16,7 @@ from tests.support.documents.blocks import Block
 
 PLURALS = {"VoiceAgent": constants.AGENTS, "VoiceSession": constants.SESSIONS}
 OF_THE_SERVER = {("webhook", "api_key"), ("webhook", "urls")}
-"""Parts of LiveKit's configuration that are its owner's to choose."""
+"""Parts of LiveKit's configuration that depend on the installation."""
 
 
 def _blocks(*kinds: str) -> list[object]:
@@ -30,7 +30,7 @@ def _schema(kind: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("block", _blocks("values"))
-def test_values_are_rendered_and_name_their_secret(tmp_path: Path, block: Block) -> None:
+def test_values_block_renders_with_named_secret(tmp_path: Path, block: Block) -> None:
     path = tmp_path / "values.yaml"
     path.write_text(block.content)
     rendered = template({}, f"--values={path}")
@@ -39,22 +39,22 @@ def test_values_are_rendered_and_name_their_secret(tmp_path: Path, block: Block)
 
 
 @pytest.mark.parametrize("block", _blocks("manifest", "VoiceAgent"))
-def test_what_is_of_our_kinds_is_valid(block: Block) -> None:
+def test_manifest_block_matches_schema(block: Block) -> None:
     for found in yaml.safe_load_all(block.content):
         kind = found.get("kind", block.kind)
         if kind in PLURALS:
             jsonschema.validate(found, _schema(kind))
 
 
-def test_an_external_livekit_is_configured_like_the_charts_own() -> None:
+def test_external_livekit_block_equals_chart_config() -> None:
     own = yaml.safe_load(one(render(), "ConfigMap", f"{FULLNAME}-livekit")["data"]["config.yaml"])
-    told: dict[str, Any] = {}
+    shown: dict[str, Any] = {}
     for block in blocks.everywhere("yaml"):
         if block.kind == "livekit":
-            told |= yaml.safe_load(block.content)
+            shown |= yaml.safe_load(block.content)
     for section in ("room", "api", "webhook"):
         for key in own[section]:
-            assert (section, key) in OF_THE_SERVER or told[section][key] == own[section][key], (section, key)
+            assert (section, key) in OF_THE_SERVER or shown[section][key] == own[section][key], (section, key)
 
 
 def _secrets(values: dict[str, Any]) -> list[str]:

@@ -1,4 +1,4 @@
-"""The gateway as the chart deploys it: settings that it reads, secrets it alone has, and nobody let in by mistake."""
+"""The chart's gateway: settings, secrets, network access, and rejection of unsafe values."""
 
 from typing import Any
 
@@ -41,7 +41,7 @@ def variables(values: Object) -> dict[str, Any]:
     return environment(container)
 
 
-def test_it_gets_every_setting_it_reads() -> None:
+def test_gateway_environment_gives_every_setting() -> None:
     livekit = {"livekit_public_url": f"ws://{FULLNAME}-livekit.{NAMESPACE}.svc:7880"}
     given = {"livekit_api_key": GIVEN, "livekit_api_secret": GIVEN, "namespace": NAMESPACE} | livekit
     rates = {"caller_rate": Rate(10, 50), "user_rate": Rate(1, 10), "quota": Quota(50, 3)}
@@ -52,14 +52,14 @@ def test_it_gets_every_setting_it_reads() -> None:
     assert settings(PUBLIC_GATEWAY) == Settings(**given, **rates, auth="oidc", oidc=oidc, cors_origins=origins)
 
 
-def test_without_authentication_it_knows_its_names() -> None:
+def test_gateway_without_authentication_lists_allowed_hosts() -> None:
     ingress = {"gateway.ingress.enabled": True, "gateway.ingress.host": "voice.example.com"}
     found = settings(OPEN_GATEWAY | ingress | {"gateway.hosts": ["Demo.example.com"]})
     assert found.hosts == (*INSIDE, "voice.example.com", "demo.example.com")
     assert settings(OPEN_GATEWAY | {"gateway.hosts": None}).hosts == INSIDE, "an upgrade that reuses older values"
 
 
-def test_limits_are_values() -> None:
+def test_limit_values_reach_settings() -> None:
     paths = {
         "caller.requestsPerSecond": 0.5,
         "caller.burst": 5,
@@ -75,7 +75,7 @@ def test_limits_are_values() -> None:
     assert (found.streams_per_caller, found.ready_seconds, found.token_seconds) == (7, 30, 60)
 
 
-def test_its_secrets_are_livekits_key_and_the_callers_keys() -> None:
+def test_gateway_environment_references_livekit_secret() -> None:
     secrets = {name: source["secretKeyRef"] for name, source in variables({}).items() if isinstance(source, dict)}
     livekit = f"{FULLNAME}-livekit"
     assert secrets == {key: {"name": livekit, "key": key} for key in ("LIVEKIT_API_KEY", "LIVEKIT_API_SECRET")}
@@ -88,7 +88,7 @@ def test_its_secrets_are_livekits_key_and_the_callers_keys() -> None:
     ("values", "secret"),
     [({}, NAME), ({"gateway.auth.keys.existingSecret": "my-keys"}, "my-keys"), (OPEN_GATEWAY, None)],
 )
-def test_keys_are_a_mounted_secret_so_that_a_change_counts(values: Object, secret: str | None) -> None:
+def test_caller_keys_are_a_mounted_secret(values: Object, secret: str | None) -> None:
     objects = render(values)
     pod = workload(objects, "gateway")["spec"]
     mounted = [v["secret"]["secretName"] for v in pod["volumes"] if "secret" in v]
@@ -98,7 +98,7 @@ def test_keys_are_a_mounted_secret_so_that_a_change_counts(values: Object, secre
     assert paths == (["/etc/voicesession/keys"] if secret else [])
 
 
-def test_the_key_that_is_made_is_long() -> None:
+def test_generated_caller_key_is_long() -> None:
     assert len(one(render(), "Secret", NAME)["data"]["default"]) * 3 // 4 >= 32
 
 
@@ -119,12 +119,12 @@ def test_the_key_that_is_made_is_long() -> None:
         ({**NAMESPACED, "gateway.namespace": "east"}, "east is none of operator.watchNamespaces"),
     ],
 )
-def test_wrong_values_are_refused_with_their_place(values: Object, complaint: str) -> None:
+def test_invalid_gateway_value_is_rejected_with_path(values: Object, complaint: str) -> None:
     with pytest.raises(ChartError, match=complaint):
         template(values)
 
 
-def test_people_reach_it_at_one_port() -> None:
+def test_gateway_has_single_public_port() -> None:
     (port,) = one(render(), "Service", NAME)["spec"]["ports"]
     assert port == {"name": "http", "port": 9000, "targetPort": "http"}
     assert ("Ingress", NAME) not in named(render())
@@ -133,18 +133,18 @@ def test_people_reach_it_at_one_port() -> None:
     assert spec["tls"] == [{"hosts": ["voice.example.com"], "secretName": "voice-example-com-tls"}]
     (path,) = spec["rules"][0]["http"]["paths"]
     assert path["backend"]["service"] == {"name": NAME, "port": {"name": "http"}}
-    (people,) = one(objects, "NetworkPolicy", NAME)["spec"]["ingress"]
-    assert people["from"] == PUBLIC_GATEWAY["gateway.allowFrom"]
+    (public,) = one(objects, "NetworkPolicy", NAME)["spec"]["ingress"]
+    assert public["from"] == PUBLIC_GATEWAY["gateway.allowFrom"]
 
 
-def test_on_the_kind_cluster_it_is_at_the_port_that_kind_maps() -> None:
+def test_kind_values_use_mapped_node_port() -> None:
     text = template({}, f"--values={VALUES}")
     config = (ROOT / "kind-config.yaml").read_text()
     assert "nodePort: 30900" in text
     assert "{containerPort: 30900, hostPort: 9000, listenAddress: 127.0.0.1, protocol: TCP}" in config
 
 
-def test_two_replicas_spread_and_go_one_at_a_time() -> None:
+def test_gateway_replicas_spread_with_disruption_budget() -> None:
     objects = render()
     assert one(objects, "Deployment", NAME)["spec"]["replicas"] == 2
     assert one(objects, "PodDisruptionBudget", NAME)["spec"]["maxUnavailable"] == 1
@@ -153,5 +153,5 @@ def test_two_replicas_spread_and_go_one_at_a_time() -> None:
     assert spread["labelSelector"]["matchLabels"].items() <= pod["metadata"]["labels"].items()
 
 
-def test_without_it_nothing_of_it_is_left() -> None:
+def test_disabled_gateway_renders_no_objects() -> None:
     assert not [name for _, name in named(render({"gateway.enabled": False})) if "gateway" in name]

@@ -1,4 +1,4 @@
-"""helm and kubeconform find nothing to say about the chart and the examples."""
+"""The chart and the examples pass helm lint and kubeconform."""
 
 import subprocess
 from pathlib import Path
@@ -11,29 +11,29 @@ from tests.support.chart import schemas
 from tests.support.chart.rendering import VARIANTS, ChartError, template
 
 OF_OTHERS = "PodMonitor,ServiceMonitor,PrometheusRule"
-"""Kinds of the Prometheus Operator: the cluster of the tests does not know them."""
+"""Kinds of the Prometheus Operator, unknown to the test cluster."""
 EXAMPLES = sorted((constants.ROOT / "examples").rglob("*.yaml"))
 
 
-def test_helm_lint_is_strictly_clean(helm: str) -> None:
+def test_helm_lint_strict_passes(helm: str) -> None:
     done = subprocess.run([helm, "lint", "--strict", str(constants.CHART)], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
 @pytest.mark.cluster
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_every_variant_conforms_to_the_api(kubeconform: str, schema_folder: Path, variant: str) -> None:
+def test_variant_conforms_to_kubernetes_schemas(kubeconform: str, schema_folder: Path, variant: str) -> None:
     _conforms(kubeconform, schema_folder, template(VARIANTS[variant], "--include-crds"))
 
 
 @pytest.mark.cluster
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.name)
-def test_every_example_conforms_to_our_api(kubeconform: str, schema_folder: Path, example: Path) -> None:
+def test_example_conforms_to_crds(kubeconform: str, schema_folder: Path, example: Path) -> None:
     _conforms(kubeconform, schema_folder, example.read_text())
 
 
 @pytest.mark.cluster
-def test_kubeconform_would_notice_a_typing_error(kubeconform: str, schema_folder: Path) -> None:
+def test_kubeconform_reports_misspelled_field(kubeconform: str, schema_folder: Path) -> None:
     broken = template({}).replace("imagePullPolicy:", "imagePullPolice:", 1)
     with pytest.raises(AssertionError, match="imagePullPolice"):
         _conforms(kubeconform, schema_folder, broken)
@@ -54,7 +54,7 @@ def test_kubeconform_would_notice_a_typing_error(kubeconform: str, schema_folder
         ({"operator.watchNamespaces": ["Bad_Name"]}, "watchNamespaces"),
     ],
 )
-def test_wrong_values_are_refused_with_their_place(values: dict[str, Any], complaint: str) -> None:
+def test_invalid_value_is_rejected_with_path(values: dict[str, Any], complaint: str) -> None:
     with pytest.raises(ChartError, match=complaint):
         template(values)
 

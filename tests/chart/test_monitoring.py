@@ -1,4 +1,4 @@
-"""What the chart gives a Prometheus and a Grafana: nothing unless asked, and then all that there is to scrape, once."""
+"""Monitors, network access and dashboards: off by default, and each target scraped once."""
 
 import json
 from typing import Any
@@ -27,12 +27,12 @@ def monitors(values: Object) -> set[tuple[str, str]]:
     return {(kind, name.removeprefix(f"{FULLNAME}-")) for kind, name in named(render(values)) if kind in KINDS}
 
 
-def test_without_being_asked_the_chart_makes_none_of_it() -> None:
+def test_monitoring_is_off_by_default() -> None:
     assert monitors({}) == set()
     assert not [name for kind, name in named(render()) if "dashboard" in name]
 
 
-def test_everything_is_scraped_once_whatever_is_asked() -> None:
+def test_every_component_is_scraped_once() -> None:
     assert monitors(POD_MONITORS) == {("PodMonitor", "operator"), ("PodMonitor", "agents"), ("PodMonitor", "gateway")}
     assert monitors(SERVICE_MONITORS) == {("ServiceMonitor", "operator"), ("ServiceMonitor", "gateway")}
     both = {("ServiceMonitor", "operator"), ("ServiceMonitor", "gateway"), ("PodMonitor", "agents")}
@@ -43,22 +43,22 @@ def test_everything_is_scraped_once_whatever_is_asked() -> None:
 
 
 @pytest.mark.parametrize("values", [POD_MONITORS, SERVICE_MONITORS])
-def test_the_gateways_own_port_for_metrics_is_scraped(values: Object) -> None:
+def test_gateway_metrics_port_is_scraped(values: Object) -> None:
     objects = render(values)
     ports = {p["name"]: p["containerPort"] for p in workload(objects, "gateway")["spec"]["containers"][0]["ports"]}
     kind, field = ("PodMonitor", "podMetricsEndpoints") if values is POD_MONITORS else ("ServiceMonitor", "endpoints")
     spec = one(objects, kind, f"{FULLNAME}-gateway")["spec"]
     assert ports[spec[field][0]["port"]] == 9001
     assert _selects(spec, one(objects, "Service", f"{FULLNAME}-gateway-metrics")["metadata"]["labels"])
-    people, scrapers = one(objects, "NetworkPolicy", f"{FULLNAME}-gateway")["spec"]["ingress"]
-    assert [port["port"] for rule in (people, scrapers) for port in rule["ports"]] == [9000, 9001]
-    assert "from" not in people
+    public, scrapers = one(objects, "NetworkPolicy", f"{FULLNAME}-gateway")["spec"]["ingress"]
+    assert [port["port"] for rule in (public, scrapers) for port in rule["ports"]] == [9000, 9001]
+    assert "from" not in public
     (only,) = one(render(), "NetworkPolicy", f"{FULLNAME}-gateway")["spec"]["ingress"]
-    assert only == people
+    assert only == public
 
 
 @pytest.mark.parametrize("values", [POD_MONITORS, SERVICE_MONITORS])
-def test_the_operator_has_the_port_that_is_scraped(values: Object) -> None:
+def test_operator_port_is_scraped(values: Object) -> None:
     objects = render(values)
     pod = workload(objects, "operator")
     if values is POD_MONITORS:
@@ -75,7 +75,7 @@ def test_the_operator_has_the_port_that_is_scraped(values: Object) -> None:
         ]
 
 
-def test_agent_pods_are_found_by_what_the_operator_gives_them() -> None:
+def test_agent_pod_monitor_selects_built_pod() -> None:
     pod = build_pod(session().build(), agent(), 0, CONFIG)
     spec = one(render(POD_MONITORS), "PodMonitor", f"{FULLNAME}-agents")["spec"]
     assert _selects(spec, pod["metadata"]["labels"])
@@ -85,13 +85,13 @@ def test_agent_pods_are_found_by_what_the_operator_gives_them() -> None:
     assert relabeling["sourceLabels"] == [f"__meta_kubernetes_pod_label_{_as_label(our_names.AGENT_LABEL)}"]
 
 
-def test_agents_are_looked_for_where_sessions_are_served() -> None:
+def test_agent_pod_monitor_covers_watched_namespaces() -> None:
     values = POD_MONITORS | {"operator.watchNamespaces": ["north", "south"]}
     found = [one(render(v), "PodMonitor", f"{FULLNAME}-agents")["spec"] for v in (POD_MONITORS, values)]
     assert [spec["namespaceSelector"] for spec in found] == [{"any": True}, {"matchNames": ["north", "south"]}]
 
 
-def test_a_scraper_reaches_the_metrics_port_of_agents_and_no_other() -> None:
+def test_scraper_may_reach_agent_metrics_port_only() -> None:
     name = f"{FULLNAME}-agent-pods"
     (operator,) = one(render(), "NetworkPolicy", name)["spec"]["ingress"]
     assert [port["port"] for port in operator["ports"]] == [our_names.CONTROL_PORT]
@@ -103,7 +103,7 @@ def test_a_scraper_reaches_the_metrics_port_of_agents_and_no_other() -> None:
     assert second == {"from": peers, "ports": [{"protocol": "TCP", "port": our_names.METRICS_PORT}]}
 
 
-def test_labels_by_which_a_prometheus_selects_are_on_all_of_it() -> None:
+def test_monitoring_labels_are_on_every_object() -> None:
     values = POD_MONITORS | {"monitoring.prometheusRule.enabled": True, "monitoring.labels": {"release": "stack"}}
     found = [o["metadata"]["labels"] for o in render(values) if o["kind"] in KINDS]
     assert len(found) == 4
@@ -120,21 +120,21 @@ def test_labels_by_which_a_prometheus_selects_are_on_all_of_it() -> None:
         ({"monitoring.prometheusRule.runbookURL": "docs#x"}, "monitoring/prometheusRule/runbookURL"),
     ],
 )
-def test_wrong_values_are_refused_with_their_place(values: Object, complaint: str) -> None:
+def test_invalid_monitoring_value_is_rejected_with_path(values: Object, complaint: str) -> None:
     with pytest.raises(ChartError, match=complaint):
         template(values)
 
 
 @pytest.mark.parametrize("name", DASHBOARDS)
-def test_the_dashboards_are_those_of_their_source(name: str) -> None:
+def test_dashboard_file_equals_source(name: str) -> None:
     assert (FOLDER / f"{name}.json").read_text() == text(DASHBOARDS[name]), "run `python -m hack.dashboards`"
 
 
-def test_there_are_no_other_dashboards() -> None:
+def test_dashboard_folder_has_no_other_files() -> None:
     assert {path.stem for path in FOLDER.iterdir()} == set(DASHBOARDS)
 
 
-def test_dashboards_are_config_maps_for_grafanas_sidecar() -> None:
+def test_dashboards_are_config_maps_for_sidecar() -> None:
     values = DASHBOARDS_ON | {"monitoring.dashboards.annotations": {"grafana_folder": "Voice"}}
     found = [o for o in render(values) if o["metadata"]["name"].startswith(f"{FULLNAME}-dashboard-")]
     assert len(found) == len(DASHBOARDS)
@@ -147,21 +147,21 @@ def test_dashboards_are_config_maps_for_grafanas_sidecar() -> None:
 
 
 @pytest.mark.parametrize("panel", PANELS)
-def test_a_panel_says_what_it_shows_and_asks_for_metrics_that_exist(panel: Any) -> None:
+def test_panel_has_description_and_known_metrics(panel: Any) -> None:
     assert panel.description.endswith(".")
     assert panel.queries
     for query in panel.queries:
         assert in_query(query.expr) <= families(), query.expr
 
 
-def test_every_metric_of_the_gateway_is_in_a_panel() -> None:
+def test_every_gateway_metric_is_in_a_panel() -> None:
     asked = {name for d in DASHBOARDS.values() for p in d.panels for q in p.queries for name in in_query(q.expr)}
     ours = [family.name for family in GATEWAY.collect() if family.name.startswith("voicesession_")]
     assert [name for name in ours if not any(metric.startswith(name) for metric in asked)] == []
 
 
 @pytest.mark.parametrize("name", DASHBOARDS)
-def test_no_panel_lies_upon_another(name: str) -> None:
+def test_panels_do_not_overlap(name: str) -> None:
     taken: set[tuple[int, int]] = set()
     for panel in json.loads((FOLDER / f"{name}.json").read_text())["panels"]:
         place = panel["gridPos"]

@@ -1,4 +1,4 @@
-"""What the cluster test of monitoring stands on, tried without a cluster: Prometheus reads what is made for it."""
+"""The support code of the cluster test of monitoring, tested with a real Prometheus and without a cluster."""
 
 import base64
 import json
@@ -42,12 +42,12 @@ KUBECONFIG = {
 }
 
 
-class Told:
-    """An API server as far as a scraper sees it: remembers what was asked and answers with the metrics of a pod."""
+class RecordingApiServer:
+    """The API server's proxy for a scraper: records each request path and answers with a pod's metrics."""
 
     def __init__(self, address: str) -> None:
         self.address = address
-        self.asked: set[str] = set()
+        self.requests: set[str] = set()
 
 
 @pytest.fixture
@@ -62,12 +62,12 @@ def promtool(*args: str | Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_credentials_are_for_their_owner_only(api: ApiServer) -> None:
+def test_credential_files_are_private(api: ApiServer) -> None:
     assert base64.b64encode(api.key.read_bytes()).decode() == PEM
     assert {path.stat().st_mode & 0o777 for path in (api.ca, api.key, api.certificate)} == {0o600}
 
 
-def test_prometheus_reads_what_is_made_of_the_monitors(api: ApiServer, tmp_path: Path) -> None:
+def test_converted_monitors_pass_promtool_check(api: ApiServer, tmp_path: Path) -> None:
     rules, config = tmp_path / "rules.yaml", tmp_path / "prometheus.yaml"
     rules.write_text(yaml.safe_dump(scrape_config.rules("1m", "5s")))
     configs = scrape_config.scrape_configs(scrape_config.rendered("PodMonitor"), api, tmp_path / "pods.json")
@@ -76,7 +76,7 @@ def test_prometheus_reads_what_is_made_of_the_monitors(api: ApiServer, tmp_path:
     promtool("check", "rules", rules)
 
 
-def test_every_monitor_is_looked_for_as_it_says(api: ApiServer, tmp_path: Path) -> None:
+def test_converted_monitors_keep_namespace_and_port(api: ApiServer, tmp_path: Path) -> None:
     made = scrape_config.scrape_configs(scrape_config.rendered("PodMonitor"), api, tmp_path / "pods.json")
     configs = {config["job_name"].split("/voicesession-")[1]: config["relabel_configs"] for config in made}
     assert configs.keys() == {"operator", "agents", "gateway"}
@@ -87,7 +87,7 @@ def test_every_monitor_is_looked_for_as_it_says(api: ApiServer, tmp_path: Path) 
     assert {"source_labels": [f"{POD}_container_port_name"], "regex": "metrics", "action": "keep"} in configs["agents"]
 
 
-def test_a_pod_is_a_target_for_each_of_its_ports() -> None:
+def test_running_pod_has_a_target_per_port() -> None:
     ports = [{"name": "control", "containerPort": 8080}, {"name": "metrics", "containerPort": 9001}]
     pod = {
         "metadata": {
@@ -116,7 +116,7 @@ def test_a_pod_is_a_target_for_each_of_its_ports() -> None:
     assert targets_of([{**pod, "status": {"phase": "Pending"}}]) == []
 
 
-def test_targets_are_found_and_scraped_through_the_api_servers_proxy(api_server: Told, tmp_path: Path) -> None:
+def test_pod_targets_are_scraped_through_api_server_proxy(api_server: RecordingApiServer, tmp_path: Path) -> None:
     pods = tmp_path / "pods.json"
     pods.write_text(json.dumps(targets_of([_operator(), _agent()])))
     api = replace(ApiServer.from_kubeconfig(json.dumps(KUBECONFIG), tmp_path), server=api_server.address)
@@ -128,13 +128,13 @@ def test_targets_are_found_and_scraped_through_the_api_servers_proxy(api_server:
         leaders = found.query("voicesession_leader")
     assert up == {("operator-1", None, "http"), ("hello-0", "agent-66", "metrics")}
     assert [series["metric"]["namespace"] for series in leaders] == ["voicesession-system"]
-    assert api_server.asked == {
+    assert api_server.requests == {
         "/api/v1/namespaces/voicesession-system/pods/operator-1:8080/proxy/metrics",
         "/api/v1/namespaces/default/pods/hello-0:9001/proxy/metrics",
     }
 
 
-def test_services_are_found_and_scraped_through_the_api_servers_proxy(api_server: Told, tmp_path: Path) -> None:
+def test_service_targets_are_scraped_through_api_server_proxy(api_server: RecordingApiServer, tmp_path: Path) -> None:
     services = scrape_config.rendered("Service")
     slices = [_slice(service) for service in services if service["metadata"]["name"].startswith(SCRAPED)]
     targets = tmp_path / "endpoints.json"
@@ -147,13 +147,13 @@ def test_services_are_found_and_scraped_through_the_api_servers_proxy(api_server
         until(lambda: len(found.query("up == 1")) == 2, "both pods are scraped", 30, poll=0.5)
         assert {s["metric"]["endpoint"] for s in found.query("up")} == {"metrics"}
     proxied = "/api/v1/namespaces/voicesession-system/pods"
-    assert api_server.asked == {
+    assert api_server.requests == {
         f"{proxied}/voicesession-operator-metrics-1:8080/proxy/metrics",
         f"{proxied}/voicesession-gateway-metrics-1:9001/proxy/metrics",
     }
 
 
-def test_only_ready_pods_behind_a_service_that_is_known_are_targets() -> None:
+def test_only_ready_endpoints_of_known_service_are_targets() -> None:
     (service,) = [found for found in scrape_config.rendered("Service") if found["metadata"]["name"].endswith(WEBHOOK)]
     ready = _slice(service)
     starting = {**ready, "endpoints": [{**ready["endpoints"][0], "conditions": {"ready": False}}]}
@@ -161,31 +161,31 @@ def test_only_ready_pods_behind_a_service_that_is_known_are_targets() -> None:
     assert endpoints_of([], [ready]) == []
 
 
-def test_a_real_prometheus_understands_every_query_of_the_dashboards(dashless: Prometheus) -> None:
+def test_prometheus_accepts_every_dashboard_query(idle_prometheus: Prometheus) -> None:
     for dashboard in DASHBOARDS.values():
         for panel in dashboard.panels:
             for query in panel.queries:
-                dashless.query(query.expr.replace("$window", "1m"))
-            dashboard_images.peak(dashless, panel, 60, "1m")
+                idle_prometheus.query(query.expr.replace("$window", "1m"))
+            dashboard_images.peak(idle_prometheus, panel, 60, "1m")
 
 
-def test_a_panels_peak_is_what_a_real_prometheus_has_seen(dashless: Prometheus) -> None:
+def test_panel_peak_equals_highest_sample(idle_prometheus: Prometheus) -> None:
     panel = Panel("P", "Of p.", [Query("vector(0) / 0"), Query("vector(3)")])
-    assert dashboard_images.peak(dashless, panel, 60, "1m") == 3.0
+    assert dashboard_images.peak(idle_prometheus, panel, 60, "1m") == 3.0
 
 
-def test_the_loss_of_all_operators_alerts_within_seconds(dashless: Prometheus) -> None:
-    dashless.fires("VoicesessionOperatorDown", 30)
-    assert dashless.firing() == dashless.has_fired() == {"VoicesessionOperatorDown"}
-    (graph,) = dashless.graph("vector(1)", dashless.began - 10, dashless.began, 5)
+def test_loss_of_all_operators_fires_alert(idle_prometheus: Prometheus) -> None:
+    idle_prometheus.fires("VoicesessionOperatorDown", 30)
+    assert idle_prometheus.firing() == idle_prometheus.has_fired() == {"VoicesessionOperatorDown"}
+    (graph,) = idle_prometheus.graph("vector(1)", idle_prometheus.began - 10, idle_prometheus.began, 5)
     assert [value for _, value in graph.points] == [1.0, 1.0, 1.0]
 
 
 @pytest.fixture
-def api_server() -> Iterator[Told]:
+def api_server() -> Iterator[RecordingApiServer]:
     class Answer(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            told.asked.add(self.path)
+            recording.requests.add(self.path)
             self.send_response(200)
             self.end_headers()
             self.wfile.write(render() if ":8080/" in self.path else Metrics().render())
@@ -194,10 +194,10 @@ def api_server() -> Iterator[Told]:
             return
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Answer) as server:
-        told = Told(f"https://127.0.0.1:{server.server_port}")
+        recording = RecordingApiServer(f"https://127.0.0.1:{server.server_port}")
         thread = threading.Thread(target=server.serve_forever, daemon=True)
         thread.start()
-        yield told
+        yield recording
         server.shutdown()
         thread.join()
 
@@ -214,7 +214,7 @@ def _agent() -> Json:
 
 
 def _slice(service: Json) -> Json:
-    """What Kubernetes makes of a Service with one pod; each of ours has one port, by its own number."""
+    """Return the EndpointSlice of a Service with one pod and one port."""
     meta, (port,) = service["metadata"], service["spec"]["ports"]
     name = meta["name"]
     pod = {"kind": "Pod", "name": f"{name}-1"}
@@ -234,7 +234,7 @@ def _pod(namespace: str, name: str, labels: Json, *ports: Json) -> Json:
 
 
 @pytest.fixture(scope="module")
-def dashless(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]:
-    """One that scrapes nothing: all it needs to be asked."""
+def idle_prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]:
+    """Run a Prometheus without targets, for queries and alerts."""
     with prometheus.running([], scrape_config.rules("1m", "2s"), tmp_path_factory.mktemp("prometheus")) as found:
         yield found

@@ -1,4 +1,4 @@
-"""Every pod meets the restricted Pod Security Standard, and nothing has more rights than it uses."""
+"""Pod Security Standard *restricted* for every pod, and minimal rights for every program."""
 
 import pytest
 
@@ -27,14 +27,14 @@ OPERATOR_RULES = {
     ("", "pods"): {"get", "list", "watch", "create", "delete"},
     ("", "events"): {"create"},
 }
-"""What the operator does with the API: the watches of kopf, the calls of the resync, the executor and the recorder."""
+"""The operator's API calls: the watches of kopf, the resync, the executor and the event recorder."""
 LEADER_RULES = {("coordination.k8s.io", "leases"): {"get", "create", "update"}, ("", "pods"): {"list", "patch"}}
-"""The Lease, and the mark on the leader's own pod."""
+"""The Lease, and the label on the leader's own pod."""
 GATEWAY_RULES = {
     ("voicesession.dev", "voicesessions"): {"create", "get", "list", "watch", "delete"},
     ("voicesession.dev", "voiceagents"): {"list", "watch"},
 }
-"""In one namespace: its two watches, and what its desk does with a session."""
+"""In one namespace: two watches, and the calls of the session service."""
 UNINSTALL_RULES = {("voicesession.dev", "voicesessions"): {"list", "delete"}}
 
 
@@ -61,7 +61,7 @@ def _restricted(name: str, container: Object) -> None:
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_only_who_calls_kubernetes_has_a_token(variant: str) -> None:
+def test_only_kubernetes_clients_have_a_token(variant: str) -> None:
     for name, pod in pod_templates(render(VARIANTS[variant])):
         has_token = pod["spec"]["automountServiceAccountToken"]
         assert has_token == (name in {f"{FULLNAME}-{part}" for part in ("operator", "gateway", "uninstall")}), name
@@ -69,7 +69,7 @@ def test_only_who_calls_kubernetes_has_a_token(variant: str) -> None:
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_every_pod_is_modest_and_hears_nothing_of_other_services(variant: str) -> None:
+def test_every_pod_sets_resources_and_no_service_links(variant: str) -> None:
     for name, pod in pod_templates(render(VARIANTS[variant])):
         assert pod["spec"]["enableServiceLinks"] is False, name
         for container in containers(pod):
@@ -88,7 +88,7 @@ def test_all_requests_together_fit_on_two_cores() -> None:
     assert total <= 500
 
 
-def test_the_operator_may_do_what_it_does_and_no_more() -> None:
+def test_operator_roles_grant_exactly_the_used_rights() -> None:
     objects = render()
     cluster = one(objects, "ClusterRole", f"{NAMESPACE}-{FULLNAME}-operator")
     assert _rules(cluster) == OPERATOR_RULES
@@ -106,7 +106,7 @@ def test_the_operator_may_do_what_it_does_and_no_more() -> None:
     ("values", "namespace"),
     [({}, NAMESPACE), (NAMESPACED, "north"), ({"gateway.namespace": "voice"}, "voice")],
 )
-def test_the_gateway_has_rights_in_the_one_namespace_that_it_serves(values: Object, namespace: str) -> None:
+def test_gateway_role_covers_served_namespace_only(values: Object, namespace: str) -> None:
     objects = render(values)
     (role,) = [o for o in objects if o["kind"] == "Role" and o["metadata"]["name"] == f"{FULLNAME}-gateway"]
     assert role["metadata"]["namespace"] == namespace
@@ -117,7 +117,7 @@ def test_the_gateway_has_rights_in_the_one_namespace_that_it_serves(values: Obje
     assert [(o["kind"], o["metadata"]["namespace"]) for o in bound] == [("RoleBinding", namespace)]
 
 
-def test_watched_namespaces_replace_the_cluster_wide_rights() -> None:
+def test_watched_namespaces_replace_cluster_roles() -> None:
     objects = render(NAMESPACED)
     assert not [o for o in objects if o["kind"].startswith("ClusterRole")]
     for name, expected in (("operator", OPERATOR_RULES), ("uninstall", UNINSTALL_RULES)):
@@ -127,7 +127,7 @@ def test_watched_namespaces_replace_the_cluster_wide_rights() -> None:
 
 
 @pytest.mark.parametrize("variant", ["defaults", "namespaced"])
-def test_every_binding_leads_from_a_role_to_an_account_of_the_chart(variant: str) -> None:
+def test_binding_connects_role_and_account_of_chart(variant: str) -> None:
     objects = render(VARIANTS[variant])
     roles = {(o["kind"], o["metadata"].get("namespace"), o["metadata"]["name"]) for o in objects}
     accounts = {o["metadata"]["name"] for o in objects if o["kind"] == "ServiceAccount"}

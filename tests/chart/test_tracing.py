@@ -1,4 +1,4 @@
-"""Traces: off at first; with an address, gateway and operator hear of it, and the operator tells its agent pods."""
+"""Tracing settings of gateway and operator: off by default, and equal to the values when enabled."""
 
 from collections.abc import Callable
 
@@ -27,14 +27,14 @@ def variables(program: str, values: Object) -> Object:
     return environment(container)
 
 
-def test_without_being_asked_nothing_is_sent_anywhere() -> None:
+def test_tracing_is_off_by_default() -> None:
     assert "OTEL_" not in template({})
     assert "OTEL_" not in template({"tracing.endpoint": "http://collector:4318"})
 
 
 @PROGRAMS
 @pytest.mark.parametrize(("ratio", "expected"), [(None, 1.0), (0.25, 0.25), (0, 0.0), (0.00001, 0.00001)])
-def test_both_programs_read_what_the_chart_says(
+def test_program_settings_equal_tracing_values(
     program: str, read: Callable[[Object], Settings | GatewaySettings], ratio: float | None, expected: float
 ) -> None:
     found = variables(program, VARIANTS["traced"] | ({} if ratio is None else {"tracing.sampleRatio": ratio}))
@@ -52,10 +52,10 @@ def test_both_programs_read_what_the_chart_says(
         (VARIANTS["traced"] | {"tracing.headers": {}}, "headers"),
     ],
 )
-def test_values_that_make_no_sense_are_refused(values: Object, complaint: str) -> None:
+def test_invalid_tracing_value_is_rejected(values: Object, complaint: str) -> None:
     with pytest.raises(ChartError, match=complaint):
         render(values)
 
 
-def test_an_upgrade_that_reuses_values_from_before_there_were_traces_is_rendered() -> None:
+def test_values_without_tracing_section_render() -> None:
     assert "OTEL_" not in template({"tracing": None})

@@ -1,4 +1,4 @@
-"""Fixtures of the documents' tests: the cluster as `make up` leaves it, and somebody who reads."""
+"""Fixtures of the documents' tests: the cluster of `make up`, and a reader."""
 
 from collections.abc import Iterator
 
@@ -15,13 +15,13 @@ def kube() -> Kube:
         found = Kube()
         found.run("get", "deployments", "-n", constants.NAMESPACE, "--no-headers")
     except (FileNotFoundError, KubectlError) as error:
-        pytest.fail(f"the documents' commands need the release that `make up` brings: {error}", pytrace=False)
+        pytest.fail(f"the documents' commands need the release of `make up`: {error}", pytrace=False)
     return found
 
 
 @pytest.fixture(scope="module")
 def reader(kube: Kube) -> Iterator[Reader]:
-    """Somebody whose shell and files last from block to block."""
+    """Create a reader with one folder and environment for all blocks of a module."""
     with at_the_cluster(kube) as found:
         yield found
     release.start_example(print, anew=True)
@@ -29,14 +29,14 @@ def reader(kube: Kube) -> Iterator[Reader]:
 
 @pytest.fixture(scope="module")
 def document(kube: Kube, request: pytest.FixtureRequest) -> str:
-    """The document's name, given as parameter; each begins with the example session Ready."""
+    """Return the document's name from the parameter, with the example session Ready."""
     release.start_example(print, anew=True)
     return str(request.param)
 
 
 @pytest.fixture
 def scratch(kube: Kube) -> Iterator[str]:
-    """A namespace that takes the place of the release's own in commands that would do harm there."""
+    """Create a namespace in place of the release's, for commands that would damage the release."""
     name = "documents-scratch"
     kube.run("create", "namespace", name)
     yield name

@@ -1,4 +1,4 @@
-"""Every metric that the project's processes export, as their code has it."""
+"""Names of all metrics that the project's processes export."""
 
 import re
 from functools import cache
@@ -9,18 +9,18 @@ from voicesession_operator.metrics import REGISTRY
 
 SUFFIXES = {"histogram": ("_bucket", "_sum", "_count"), "counter": ("_total",), "gauge": ("",)}
 LIBRARY = frozenset({"process_resident_memory_bytes", "process_cpu_seconds_total"})
-"""Of prometheus_client itself; absent where there is no /proc."""
+"""Metrics of prometheus_client itself; absent without /proc."""
 _NAME = re.compile(r"\b(?:voicesession|process|python)_[a-z0-9_]+")
 
 
 @cache
 def families() -> frozenset[str]:
-    """Names of samples, as queries ask for them."""
+    """Return the names of all exported samples."""
     found = [*REGISTRY.collect(), *GATEWAY.collect(), *Metrics().registry.collect()]
     ours = (family for family in found if family.name.startswith("voicesession_"))
     return LIBRARY | {f"{family.name}{suffix}" for family in ours for suffix in SUFFIXES[family.type]}
 
 
 def in_query(expr: str) -> set[str]:
-    """Names of samples that a query asks for."""
+    """Return the names of the samples in a query."""
     return set(_NAME.findall(expr))

@@ -1,4 +1,4 @@
-"""The chart as helm renders it, and the programs that judge it."""
+"""Rendering of the chart with helm, and access to its objects."""
 
 import json
 import shutil
@@ -76,11 +76,11 @@ VARIANTS: dict[str, dict[str, Any]] = {
 
 
 class ChartError(Exception):
-    """helm refused; the text is what a user sees."""
+    """Error of helm; the text is its error output."""
 
 
 def program(name: str) -> str:
-    """Path of a program that `make up` brought, or of the one on PATH. Raises FileNotFoundError."""
+    """Return the path of a program from `make up`, or from PATH. Raises FileNotFoundError."""
     cached = constants.BIN / name
     found = str(cached) if cached.exists() else shutil.which(name)
     if found is None:
@@ -89,7 +89,7 @@ def program(name: str) -> str:
 
 
 def template(values: Mapping[str, Any], *flags: str) -> str:
-    """What `helm template` prints for values given as dotted paths. Raises ChartError."""
+    """Return the output of `helm template` for values with dotted paths. Raises ChartError."""
     return _template(*(f"--set-json={path}={json.dumps(value)}" for path, value in values.items()), *flags)
 
 
@@ -104,44 +104,44 @@ def _template(*flags: str) -> str:
 
 
 def render(values: Mapping[str, Any] | None = None) -> list[Object]:
-    """Every object of the chart, hooks included, CRDs not."""
+    """Return every object of the chart, with hooks and without CRDs."""
     return [found for found in yaml.load_all(template(values or {}), Loader=_Loader) if found]
 
 
 def one(objects: list[Object], kind: str, name: str) -> Object:
-    """The one object of that kind and name."""
+    """Return the object of that kind and name."""
     (found,) = [o for o in objects if o["kind"] == kind and o["metadata"]["name"] == name]
     return found
 
 
 def named(objects: list[Object]) -> set[tuple[str, str]]:
-    """Kind and name of every object."""
+    """Return kind and name of every object."""
     return {(o["kind"], o["metadata"]["name"]) for o in objects}
 
 
 def pod_templates(objects: list[Object]) -> Iterator[tuple[str, Object]]:
-    """The workload's name and pod template, for every workload."""
+    """Yield name and pod template of every workload."""
     for found in objects:
         if found["kind"] in ("Deployment", "StatefulSet", "Job"):
             yield found["metadata"]["name"], found["spec"]["template"]
 
 
 def containers(pod: Object) -> list[Object]:
-    """All containers of a pod template, init containers first."""
+    """Return all containers of a pod template, init containers first."""
     return [*pod["spec"].get("initContainers", []), *pod["spec"]["containers"]]
 
 
 def environment(container: Object) -> dict[str, Any]:
-    """Variables by name: the literal value, or the source."""
+    """Return the environment variables by name, with the literal value or the source."""
     return {e["name"]: e["valueFrom"] if "valueFrom" in e else e["value"] for e in container.get("env", [])}
 
 
 def workload(objects: list[Object], name: str) -> Object:
-    """The pod template of `<fullname>-<name>`."""
+    """Return the pod template of `<fullname>-<name>`."""
     return dict(pod_templates(objects))[f"{FULLNAME}-{name}"]
 
 
 def crd(plural: str) -> Object:
-    """A CustomResourceDefinition as it stands in crds/."""
+    """Return a CustomResourceDefinition of crds/."""
     found: Object = yaml.safe_load((constants.CHART / "crds" / f"{plural}.yaml").read_text())
     return found

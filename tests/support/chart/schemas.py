@@ -1,4 +1,4 @@
-"""JSON schemas for kubeconform, made from a cluster's own OpenAPI document and from our CRDs: no download is needed."""
+"""JSON schemas for kubeconform, generated from the cluster's OpenAPI document and from our CRDs, without downloads."""
 
 import json
 from pathlib import Path
@@ -14,7 +14,7 @@ LOOSE = ("io.k8s.apimachinery.pkg.util.intstr.IntOrString", "io.k8s.apimachinery
 
 
 def write_builtin(openapi: Schema, folder: Path) -> None:
-    """One strict schema per kind that the API server serves by itself."""
+    """Write one strict schema for each built-in kind of the API server."""
     definitions = {name: strict(schema) for name, schema in openapi["definitions"].items()}
     definitions |= dict.fromkeys(LOOSE, NUMBER_OR_TEXT)
     for name, schema in definitions.items():
@@ -25,7 +25,7 @@ def write_builtin(openapi: Schema, folder: Path) -> None:
 
 
 def write_crd(crd: Schema, folder: Path) -> None:
-    """One strict schema per version of a CustomResourceDefinition."""
+    """Write one strict schema for each version of a CustomResourceDefinition."""
     spec = crd["spec"]
     for version in spec["versions"]:
         schema = strict(version["schema"]["openAPIV3Schema"])
@@ -39,7 +39,7 @@ def _write(folder: Path, group: str, version: str, kind: str, schema: Schema) ->
 
 
 def strict(schema: Schema) -> Schema:
-    """The same schema with no unknown fields, at every depth."""
+    """Return the schema without unknown fields, at every depth."""
     found = {**schema}
     for key in ("items", "additionalProperties"):
         if isinstance(schema.get(key), dict):
@@ -52,7 +52,7 @@ def strict(schema: Schema) -> Schema:
 
 
 def _closure(name: str, definitions: dict[str, Schema]) -> set[str]:
-    """A definition and all that it refers to."""
+    """Return the names of a definition and of all definitions that it refers to."""
     found: set[str] = set()
     waiting = [name]
     while waiting:

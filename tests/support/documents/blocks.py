@@ -1,11 +1,11 @@
-"""The code blocks of a document: what a reader is told to type, and how a test makes sure that it is right.
+"""The code blocks of the documents, and the test that checks each of them.
 
-A comment right above a block says how; a console block without one is run on the cluster, in its document's order.
+A comment directly above a block selects the check; a console block without one runs on the cluster, in order.
 
     <!-- run: make -->                                    every command is a target of the Makefile
-    <!-- run: scratch -->                                 on the cluster, in a namespace of its own
-    <!-- run: NAME by tests/e2e/test_x.py::test_y -->     by that test, which asks for the block by its name
-    <!-- yaml: values -->                                 and manifest, livekit, VoiceAgent: what a yaml block is
+    <!-- run: scratch -->                                 on the cluster, in a scratch namespace
+    <!-- run: NAME by tests/e2e/test_x.py::test_y -->     by that test, which loads the block by its name
+    <!-- yaml: values -->                                 also manifest, livekit, VoiceAgent: the kind of yaml
 """
 
 import re
@@ -32,21 +32,21 @@ BY_TEST = re.compile(r"^(?P<name>[a-z-]+) by (?P<test>tests/[\w/]+\.py::test_\w+
 
 
 class How(Enum):
-    """Who runs a console block."""
+    """The runner of a console block."""
 
-    HERE = "on the cluster, as it stands"
+    HERE = "on the cluster, as written"
     SCRATCH = "on the cluster, in a scratch namespace"
     MAKE = "not here: its commands are targets of the Makefile"
-    TEST = "by the test that is named"
+    TEST = "by the named test"
 
 
 class DocumentError(Exception):
-    """A block that nobody could check; the message names document and line."""
+    """Error for a block that no test can check; the message names document and line."""
 
 
 @dataclass(frozen=True)
 class Command:
-    """One command as typed, with its continuation lines, and the lines that are shown as its output."""
+    """One command with its continuation lines, and the lines of output below it."""
 
     text: str
     shown: tuple[str, ...] = ()
@@ -54,7 +54,7 @@ class Command:
 
 @dataclass(frozen=True)
 class Block:
-    """One fenced block; `line` is that of its first line of content, counted from 1."""
+    """One fenced block; `line` is the number of its first line of content, counted from 1."""
 
     document: str
     line: int
@@ -64,7 +64,7 @@ class Block:
     name: str = ""
     test: str = ""
     kind: str = ""
-    """Of a yaml block."""
+    """The kind of a yaml block."""
 
     @property
     def where(self) -> str:
@@ -76,18 +76,18 @@ class Block:
 
 
 def of(document: str) -> list[Block]:
-    """The blocks of a document of this repository, in their order. Raises DocumentError."""
+    """Return the blocks of a document of this repository, in order. Raises DocumentError."""
     return parse(document, (ROOT / document).read_text())
 
 
 def everywhere(language: str, how: How | None = None) -> list[Block]:
-    """The blocks of one language of all documents, or those of them that are run in one way. Raises DocumentError."""
+    """Return the blocks of one language in all documents, optionally of one runner. Raises DocumentError."""
     found = [block for document in DOCUMENTS for block in of(document) if block.language == language]
     return [block for block in found if how in (None, block.how)]
 
 
 def named(name: str) -> Block:
-    """The one block of all documents that some test runs under this name. Raises DocumentError."""
+    """Return the block with this name. Raises DocumentError."""
     found = [block for block in everywhere("console") if block.name == name]
     if len(found) != 1:
         raise DocumentError(f"{len(found)} blocks have the name {name!r}")
@@ -95,7 +95,7 @@ def named(name: str) -> Block:
 
 
 def parse(document: str, text: str) -> list[Block]:
-    """Every fenced block. Raises DocumentError for one that is of no use."""
+    """Return every fenced block. Raises DocumentError for an invalid one."""
     lines = text.splitlines()
     fences = [number for number, line in enumerate(lines) if line.lstrip().startswith(FENCE)]
     if len(fences) % 2:
@@ -104,7 +104,7 @@ def parse(document: str, text: str) -> list[Block]:
 
 
 def commands(content: str) -> tuple[Command, ...]:
-    """What is typed in a console block: lines after the prompt, with those that a backslash continues."""
+    """Return the commands of a console block: lines after the prompt, with their continuation lines."""
     found: list[Command] = []
     for line in content.splitlines():
         if line.startswith(PROMPT):
@@ -126,14 +126,14 @@ def _block(document: str, lines: list[str], start: int, end: int) -> Block:
     if language == "console" and not block.commands:
         raise DocumentError(f"{where}: a console block without a command: its lines begin with {PROMPT!r}")
     comment = COMMENT.match(lines[start - 1] if start else "")
-    return _as_told(block, *(comment.groups() if comment else ("", "")))
+    return _with_comment(block, *(comment.groups() if comment else ("", "")))
 
 
-def _as_told(block: Block, about: str, text: str) -> Block:
-    """The block as the comment above it says; `about` is run or yaml, or empty where there is no comment."""
+def _with_comment(block: Block, about: str, text: str) -> Block:
+    """Apply the comment above the block; `about` is run or yaml, or empty without a comment."""
     if block.language == "yaml":
         if about != "yaml" or text not in KINDS_OF_YAML:
-            raise DocumentError(f"{block.where}: say above it what it is: {', '.join(sorted(KINDS_OF_YAML))}")
+            raise DocumentError(f"{block.where}: its comment must name a kind: {', '.join(sorted(KINDS_OF_YAML))}")
         return replace(block, kind=text)
     if block.language != "console" or not about:
         return block
@@ -142,4 +142,4 @@ def _as_told(block: Block, about: str, text: str) -> Block:
         return replace(block, how=How.TEST, name=by_test["name"], test=by_test["test"])
     if about == "run" and text in ("make", "scratch"):
         return replace(block, how=How[text.upper()])
-    raise DocumentError(f"{block.where}: nobody knows how to run {text!r}")
+    raise DocumentError(f"{block.where}: unknown way to run {text!r}")

@@ -1,4 +1,4 @@
-"""A reader who types what a document says: into a shell, in a folder that looks like this repository."""
+"""A reader of documents: runs command blocks in a shell, in a folder with the contents of this repository."""
 
 import os
 import secrets
@@ -16,27 +16,29 @@ from tests.support.cluster.kubectl import Kube, program
 from tests.support.documents.blocks import Block, Command
 
 VALUES = "my-values.yaml"
-"""What the documents call the file with one's own values: here those of the release that is installed."""
+"""The documents' name for the file with the user's values; here the values of the installed release."""
 ELLIPSES = ("...", "…")
 SECONDS = 900
 
 
 class Reader:
-    """`folder` is where commands are typed; what they leave behind stays there."""
+    """Runs blocks in `folder`; files that commands create stay there."""
 
     def __init__(self, folder: Path, environment: dict[str, str]) -> None:
         self.folder = folder
         self.environment = environment
 
     def add_value(self, block: str, value: dict[str, object]) -> None:
-        """Put more into a block of one's own values."""
+        """Add to a section of the user's values."""
         path = self.folder / VALUES
         values = yaml.safe_load(path.read_text())
         path.write_text(yaml.safe_dump(values | {block: values.get(block, {}) | value}))
 
     def run(self, block: Block, **variables: str) -> None:
-        """Type a block; `variables` are set in its shell. Raises AssertionError where a command fails or shows
-        nothing of what the document shows."""
+        """Run a block; `variables` are set in its shell.
+
+        Raises AssertionError if a command fails or its output lacks a line of the document.
+        """
         mark = f"--- {secrets.token_hex(8)}"
         done = subprocess.run(
             ["bash", "-e", "-o", "pipefail", "-c", script(block.commands, mark)],
@@ -52,19 +54,19 @@ class Reader:
         outputs = done.stdout.split(f"{mark}\n")
         assert done.returncode == 0, f"{block.where}: {block.commands[len(outputs) - 1].text}\n{outputs[-1]}"
         for command, output in zip(block.commands, outputs, strict=False):
-            lacking = missing(command.shown, output)
-            assert not lacking, f"{block.where}: {command.text}\nshows nothing like {lacking}:\n{output}"
+            absent = missing(command.shown, output)
+            assert not absent, f"{block.where}: {command.text}\nshows nothing like {absent}:\n{output}"
 
 
 def script(commands: tuple[Command, ...], mark: str) -> str:
-    """The commands for one shell, that ends at the first that fails; the mark follows the output of each."""
+    """Return the commands for one shell; the mark follows the output of each."""
     return "".join(f"{command.text}\necho '{mark}'\n" for command in commands)
 
 
 def missing(shown: tuple[str, ...], output: str) -> list[str]:
-    """The beginnings of shown lines, their first two words, with which no line of the output begins.
+    """Return the first two words of each shown line that begin no line of the output.
 
-    What stands further to the right is a room, a time or a sentence: another one each time.
+    The rest of a line is a room, a time or a sentence, and differs each time.
     """
     lines = [line.split() for line in output.splitlines()]
     begun = {tuple(words[:length]) for words in lines for length in (1, 2)}
@@ -72,13 +74,13 @@ def missing(shown: tuple[str, ...], output: str) -> list[str]:
 
 
 def _begin(line: str) -> tuple[str, ...]:
-    """Empty for a line that only says that something is left out here."""
+    """Return the first two words; empty for an ellipsis."""
     return tuple(takewhile(lambda word: word not in ELLIPSES, line.split()[:2]))
 
 
 @contextmanager
 def at_the_cluster(kube: Kube) -> Iterator[Reader]:
-    """A reader in a fresh folder, with the programs of `make up` and the cluster's own context as the current one."""
+    """Create a reader in a fresh folder, with the programs of `make up` and the cluster as the current context."""
     with TemporaryDirectory(prefix="voicesession-reader-") as made:
         folder = Path(made)
         for entry in constants.ROOT.iterdir():
@@ -93,7 +95,7 @@ def at_the_cluster(kube: Kube) -> Iterator[Reader]:
 
 
 def values_of_the_release(kube: Kube) -> str:
-    """What was given to the chart when the release was installed, as YAML."""
+    """Return the values of the installed release, as YAML."""
     command = [program("helm"), "get", "values", constants.RELEASE, "--kube-context", kube.context, "-o", "yaml"]
     done = subprocess.run(
         [*command, "--namespace", constants.NAMESPACE], capture_output=True, text=True, timeout=60, check=False

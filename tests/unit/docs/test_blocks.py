@@ -1,4 +1,4 @@
-"""Documents are read the way their authors mean them, and a block that nobody could check is refused."""
+"""Parsing of document blocks, and rejection of blocks that no test can check."""
 
 import pytest
 
@@ -10,7 +10,7 @@ def _console(*lines: str, above: str = "") -> str:
     return "\n".join([above, "```console", *lines, "```", ""])
 
 
-def test_a_command_has_its_continuation_and_what_is_shown() -> None:
+def test_command_includes_continuation_and_output() -> None:
     content = "$ helm install \\\n    --wait\nNAME: x\n\nSTATUS: deployed\n$ kubectl get vs\n"
     assert commands(content) == (
         Command("helm install \\\n    --wait", ("NAME: x", "STATUS: deployed")),
@@ -26,19 +26,19 @@ def test_a_command_has_its_continuation_and_what_is_shown() -> None:
         ("<!-- run: make -->", How.MAKE, "", ""),
         ("<!-- run: scratch -->", How.SCRATCH, "", ""),
         (
-            "<!-- run: roll-back by tests/e2e/test_z.py::test_it -->",
+            "<!-- run: roll-back by tests/e2e/test_z.py::test_x -->",
             How.TEST,
             "roll-back",
-            "tests/e2e/test_z.py::test_it",
+            "tests/e2e/test_z.py::test_x",
         ),
     ],
 )
-def test_a_comment_says_who_runs_a_block(above: str, how: How, name: str, test: str) -> None:
+def test_comment_selects_runner_of_block(above: str, how: How, name: str, test: str) -> None:
     (block,) = parse("a.md", _console("$ true", above=above))
     assert (block.how, block.name, block.test) == (how, name, test)
 
 
-def test_blocks_come_in_order_with_their_places() -> None:
+def test_blocks_keep_order_and_location() -> None:
     text = "# A\n" + _console("$ one") + "text\n" + _console("$ two")
     assert [(block.where, block.commands[0].text) for block in parse("a.md", text)] == [
         ("a.md:4", "one"),
@@ -54,22 +54,22 @@ def test_blocks_come_in_order_with_their_places() -> None:
         ("```console\n$ x\n", "without an end"),
         ("```console\nx\n```\n", "without a command"),
         ("- a\n  ```console\n  $ x\n  ```\n", "indented"),
-        ("```yaml\na: 1\n```\n", "say above it what it is"),
-        ("<!-- yaml: anything -->\n```yaml\na: 1\n```\n", "say above it what it is"),
-        (_console("$ x", above="<!-- run: never -->"), "nobody knows how to run 'never'"),
-        (_console("$ x", above="<!-- run: a by test_x -->"), "nobody knows"),
+        ("```yaml\na: 1\n```\n", "its comment must name a kind"),
+        ("<!-- yaml: anything -->\n```yaml\na: 1\n```\n", "its comment must name a kind"),
+        (_console("$ x", above="<!-- run: never -->"), "unknown way to run 'never'"),
+        (_console("$ x", above="<!-- run: a by test_x -->"), "unknown way"),
     ],
 )
-def test_what_nobody_could_check_is_refused(text: str, complaint: str) -> None:
+def test_uncheckable_block_is_rejected(text: str, complaint: str) -> None:
     with pytest.raises(DocumentError, match=complaint):
         parse("a.md", text)
 
 
-def test_one_shell_types_all_commands() -> None:
+def test_script_runs_all_commands_in_the_same_shell() -> None:
     assert script((Command("a"), Command("b")), "--- 1") == "a\necho '--- 1'\nb\necho '--- 1'\n"
 
 
-def test_what_is_shown_is_looked_for_by_its_first_two_words() -> None:
+def test_output_is_matched_by_first_two_words() -> None:
     output = "NAME    PHASE   AGE\nhello   Ready   2s\n\nOK  livekit  answers\nusage:\n"
     assert missing(("NAME   PHASE   ROOM", "hello  Ready  9s", "hello ...", "...", "usage:"), output) == []
     assert missing(("OK   operator   two replicas",), output) == ["OK operator"]

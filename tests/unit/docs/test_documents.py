@@ -1,4 +1,4 @@
-"""No command block of the documents is left unchecked, and no link leads nowhere."""
+"""Command blocks, links, images and make targets in the documents."""
 
 import ast
 import re
@@ -40,7 +40,7 @@ def _documents() -> list[Path]:
 
 
 @pytest.mark.parametrize("block", _blocks(How.MAKE))
-def test_what_is_left_to_make_is_a_target(block: Block) -> None:
+def test_make_block_names_existing_targets(block: Block) -> None:
     targets = TARGET.findall((ROOT / "Makefile").read_text())
     for command in block.commands:
         make, target = command.text.split(" #")[0].split()
@@ -48,19 +48,19 @@ def test_what_is_left_to_make_is_a_target(block: Block) -> None:
 
 
 @pytest.mark.parametrize("block", _blocks(How.TEST))
-def test_what_is_left_to_a_test_is_run_by_it(block: Block) -> None:
+def test_block_is_run_by_named_test(block: Block) -> None:
     path, _, name = block.test.partition("::")
     function = _function(ROOT / path, name)
     assert function is not None, f"{block.where}: there is no {block.test}"
-    asked = [
+    names = [
         node.args for node in ast.walk(function) if isinstance(node, ast.Call) and "named" in ast.unparse(node.func)
     ]
-    assert block.name in [ast.literal_eval(args[0]) for args in asked], f"{block.test} does not run {block.name!r}"
+    assert block.name in [ast.literal_eval(args[0]) for args in names], f"{block.test} does not run {block.name!r}"
     assert blocks.named(block.name) == block
 
 
 @pytest.mark.parametrize("path", _documents(), ids=lambda path: str(path.relative_to(ROOT)))
-def test_every_link_leads_somewhere(path: Path) -> None:
+def test_every_link_has_a_target(path: Path) -> None:
     for link, heading in LINK.findall(path.read_text()):
         if "://" not in link:
             target = path.parent / link if link else path
@@ -69,18 +69,18 @@ def test_every_link_leads_somewhere(path: Path) -> None:
             assert heading in anchors | {""}, f"{link}#{heading}"
 
 
-def test_every_picture_is_there_and_shown() -> None:
+def test_every_image_exists_and_is_shown() -> None:
     links = [(path.parent, link) for path in _documents() for link in _pictures(path.read_text())]
     shown = {(folder / link).resolve() for folder, link in links if "://" not in link}
     assert {path for path in shown if not path.is_file()} == set()
     assert set(IMAGES.iterdir()) <= shown
 
 
-def test_the_pictures_of_dashboards_are_of_dashboards_that_there_are() -> None:
+def test_dashboard_images_have_a_dashboard() -> None:
     named = {path.stem.removeprefix("dashboard-") for path in IMAGES.glob("dashboard-*")}
     assert named <= DASHBOARDS.keys()
 
 
 @pytest.mark.parametrize("path", _documents(), ids=lambda path: str(path.relative_to(ROOT)))
-def test_every_make_that_is_spoken_of_is_a_target(path: Path) -> None:
+def test_every_mentioned_make_target_exists(path: Path) -> None:
     assert set(MAKE.findall(path.read_text())) <= set(TARGET.findall((ROOT / "Makefile").read_text()))

@@ -1,4 +1,4 @@
-"""A reader notices what somebody who follows a document would notice."""
+"""The reader runs blocks like a user of the documents, and reports failures."""
 
 import os
 from pathlib import Path
@@ -19,28 +19,28 @@ def reader(tmp_path: Path) -> Reader:
     return Reader(tmp_path, {"PATH": os.environ["PATH"]})
 
 
-def test_commands_are_typed_into_one_shell(reader: Reader) -> None:
+def test_commands_share_a_shell(reader: Reader) -> None:
     reader.run(_block("$ word=hello", '$ echo "$word $NODE" > said', "$ cat said", "hello  one  more"), NODE="one")
     assert (reader.folder / "said").read_text() == "hello one\n"
 
 
-def test_the_command_that_fails_is_named_with_what_it_said(reader: Reader) -> None:
+def test_failing_command_is_reported_with_output(reader: Reader) -> None:
     with pytest.raises(AssertionError, match=r"a\.md:7: ls /nowhere\n.*No such file"):
         reader.run(_block("$ true", "$ ls /nowhere", "$ touch late"))
     assert not (reader.folder / "late").exists()
 
 
-def test_a_pipe_fails_with_any_of_its_parts(reader: Reader) -> None:
+def test_pipe_fails_with_any_part(reader: Reader) -> None:
     with pytest.raises(AssertionError, match="false"):
         reader.run(_block("$ false | cat"))
 
 
-def test_what_is_shown_must_come(reader: Reader) -> None:
+def test_missing_output_fails(reader: Reader) -> None:
     with pytest.raises(AssertionError, match="shows nothing like"):
         reader.run(_block("$ echo NAME", "NAME  AGE", "hello 3s"))
 
 
-def test_own_values_are_kept_when_more_are_added(reader: Reader) -> None:
+def test_added_values_keep_existing_values(reader: Reader) -> None:
     (reader.folder / VALUES).write_text("operator: {replicas: 2}\nletta: {enabled: true}\n")
     reader.add_value("operator", {"logLevel": "DEBUG"})
     assert yaml.safe_load((reader.folder / VALUES).read_text()) == {

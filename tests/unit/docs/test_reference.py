@@ -1,4 +1,4 @@
-"""docs/reference.md is what `make docs` would write, and leaves nothing out."""
+"""docs/reference.md equals the output of `make docs` and is complete."""
 
 import re
 from pathlib import Path
@@ -18,11 +18,11 @@ PACKAGES = [
 METRIC = re.compile(r'"(voicesession_(?!operator|agent"|cli)[a-z_]+)"')
 
 
-def test_it_is_up_to_date() -> None:
+def test_reference_is_up_to_date() -> None:
     assert FILE.read_text() == document.render(), "docs/reference.md is out of date: run `make docs`"
 
 
-def test_every_metric_of_the_source_is_in_it() -> None:
+def test_every_metric_is_in_reference() -> None:
     written = {
         found for package in PACKAGES for path in package.rglob("*.py") for found in METRIC.findall(path.read_text())
     }
@@ -33,12 +33,12 @@ def test_every_metric_of_the_source_is_in_it() -> None:
 
 
 @pytest.mark.parametrize("words", [ConditionType, EndReason, Phase, Reason])
-def test_every_word_of_a_status_is_in_it(words: type[Reason]) -> None:
-    told = document.render()
-    assert [word for word in words if f"| `{word}` |" not in told] == []
+def test_every_status_word_is_in_reference(words: type[Reason]) -> None:
+    text = document.render()
+    assert [word for word in words if f"| `{word}` |" not in text] == []
 
 
-def test_values_have_the_comment_above_them() -> None:
+def test_values_take_the_comment_above() -> None:
     text = "# Not about a.\n\n# About a,\n# all of it.\na:\n  # About b.\n  b: [x]\n  c: {d: 1}\n"
     assert values.read(text) == [
         values.Value("a", "", "About a, all of it."),
@@ -47,7 +47,7 @@ def test_values_have_the_comment_above_them() -> None:
     ]
 
 
-def test_errors_are_read_from_the_source() -> None:
+def test_errors_are_read_from_source() -> None:
     lines = [
         'A: Final = "Down"',
         'RetryableError(A, "it is down")',
@@ -57,10 +57,10 @@ def test_errors_are_read_from_the_source() -> None:
     assert list(outside.errors("\n".join(lines))) == [("Down", "it is down"), ("Odd", "it says …!")]
 
 
-def test_a_constant_without_a_text_is_named(tmp_path: Path) -> None:
+def test_undocumented_constant_is_reported(tmp_path: Path) -> None:
     path = tmp_path / "words.py"
     path.write_text('class Word:\n    TOLD = "told"\n    """Said."""\n    SILENT = "silent"\n')
-    told, silent = constants(path)
-    assert rows([told]) == [("`told`", "Said.")]
+    documented, undocumented = constants(path)
+    assert rows([documented]) == [("`told`", "Said.")]
     with pytest.raises(ValueError, match="SILENT"):
-        rows([silent])
+        rows([undocumented])

@@ -1,6 +1,6 @@
-"""Screens of the terminal in the documents are of commands that there are, with the columns that they have now.
+"""Terminal screens in the documents: existing commands, with their current columns.
 
-The cluster test test_the_screens_of_eight_sessions draws them; what they show cannot come twice.
+The cluster test test_the_screens_of_eight_sessions writes them; their contents differ each time.
 """
 
 import shlex
@@ -14,7 +14,7 @@ from tests.support.documents.blocks import PROMPT, Block
 
 VOICE = f"{PROMPT}kubectl voice "
 HEADS = {"ls": [" ".join(HEADER)], "describe": ["NAMESPACE", *HEADER]}
-"""By command: how the first lines begin."""
+"""The beginnings of the first lines, by command."""
 
 
 def _screens() -> list[object]:
@@ -23,7 +23,7 @@ def _screens() -> list[object]:
 
 
 @pytest.mark.parametrize("block", _screens())
-def test_a_screen_is_that_of_a_command(block: Block) -> None:
+def test_screen_has_current_columns_of_command(block: Block) -> None:
     typed, *shown = block.content.splitlines()
     assert typed.startswith(VOICE)
     command, *rest = shlex.split(typed.removeprefix(VOICE))
