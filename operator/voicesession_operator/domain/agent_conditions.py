@@ -1,4 +1,7 @@
-"""AgentJoined: True only while this session's own agent job is seen in the room, and it is one of the current epoch."""
+"""The conditions of the agent.
+
+AgentJoined is True while the job of this session's current epoch is in the room. AgentHealthy reports health problems.
+"""
 
 from dataclasses import replace
 from typing import Final
@@ -10,28 +13,27 @@ from voicesession_common.api.voicesession import Status, VoiceSession
 from voicesession_operator.domain.actions import CreatePod, SetPodState
 from voicesession_operator.domain.observed import AgentPod, AgentPodState, Observed, Room, RoomUnknown
 from voicesession_operator.domain.pods import SessionPods
-from voicesession_operator.domain.reset import mark_reset_replaced, resetting
+from voicesession_operator.domain.reset import mark_reset_replaced, resetting_condition
 
-REASONS: Final = {
+HEALTH_REASONS: Final = {
     "Stuck": Reason.AGENT_STUCK,
     "Deaf": Reason.AGENT_DEAF,
     "Mute": Reason.AGENT_MUTE,
     "ProviderFailing": Reason.PROVIDER_FAILING,
     "Disconnected": Reason.AGENT_DISCONNECTED,
 }
-"""By the control port's own words; what this release does not know is no trouble that it could name."""
+"""Reasons by the health states of the control port; unknown states of later releases are not reported."""
 
 
 def set_agent_healthy(status: Status, state: AgentPodState | None, now: float) -> Status:
-    """A session whose agent was never in trouble has no such condition; a pod that is silent changes nothing."""
+    """Return the status with AgentHealthy, which stays absent until the first problem; silence changes nothing."""
     if state is None:
         return status
-    reason = REASONS.get(state.health)
+    reason = HEALTH_REASONS.get(state.health)
     if reason is None and find_condition(status.conditions, ConditionType.AGENT_HEALTHY) is None:
         return status
-    return replace(
-        status, conditions=set_condition(status.conditions, _health_condition(reason, state.health_message), now)
-    )
+    condition = _health_condition(reason, state.health_message)
+    return replace(status, conditions=set_condition(status.conditions, condition, now))
 
 
 def _health_condition(reason: Reason | None, message: str) -> Condition:
@@ -41,13 +43,16 @@ def _health_condition(reason: Reason | None, message: str) -> Condition:
 
 
 PREPARING: Final = "Preparing"
-"""State of a pod in which no job has ever been ready: its trouble is in how the VoiceAgent is written."""
+"""State of a pod before its first job was ready: a problem in this state is an error in the VoiceAgent."""
 STARTING = Condition(
     ConditionType.AGENT_JOINED, "False", Reason.STARTING, "The agent is starting and has not joined the room yet"
 )
 JOINED = Condition(ConditionType.AGENT_JOINED, "True", Reason.JOINED, "The agent is in the room")
 ABSENT = Condition(
-    ConditionType.AGENT_JOINED, "False", Reason.AGENT_ABSENT, "The agent believes itself in the room, but it is not"
+    ConditionType.AGENT_JOINED,
+    "False",
+    Reason.AGENT_ABSENT,
+    "The agent reports that it is in the room, but LiveKit does not list it",
 )
 JOB_DIED = Condition(
     ConditionType.AGENT_JOINED, "False", Reason.JOB_DIED, "The agent's job died; its pod starts another one"
@@ -55,7 +60,7 @@ JOB_DIED = Condition(
 
 
 def observe_agent(session: VoiceSession, status: Status, observed: Observed, pods: SessionPods, now: float) -> Status:
-    """Take the pods' names and numbers into the status, and set AgentJoined."""
+    """Return the status with the pods' names, the counts derived from them, and AgentJoined."""
     known = pods.serving or pods.newest
     counted = replace(
         status,
@@ -64,81 +69,82 @@ def observe_agent(session: VoiceSession, status: Status, observed: Observed, pod
         replacements=max(status.replacements, pods.highest_ordinal - status.recycles),
     )
     counted = mark_reset_replaced(session.status, counted)
-    condition = _condition(session, counted, observed, pods)
-    return replace(
-        counted, agent_epoch=counted.desired_epoch, conditions=set_condition(counted.conditions, condition, now)
-    )
+    conditions = set_condition(counted.conditions, _joined_condition(session, counted, observed, pods), now)
+    return replace(counted, agent_epoch=counted.desired_epoch, conditions=conditions)
 
 
 def _is_recycling(status: Status, pods: SessionPods) -> bool:
-    """Whether a pod from before the recycle still serves."""
+    """Return True while a pod from before the recycle serves."""
     return pods.serving is not None and pods.serving.ordinal < status.newest_ordinal
 
 
-def _condition(session: VoiceSession, status: Status, observed: Observed, pods: SessionPods) -> Condition:
+def _joined_condition(session: VoiceSession, status: Status, observed: Observed, pods: SessionPods) -> Condition:
     pod = pods.serving
     if pod is None:
-        return _no_pod(session, observed, pods)
-    if isinstance(observed.room, RoomUnknown) and _was_in(session.status, pod):
-        return _false(observed.room.reason, observed.room.message, status="Unknown")
-    if _is_in(session, status, observed, pods, pod):
+        return _without_pod(session, observed, pods)
+    if isinstance(observed.room, RoomUnknown) and _was_joined(session.status, pod):
+        return _not_joined(observed.room.reason, observed.room.message, status="Unknown")
+    if _is_joined(session, status, observed, pods, pod):
         return JOINED
     if status.is_resetting:
-        return resetting(status)
-    return ABSENT if _is_absent(session.status, observed, pod) else _trouble(session, observed, pod)
+        return resetting_condition(status)
+    return ABSENT if _is_absent(session.status, observed, pod) else _starting_or_failed(session, observed, pod)
 
 
-def _no_pod(session: VoiceSession, observed: Observed, pods: SessionPods) -> Condition:
+def _without_pod(session: VoiceSession, observed: Observed, pods: SessionPods) -> Condition:
     failure = observed.failure_of(CreatePod)
     if observed.agent is None:
         missing = f'VoiceAgent "{session.agent_ref}" not found in namespace "{session.namespace}"'
-        return _false(Reason.AGENT_NOT_FOUND, missing)
+        return _not_joined(Reason.AGENT_NOT_FOUND, missing)
     if failure:
-        return _false(failure.reason, failure.message)
+        return _not_joined(failure.reason, failure.message)
     if pods.highest_ordinal >= 0:
-        return _false(Reason.POD_LOST, "The agent's pod is gone and is being replaced")
+        return _not_joined(Reason.POD_LOST, "The agent's pod is gone and is being replaced")
     return STARTING
 
 
-def _is_in(session: VoiceSession, status: Status, observed: Observed, pods: SessionPods, pod: AgentPod) -> bool:
+def _is_joined(session: VoiceSession, status: Status, observed: Observed, pods: SessionPods, pod: AgentPod) -> bool:
     state = observed.state_of(pod)
     if observed.agent_in_room(pod):
         return not status.is_resetting or (state is not None and state.job_epoch >= status.desired_epoch)
-    if not isinstance(observed.room, Room) or not _was_in(session.status, pod):
+    if not isinstance(observed.room, Room) or not _was_joined(session.status, pod):
         return False
-    namesakes = [p for p in observed.room.participants if p.identity == session.status.agent_identity]
-    # A pod that is slow to answer is no reason to call a conversation broken; neither is the moment of a recycle in
-    # which the new agent, who bears the same name, puts the old one out.
+    agents = [p for p in observed.room.participants if p.identity == session.status.agent_identity]
+    # Two cases do not interrupt a conversation: a pod that answers slowly, and the moment of a recycle when the new
+    # agent, with the same identity, disconnects the old one.
     if state is None:
-        return any(p.active for p in namesakes)
+        return any(p.active for p in agents)
     successor = observed.state_of(pods.successor)
-    return bool(namesakes) and successor is not None and successor.session_uid == session.uid
+    return bool(agents) and successor is not None and successor.session_uid == session.uid
 
 
-def _was_in(status: Status, pod: AgentPod) -> bool:
-    """Whether this very pod's agent was in the room when it could last be seen (Unknown only ever follows True)."""
+def _was_joined(status: Status, pod: AgentPod) -> bool:
+    """Return True if this pod's agent was in the room when LiveKit last answered; Unknown only follows True."""
     stored = find_condition(status.conditions, ConditionType.AGENT_JOINED)
     return stored is not None and stored.status in ("True", "Unknown") and status.agent_pod == pod.name
 
 
 def _is_absent(status: Status, observed: Observed, pod: AgentPod) -> bool:
-    """Only of an agent that had been seen: one that is still arriving is told of by its pod before LiveKit lists it."""
+    """Return True if LiveKit no longer lists an agent that its pod reports as joined.
+
+    An agent that was never listed is arriving: its pod reports it before LiveKit lists it.
+    """
     stored = find_condition(status.conditions, ConditionType.AGENT_JOINED)
     state, room = observed.state_of(pod), observed.room
     if state is None or not state.participant_sid or not isinstance(room, Room):
         return False
     if any(p.sid == state.participant_sid for p in room.participants):
         return False
-    return _was_in(status, pod) or (stored is not None and stored.reason == Reason.AGENT_ABSENT)
+    return _was_joined(status, pod) or (stored is not None and stored.reason == Reason.AGENT_ABSENT)
 
 
-def _trouble(session: VoiceSession, observed: Observed, pod: AgentPod) -> Condition:
+def _starting_or_failed(session: VoiceSession, observed: Observed, pod: AgentPod) -> Condition:
     failure, state = observed.failure_of(SetPodState), observed.state_of(pod)
     if state is not None and state.problem:
-        return _false(Reason.AGENT_INVALID if state.state == PREPARING else Reason.AGENT_ERROR, state.problem)
+        return _not_joined(Reason.AGENT_INVALID if state.state == PREPARING else Reason.AGENT_ERROR, state.problem)
     if failure:
-        return _false(failure.reason, failure.message)
-    if state is not None and _has_lost_its_job(state):
+        return _not_joined(failure.reason, failure.message)
+    if state is not None and _has_lost_job(state):
         return JOB_DIED
     stored = find_condition(session.status.conditions, ConditionType.AGENT_JOINED)
     known = stored.message if stored and stored.reason == Reason.POD_NOT_RUNNING else ""
@@ -147,18 +153,18 @@ def _trouble(session: VoiceSession, observed: Observed, pod: AgentPod) -> Condit
     problem = pod.problem
     if state is None and known and (not problem or _both_about_images(known, problem)):
         problem = known
-    return _false(Reason.POD_NOT_RUNNING, problem) if problem else STARTING
+    return _not_joined(Reason.POD_NOT_RUNNING, problem) if problem else STARTING
 
 
-def _has_lost_its_job(state: AgentPodState) -> bool:
-    """A job that was found ill did not die by itself: AgentHealthy says what it had."""
-    return state.job_restarts > 0 and not state.participant_sid and state.health not in REASONS
+def _has_lost_job(state: AgentPodState) -> bool:
+    """Return True if a job died; AgentHealthy reports a job that was restarted for its health."""
+    return state.job_restarts > 0 and not state.participant_sid and state.health not in HEALTH_REASONS
 
 
-def _both_about_images(one: str, other: str) -> bool:
-    """Kubernetes alternates between ErrImagePull and ImagePullBackOff for one and the same missing image."""
-    return all("Image" in text.partition(":")[0] for text in (one, other))
+def _both_about_images(first: str, second: str) -> bool:
+    """Return True for two image errors: Kubernetes alternates between ErrImagePull and ImagePullBackOff."""
+    return all("Image" in text.partition(":")[0] for text in (first, second))
 
 
-def _false(reason: str, message: str, status: str = "False") -> Condition:
+def _not_joined(reason: str, message: str, status: str = "False") -> Condition:
     return Condition(ConditionType.AGENT_JOINED, status, reason, message)

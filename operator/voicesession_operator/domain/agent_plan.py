@@ -1,4 +1,4 @@
-"""What a VoiceAgent's status must say: whether it is usable, and which Letta agent holds its memory."""
+"""The status of a VoiceAgent: its condition Ready, and the Letta agent of its memory."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -11,26 +11,26 @@ from voicesession_common.api.voiceagent import VoiceAgent
 from voicesession_operator.domain.actions import Event
 
 RETRY_SECONDS: Final = 5.0
-"""Until a memory that could not be reached is asked again."""
+"""Delay before an unavailable memory is resolved again."""
 
 
 @dataclass(frozen=True)
 class Resolved:
-    """The Letta agent exists, found or just created."""
+    """The Letta agent exists or was just created."""
 
     agent_id: str
 
 
 @dataclass(frozen=True)
 class Unavailable:
-    """Letta could not be asked; `message` is stable between retries."""
+    """Letta does not answer; `message` is stable between retries."""
 
     message: str
 
 
 @dataclass(frozen=True)
 class Invalid:
-    """Letta answered, and what the VoiceAgent asks for cannot be had."""
+    """Letta answered that the memory of the VoiceAgent cannot be provided."""
 
     message: str
 
@@ -45,7 +45,7 @@ Memory = Resolved | Unavailable | Invalid | NotConfigured
 
 @dataclass(frozen=True)
 class AgentPlan:
-    """`status` is a merge patch of the whole status; write it, and record `events`, only when `changed`."""
+    """A merge patch of the whole status; write it and record `events` only if `changed`."""
 
     status: JsonObject
     changed: bool
@@ -54,7 +54,7 @@ class AgentPlan:
 
 
 def plan_agent(agent: VoiceAgent, memory: Memory, now: float) -> AgentPlan:
-    """Pure and total; `memory` is ignored for a VoiceAgent that has none. `now` is Unix seconds."""
+    """Return the new status. `memory` is ignored for a VoiceAgent without memory; `now` is Unix seconds."""
     condition = _condition(agent, memory)
     conditions = set_condition(agent.conditions, condition, now)
     letta_agent_id = _letta_agent_id(agent, memory)
@@ -94,7 +94,7 @@ def _condition(agent: VoiceAgent, memory: Memory) -> Condition:
 
 
 def _letta_agent_id(agent: VoiceAgent, memory: Memory) -> str:
-    """While Letta cannot be asked the last known agent stays: running sessions go on using it."""
+    """Return the Letta agent; during an outage the last known one, because running sessions use it."""
     if agent.letta is None:
         return ""
     match memory:

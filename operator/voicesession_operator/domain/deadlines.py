@@ -1,4 +1,4 @@
-"""The limits that hold whatever LiveKit says: the start, the whole duration, and the user's own `end: true`."""
+"""Deadlines that end a session: requested end, duration, start, absence of humans or agent, silence."""
 
 from math import inf
 from typing import Final
@@ -8,78 +8,77 @@ from voicesession_common.api.reasons import Action, ConditionType, EndReason, Re
 from voicesession_common.api.voicesession import Status, VoiceSession
 
 from voicesession_operator.domain.actions import Deadline, EndOfSession
-from voicesession_operator.domain.humans import humans
+from voicesession_operator.domain.humans import active_humans
 from voicesession_operator.domain.lifecycle import REQUIRED
 from voicesession_operator.domain.observed import AgentPodState, LeaveReason, Observed, Room
 from voicesession_operator.domain.room import due_at
 
 INVALID_POD: Final = "Invalid"
-"""The API server's own word for a pod that can never be as it is written."""
-NEVER: Final = frozenset({Reason.AGENT_NOT_FOUND, Reason.AGENT_INVALID, INVALID_POD})
-"""What only somebody who changes a spec can mend."""
-TRYING: Final = frozenset({Reason.ROOM_CREATING, Reason.STARTING})
-"""So far nothing is wrong; a refusal of the last try is what the stored status has."""
+"""The API server's reason for refusing an invalid pod manifest."""
+PERMANENT_REASONS: Final = frozenset({Reason.AGENT_NOT_FOUND, Reason.AGENT_INVALID, INVALID_POD})
+"""Reasons that only a change of a spec can remove."""
+IN_PROGRESS_REASONS: Final = frozenset({Reason.ROOM_CREATING, Reason.STARTING})
+"""Reasons without an error. If the last try was refused, the stored status has the refusal."""
 
 
-def requested(session: VoiceSession) -> tuple[Deadline, ...]:
-    """`spec.end` ends the session now."""
+def end_requested(session: VoiceSession) -> tuple[Deadline, ...]:
+    """End the session now if `spec.end` is set."""
     return (Deadline(-inf, EndOfSession(EndReason.REQUESTED, "spec.end was set")),) if session.end else ()
 
 
 def max_duration(session: VoiceSession, status: Status) -> tuple[Deadline, ...]:
-    """Counts from Ready, or from the first reconcile of a session that never got there."""
+    """End the session maxDurationSeconds after Ready, or after the first reconcile if it never became Ready."""
     seconds = session.limits.max_duration_seconds
     since = status.ready_at if status.ready_at is not None else status.started_at
     if since is None:
         return ()
-    return (
-        Deadline(since + seconds, EndOfSession(EndReason.MAX_DURATION, f"maxDurationSeconds ({seconds:g}) is over")),
-    )
+    end = EndOfSession(EndReason.MAX_DURATION, f"maxDurationSeconds ({seconds:g}) is over")
+    return (Deadline(since + seconds, end),)
 
 
-def start(session: VoiceSession, status: Status) -> tuple[Deadline, ...]:
-    """The agent must be in the room within startSeconds of the session's creation; until then a spec may be mended."""
+def start_deadline(session: VoiceSession, status: Status) -> tuple[Deadline, ...]:
+    """End a session that is not Ready within startSeconds of its creation; before that, a spec can be corrected."""
     if status.ready_at is not None:
         return ()
     seconds = session.limits.start_seconds
-    missing = next(filter(None, (_missing(kind, session.status, status) for kind in REQUIRED)), None)
-    reason = EndReason.INVALID if missing and missing.reason in NEVER else EndReason.START_DEADLINE
-    what = missing.message if missing else "the agent has not joined"
-    end = EndOfSession(reason, f"Not ready within startSeconds ({seconds:g}): {what}")
+    missing = next(filter(None, (_missing_condition(kind, session.status, status) for kind in REQUIRED)), None)
+    reason = EndReason.INVALID if missing and missing.reason in PERMANENT_REASONS else EndReason.START_DEADLINE
+    cause = missing.message if missing else "the agent has not joined"
+    end = EndOfSession(reason, f"Not ready within startSeconds ({seconds:g}): {cause}")
     return (Deadline(session.created_at + seconds, end),)
 
 
-def _missing(kind: str, stored: Status, status: Status) -> Condition | None:
-    """The condition that says why not; None if it is True."""
+def _missing_condition(kind: str, stored: Status, status: Status) -> Condition | None:
+    """Return the condition with the cause of the delay, or None if it is True."""
     now, before = find_condition(status.conditions, kind), find_condition(stored.conditions, kind)
     if now is None or now.status == "True":
         return None
     was_refused = before is not None and before.status == "False" and before.reason not in frozenset(Reason)
-    return before if now.reason in TRYING and was_refused else now
+    return before if now.reason in IN_PROGRESS_REASONS and was_refused else now
 
 
 def last_human_left(session: VoiceSession, status: Status) -> tuple[Deadline, ...]:
-    """The end of a session whose action is Teardown; for the others see domain.renewal."""
+    """End a session with the action Teardown after the grace period; domain.reset has the other actions."""
     if session.on_last_human_left.action != Action.TEARDOWN:
         return ()
-    grace = _grace(session, status)
+    grace = _grace_seconds(session, status)
     message = f"The last human left ({status.last_human_left_reason}) and nobody came back within {grace:g} s"
     return _deadline(status, status.last_human_left_at, grace, EndOfSession(EndReason.LAST_HUMAN_LEFT, message))
 
 
 def grace_ends_at(session: VoiceSession, status: Status) -> float | None:
-    """When (Unix seconds) everybody has been gone for as long as their way of leaving allows."""
-    return due_at(status, status.last_human_left_at, _grace(session, status))
+    """Return the end of the grace period (Unix seconds), or None if it does not run."""
+    return due_at(status, status.last_human_left_at, _grace_seconds(session, status))
 
 
-def _grace(session: VoiceSession, status: Status) -> float:
-    """Short after a deliberate leave, long after anything that may have been a lost connection."""
-    wanted = session.on_last_human_left
-    return wanted.grace_seconds if status.last_human_left_reason == LeaveReason.LEFT else wanted.reconnect_grace_seconds
+def _grace_seconds(session: VoiceSession, status: Status) -> float:
+    """Return the short grace after a deliberate leave, and the long one after a possible connection loss."""
+    spec = session.on_last_human_left
+    return spec.grace_seconds if status.last_human_left_reason == LeaveReason.LEFT else spec.reconnect_grace_seconds
 
 
 def nobody_came(session: VoiceSession, status: Status) -> tuple[Deadline, ...]:
-    """Ready for joinSeconds, and not one human."""
+    """End a session without a human joinSeconds after Ready."""
     if status.first_human_at is not None:
         return ()
     seconds = session.limits.join_seconds
@@ -88,7 +87,7 @@ def nobody_came(session: VoiceSession, status: Status) -> tuple[Deadline, ...]:
 
 
 def agent_stayed_away(session: VoiceSession, status: Status) -> tuple[Deadline, ...]:
-    """An agent that was there and is seen to be gone has startSeconds to come back."""
+    """End the session if its agent left the room and did not come back within startSeconds."""
     joined = find_condition(status.conditions, ConditionType.AGENT_JOINED)
     if status.ready_at is None or joined is None or joined.status != "False":
         return ()
@@ -100,12 +99,13 @@ def agent_stayed_away(session: VoiceSession, status: Status) -> tuple[Deadline, 
 def idle(
     session: VoiceSession, status: Status, observed: Observed, state: AgentPodState | None
 ) -> tuple[Deadline, ...]:
-    """People are there and nobody has spoken for idleSeconds; an agent that tells nothing of them ends nothing.
+    """End the session if its humans have not spoken for idleSeconds; requires a report from the agent.
 
-    Nobody is idle before she came: the pod may still tell of the last visit when LiveKit already lists the next.
+    The time counts at the earliest from the join of the humans in the room, because the pod can still report the
+    activity of an earlier visit when LiveKit already lists the next human.
     """
     seconds = session.limits.idle_seconds
-    present = humans(observed.room) if isinstance(observed.room, Room) else ()
+    present = active_humans(observed.room) if isinstance(observed.room, Room) else ()
     if seconds <= 0 or not present or state is None or state.active_at is None:
         return ()
     since = max(state.active_at, *(human.joined_at for human in present))

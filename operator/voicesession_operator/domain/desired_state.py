@@ -1,4 +1,4 @@
-"""Binding the pods to the room: what each is told."""
+"""The desired state of each agent pod: session, room, epoch and memory."""
 
 from typing import Final
 
@@ -12,45 +12,48 @@ from voicesession_operator.domain.observed import AgentPod, AgentPodState, Obser
 from voicesession_operator.domain.pods import SessionPods
 
 TOKEN_MARGIN_SECONDS: Final = 3600
-"""The token outlives the session, so that an agent job which is restarted at the very end still gets in."""
+"""The token outlives the session, so that a job restarted at the very end can still join."""
 
 
 def desired_pod_states(
     session: VoiceSession, status: Status, observed: Observed, pods: SessionPods
 ) -> tuple[SetPodState, ...]:
-    """Tell each pod its session when what it answered differs; a pod that does not answer is not told."""
+    """Send the desired state to each pod with a different reported state; skip pods that do not answer."""
     if not isinstance(observed.room, Room):
         return ()
     memory = session_memory(session, status, observed)
-    tells = []
+    changes = []
     for pod in (pods.serving, pods.successor):
         state = observed.state_of(pod)
         if pod is None or not pod.ip or state is None:
             continue
-        epoch = _epoch(session, status, pods, pod, state)
-        if not _agrees(session, epoch, state, memory):
-            tells.append(_tell(session, status, observed, pod, epoch, memory))
-    return tuple(tells)
+        epoch = _epoch_to_send(session, status, pods, pod, state)
+        if not _is_up_to_date(session, epoch, state, memory):
+            changes.append(_set_pod_state(session, status, observed, pod, epoch, memory))
+    return tuple(changes)
 
 
-def _epoch(session: VoiceSession, status: Status, pods: SessionPods, pod: AgentPod, state: AgentPodState) -> int:
-    """A pod that serves while its successor is made again hears only of resets: the conversation in it goes on.
+def _epoch_to_send(
+    session: VoiceSession, status: Status, pods: SessionPods, pod: AgentPod, state: AgentPodState
+) -> int:
+    """Return the epoch for the pod.
 
-    One that a successor put out of the room, and then was lost, is called back.
+    While a failed successor is replaced, the serving pod keeps its epoch, and thus its conversation, except for a
+    reset. If the lost successor had disconnected the serving agent, the new epoch brings that agent back.
     """
     is_newest = pod.ordinal >= status.newest_ordinal
-    is_called_back = pods.successor is None and is_condition_false(status.conditions, ConditionType.AGENT_JOINED)
-    if is_newest or is_called_back or status.is_resetting or state.session_uid != session.uid:
+    must_rejoin = pods.successor is None and is_condition_false(status.conditions, ConditionType.AGENT_JOINED)
+    if is_newest or must_rejoin or status.is_resetting or state.session_uid != session.uid:
         return status.agent_epoch
     return state.epoch
 
 
-def _agrees(session: VoiceSession, epoch: int, state: AgentPodState, memory: SessionMemory) -> bool:
-    remembers = not memory.agent_id or state.memory_agent_id == memory.agent_id
-    return state.session_uid == session.uid and state.epoch >= epoch and remembers
+def _is_up_to_date(session: VoiceSession, epoch: int, state: AgentPodState, memory: SessionMemory) -> bool:
+    has_memory = not memory.agent_id or state.memory_agent_id == memory.agent_id
+    return state.session_uid == session.uid and state.epoch >= epoch and has_memory
 
 
-def _tell(
+def _set_pod_state(
     session: VoiceSession, status: Status, observed: Observed, pod: AgentPod, epoch: int, memory: SessionMemory
 ) -> SetPodState:
     return SetPodState(

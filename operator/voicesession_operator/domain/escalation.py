@@ -1,4 +1,4 @@
-"""When a reset does not help: the pod is given up for another one, or the session ends with its agent lost."""
+"""Escalation of an agent that does not come back: its pod is replaced, or the session ends as AgentLost."""
 
 from dataclasses import replace
 from typing import Final
@@ -15,34 +15,34 @@ from voicesession_operator.domain.reset import relapse_at
 from voicesession_operator.domain.room import due_at
 
 RESET_SECONDS: Final = 10.0
-"""For a reset: 0.3 s as a rule; the pod's own supervisor gives up after this time, too."""
+"""Time limit of a reset, which usually takes 0.3 s; the pod's supervisor gives up after the same time."""
 ABSENT_RESET_SECONDS: Final = 15.0
-"""For the reset of an agent that was missing from the room: 20 s in all, since 5 s passed before it."""
+"""Time limit of the reset of an absent agent: 20 s in all, since the reset starts after 5 s of absence."""
 
 AWAY_SECONDS: Final = 30.0
-"""For an agent that is out and tries to come back by itself: where its pod cannot reach LiveKit, another may."""
+"""Time limit of an agent that tries to rejoin on its own. If its pod cannot reach LiveKit, another pod may."""
 
 
 def escalations(session: VoiceSession, status: Status, pods: SessionPods) -> tuple[Decision, ...]:
-    """The serving pod is given up; the one that takes its place counts as a replacement."""
+    """Replace the serving pod when its agent is overdue; the next pod counts as a replacement."""
     at = _overdue_at(status, pods)
     if at is None or not _may_replace(session, status):
         return ()
-    return (Decision(at, _give_up(status, pods)),)
+    return (Decision(at, _abandon_serving_pod(status, pods)),)
 
 
 def agent_lost_after_reset(session: VoiceSession, status: Status, pods: SessionPods) -> tuple[Deadline, ...]:
-    """The serving pod had to be given up, and every replacement is used up."""
+    """End the session when the agent is overdue and all replacements are used up."""
     at = _overdue_at(status, pods)
     if at is None or _may_replace(session, status):
         return ()
     allowed = session.limits.max_replacements
-    message = f"The agent did not begin anew and maxReplacements ({allowed}) is used up"
+    message = f"The agent did not start again and maxReplacements ({allowed}) is used up"
     return (Deadline(at, EndOfSession(EndReason.AGENT_LOST, message)),)
 
 
 def _may_replace(session: VoiceSession, status: Status) -> bool:
-    """During a recycle the pod that is coming is the replacement."""
+    """Return True if a replacement is left; during a recycle the successor is the replacement."""
     return bool(status.next_pod) or status.replacements < session.limits.max_replacements
 
 
@@ -56,20 +56,23 @@ def _overdue_at(status: Status, pods: SessionPods) -> float | None:
 
 
 def _away_at(status: Status, pod: AgentPod) -> float | None:
-    """A pod that was made after the agent went is only starting: startSeconds hold for it."""
+    """Return the time limit of the agent's rejoin; a pod created after the loss is starting and has startSeconds."""
     joined = find_condition(status.conditions, ConditionType.AGENT_JOINED)
     if status.ready_at is None or joined is None or joined.status != "False":
         return None
-    return due_at(status, joined.since, AWAY_SECONDS) if _was_there(pod, joined) else None
+    return due_at(status, joined.since, AWAY_SECONDS) if _predates_loss(pod, joined) else None
 
 
-def _was_there(pod: AgentPod, joined: Condition) -> bool:
-    """Whether this pod is the one whose agent went, and no younger."""
+def _predates_loss(pod: AgentPod, joined: Condition) -> bool:
+    """Return True if the pod existed when its agent left the room."""
     return pod.created_at + TIMESTAMP_RESOLUTION_SECONDS <= joined.since
 
 
 def _reset_overdue_at(status: Status, pod: AgentPod) -> float | None:
-    """An agent that went before the reset began is away for as long as without one, or only starting."""
+    """Return the time limit of the running reset.
+
+    If the agent left before the reset, the later of its two limits applies, and no limit if its pod is only starting.
+    """
     last, joined = status.last_reset, find_condition(status.conditions, ConditionType.AGENT_JOINED)
     if last is None or joined is None:
         return None
@@ -82,15 +85,15 @@ def _reset_overdue_at(status: Status, pod: AgentPod) -> float | None:
     return None if due is None or away is None else max(due, away)
 
 
-def _give_up(status: Status, pods: SessionPods) -> Status:
+def _abandon_serving_pod(status: Status, pods: SessionPods) -> Status:
     last = status.last_reset
     if last is not None and status.is_resetting:
         last = replace(last, outcome=ResetOutcome.ESCALATED)
-    given_up = replace(
+    abandoned = replace(
         status,
         last_reset=last,
         agent_pod=pods.successor.name if pods.successor else "",
         next_pod="",
         replacements=status.replacements + int(not status.next_pod),
     )
-    return replace(given_up, agent_epoch=given_up.desired_epoch)
+    return replace(abandoned, agent_epoch=abandoned.desired_epoch)

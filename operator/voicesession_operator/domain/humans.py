@@ -1,9 +1,9 @@
-"""Who in a room is a human."""
+"""Humans in the room: their number, and time and reason of the last leave."""
 
 from dataclasses import replace
 from typing import Final
 
-from voicesession_common.api.constants import PUBLISHES_FOR_ATTRIBUTE, ROLE_ATTRIBUTE
+from voicesession_common.api.constants import HUMAN_ROLE, PUBLISHES_FOR_ATTRIBUTE, ROLE_ATTRIBUTE
 from voicesession_common.api.reasons import Action
 from voicesession_common.api.timestamps import TIMESTAMP_RESOLUTION_SECONDS
 from voicesession_common.api.voicesession import Status, VoiceSession
@@ -20,43 +20,42 @@ from voicesession_operator.domain.observed import (
 )
 
 HUMAN_KINDS: Final = frozenset({ParticipantKind.STANDARD, ParticipantKind.SIP, ParticipantKind.CONNECTOR})
-HUMAN_ROLE: Final = "human"
 
 
 def is_human(participant: Participant) -> bool:
-    """Whether this participant is a person; the role in its token, which only a minter writes, outranks every guess."""
+    """Return True for a human; the role in the token, set by its issuer, overrides all other rules."""
     role = participant.attributes.get(ROLE_ATTRIBUTE)
     if role:
         return role == HUMAN_ROLE
-    serves = participant.hidden or participant.recorder or participant.agent
-    speaks_for_another = bool(participant.attributes.get(PUBLISHES_FOR_ATTRIBUTE))
-    return participant.kind in HUMAN_KINDS and not serves and not speaks_for_another
+    is_service = participant.hidden or participant.recorder or participant.agent
+    publishes_for_another = bool(participant.attributes.get(PUBLISHES_FOR_ATTRIBUTE))
+    return participant.kind in HUMAN_KINDS and not is_service and not publishes_for_another
 
 
-def humans(room: Room) -> tuple[Participant, ...]:
-    """The people who are in the room: ACTIVE ones only, because LiveKit also lists those who are still connecting."""
+def active_humans(room: Room) -> tuple[Participant, ...]:
+    """Return the ACTIVE humans in the room; LiveKit also lists participants that are still connecting."""
     return tuple(p for p in room.participants if p.active and is_human(p))
 
 
-DELIBERATE: Final = frozenset({"CLIENT_INITIATED", "USER_REJECTED", "PARTICIPANT_REMOVED"})
-"""LiveKit disconnect reasons after which nobody is expected back; all others may be a lost connection."""
-UNTOLD: Final = frozenset({"", "UNKNOWN", "UNKNOWN_REASON"})
-FRESH_SECONDS: Final = 15.0
-"""How old a hint may be to explain a room that is empty now.
+DELIBERATE_REASONS: Final = frozenset({"CLIENT_INITIATED", "USER_REJECTED", "PARTICIPANT_REMOVED"})
+"""LiveKit disconnect reasons of humans that are not expected back; all others may be a lost connection."""
+UNKNOWN_REASONS: Final = frozenset({"", "UNKNOWN", "UNKNOWN_REASON"})
+HINT_SECONDS: Final = 15.0
+"""Maximum age of a hint that explains an empty room.
 
-LiveKit takes 20 s to notice a dead client, so a hint from before somebody's last stay is always older than this.
+LiveKit takes 20 s to notice a dead client, so a hint from before a human's last visit is always older.
 """
-SKEW_SECONDS: Final = 5.0
-"""How far the clocks of LiveKit, the agent pod and the operator may be apart."""
+CLOCK_SKEW_SECONDS: Final = 5.0
+"""Largest difference between the clocks of LiveKit, the agent pod and the operator."""
 
 
 def observe_humans(
     session: VoiceSession, status: Status, observed: Observed, state: AgentPodState | None, now: float
 ) -> Status:
-    """Count the people; remember when the first came and when and how the last went."""
+    """Return the status with the number of humans, the time of the first join and the last leave."""
     if isinstance(observed.room, RoomUnknown):
         return status
-    count = len(humans(observed.room)) if isinstance(observed.room, Room) else 0
+    count = len(active_humans(observed.room)) if isinstance(observed.room, Room) else 0
     if count > 0:
         first = now if status.first_human_at is None else status.first_human_at
         return replace(status, humans=count, first_human_at=first, last_human_left_at=None, last_human_left_reason="")
@@ -65,59 +64,63 @@ def observe_humans(
         status = replace(status, first_human_at=min(missed, now))
     if missed is None and not _was_visited(status):
         return replace(status, humans=0)
-    return _note_last_left(replace(status, humans=0), observed, state, now)
+    return _set_last_left(replace(status, humans=0), observed, state, now)
 
 
 def _was_visited(status: Status) -> bool:
-    """Whether anybody has been seen since the agent began anew."""
+    """Return True if a human was observed in the current conversation."""
     if status.last_reset is None:
         return status.first_human_at is not None
     return status.humans > 0 or status.last_human_left_at is not None
 
 
 def _missed_visit(session: VoiceSession, status: Status, state: AgentPodState | None, now: float) -> float | None:
-    """When somebody left whom no webhook told of and no poll has seen: only an agent that goes on must know of her."""
-    begun = status.ready_at if status.last_reset is None else status.last_reset.started_at
+    """Return the end of a visit that only the agent has seen, without a webhook or a poll.
+
+    It matters only if the agent goes on after the visit, hence not for the action Teardown.
+    """
+    started_at = status.ready_at if status.last_reset is None else status.last_reset.started_at
     if (
         session.on_last_human_left.action == Action.TEARDOWN
         or state is None
-        or begun is None
+        or started_at is None
         or not state.left_identity
     ):
         return None
     if status.is_resetting or state.job_epoch < status.desired_epoch:
         return None
-    return state.left_at if begun < state.left_at <= now + SKEW_SECONDS else None
+    return state.left_at if started_at < state.left_at <= now + CLOCK_SKEW_SECONDS else None
 
 
-def _note_last_left(status: Status, observed: Observed, state: AgentPodState | None, now: float) -> Status:
+def _set_last_left(status: Status, observed: Observed, state: AgentPodState | None, now: float) -> Status:
     left_at = status.last_human_left_at
     if left_at is not None and status.last_human_left_reason != LeaveReason.UNKNOWN:
         return status
     noticed = now if left_at is None else left_at
-    hint = _best_hint(status, (observed.leave_hint, _from_pod(state)), noticed)
+    hint = _best_hint(status, (observed.leave_hint, _hint_of_pod(state)), noticed)
     if hint is None:
         return replace(status, last_human_left_at=noticed, last_human_left_reason=str(LeaveReason.UNKNOWN))
+    # Webhook times are rounded down; without the correction the grace period would be too short.
     at = min(noticed, hint.at + TIMESTAMP_RESOLUTION_SECONDS)
     return replace(status, last_human_left_at=at, last_human_left_reason=str(hint.reason))
 
 
-def _best_hint(status: Status, told: tuple[LeaveHint | None, ...], noticed: float) -> LeaveHint | None:
-    """The latest departure that somebody told of and that fits the moment the room was first seen empty."""
-    earliest = max((status.first_human_at or 0.0) - SKEW_SECONDS, noticed - FRESH_SECONDS)
-    hints = [hint for hint in told if hint is not None and hint.reason != LeaveReason.UNKNOWN]
-    fitting = [hint for hint in hints if earliest <= hint.at <= noticed + SKEW_SECONDS]
+def _best_hint(status: Status, hints: tuple[LeaveHint | None, ...], noticed: float) -> LeaveHint | None:
+    """Return the latest hint that fits the time when the room was first seen empty."""
+    earliest = max((status.first_human_at or 0.0) - CLOCK_SKEW_SECONDS, noticed - HINT_SECONDS)
+    known = [hint for hint in hints if hint is not None and hint.reason != LeaveReason.UNKNOWN]
+    fitting = [hint for hint in known if earliest <= hint.at <= noticed + CLOCK_SKEW_SECONDS]
     return max(fitting, key=lambda hint: hint.at, default=None)
 
 
-def _from_pod(state: AgentPodState | None) -> LeaveHint | None:
+def _hint_of_pod(state: AgentPodState | None) -> LeaveHint | None:
     if state is None or not state.left_identity:
         return None
     return LeaveHint(state.left_identity, leave_reason(state.left_reason), state.left_at)
 
 
 def leave_reason(disconnect_reason: str) -> LeaveReason:
-    """A LiveKit DisconnectReason name (`CLIENT_INITIATED`, …) as how the person went."""
-    if disconnect_reason in UNTOLD:
+    """Convert the name of a LiveKit DisconnectReason (`CLIENT_INITIATED`, …) to a leave reason."""
+    if disconnect_reason in UNKNOWN_REASONS:
         return LeaveReason.UNKNOWN
-    return LeaveReason.LEFT if disconnect_reason in DELIBERATE else LeaveReason.CONNECTION_LOST
+    return LeaveReason.LEFT if disconnect_reason in DELIBERATE_REASONS else LeaveReason.CONNECTION_LOST

@@ -1,4 +1,4 @@
-"""The line of a session's life: begun, ready, finished, gone. It is only ever walked forward."""
+"""The stages of a session: started, ready, finished, cleaned up. No stage is ever undone."""
 
 from dataclasses import replace
 from typing import Final
@@ -14,11 +14,11 @@ from voicesession_operator.domain.observed import AgentPod, Observed
 from voicesession_operator.domain.pods import delete_pods
 
 REQUIRED: Final = (ConditionType.ROOM_READY, ConditionType.AGENT_JOINED)
-"""Ready is exactly these two."""
+"""Ready is True when both of these are."""
 
 
-def begin(session: VoiceSession, now: float, config: Config) -> Status:
-    """What is known of a session before anything has been observed."""
+def initial_status(session: VoiceSession, now: float, config: Config) -> Status:
+    """Return the status with the values that need no observation."""
     status = session.status
     return replace(
         status,
@@ -31,7 +31,7 @@ def begin(session: VoiceSession, now: float, config: Config) -> Status:
 
 
 def set_ready(status: Status, now: float) -> Status:
-    """Set Ready from the conditions it consists of, and remember the first time."""
+    """Return the status with Ready, derived from its required conditions, and the time of the first Ready."""
     parts = [found for kind in REQUIRED if (found := find_condition(status.conditions, kind))]
     missing = next((part for part in parts if part.status != "True"), None)
     if missing is None:
@@ -43,13 +43,12 @@ def set_ready(status: Status, now: float) -> Status:
 
 
 def finish(status: Status, end: EndOfSession, now: float) -> Status:
-    """The last status of a session. It is stored before anything is torn down, so that a crash cannot forget it."""
+    """Return the final status. It is stored before the cleanup, so that the end survives a crash of the operator."""
     since = status.ready_at if status.ready_at is not None else status.started_at
     lasted = now - (now if since is None else since)
     message = f"{end.message}. Humans in the room: {status.humans}; it lasted {lasted:.0f} s"
-    conditions = set_condition(
-        status.conditions, Condition(ConditionType.FINISHED, "True", str(end.reason), message), now
-    )
+    finished = Condition(ConditionType.FINISHED, "True", str(end.reason), message)
+    conditions = set_condition(status.conditions, finished, now)
     for kind in (*REQUIRED, ConditionType.READY):
         over = Condition(kind, "False", Reason.FINISHED, "The session is finished")
         conditions = set_condition(conditions, over, now)
@@ -63,8 +62,8 @@ def finish(status: Status, end: EndOfSession, now: float) -> Status:
     )
 
 
-def phase(status: Status) -> Phase:
-    """A word for people; no decision reads it."""
+def derive_phase(status: Status) -> Phase:
+    """Return the phase for display; no decision reads it."""
     if status.finished_at is not None:
         return Phase.FINISHED
     if status.last_human_left_at is not None:
@@ -74,37 +73,37 @@ def phase(status: Status) -> Phase:
     return Phase.ACTIVE if status.humans else Phase.READY
 
 
-LOOK_AGAIN_SECONDS: Final = 1.0
-BRISK_SECONDS: Final = 30.0
-"""How long after the end we look every second; what is still there then waits for an outage to end."""
+CLEANUP_POLL_SECONDS: Final = 1.0
+FAST_CLEANUP_SECONDS: Final = 30.0
+"""Time after the end with a poll every second; anything left later waits for the end of an outage."""
 
 
 def cleanup_actions(session: VoiceSession, pods: tuple[AgentPod, ...] = ()) -> tuple[Action, ...]:
-    """What to do for a session that is being deleted or is gone; works from its UID alone, safe to repeat."""
+    """Return the cleanup of a session that is deleted or gone; needs only its UID and is safe to repeat."""
     return (DeleteRoom(room_name(session.uid)), *delete_pods(pods))
 
 
 def plan_deleting(session: VoiceSession, observed: Observed, config: Config) -> Plan:
-    """A deletion that Kubernetes has begun: nothing is made any more."""
-    actions = observed.without_failed(_clean_up(session, observed))
+    """Return the plan of a session that Kubernetes is deleting: cleanup only."""
+    actions = observed.without_failed(_remaining_cleanup(session, observed))
     return Plan(session.status, actions, requeue_after=observed.retry_after(config.poll_seconds))
 
 
 def plan_finished(session: VoiceSession, observed: Observed, now: float, config: Config) -> Plan:
-    """Clean up until nothing is left; the status stays as the end left it."""
+    """Return the plan of a finished session: cleanup until nothing is left, with an unchanged status."""
     status = replace(session.status, observed_generation=session.generation)
     finished_at = status.finished_at if status.finished_at is not None else now
     ttl = session.ttl_seconds_after_finished
     expires_in = None if ttl is None else max(finished_at + ttl - now, 0.0)
     expired = (DeleteSession(session.uid),) if expires_in == 0.0 else ()
-    actions = observed.without_failed((*_clean_up(session, observed), *expired))
+    actions = observed.without_failed((*_remaining_cleanup(session, observed), *expired))
     waits = [observed.retry_after(config.poll_seconds), expires_in or None]
     if observed.room is not None or observed.pods:
-        waits.append(LOOK_AGAIN_SECONDS if now - finished_at < BRISK_SECONDS else config.poll_seconds)
+        waits.append(CLEANUP_POLL_SECONDS if now - finished_at < FAST_CLEANUP_SECONDS else config.poll_seconds)
     return Plan(status, actions, requeue_after=min((wait for wait in waits if wait is not None), default=None))
 
 
-def _clean_up(session: VoiceSession, observed: Observed) -> tuple[Action, ...]:
-    """A room that cannot be asked about is deleted all the same: that a room is absent is no error."""
+def _remaining_cleanup(session: VoiceSession, observed: Observed) -> tuple[Action, ...]:
+    """Delete the pods, and the room unless it is known to be gone; deleting an absent room is not an error."""
     room = () if observed.room is None else (DeleteRoom(room_name(session.uid)),)
     return (*room, *delete_pods(observed.pods))

@@ -1,4 +1,4 @@
-"""Whose memory a session has, and MemoryReady: says that it is in trouble; never holds up speech."""
+"""The memory of a session and its condition MemoryReady, which reports problems but never delays speech."""
 
 from dataclasses import dataclass, replace
 
@@ -14,19 +14,23 @@ from voicesession_operator.domain.observed import AgentPodState, Observed
 
 @dataclass(frozen=True)
 class SessionMemory:
-    """What the pod is told: the Letta agent (empty: none, or not known yet), and whether it may only be read."""
+    """The Letta agent of a session; the id is empty if there is none or it is not known yet."""
 
     agent_id: str = ""
     read_only: bool = False
 
 
 def has_user_memory(session: VoiceSession, agent: VoiceAgent | None) -> bool:
-    """Whether this session's user is remembered in a Letta agent of her own."""
+    """Return True if the session's user has a separate Letta agent."""
     return bool(session.user) and agent is not None and agent.letta is not None and agent.letta.scope == USER_SCOPE
 
 
 def session_memory(session: VoiceSession, status: Status, observed: Observed) -> SessionMemory:
-    """What nobody can tell at the moment stays as the status has it; nobody writes into a memory meant for others."""
+    """Return the memory of the session.
+
+    While it cannot be resolved, the memory in the status stays. A session without a user only reads the shared memory
+    of an agent that has a separate memory for each user.
+    """
     agent = observed.agent
     if agent is None:
         return SessionMemory(status.memory_agent_id, read_only=True)
@@ -41,27 +45,27 @@ def session_memory(session: VoiceSession, status: Status, observed: Observed) ->
 def observe_memory(
     session: VoiceSession, status: Status, observed: Observed, state: AgentPodState | None, now: float
 ) -> Status:
-    """Take the memory into the status; set MemoryReady, which a session whose memory never failed does not have."""
+    """Return the status with the memory and MemoryReady, which stays absent until the first problem."""
     status = replace(status, memory_agent_id=session_memory(session, status, observed).agent_id)
-    problem = _trouble(status, observed, state)
+    problem = _problem(status, observed, state)
     known = find_condition(status.conditions, ConditionType.MEMORY_READY) is not None
     if problem is None and (state is None or not known):
         return status
-    mended = Condition(ConditionType.MEMORY_READY, "True", Reason.MEMORY_AVAILABLE, "Memory is available again")
-    return replace(status, conditions=set_condition(status.conditions, problem or mended, now))
+    available = Condition(ConditionType.MEMORY_READY, "True", Reason.MEMORY_AVAILABLE, "Memory is available again")
+    return replace(status, conditions=set_condition(status.conditions, problem or available, now))
 
 
-def _trouble(status: Status, observed: Observed, state: AgentPodState | None) -> Condition | None:
+def _problem(status: Status, observed: Observed, state: AgentPodState | None) -> Condition | None:
     if state is not None and state.memory_problem:
-        return _false(Reason.MEMORY_UNAVAILABLE, state.memory_problem)
+        return _memory_not_ready(Reason.MEMORY_UNAVAILABLE, state.memory_problem)
     match observed.user_memory:
         case Unavailable(message) if not status.memory_agent_id:
-            return _false(Reason.MEMORY_UNAVAILABLE, message)
+            return _memory_not_ready(Reason.MEMORY_UNAVAILABLE, message)
         case Invalid(message):
-            return _false(Reason.MEMORY_INVALID, message)
+            return _memory_not_ready(Reason.MEMORY_INVALID, message)
         case _:
             return None
 
 
-def _false(reason: Reason, message: str) -> Condition:
+def _memory_not_ready(reason: Reason, message: str) -> Condition:
     return Condition(ConditionType.MEMORY_READY, "False", reason, message)

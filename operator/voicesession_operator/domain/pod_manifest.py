@@ -1,4 +1,4 @@
-"""The agent pod's manifest: what is asked of Kubernetes for one conversation."""
+"""The manifest of an agent pod."""
 
 import json
 from typing import Final
@@ -12,16 +12,16 @@ from voicesession_operator.domain.config import Config
 from voicesession_operator.domain.naming import label_value, pod_name
 
 USER_ID: Final = 10001
-"""The user that the agent image is built for."""
+"""User of the agent image."""
 TERMINATION_GRACE_SECONDS: Final = 20
-NOT_FOR_THE_AGENT: Final = frozenset({"pod", "onLastHumanLeft", "limits"})
-"""Parts of a VoiceAgent's spec that only the operator acts on."""
-PLACEMENT: Final = ("nodeSelector", "tolerations", "priorityClassName", "runtimeClassName")
+OPERATOR_FIELDS: Final = frozenset({"pod", "onLastHumanLeft", "limits"})
+"""Fields of a VoiceAgent's spec that only the operator uses."""
+SCHEDULING_FIELDS: Final = ("nodeSelector", "tolerations", "priorityClassName", "runtimeClassName")
 PROVIDERS: Final = ("stt", "llm", "tts")
 
 
 def build_pod(session: VoiceSession, agent: VoiceAgent, ordinal: int, config: Config) -> JsonObject:
-    """The v1 Pod for the session's `ordinal`-th agent (0 = the first); fits the restricted Pod Security profile."""
+    """Return the v1 Pod with this ordinal (0 is the first); it satisfies the restricted Pod Security profile."""
     return {
         "apiVersion": "v1",
         "kind": "Pod",
@@ -60,9 +60,9 @@ def _owner(session: VoiceSession) -> JsonObject:
 
 
 def _pod_spec(agent: VoiceAgent, config: Config) -> JsonObject:
-    shape = agent.spec.get("pod", {})
+    overrides = agent.spec.get("pod", {})
     return {
-        # A dead main process is a dead agent: the operator replaces the pod, and counts it.
+        # If the main process dies, the operator replaces the pod and counts a replacement.
         "restartPolicy": "Never",
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
@@ -76,15 +76,15 @@ def _pod_spec(agent: VoiceAgent, config: Config) -> JsonObject:
         },
         "containers": [_container(agent, config)],
         "volumes": [{"name": "tmp", "emptyDir": {}}],
-        **{key: shape[key] for key in PLACEMENT if key in shape},
+        **{key: overrides[key] for key in SCHEDULING_FIELDS if key in overrides},
     }
 
 
 def _container(agent: VoiceAgent, config: Config) -> JsonObject:
-    shape = agent.spec.get("pod", {})
+    overrides = agent.spec.get("pod", {})
     return {
         "name": constants.AGENT_CONTAINER,
-        "image": shape.get("image") or config.agent_image,
+        "image": overrides.get("image") or config.agent_image,
         "imagePullPolicy": config.pull_policy,
         "env": _environment(agent, config),
         "ports": [
@@ -92,7 +92,7 @@ def _container(agent: VoiceAgent, config: Config) -> JsonObject:
             {"name": "metrics", "containerPort": constants.METRICS_PORT, "protocol": "TCP"},
         ],
         "readinessProbe": {"httpGet": {"path": "/readyz", "port": "control"}, "periodSeconds": 2, "timeoutSeconds": 2},
-        # Patient on purpose: importing speech models starves the loop for seconds on a small node.
+        # Tolerant: importing speech models blocks the event loop for seconds on a small node.
         "livenessProbe": {
             "httpGet": {"path": "/healthz", "port": "control"},
             "initialDelaySeconds": 30,
@@ -100,7 +100,7 @@ def _container(agent: VoiceAgent, config: Config) -> JsonObject:
             "timeoutSeconds": 5,
             "failureThreshold": 6,
         },
-        "resources": shape.get("resources", {}),
+        "resources": overrides.get("resources", {}),
         "volumeMounts": [{"name": "tmp", "mountPath": "/tmp"}],  # noqa: S108 - a path inside the container
         "securityContext": {
             "allowPrivilegeEscalation": False,
@@ -111,26 +111,26 @@ def _container(agent: VoiceAgent, config: Config) -> JsonObject:
 
 
 def _environment(agent: VoiceAgent, config: Config) -> list[JsonObject]:
-    """The operator's own variables, then the VoiceAgent's; a VoiceAgent cannot override the former."""
-    own: list[JsonObject] = [
+    """Return the operator's variables, then the VoiceAgent's, which cannot override them."""
+    reserved: list[JsonObject] = [
         {"name": "HOME", "value": "/tmp"},  # noqa: S108 - the only writable path of the container
         {"name": "VOICESESSION_POD_UID", "valueFrom": {"fieldRef": {"fieldPath": "metadata.uid"}}},
         {"name": "VOICESESSION_CONTROL_PORT", "value": str(constants.CONTROL_PORT)},
         {"name": "VOICESESSION_METRICS_PORT", "value": str(constants.METRICS_PORT)},
         {"name": "VOICESESSION_CONTROL_PUBLIC_KEY", "value": config.control_public_key},
-        {"name": "VOICESESSION_AGENT", "value": _definition(agent)},
+        {"name": "VOICESESSION_AGENT", "value": _agent_definition(agent)},
         {"name": "LIVEKIT_URL", "value": config.livekit_url},
         *_provider_keys(agent),
     ]
     if config.otlp_endpoint:
-        own.append({"name": "VOICESESSION_OTLP_ENDPOINT", "value": config.otlp_endpoint})
-    taken = {variable["name"] for variable in own}
+        reserved.append({"name": "VOICESESSION_OTLP_ENDPOINT", "value": config.otlp_endpoint})
+    taken = {variable["name"] for variable in reserved}
     given = agent.spec.get("pod", {}).get("env", [])
-    return own + [variable for variable in given if variable["name"] not in taken]
+    return reserved + [variable for variable in given if variable["name"] not in taken]
 
 
-def _definition(agent: VoiceAgent) -> str:
-    spec = {key: value for key, value in agent.spec.items() if key not in NOT_FOR_THE_AGENT}
+def _agent_definition(agent: VoiceAgent) -> str:
+    spec = {key: value for key, value in agent.spec.items() if key not in OPERATOR_FIELDS}
     return json.dumps({**spec, "name": agent.name}, separators=(",", ":"), sort_keys=True)
 
 

@@ -1,4 +1,4 @@
-"""The session's agent pods, sorted into what the decisions are about."""
+"""The agent pods of a session: their roles, their creation, deletion and replacement."""
 
 from dataclasses import dataclass, replace
 from math import inf
@@ -16,43 +16,43 @@ from voicesession_operator.domain.pod_manifest import build_pod
 from voicesession_operator.domain.room import due_at
 
 POD_DELETE_GRACE_SECONDS: Final = 5
-"""Lets the agent leave the room politely (0.7 s) without keeping a broken one for long."""
+"""Time for the agent to leave the room (0.7 s), short enough to get rid of a broken pod."""
 
 
 @dataclass(frozen=True)
 class SessionPods:
-    """Ordinals count pods from 0: one more for each replacement and for each recycle."""
+    """The session's pods by role. Ordinals count pods from 0: each replacement and each recycle adds one."""
 
     serving: AgentPod | None
-    """The pod that serves, or will."""
+    """The pod that serves, or will serve after its start."""
     successor: AgentPod | None
-    """During a recycle: the newer pod that takes over once its agent is in the room."""
+    """During a recycle: the newer pod, which takes over once its agent is in the room."""
     surplus: tuple[AgentPod, ...]
-    """All others: ended ones, those on their way out, those given up, and live ones that an older leader made.
+    """All other pods: ended, terminating, abandoned, and live pods created by an earlier leader.
 
-    A recycle's pod that ended stays until the next one may be made: it tells when that is.
+    A failed successor is not surplus until its replacement is due; its creation time determines the backoff.
     """
     newest: AgentPod | None
-    """The pod with the highest ordinal that is not given up, live or not."""
+    """The pod with the highest ordinal that is not abandoned, live or not."""
     highest_ordinal: int
-    """Of all pods that were ever seen; -1: there never was one."""
+    """The highest ordinal ever seen; -1 before the first pod."""
 
 
 def classify_pods(session: VoiceSession, observed: Observed) -> SessionPods:
-    """The highest ordinal wins, at once or, in a recycle, when its agent is in the room."""
+    """Assign roles to the pods. The highest ordinal serves; in a recycle, only once its agent is in the room."""
     status = session.status
-    wanted = status.newest_ordinal
-    valid = [pod for pod in observed.pods if pod.ordinal >= wanted]
+    lowest = status.newest_ordinal
+    valid = [pod for pod in observed.pods if pod.ordinal >= lowest]
     newest_live = max((pod for pod in valid if pod.live), key=_ordinal, default=None)
-    serving = next((pod for pod in observed.pods if pod.live and pod.name == status.agent_pod), None)
-    current, coming = _roles(status, observed, newest_live, serving)
+    recorded = next((pod for pod in observed.pods if pod.live and pod.name == status.agent_pod), None)
+    serving, successor = _roles(status, observed, newest_live, recorded)
     newest = max(valid, key=_ordinal, default=None)
-    kept = [current, coming, newest if status.next_pod else None]
-    # The stored status remembers pods that have vanished.
-    known = wanted if status.agent_pod == pod_name(session.name, session.uid, wanted) else wanted - 1
+    kept = [serving, successor, newest if status.next_pod else None]
+    # The stored status is the only trace of a pod that has vanished.
+    known = lowest if status.agent_pod == pod_name(session.name, session.uid, lowest) else lowest - 1
     return SessionPods(
-        serving=current,
-        successor=coming,
+        serving=serving,
+        successor=successor,
         surplus=tuple(pod for pod in observed.pods if pod not in kept),
         newest=newest,
         highest_ordinal=max([known, *(pod.ordinal for pod in observed.pods)]),
@@ -60,17 +60,18 @@ def classify_pods(session: VoiceSession, observed: Observed) -> SessionPods:
 
 
 def _roles(
-    status: Status, observed: Observed, newest: AgentPod | None, serving: AgentPod | None
+    status: Status, observed: Observed, newest: AgentPod | None, recorded: AgentPod | None
 ) -> tuple[AgentPod | None, AgentPod | None]:
-    if newest is None or serving is None or serving is newest:
-        return newest or serving, None
+    """Return serving pod and successor; `recorded` is the serving pod of the stored status."""
+    if newest is None or recorded is None or recorded is newest:
+        return newest or recorded, None
     if status.next_pod and not observed.agent_in_room(newest):
-        return serving, newest
+        return recorded, newest
     return newest, None
 
 
 def delete_pods(pods: tuple[AgentPod, ...]) -> tuple[DeletePod, ...]:
-    """Ask for each of these pods to go, unless it is going already."""
+    """Delete the pods, except those that are already terminating."""
     return tuple(DeletePod(pod.name, pod.uid, POD_DELETE_GRACE_SECONDS) for pod in pods if not pod.deleting)
 
 
@@ -79,18 +80,18 @@ def _ordinal(pod: AgentPod) -> int:
 
 
 STEADY_SECONDS: Final = 10.0
-"""An agent that was in the room this long did not die of starting: its replacement need not wait."""
-LONGEST_DOUBLING: Final = 6
-"""Backoff stops growing at 2^6 = 64 s."""
+"""An agent that was in the room for this long did not fail at its start, so its replacement need not wait."""
+MAX_DOUBLINGS: Final = 6
+"""The backoff stops growing at 2^6 = 64 s."""
 
 
-def backoff(lost: int) -> float:
-    """Seconds before the next pod once `lost` of them are gone: 2, 4, 8 …"""
-    return 2.0 ** min(lost, LONGEST_DOUBLING)
+def backoff_seconds(lost: int) -> float:
+    """Return the delay before the next pod after `lost` lost pods: 2, 4, 8 … seconds."""
+    return 2.0 ** min(lost, MAX_DOUBLINGS)
 
 
 def agent_lost(session: VoiceSession, pods: SessionPods) -> tuple[Deadline, ...]:
-    """The pod is gone and every replacement is used up."""
+    """End the session if its pod is gone and all replacements are used up."""
     allowed = session.limits.max_replacements
     used = pods.highest_ordinal - session.status.recycles
     if pods.serving is not None or used < max(allowed, 0):
@@ -99,10 +100,10 @@ def agent_lost(session: VoiceSession, pods: SessionPods) -> tuple[Deadline, ...]
     return (Deadline(-inf, EndOfSession(EndReason.AGENT_LOST, message)),)
 
 
-def replacement_due(status: Status, pods: SessionPods, now: float) -> float:
-    """When the next pod may be made (Unix seconds): the first two at once, then 2, 4, 8 … s after the agent was lost.
+def replacement_due_at(status: Status, pods: SessionPods, now: float) -> float:
+    """Return the time (Unix seconds) of the next pod: immediately for the first two, then 2, 4, 8 … s after the loss.
 
-    `status` is the stored one: it still says how long the agent that has just been lost was in the room.
+    `status` is the stored status, which still has the time that the lost agent was in the room.
     """
     joined = find_condition(status.conditions, ConditionType.AGENT_JOINED)
     used = pods.highest_ordinal - status.recycles
@@ -110,50 +111,53 @@ def replacement_due(status: Status, pods: SessionPods, now: float) -> float:
         return now
     if joined.status == "True" and now - joined.since >= STEADY_SECONDS:
         return now
-    return joined.since + backoff(used)
+    return joined.since + backoff_seconds(used)
 
 
 def pod_actions(
     session: VoiceSession, status: Status, observed: Observed, pods: SessionPods, now: float, config: Config
 ) -> tuple[CreatePod | DeletePod, ...]:
-    """Exactly one live pod, two during a recycle: create the missing one when its time has come, delete all others."""
+    """Create the missing pod when it is due and delete surplus pods, so that one is live, or two during a recycle."""
     deletions = delete_pods(pods.surplus)
-    # A live pod that is given up is on its way out before another one is made.
-    given_up = any(pod.live for pod in pods.surplus)
-    if given_up or observed.agent is None or not _is_missing(session, status, pods, now):
+    # An abandoned live pod must terminate before the next pod is created.
+    is_waiting = any(pod.live for pod in pods.surplus)
+    if is_waiting or observed.agent is None or not _is_pod_missing(session, status, pods, now):
         return deletions
     manifest = build_pod(session, observed.agent, pods.highest_ordinal + 1, config)
     return (CreatePod(manifest), *deletions)
 
 
-def _is_missing(session: VoiceSession, status: Status, pods: SessionPods, now: float) -> bool:
+def _is_pod_missing(session: VoiceSession, status: Status, pods: SessionPods, now: float) -> bool:
     if pods.serving is not None:
         return bool(status.next_pod) and pods.successor is None and pods.newest is None
-    return now >= replacement_due(session.status, pods, now)
+    return now >= replacement_due_at(session.status, pods, now)
 
 
 def replace_failed_successor(session: VoiceSession, status: Status, pods: SessionPods) -> tuple[Decision, ...]:
-    """The coming pod ended, or is not in the room within startSeconds; meanwhile the old one serves."""
+    """Replace a successor that has ended or is not in the room within startSeconds; the old pod keeps serving.
+
+    Without a replacement left, a failed successor ends the recycle.
+    """
     if not status.next_pod:
         return ()
     may_replace = status.replacements < session.limits.max_replacements
     if pods.successor is not None:
         at = due_at(status, pods.successor.created_at, session.limits.start_seconds)
-        return (Decision(at, _next(session, status)),) if at is not None and may_replace else ()
+        return (Decision(at, _with_next_successor(session, status)),) if at is not None and may_replace else ()
     if pods.newest is None:
         return ()
-    ended = _next(session, status) if may_replace else replace(status, next_pod="")
-    return (Decision(_not_before(status, pods.newest), ended),)
+    ended = _with_next_successor(session, status) if may_replace else replace(status, next_pod="")
+    return (Decision(_successor_due_at(status, pods.newest), ended),)
 
 
-def _next(session: VoiceSession, status: Status) -> Status:
+def _with_next_successor(session: VoiceSession, status: Status) -> Status:
     counted = replace(status, replacements=status.replacements + 1)
     name = pod_name(session.name, session.uid, counted.newest_ordinal)
     return replace(counted, next_pod=name, agent_epoch=counted.desired_epoch)
 
 
-def _not_before(status: Status, ended: AgentPod) -> float:
-    """The next one at once, then 2, 4, 8 … s after the one that ended was made; it is kept until then to tell when."""
-    if ended.deleting or status.replacements < 1:
+def _successor_due_at(status: Status, failed: AgentPod) -> float:
+    """Return the time of the next successor: immediately, then 2, 4, 8 … s after the creation of the failed one."""
+    if failed.deleting or status.replacements < 1:
         return -inf
-    return ended.created_at + backoff(status.replacements)
+    return failed.created_at + backoff_seconds(status.replacements)

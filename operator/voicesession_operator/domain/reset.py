@@ -1,4 +1,4 @@
-"""What a session's status tells of its latest reset, and how that reset goes on."""
+"""Resets: requests, start, completion, and the decision that one is due."""
 
 from dataclasses import replace
 from typing import Final
@@ -10,46 +10,47 @@ from voicesession_common.api.voicesession import LastReset, Status, VoiceSession
 
 from voicesession_operator.domain.actions import Decision
 from voicesession_operator.domain.deadlines import grace_ends_at
-from voicesession_operator.domain.lifecycle import phase, set_ready
+from voicesession_operator.domain.lifecycle import derive_phase, set_ready
 from voicesession_operator.domain.naming import pod_name
 from voicesession_operator.domain.room import due_at
 
+ABSENT_SECONDS: Final = 5.0
+"""Absence of the agent from the room before a reset: a restarted job is back in 0.5 s."""
+RELAPSE_SECONDS: Final = 60.0
+"""An agent that is absent again this soon after a reset for its absence gets a new pod instead of another reset."""
+
 
 def is_reset_incomplete(status: Status) -> bool:
-    """Also while the pod that did not manage its reset, or died of it, is being replaced."""
+    """Return True until the new agent joins, also while a pod that failed during its reset is being replaced."""
     return status.last_reset is not None and status.last_reset.completed_at is None
 
 
 def mark_reset_replaced(stored: Status, status: Status) -> Status:
-    """A pod that replaces one lost during a reset begins a new conversation of itself."""
+    """Set the outcome Replaced if the pod was lost during a reset: its replacement starts a new conversation anyway."""
     if status.last_reset is None or not status.is_resetting or status.replacements == stored.replacements:
         return status
     return replace(status, last_reset=replace(status.last_reset, outcome=ResetOutcome.REPLACED))
 
 
 def complete_reset(status: Status, now: float) -> Status:
-    """A reset is complete when its agent is seen in the room."""
-    last = status.last_reset
-    if (
-        last is None
-        or last.completed_at is not None
-        or not is_condition_true(status.conditions, ConditionType.AGENT_JOINED)
-    ):
+    """Complete the reset if its agent is in the room."""
+    last, is_joined = status.last_reset, is_condition_true(status.conditions, ConditionType.AGENT_JOINED)
+    if last is None or last.completed_at is not None or not is_joined:
         return status
     outcome = ResetOutcome.COMPLETE if status.is_resetting else last.outcome
     return replace(status, last_reset=replace(last, completed_at=now, outcome=outcome))
 
 
 def set_refused_request(session: VoiceSession, status: Status) -> Status:
-    """Remember what cannot be obeyed, so that it is told of once."""
-    refused = session.reset_request and not is_rfc3339(session.reset_request)
-    return replace(status, refused_request=session.reset_request if refused else "")
+    """Store an invalid reset request, so that its event is emitted once."""
+    is_refused = session.reset_request and not is_rfc3339(session.reset_request)
+    return replace(status, refused_request=session.reset_request if is_refused else "")
 
 
 def requested_reset_due_at(session: VoiceSession, status: Status) -> float | None:
-    """When (Unix seconds) the reset is due: at once, but not before the first agent came, nor without LiveKit.
+    """Return the due time (Unix seconds) of a requested reset: immediately, but not before Ready or without LiveKit.
 
-    The time that was written is a name for the request and decides nothing: clocks differ.
+    The time in the annotation only identifies the request, because clocks differ.
     """
     if not session.reset_request or status.refused_request or session.reset_request == handled_request(status):
         return None
@@ -57,50 +58,41 @@ def requested_reset_due_at(session: VoiceSession, status: Status) -> float | Non
 
 
 def handled_request(status: Status) -> str:
-    """The request that the latest reset, or one before it, was begun for."""
+    """Return the latest reset request that was handled, by the latest reset or an earlier one."""
     return "" if status.last_reset is None else status.last_reset.request
 
 
-ABSENT_SECONDS: Final = 5.0
-"""How long an agent may be missing from the room before it is begun anew: a job that is restarted is back in 0.5 s."""
-RELAPSE_SECONDS: Final = 60.0
-"""An agent that is missing again so soon after a reset for it gets a new pod instead of another reset."""
-
-
-def resets(session: VoiceSession, status: Status, now: float) -> tuple[Decision, ...]:
-    """One reset at a time: the next one waits until the last is complete, and stored as that."""
+def due_resets(session: VoiceSession, status: Status, now: float) -> tuple[Decision, ...]:
+    """Return the resets that are due or will be. The next reset waits until the last one is stored as complete."""
     if is_reset_incomplete(status):
         return ()
+    is_teardown = session.on_last_human_left.action == Action.TEARDOWN
     due = {
-        # The first one that is due serves them all: what was asked for must not come again right after another.
+        # The first due reset serves all causes, so a requested reset must not follow right after another one.
         Cause.REQUESTED: requested_reset_due_at(session, status),
-        Cause.LAST_HUMAN_LEFT: _left(session, status),
-        Cause.AGENT_ABSENT: _absent(status),
+        Cause.LAST_HUMAN_LEFT: None if is_teardown else grace_ends_at(session, status),
+        Cause.AGENT_ABSENT: _absence_due_at(status),
     }
     just_completed = is_reset_incomplete(session.status)
     return tuple(
-        Decision(at, status if just_completed else _begin(session, status, cause, now))
+        Decision(at, status if just_completed else _start_reset(session, status, cause, now))
         for cause, at in due.items()
         if at is not None
     )
 
 
 def relapse_at(status: Status) -> float | None:
-    """When an agent that is missing again has been so for too long; None if this is not its second time."""
-    at = _absent_at(status)
+    """Return the time limit of a second absence soon after the first, or None if there is none."""
+    at = _absence_ends_at(status)
     return at if at is not None and not is_reset_incomplete(status) and _is_relapse(status, at) else None
 
 
-def _left(session: VoiceSession, status: Status) -> float | None:
-    return None if session.on_last_human_left.action == Action.TEARDOWN else grace_ends_at(session, status)
-
-
-def _absent(status: Status) -> float | None:
-    at = _absent_at(status)
+def _absence_due_at(status: Status) -> float | None:
+    at = _absence_ends_at(status)
     return None if at is None or _is_relapse(status, at) else at
 
 
-def _absent_at(status: Status) -> float | None:
+def _absence_ends_at(status: Status) -> float | None:
     joined = find_condition(status.conditions, ConditionType.AGENT_JOINED)
     if joined is None or joined.reason != Reason.AGENT_ABSENT:
         return None
@@ -114,36 +106,33 @@ def _is_relapse(status: Status, at: float) -> bool:
     return at - last.completed_at < RELAPSE_SECONDS
 
 
-def _begin(session: VoiceSession, status: Status, cause: Cause, now: float) -> Status:
-    recycle = cause == Cause.LAST_HUMAN_LEFT and _can_recycle(session, status)
-    begun = replace(
+def _start_reset(session: VoiceSession, status: Status, cause: Cause, now: float) -> Status:
+    is_recycle = cause == Cause.LAST_HUMAN_LEFT and _can_recycle(session, status)
+    request = session.reset_request if cause is Cause.REQUESTED else handled_request(status)
+    started = replace(
         status,
         resets=status.resets + 1,
-        recycles=status.recycles + int(recycle),
-        last_reset=LastReset(
-            cause, now, request=session.reset_request if cause is Cause.REQUESTED else handled_request(status)
-        ),
+        recycles=status.recycles + int(is_recycle),
+        last_reset=LastReset(cause, now, request=request),
     )
-    begun = replace(
-        begun, agent_epoch=begun.desired_epoch, conditions=set_condition(status.conditions, resetting(begun), now)
-    )
-    begun = set_ready(begun, now)
-    if recycle:
-        begun = replace(begun, next_pod=pod_name(session.name, session.uid, begun.newest_ordinal))
+    conditions = set_condition(status.conditions, resetting_condition(started), now)
+    started = set_ready(replace(started, agent_epoch=started.desired_epoch, conditions=conditions), now)
+    if is_recycle:
+        started = replace(started, next_pod=pod_name(session.name, session.uid, started.newest_ordinal))
     if session.on_last_human_left.action != Action.TEARDOWN:
-        # What a fresh agent does not know needs no second reset.
-        begun = replace(begun, last_human_left_at=None, last_human_left_reason="")
-    return replace(begun, phase=str(phase(begun)))
+        # The new agent knows nothing of the last conversation, so that leave needs no second reset.
+        started = replace(started, last_human_left_at=None, last_human_left_reason="")
+    return replace(started, phase=str(derive_phase(started)))
 
 
 def _can_recycle(session: VoiceSession, status: Status) -> bool:
-    """Where a new pod is on its way already, or the agent is missing, a reset does the same."""
-    wanted = session.on_last_human_left.action == Action.RECYCLE
-    return wanted and not status.next_pod and is_condition_true(status.conditions, ConditionType.AGENT_JOINED)
+    """Return True if a new pod helps; a reset is enough if one is starting already or the agent is not in the room."""
+    is_configured = session.on_last_human_left.action == Action.RECYCLE
+    return is_configured and not status.next_pod and is_condition_true(status.conditions, ConditionType.AGENT_JOINED)
 
 
-def resetting(status: Status) -> Condition:
-    """That a reset runs, and why."""
-    why = f" ({status.last_reset.cause})" if status.last_reset else ""
-    message = f"Reset {status.resets}{why}: a fresh agent is taking the place of the old one"
+def resetting_condition(status: Status) -> Condition:
+    """Return AgentJoined during a reset, with its cause."""
+    cause = f" ({status.last_reset.cause})" if status.last_reset else ""
+    message = f"Reset {status.resets}{cause}: a new agent is replacing the old one"
     return Condition(ConditionType.AGENT_JOINED, "False", Reason.RESETTING, message)

@@ -4,7 +4,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from voicesession_operator.domain.humans import humans, is_human
+from voicesession_operator.domain.humans import active_humans, is_human
 from voicesession_operator.domain.observed import ParticipantKind, Room
 
 from tests.support.builders import agent_participant, human
@@ -41,4 +41,4 @@ def test_who_is_a_human(change: dict[str, Any], expected: bool) -> None:
 def test_only_those_who_have_arrived_count() -> None:
     connecting = replace(human("bob"), active=False)
     room = Room("RM_1", (human("alice"), connecting, agent_participant()))
-    assert [p.identity for p in humans(room)] == ["alice"]
+    assert [p.identity for p in active_humans(room)] == ["alice"]

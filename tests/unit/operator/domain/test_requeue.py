@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 import pytest
-from voicesession_operator.domain.requeue import ARRIVING_SECONDS, LEAVING_SECONDS, PASSING_SECONDS
+from voicesession_operator.domain.requeue import ARRIVING_SECONDS, LEAVING_SECONDS, POLL_TRANSITION_SECONDS
 
 from tests.support.builders import CONFIG, T0, agent_participant, bound, human, joined_cluster, ready_session
 from tests.support.plan_queries import decide
@@ -15,8 +15,8 @@ POLL = CONFIG.poll_seconds
 @pytest.mark.parametrize(
     ("ago", "who", "again"),
     [
-        (0.02, "alice", PASSING_SECONDS),
-        (-0.5, "alice", PASSING_SECONDS),
+        (0.02, "alice", POLL_TRANSITION_SECONDS),
+        (-0.5, "alice", POLL_TRANSITION_SECONDS),
         (LEAVING_SECONDS, "alice", POLL),
         (0.02, "bob", POLL),
     ],
@@ -27,7 +27,7 @@ def test_a_departure_that_only_the_agent_has_seen(ago: float, who: str, again: f
     assert decide(ready_session(), world, NOW).requeue_after == again
 
 
-@pytest.mark.parametrize(("ago", "again"), [(0.5, PASSING_SECONDS), (ARRIVING_SECONDS, POLL)])
+@pytest.mark.parametrize(("ago", "again"), [(0.5, POLL_TRANSITION_SECONDS), (ARRIVING_SECONDS, POLL)])
 def test_somebody_who_is_still_connecting(ago: float, again: float) -> None:
     coming = replace(human("alice", joined_at=NOW - ago), active=False)
     found = decide(ready_session(), joined_cluster().room(agent_participant(), coming), NOW)
