@@ -5,16 +5,16 @@ BIN := .venv/bin
 WORKERS ?= 2
 PARALLEL := -n $(WORKERS) --dist loadgroup --no-loadscope-reorder
 
-help: ## show this list
+help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 14
 
-up: ## cluster, images, release and an example session that is Ready
+up: ## create the cluster, build the images, install the release and start an example session
 	@python3 -m hack.up
 
-down: ## delete the cluster; caches and images stay
+down: ## delete the cluster; keep caches and images
 	@python3 -m hack.down
 
-test: venv ## lint, then every test, on the real cluster
+test: venv ## run lint and every test, on a real cluster
 	@python3 -m hack.install_test_tools
 	@$(MAKE) --no-print-directory -j2 lint release
 	@trap 'exit 130' INT; result=0; \
@@ -24,7 +24,7 @@ test: venv ## lint, then every test, on the real cluster
 	$(BIN)/pytest tests -m "speech or disruptive" --durations=20 || result=1; \
 	exit $$result
 
-lint: venv ## formatting, lint, types, import contracts
+lint: venv ## check formatting, lint, types and import contracts
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
@@ -36,17 +36,17 @@ lint: venv ## formatting, lint, types, import contracts
 release: venv
 	@python3 -m hack.up --without-example
 
-unit: venv ## the tests that need no cluster
+unit: venv ## run the tests without a cluster
 	$(BIN)/pytest tests/unit tests/contract
 
-bench: release ## measure on the cluster and write docs/benchmarks.md
+bench: release ## run the benchmarks on the cluster and write docs/benchmarks.md
 	@python3 -m hack.install_test_tools
 	$(BIN)/python -m tests.bench.bench
 
 .PHONY: docs
-docs: venv ## write docs/reference.md and the dashboards anew
+docs: venv ## generate docs/reference.md and the dashboards
 	$(BIN)/python -m hack.reference
 	$(BIN)/python -m hack.dashboards
 
-venv: ## the virtual environment alone
+venv: ## create or update the virtual environment
 	@python3 -m hack.venv

@@ -11,8 +11,8 @@ LARGEST_BYTES = 1 << 20
 CONFLICT = ("<<<<<<< ", "=======\n", ">>>>>>> ")
 
 
-def troubles(path: Path) -> Iterator[str]:
-    """What is wrong with a file; a file that is no text is only judged by its size."""
+def problems(path: Path) -> Iterator[str]:
+    """Yield the problems of a file; a binary file is checked for its size only."""
     content = path.read_bytes()
     if len(content) > LARGEST_BYTES:
         yield f"has {len(content)} bytes, more than {LARGEST_BYTES}"
@@ -22,11 +22,11 @@ def troubles(path: Path) -> Iterator[str]:
     if text and (not text.endswith("\n") or text.endswith("\n\n")):
         yield "does not end with exactly one line break"
     for number, line in enumerate(text.splitlines(keepends=True), 1):
-        yield from (f"line {number} {trouble}" for trouble in _of_line(line))
-    yield from _of_data(path, text)
+        yield from (f"line {number} {problem}" for problem in _line_problems(line))
+    yield from _data_problems(path, text)
 
 
-def _of_line(line: str) -> Iterator[str]:
+def _line_problems(line: str) -> Iterator[str]:
     if line.rstrip("\r\n") != line.rstrip():
         yield "ends with spaces"
     if "\r" in line:
@@ -35,8 +35,8 @@ def _of_line(line: str) -> Iterator[str]:
         yield "is left over from a merge"
 
 
-def _of_data(path: Path, text: str) -> Iterator[str]:
-    """Whether YAML and JSON can be read at all; a chart's templates are neither yet."""
+def _data_problems(path: Path, text: str) -> Iterator[str]:
+    """Yield parse errors of YAML and JSON; templates of a chart are skipped."""
     try:
         if path.suffix == ".json":
             json.loads(text)
@@ -47,8 +47,8 @@ def _of_data(path: Path, text: str) -> Iterator[str]:
 
 
 def main(names: list[str]) -> int:
-    """Print `file: trouble` for each; 1 if there is any."""
-    found = [f"{name}: {trouble}" for name in names if Path(name).is_file() for trouble in troubles(Path(name))]
+    """Print `file: problem` for each problem; return 1 if there is any."""
+    found = [f"{name}: {problem}" for name in names if Path(name).is_file() for problem in problems(Path(name))]
     print("\n".join(found), end="\n" if found else "")
     return 1 if found else 0
 

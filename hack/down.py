@@ -1,4 +1,4 @@
-"""`make down`: deletes the cluster and its network; caches and built images stay."""
+"""`make down`: delete the cluster and its network; caches and built images stay."""
 
 import sys
 
@@ -7,14 +7,14 @@ from hack.cluster.process import CommandError
 
 
 def main() -> int:
-    """Delete our cluster where an engine answers and has one; 1 where that failed."""
-    if not engine.answers():
-        print("no Docker engine answers: nothing is running")
+    """Delete the cluster if a Docker engine is running; return 1 on failure."""
+    if not engine.is_running():
+        print("no Docker engine is running: nothing to delete")
         return 0
     try:
         kind.delete(print)
-    except CommandError as trouble:
-        print(trouble, file=sys.stderr)
+    except CommandError as error:
+        print(error, file=sys.stderr)
         return 1
     return 0
 

@@ -1,4 +1,4 @@
-"""What only tests and benchmarks need of this machine, by apt: Prometheus with promtool, and Chromium."""
+"""Install the system packages that only tests and benchmarks need: Prometheus with promtool, and Chromium."""
 
 import sys
 
@@ -6,16 +6,16 @@ from hack.cluster import host
 from hack.cluster.process import CommandError
 
 PROGRAMS = {"prometheus": "prometheus", "promtool": "prometheus", "chromium": "chromium"}
-"""By program: the Debian package it comes in."""
+"""Debian package of each program."""
 
 
 def main() -> int:
-    """Install what is missing; 1 where that cannot be done."""
+    """Install the missing packages; return 1 on failure."""
     try:
         for program, package in PROGRAMS.items():
-            host.need(program, print, package)
-    except CommandError as trouble:
-        print(trouble, file=sys.stderr)
+            host.ensure_program(program, print, package)
+    except CommandError as error:
+        print(error, file=sys.stderr)
         return 1
     return 0
 

@@ -1,4 +1,4 @@
-"""`make up`: from whatever this machine has to a cluster with a session that is Ready. Standard library only."""
+"""`make up`: set up a cluster with the release and an example session. Standard library only."""
 
 import argparse
 import fcntl
@@ -17,13 +17,13 @@ The session {EXAMPLE_SESSION} is Ready. Talk to its agent, here or at http://loc
   source {VENV.name}/bin/activate
   voicesession talk {EXAMPLE_SESSION} --say "What do you know about this project?" --listen
 
-Watch it: kubectl get voicesessions --watch        Take everything away: make down
+Watch: kubectl get voicesessions --watch        Delete the cluster: make down
 """
 
 
 @contextmanager
-def alone() -> Iterator[None]:
-    """Hold this machine's lock: a second `make up` waits for the first, and then finds its work done."""
+def exclusive() -> Iterator[None]:
+    """Hold the lock of `make up`: a second run waits for the first and reuses its results."""
     with (CACHE / "up.lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -34,59 +34,59 @@ def alone() -> Iterator[None]:
 
 
 def prepare(steps: Steps) -> None:
-    """Bring everything a cluster is made of: environment, engine, images, programs."""
+    """Prepare environment, Docker engine, tools and images."""
     with steps.step("Python environment") as step:
-        virtual_env.sync(step.line)
+        virtual_env.sync(step.log)
     with steps.step("Docker engine") as step:
-        engine.start(step.line)
-    with steps.step("images from a registry") as step:
-        unpulled = offline_images.pull_missing(step.line)
-    with steps.step("programs") as step:
-        programs.build([*programs.missing(TOOLS), *offline_images.programs_for(unpulled)], step.line)
-        programs.link(step.line)
-    with steps.step("stand-in images") as step:
+        engine.start(step.log)
+    with steps.step("registry images") as step:
+        unpulled = offline_images.pull_missing(step.log)
+    with steps.step("tools") as step:
+        programs.build([*programs.missing(TOOLS), *offline_images.programs_for(unpulled)], step.log)
+        programs.link(step.log)
+    with steps.step("offline images") as step:
         for image in unpulled:
-            offline_images.build(image, step.line)
-    with steps.step("page of the gateway") as step:
-        web_page.build(step.line)
-    with steps.step("images of this project") as step:
-        project_images.build_all(step.line)
+            offline_images.build(image, step.log)
+    with steps.step("gateway page") as step:
+        web_page.build(step.log)
+    with steps.step("project images") as step:
+        project_images.build_all(step.log)
 
 
-def bring_up(steps: Steps) -> bool:
-    """Bring the cluster with the release in it, from what `prepare` brings; tells whether the agent image is new."""
+def install(steps: Steps) -> bool:
+    """Create the cluster and install the release; return whether the agent image is new."""
     with steps.step("kind cluster") as step:
-        kind.ensure(step.line)
-    with steps.step("images into the nodes") as step:
-        tags = [item.tag for item in project_images.OWN_IMAGES]
-        loaded = kind.load([*offline_images.CLUSTER_IMAGES, *tags], step.line)
-    with steps.step("resource definitions") as step:
-        release.apply_definitions(step.line)
+        kind.ensure(step.log)
+    with steps.step("load images") as step:
+        tags = [item.tag for item in project_images.PROJECT_IMAGES]
+        loaded = kind.load([*offline_images.CLUSTER_IMAGES, *tags], step.log)
+    with steps.step("CRDs") as step:
+        release.apply_crds(step.log)
     with steps.step("Helm release") as step:
-        release.install(step.line)
+        release.install(step.log)
     return project_images.AGENT.tag in loaded
 
 
 def run_steps(steps: Steps, with_example: bool) -> None:
-    """Run every step; raises CommandError at the first that fails."""
+    """Run every step; raise CommandError at the first failure."""
     prepare(steps)
-    has_new_agent = bring_up(steps)
+    has_new_agent = install(steps)
     if with_example:
         with steps.step("example session") as step:
-            release.start_example(step.line, anew=has_new_agent)
+            release.start_example(step.log, recreate=has_new_agent)
 
 
 def main() -> int:
-    """Run the steps, print their wall times and what to do next; 1 where a step failed."""
+    """Run the steps and print their wall times and a usage hint; return 1 if a step failed."""
     parser = argparse.ArgumentParser(prog="make up")
     parser.add_argument("--without-example", action="store_true", help="leave out the example agent and session")
     with_example = not parser.parse_args().without_example
     steps = Steps()
     try:
-        with alone():
+        with exclusive():
             run_steps(steps, with_example)
-    except CommandError as trouble:
-        print(f"\n{trouble}", file=sys.stderr)
+    except CommandError as error:
+        print(f"\n{error}", file=sys.stderr)
         return 1
     finally:
         print(f"\n{steps.table()}", flush=True)

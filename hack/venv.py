@@ -1,4 +1,4 @@
-"""`make venv`: the virtual environment alone."""
+"""`make venv`: create or update the virtual environment only."""
 
 import sys
 
@@ -8,5 +8,5 @@ from hack.cluster.process import CommandError
 if __name__ == "__main__":
     try:
         virtual_env.sync(print)
-    except CommandError as trouble:
-        sys.exit(str(trouble))
+    except CommandError as error:
+        sys.exit(str(error))

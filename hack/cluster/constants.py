@@ -1,4 +1,4 @@
-"""Names, pins and places that the commands and the cluster tests share."""
+"""Names, versions and paths shared by the commands and the cluster tests."""
 
 import os
 from pathlib import Path
@@ -36,7 +36,7 @@ KUBERNETES_PROGRAMS = (
     "kubectl",
 )
 # livekit-server: the last release before its dependencies were replaced by forks that no module proxy serves.
-# Kubernetes: the last minor version that runs on cgroup v1 without being told to.
+# Kubernetes: the last minor version that runs on cgroup v1 with its default settings.
 PROGRAM_VERSIONS = {
     "kind": "v0.30.0",
     **dict.fromkeys(KUBERNETES_PROGRAMS, KUBERNETES),

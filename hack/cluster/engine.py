@@ -1,4 +1,4 @@
-"""Finds a Docker engine, or starts one, and the client that can build with BuildKit."""
+"""The Docker engine, started if necessary, and a client with BuildKit."""
 
 import functools
 import os
@@ -8,26 +8,26 @@ import threading
 from pathlib import Path
 
 from hack.cluster.constants import IMAGES
-from hack.cluster.process import CommandError, Line, on_path, output, run, succeeds
+from hack.cluster.process import CommandError, Log, on_path, output, run, succeeds
 
-BUILDX_NEEDED_SINCE = 23  # from this client version on, BuildKit is reached through the buildx plug-in only
+BUILDX_NEEDED_SINCE = 23  # since this client version, BuildKit needs the buildx plug-in
 REGISTRY_SECONDS = 20.0
 
 
-def start(line: Line) -> None:
-    """Make a Docker engine answer; raises CommandError where none does and none can be started."""
-    run("bash", str(IMAGES / "engine.sh"), line=line)
-    line(f"engine {output('docker', 'info', '--format', '{{.ServerVersion}}')}, client {client()}")
+def start(log: Log) -> None:
+    """Start a Docker engine unless one is running; raise CommandError if none can be started."""
+    run("bash", str(IMAGES / "engine.sh"), log=log)
+    log(f"engine {output('docker', 'info', '--format', '{{.ServerVersion}}')}, client {client()}")
 
 
-def answers() -> bool:
-    """Tell whether a Docker engine answers."""
+def is_running() -> bool:
+    """Return whether a Docker engine is running."""
     return on_path("docker") is not None and succeeds("docker", "info", timeout=30)
 
 
 @functools.cache
 def client() -> str:
-    """Return the Docker client whose `build` has BuildKit; a newer one without the plug-in has not."""
+    """Return a Docker client with BuildKit: an old client, or a new one with the buildx plug-in."""
     for folder in os.environ["PATH"].split(os.pathsep):
         docker = Path(folder) / "docker"
         if os.access(docker, os.X_OK) and _has_buildkit(str(docker)):
@@ -41,24 +41,24 @@ def _has_buildkit(docker: str) -> bool:
     return builtin or succeeds(docker, "buildx", "version")
 
 
-def pull(image: str, line: Line) -> bool:
-    """Pull `image`; False where no registry has said a word after 20 s or where it has no such image."""
-    line(f"pulling {image}")
+def pull(image: str, log: Log) -> bool:
+    """Pull `image`; return False if the registry lacks it or sends no output for 20 s."""
+    log(f"pulling {image}")
     with subprocess.Popen(
         ("docker", "pull", image), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     ) as process:
-        silence = threading.Timer(REGISTRY_SECONDS, process.kill)
-        silence.start()
+        watchdog = threading.Timer(REGISTRY_SECONDS, process.kill)
+        watchdog.start()
         assert process.stdout is not None  # noqa: S101  for the type checker: stdout is a pipe
         for text in process.stdout:
-            silence.cancel()
-            line(text.rstrip())
-        silence.cancel()
+            watchdog.cancel()
+            log(text.rstrip())
+        watchdog.cancel()
     return process.returncode == 0
 
 
 def label(image: str, name: str) -> str | None:
-    """Return a label of a local image: empty where it has no such label, None where there is no such image."""
+    """Return a label of a local image: empty without the label, None without the image."""
     try:
         value = output("docker", "image", "inspect", "--format", f'{{{{index .Config.Labels "{name}"}}}}', image)
     except CommandError:
@@ -67,5 +67,5 @@ def label(image: str, name: str) -> str | None:
 
 
 def image_id(image: str) -> str:
-    """Return the ID of a local image; raises CommandError where there is none."""
+    """Return the ID of a local image; raise CommandError if it does not exist."""
     return output("docker", "image", "inspect", "--format", "{{.Id}}", image)

@@ -1,31 +1,31 @@
-"""What the machine itself must have: Debian packages, installed where they are missing and we may."""
+"""Debian packages of this machine, installed if they are missing and the user has the permission."""
 
 import os
 
-from hack.cluster.process import CommandError, Line, on_path, run, succeeds
+from hack.cluster.process import CommandError, Log, on_path, run, succeeds
 
 SUDO = ("sudo", "-n")
-"""Never asks: nobody may be there to type a password."""
+"""Without a password prompt, which would block an unattended run."""
 
 
-def need(program: str, line: Line, *packages: str) -> None:
-    """Install `packages` unless `program` is on PATH; raises CommandError."""
+def ensure_program(program: str, log: Log, *packages: str) -> None:
+    """Install `packages` unless `program` is on PATH; raise CommandError on failure."""
     if on_path(program) is None:
-        install(line, *packages)
+        install(log, *packages)
 
 
-def install(line: Line, *packages: str) -> None:
-    """Install Debian packages; raises CommandError where we may not or this is no Debian."""
-    if on_path("apt-get") is None or not _may_install():
+def install(log: Log, *packages: str) -> None:
+    """Install Debian packages; raise CommandError without the permission or without apt-get."""
+    if on_path("apt-get") is None or not _can_install():
         raise CommandError(("install", *packages), 1, f"these are missing and must be installed: {', '.join(packages)}")
-    line(f"installing {', '.join(packages)}")
-    # by env: sudo keeps none of the variables that it is called with
+    log(f"installing {', '.join(packages)}")
+    # with env, because sudo drops the variables of its caller
     apt = (*(() if _is_root() else SUDO), "env", "DEBIAN_FRONTEND=noninteractive", "apt-get")
-    run(*apt, "update", "-qq", line=line)
-    run(*apt, "install", "-y", "-qq", "--no-install-recommends", *packages, line=line)
+    run(*apt, "update", "-qq", log=log)
+    run(*apt, "install", "-y", "-qq", "--no-install-recommends", *packages, log=log)
 
 
-def _may_install() -> bool:
+def _can_install() -> bool:
     return _is_root() or succeeds(*SUDO, "true")
 
 

@@ -1,4 +1,4 @@
-"""Runs other programs: quietly for their output, or line by line for whoever shows progress."""
+"""Runs other programs: for their output, or with each line of output passed on as progress."""
 
 import os
 import shutil
@@ -7,11 +7,11 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-Line = Callable[[str], None]
+Log = Callable[[str], None]
 
 
 class CommandError(RuntimeError):
-    """A program ended badly; the message carries its last lines."""
+    """A program failed; the message contains the last lines of its output."""
 
     def __init__(self, command: tuple[str, ...], code: int, tail: str) -> None:
         super().__init__(f"`{' '.join(command)}` ended with {code}\n{tail}".rstrip())
@@ -20,7 +20,7 @@ class CommandError(RuntimeError):
 
 
 def output(*command: str, timeout: float | None = None, stdin: str | None = None) -> str:
-    """Return what `command` prints, stripped; raises CommandError, also after `timeout` seconds."""
+    """Return the stripped output of `command`; raise CommandError on failure or after `timeout` seconds."""
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=timeout, input=stdin or "", check=False)
     except subprocess.TimeoutExpired:
@@ -33,7 +33,7 @@ def output(*command: str, timeout: float | None = None, stdin: str | None = None
 
 
 def succeeds(*command: str, timeout: float | None = None) -> bool:
-    """Tell whether `command` ends with 0 within `timeout` seconds."""
+    """Return whether `command` exits with 0 within `timeout` seconds."""
     try:
         output(*command, timeout=timeout)
     except CommandError:
@@ -41,8 +41,8 @@ def succeeds(*command: str, timeout: float | None = None) -> bool:
     return True
 
 
-def run(*command: str, line: Line, env: Mapping[str, str] | None = None, cwd: Path | None = None) -> None:
-    """Run `command` and hand each line of its output to `line`; raises CommandError with the last 30 lines."""
+def run(*command: str, log: Log, env: Mapping[str, str] | None = None, cwd: Path | None = None) -> None:
+    """Run `command` and pass each line of its output to `log`; raise CommandError with the last 30 lines."""
     last: deque[str] = deque(maxlen=30)
     with subprocess.Popen(
         command,
@@ -57,33 +57,33 @@ def run(*command: str, line: Line, env: Mapping[str, str] | None = None, cwd: Pa
         assert process.stdout is not None  # noqa: S101  for the type checker: stdout is a pipe
         for text in process.stdout:
             last.append(text.rstrip())
-            line(text.rstrip())
+            log(text.rstrip())
     if process.returncode:
         raise CommandError(command, process.returncode, "\n".join(last))
 
 
-def pipe(source: tuple[str, ...], sink: tuple[str, ...], moved: Callable[[int], None]) -> None:
-    """Send `source`'s output into `sink`, telling `moved` the bytes so far; raises CommandError for either."""
+def pipe(source: tuple[str, ...], sink: tuple[str, ...], report: Callable[[int], None]) -> None:
+    """Send the output of `source` into `sink` and report the bytes so far; raise CommandError if either fails."""
     with (
-        subprocess.Popen(source, stdout=subprocess.PIPE) as giver,
-        subprocess.Popen(sink, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as taker,
+        subprocess.Popen(source, stdout=subprocess.PIPE) as producer,
+        subprocess.Popen(sink, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as consumer,
     ):
-        assert giver.stdout is not None and taker.stdin is not None and taker.stderr is not None  # noqa: S101, PT018
+        assert producer.stdout is not None and consumer.stdin is not None and consumer.stderr is not None  # noqa: S101, PT018
         total = 0
         try:
-            while chunk := giver.stdout.read(1 << 20):
-                taker.stdin.write(chunk)
+            while chunk := producer.stdout.read(1 << 20):
+                consumer.stdin.write(chunk)
                 total += len(chunk)
-                moved(total)
-            taker.stdin.close()
+                report(total)
+            consumer.stdin.close()
         except BrokenPipeError:
-            giver.kill()
-        trouble = taker.stderr.read().decode(errors="replace")
-    for process, command in ((taker, sink), (giver, source)):
+            producer.kill()
+        error = consumer.stderr.read().decode(errors="replace")
+    for process, command in ((consumer, sink), (producer, source)):
         if process.returncode:
-            raise CommandError(command, process.returncode, trouble)
+            raise CommandError(command, process.returncode, error)
 
 
 def on_path(name: str) -> str | None:
-    """Return the path of a program found on PATH."""
+    """Return the path of a program on PATH, or None."""
     return shutil.which(name)

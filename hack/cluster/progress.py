@@ -1,4 +1,4 @@
-"""Shows named steps while they run, keeps their logs, and prints their wall times at the end."""
+"""Named steps with progress, log files and a table of wall times."""
 
 import json
 import os
@@ -20,35 +20,35 @@ WIDTH = 118
 
 @dataclass
 class Step:
-    """One running step: what it last said, and its log file."""
+    """One running step with its latest output and its log file."""
 
     name: str
-    log: TextIO
+    file: TextIO
     started: float = field(default_factory=time.monotonic)
     headline: str = ""
     tail: str = ""
 
-    def line(self, text: str) -> None:
-        """Take a line of output; one that starts with `[k/n]` becomes the headline of those after it."""
-        self.log.write(text + "\n")
-        self.log.flush()
+    def log(self, text: str) -> None:
+        """Record a line of output; a line that starts with `[k/n]` becomes the headline of the next ones."""
+        self.file.write(text + "\n")
+        self.file.flush()
         if text.startswith("["):
             self.headline, self.tail = text, ""
         elif text.strip():
             self.tail = text.strip()
 
     def seconds(self) -> float:
-        """Seconds since the step began."""
+        """Return the seconds since the start of the step."""
         return time.monotonic() - self.started
 
-    def shown(self) -> str:
-        """Return the one line that tells where the step is."""
-        said = " · ".join(part for part in (self.headline, self.tail) if part)
-        return f"{self.seconds():7.1f} s  {self.name}: {said}"[:WIDTH]
+    def status_line(self) -> str:
+        """Return the progress of the step in one line."""
+        progress = " · ".join(part for part in (self.headline, self.tail) if part)
+        return f"{self.seconds():7.1f} s  {self.name}: {progress}"[:WIDTH]
 
 
 class Steps:
-    """Runs steps one after another and remembers how long each took."""
+    """Runs steps one after another and records their wall times."""
 
     def __init__(self, out: TextIO = sys.stdout) -> None:
         self.out = out
@@ -57,27 +57,27 @@ class Steps:
 
     @contextmanager
     def step(self, name: str) -> Iterator[Step]:
-        """Show `name` with its progress until the block ends; the time counts also when it fails."""
+        """Show the progress of a step until the block ends; a failed step counts in the times too."""
         path = LOGS / f"{name.replace(' ', '-')}.log"
-        over = threading.Event()
-        with path.open("w") as log:
-            step = Step(name, log)
-            ticker = threading.Thread(target=self._tick, args=(step, over), daemon=True)
+        done = threading.Event()
+        with path.open("w") as file:
+            step = Step(name, file)
+            ticker = threading.Thread(target=self._tick, args=(step, done), daemon=True)
             ticker.start()
-            verdict = "failed"
+            result = "failed"
             try:
                 yield step
-                verdict = "done"
+                result = "done"
             finally:
-                over.set()
+                done.set()
                 ticker.join()
                 self.times.append((name, step.seconds()))
-                self._end(f"{step.seconds():7.1f} s  {name}: {verdict}")
-                if verdict == "failed":
+                self._end(f"{step.seconds():7.1f} s  {name}: {result}")
+                if result == "failed":
                     self._end(f"           log: {path}")
 
     def table(self) -> str:
-        """Return the wall time of every step and of all together."""
+        """Return the wall times of all steps, and their sum."""
         rows = [*self.times, ("all steps", sum(seconds for _, seconds in self.times))]
         return "\n".join(f"{seconds:9.1f} s  {name}" for name, seconds in rows)
 
@@ -92,10 +92,10 @@ class Steps:
         with (CACHE / "wall-times.jsonl").open("a") as file:
             file.write(json.dumps(entry) + "\n")
 
-    def _tick(self, step: Step, over: threading.Event) -> None:
+    def _tick(self, step: Step, done: threading.Event) -> None:
         tty = self.out.isatty()
-        while not over.wait(TTY_SECONDS if tty else PLAIN_SECONDS):
-            self.out.write(f"\r\x1b[K{step.shown()}" if tty else f"{step.shown()}\n")
+        while not done.wait(TTY_SECONDS if tty else PLAIN_SECONDS):
+            self.out.write(f"\r\x1b[K{step.status_line()}" if tty else f"{step.status_line()}\n")
             self.out.flush()
 
     def _end(self, text: str) -> None:

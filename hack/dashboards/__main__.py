@@ -1,4 +1,7 @@
-"""Writes the chart's Grafana dashboards: `python -m hack.dashboards`. They are kept: installing needs no Python."""
+"""`python -m hack.dashboards`: write the chart's Grafana dashboards.
+
+The files are committed, so that an installation needs no Python.
+"""
 
 import json
 import sys
@@ -16,11 +19,12 @@ DASHBOARDS = {
 
 
 def text(dashboard: Dashboard) -> str:
-    """What its file holds."""
+    """Return the content of the dashboard's file."""
     return json.dumps(render(dashboard), indent=2) + "\n"
 
 
 def main() -> int:
+    """Write all dashboards."""
     for name, dashboard in DASHBOARDS.items():
         path = FOLDER / f"{name}.json"
         path.write_text(text(dashboard))

@@ -1,6 +1,6 @@
-"""The agents and their memory: who is well, who was mended, and what Letta answers."""
+"""The agents and their memory: health, restarts, and requests to Letta."""
 
-from hack.dashboards.grafana import Dashboard, Panel, Query, Row, quantiles, rise
+from hack.dashboards.grafana import Dashboard, Panel, Query, Row, increase, quantiles
 
 STATE = Row(
     "State",
@@ -13,8 +13,8 @@ STATE = Row(
             width=6,
         ),
         Panel(
-            "Ill agents",
-            "Agents with which their own supervisor finds something wrong.",
+            "Unhealthy agents",
+            "Agents with a health problem, as reported by their supervisor.",
             [Query("sum(max by (namespace, pod) (voicesession_agent_unhealthy))")],
             kind="stat",
             width=6,
@@ -22,15 +22,15 @@ STATE = Row(
         ),
         Panel(
             "Agents without memory",
-            "Agents that wanted a memory and cannot read it.",
+            "Agents with a configured memory that they cannot read.",
             [Query("sum(1 - voicesession_agent_memory_ok)")],
             kind="stat",
             width=6,
             limit=1,
         ),
         Panel(
-            "VoiceAgents that are not Ready",
-            "Their memory is unavailable, invalid or not configured.",
+            "VoiceAgents not Ready",
+            "VoiceAgents with unavailable, invalid or unconfigured memory.",
             [Query('sum(voicesession_voiceagents{ready="false"})')],
             kind="stat",
             width=6,
@@ -43,38 +43,38 @@ HEALTH = Row(
     "Health",
     [
         Panel(
-            "What is wrong",
-            "Ill agents by what their supervisor found.",
+            "Health problems",
+            "Unhealthy agents by problem.",
             [Query("sum by (state) (voicesession_agent_unhealthy)", "{{state}}")],
             stacked=True,
         ),
         Panel(
-            "Remedies",
-            "New jobs in the window, by what was wrong with the old one.",
-            [rise("voicesession_agent_health_restarts_total", "state")],
+            "Health restarts",
+            "Jobs restarted in the window because of a health problem, by problem.",
+            [increase("voicesession_agent_health_restarts_total", "state")],
             stacked=True,
         ),
         Panel(
-            "Sessions in trouble",
-            "Sessions that have been Ready, by condition that is not True now.",
+            "Degraded sessions",
+            "Sessions that have been Ready, by the condition that is no longer True.",
             [Query("sum by (condition) (voicesession_sessions_degraded)", "{{condition}}")],
             stacked=True,
         ),
         Panel(
-            "Resets, as the pod sees them",
-            "From being told until the new job was in the room.",
+            "Reset duration in the pod",
+            "From receiving the new epoch until the new job was in the room.",
             quantiles("voicesession_agent_reset_seconds", 0.5, 0.9),
             unit="s",
         ),
         Panel(
             "Jobs started",
-            "In the window: one for each start, reset, restart and remedy.",
-            [rise("voicesession_agent_job_launches_total", "voiceagent")],
+            "In the window, by VoiceAgent: one for each start, reset and restart.",
+            [increase("voicesession_agent_job_launches_total", "voiceagent")],
         ),
         Panel(
-            "Refused control requests",
-            "Requests to agent pods in the window that the operator had not signed.",
-            [rise("voicesession_control_refused_total", "reason")],
+            "Rejected control requests",
+            "Requests to agent pods in the window without a valid signature of the operator, by reason.",
+            [increase("voicesession_control_refused_total", "reason")],
         ),
     ],
 )
@@ -83,19 +83,19 @@ MEMORY = Row(
     "Memory",
     [
         Panel(
-            "Calls of agents to memory",
+            "Memory requests of agents",
             "Duration, p90 by call.",
             quantiles("voicesession_agent_memory_request_seconds", 0.9, by="call"),
             unit="s",
         ),
         Panel(
-            "How they end",
+            "Results of memory requests",
             "In the window, by call and outcome.",
-            [rise("voicesession_agent_memory_request_seconds_count", "call", "outcome")],
+            [increase("voicesession_agent_memory_request_seconds_count", "call", "outcome")],
         ),
         Panel(
-            "Turns that wait to be captured",
-            "All pods, and the longest queue; a queue drops its oldest turn at 256.",
+            "Capture backlog",
+            "Turns waiting to be captured: all pods, and the longest queue. A queue drops its oldest turn at 256.",
             [
                 Query("sum(voicesession_agent_capture_backlog)", "all"),
                 Query("max(voicesession_agent_capture_backlog)", "longest"),
@@ -103,31 +103,31 @@ MEMORY = Row(
             limit=256,
         ),
         Panel(
-            "Turns lost",
+            "Lost turns",
             "In the window, by reason.",
-            [rise("voicesession_agent_turns_lost_total", "reason")],
+            [increase("voicesession_agent_turns_lost_total", "reason")],
             limit=1,
         ),
         Panel(
-            "Turns sent again",
-            "In the window, for want of an answer: Letta may hold them twice.",
-            [rise("voicesession_agent_turns_repeated_total")],
+            "Repeated turns",
+            "Turns sent again in the window after a missing response; Letta may hold them twice.",
+            [increase("voicesession_agent_turns_repeated_total")],
         ),
         Panel(
-            "The operator's look-ups in Letta",
-            "Duration, p90 by what was asked.",
+            "Letta requests of the operator",
+            "Duration, p90 by request.",
             quantiles("voicesession_letta_request_seconds", 0.9, by="call"),
             unit="s",
         ),
         Panel(
-            "Answers to its look-ups",
+            "Results of Letta requests",
             "In the window, by outcome.",
-            [rise("voicesession_letta_request_seconds_count", "outcome")],
+            [increase("voicesession_letta_request_seconds_count", "outcome")],
         ),
         Panel(
-            "Users whose memory was not found",
-            "In the window, by kind of answer.",
-            [rise("voicesession_user_memory_errors_total", "kind")],
+            "User memory errors",
+            "Failed look-ups of user memories in the window, by kind.",
+            [increase("voicesession_user_memory_errors_total", "kind")],
         ),
     ],
 )
@@ -135,6 +135,6 @@ MEMORY = Row(
 DASHBOARD = Dashboard(
     "voicesession-agents",
     "Voice sessions: agents and memory",
-    "Who is well, who was mended, and how memory answers.",
+    "Health and restarts of agents, and requests to memory.",
     [STATE, HEALTH, MEMORY],
 )

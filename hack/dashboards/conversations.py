@@ -1,9 +1,9 @@
-"""What people have of it: how many talk, how long they wait for a session and for an answer, and how calls end."""
+"""Conversations: number of humans, time to a session and to an answer, and how sessions end."""
 
-from hack.dashboards.grafana import Dashboard, Panel, Query, Row, means, quantiles, rise
+from hack.dashboards.grafana import Dashboard, Panel, Query, Row, increase, means, quantiles
 
 FAILED = '{reason=~"StartDeadline|Invalid|AgentLost|RoomLost"}'
-"""Ends that nobody wanted."""
+"""End reasons that are failures."""
 NOW = Row(
     "Now",
     [
@@ -14,10 +14,10 @@ NOW = Row(
             kind="stat",
             width=4,
         ),
-        Panel("Humans", "People in the rooms.", [Query("sum(voicesession_humans)")], kind="stat", width=4),
+        Panel("Humans", "Humans in all rooms.", [Query("sum(voicesession_humans)")], kind="stat", width=4),
         Panel(
-            "Sessions in trouble",
-            "Sessions that were Ready and lack room, agent, health or memory now. One that lacks two counts twice.",
+            "Degraded sessions",
+            "Sessions that were Ready and now lack room, agent, health or memory; a session can count several times.",
             [Query("sum(voicesession_sessions_degraded)")],
             kind="stat",
             width=4,
@@ -25,7 +25,7 @@ NOW = Row(
         ),
         Panel(
             "Time to Ready, p90",
-            "Creation of a session until its agent is in the room.",
+            "From the creation of a session until its agent is in the room.",
             quantiles("voicesession_ready_seconds", 0.9),
             unit="s",
             kind="stat",
@@ -34,7 +34,7 @@ NOW = Row(
         ),
         Panel(
             "Time to an answer, p90",
-            "End of a human's speech to the answer's first audio.",
+            "From the end of a human's speech to the first audio of the answer.",
             quantiles("voicesession_agent_response_seconds", 0.9),
             unit="s",
             kind="stat",
@@ -43,9 +43,9 @@ NOW = Row(
         ),
         Panel(
             "Failed sessions",
-            "Ended because their agent never came (StartDeadline, Invalid), or it or their room was lost (AgentLost, "
-            "RoomLost), in the window.",
-            [rise("voicesession_sessions_finished_total", where=FAILED)],
+            "Sessions that ended in the window without an agent (StartDeadline, Invalid), or after losing their agent "
+            "or room (AgentLost, RoomLost).",
+            [increase("voicesession_sessions_finished_total", where=FAILED)],
             kind="stat",
             width=4,
             limit=1,
@@ -58,23 +58,23 @@ STARTS = Row(
     [
         Panel(
             "Time to Ready",
-            "Creation of a session until its agent is in the room; up to 1 s too long, since creation times are whole "
-            "seconds.",
+            "From the creation of a session until its agent is in the room; up to 1 s too long, because creation "
+            "times have whole seconds.",
             quantiles("voicesession_ready_seconds", 0.5, 0.9, 0.99),
             unit="s",
             limit=30,
         ),
         Panel(
-            "Where it goes",
-            "Mean of each stage. process_started is Kubernetes' share (scheduling, image, container), models_loaded "
-            "and joined the agent's; all others are the operator's.",
+            "Time to Ready by stage",
+            "Mean of each stage. process_started is the share of Kubernetes (scheduling, image, container), "
+            "models_loaded and joined are the agent's; all other stages are the operator's.",
             [means("voicesession_start_stage_seconds", "stage")],
             unit="s",
             stacked=True,
         ),
         Panel(
             "Sessions by phase",
-            "As the leading operator knows them.",
+            "As counted by the leading operator.",
             [Query("sum by (phase) (voicesession_sessions)", "{{phase}}")],
             stacked=True,
         ),
@@ -86,39 +86,40 @@ ANSWERS = Row(
     [
         Panel(
             "Time to an answer",
-            "As the agent's job measures it; the way to the human's ear adds about 0.25 s.",
+            "Measured in the agent's job; playback at the human's end adds about 0.25 s.",
             quantiles("voicesession_agent_response_seconds", 0.5, 0.9, 0.99),
             unit="s",
             limit=3,
         ),
         Panel(
-            "Where it goes",
-            "Mean of each stage: recognition, deciding that she has finished, the agent's own hook (fresh memory), the "
-            "model's first token, the voice's first audio.",
+            "Time to an answer by stage",
+            "Mean of each stage: speech recognition, end-of-turn detection, the agent's hook (fresh memory), the "
+            "first token of the model, the first audio of the voice.",
             [means("voicesession_agent_response_stage_seconds", "stage")],
             unit="s",
             stacked=True,
         ),
         Panel(
             "Answers",
-            "Turns that were answered in the window, by VoiceAgent.",
-            [rise("voicesession_agent_response_seconds_count", "voiceagent")],
+            "Answered turns in the window, by VoiceAgent.",
+            [increase("voicesession_agent_response_seconds_count", "voiceagent")],
         ),
     ],
 )
 
 ENDS = Row(
-    "When they leave",
+    "Resets and ends",
     [
         Panel(
             "Ends by reason",
             "Sessions that ended in the window.",
-            [rise("voicesession_sessions_finished_total", "reason")],
+            [increase("voicesession_sessions_finished_total", "reason")],
             stacked=True,
         ),
         Panel(
-            "Last human until reset or nothing left",
-            "From her leaving, the grace included, until a new agent was in the room, or room and pods were gone.",
+            "Last human left until reset or removal",
+            "From the last human leaving, including the grace period, until a new agent was in the room, or room and "
+            "pods were gone.",
             quantiles("voicesession_last_human_seconds", 0.5, 0.9, by="until"),
             unit="s",
         ),
@@ -137,14 +138,14 @@ ENDS = Row(
         ),
         Panel(
             "Resets by cause and outcome",
-            "Escalated ones took longer than 10 s and cost the pod.",
-            [rise("voicesession_resets_total", "cause", "outcome")],
+            "An escalated reset took longer than 10 s and replaced the pod.",
+            [increase("voicesession_resets_total", "cause", "outcome")],
             stacked=True,
         ),
         Panel(
-            "Pods replaced, by reason",
-            "Agent pods that were lost or given up in the middle of a session.",
-            [rise("voicesession_agent_replacements_total", "reason")],
+            "Pod replacements by reason",
+            "Agent pods replaced during a session in the window.",
+            [increase("voicesession_agent_replacements_total", "reason")],
             stacked=True,
         ),
     ],
@@ -153,6 +154,6 @@ ENDS = Row(
 DASHBOARD = Dashboard(
     "voicesession-conversations",
     "Voice sessions: conversations",
-    "How many people talk, how long they wait, and how calls end.",
+    "Number of humans, waiting times, and how sessions end.",
     [NOW, STARTS, ANSWERS, ENDS],
 )

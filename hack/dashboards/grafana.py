@@ -1,22 +1,22 @@
-"""Grafana's dashboard format, as far as ours need it: what a panel shows is said once, how it is laid out nowhere."""
+"""The part of Grafana's dashboard format that the dashboards need; the layout is computed."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
-Json = dict[str, Any]
+from voicesession_common import JsonObject
 
 SCHEMA_VERSION: Final = 39
 COLUMNS = 24
-"""Grafana's grid."""
+"""Columns of Grafana's grid."""
 SOURCE: Final = {"type": "prometheus", "uid": "${datasource}"}
 WINDOW: Final = "$window"
-"""The dashboard's own variable: over how long rates and quantiles are taken."""
+"""Variable of the dashboard: the time window of rates and quantiles."""
 
 
 @dataclass(frozen=True)
 class Query:
-    """`legend` may hold labels: `{{phase}}`."""
+    """One PromQL query; `legend` may contain labels such as `{{phase}}`."""
 
     expr: str
     legend: str = ""
@@ -24,7 +24,7 @@ class Query:
 
 @dataclass(frozen=True)
 class Panel:
-    """`unit` is Grafana's: s, short, percentunit, bytes, reqps; `limit` is where it turns red."""
+    """One panel; `unit` is a Grafana unit (s, short, percentunit, bytes, reqps), `limit` the threshold for red."""
 
     title: str
     description: str
@@ -43,12 +43,16 @@ class Panel:
 
 @dataclass(frozen=True)
 class Row:
+    """A titled group of panels."""
+
     title: str
     panels: Sequence[Panel]
 
 
 @dataclass(frozen=True)
 class Dashboard:
+    """One dashboard."""
+
     uid: str
     title: str
     description: str
@@ -60,32 +64,32 @@ class Dashboard:
 
 
 def quantiles(histogram: str, *shares: float, by: str = "", where: str = "") -> list[Query]:
-    """Quantiles of a histogram over the window, apart by the label `by`."""
+    """Return quantiles of a histogram over the window, grouped by the label `by`."""
     groups, suffix = ("le, " + by, f" {{{{{by}}}}}") if by else ("le", "")
     rate = f"sum by ({groups}) (rate({histogram}_bucket{where}[{WINDOW}]))"
     return [Query(f"histogram_quantile({share:g}, {rate})", f"p{100 * share:g}{suffix}") for share in shares]
 
 
 def means(histogram: str, by: str) -> Query:
-    """The mean of a histogram over the window, apart by the label `by`."""
-    total, count = (f"sum by ({by}) (rate({histogram}_{what}[{WINDOW}]))" for what in ("sum", "count"))
+    """Return the mean of a histogram over the window, grouped by the label `by`."""
+    total, count = (f"sum by ({by}) (rate({histogram}_{part}[{WINDOW}]))" for part in ("sum", "count"))
     return Query(f"{total} / ({count} > 0)", f"{{{{{by}}}}}")
 
 
-def rise(counter: str, *by: str, where: str = "") -> Query:
-    """By how much a counter has risen over the window, apart by labels."""
+def increase(counter: str, *by: str, where: str = "") -> Query:
+    """Return the increase of a counter over the window, grouped by labels."""
     groups = f" by ({', '.join(by)})" if by else ""
     return Query(f"sum{groups} (increase({counter}{where}[{WINDOW}]))", " ".join(f"{{{{{name}}}}}" for name in by))
 
 
 def rate(counter: str, *by: str, where: str = "") -> Query:
-    """How often it happens each second over the window, apart by labels."""
+    """Return the rate of a counter per second over the window, grouped by labels."""
     groups = f" by ({', '.join(by)})" if by else ""
     return Query(f"sum{groups} (rate({counter}{where}[{WINDOW}]))", " ".join(f"{{{{{name}}}}}" for name in by))
 
 
-def render(dashboard: Dashboard) -> Json:
-    """The document that Grafana imports."""
+def render(dashboard: Dashboard) -> JsonObject:
+    """Return the JSON model that Grafana imports."""
     return {
         "uid": dashboard.uid,
         "title": dashboard.title,
@@ -97,33 +101,33 @@ def render(dashboard: Dashboard) -> Json:
         "refresh": "30s",
         "time": {"from": "now-3h", "to": "now"},
         "templating": {"list": [_source(), _window()]},
-        "panels": _laid_out(dashboard.rows),
+        "panels": _layout(dashboard.rows),
     }
 
 
-def _laid_out(rows: Sequence[Row]) -> list[Json]:
-    """Row by row, each panel to the right of the last one while there is room."""
-    found: list[Json] = []
+def _layout(rows: Sequence[Row]) -> list[JsonObject]:
+    """Place the panels row by row, from left to right, with a new line for panels that do not fit."""
+    placed: list[JsonObject] = []
     top = 0
     for row in rows:
-        found.append(_row(row, len(found) + 1, top))
+        placed.append(_row(row, len(placed) + 1, top))
         left, top = 0, top + 1
         for panel in row.panels:
             if left + panel.width > COLUMNS:
                 left, top = 0, top + panel.height
             place = {"x": left, "y": top, "w": panel.width, "h": panel.height}
-            found.append(_panel(panel, len(found) + 1, place))
+            placed.append(_panel(panel, len(placed) + 1, place))
             left += panel.width
         top += max(panel.height for panel in row.panels)
-    return found
+    return placed
 
 
-def _row(row: Row, number: int, top: int) -> Json:
+def _row(row: Row, number: int, top: int) -> JsonObject:
     place = {"x": 0, "y": top, "w": COLUMNS, "h": 1}
     return {"id": number, "type": "row", "title": row.title, "collapsed": False, "gridPos": place, "panels": []}
 
 
-def _panel(panel: Panel, number: int, place: Json) -> Json:
+def _panel(panel: Panel, number: int, place: JsonObject) -> JsonObject:
     return {
         "id": number,
         "type": panel.kind,
@@ -137,26 +141,26 @@ def _panel(panel: Panel, number: int, place: Json) -> Json:
     }
 
 
-def _defaults(panel: Panel) -> Json:
-    steps: list[Json] = [{"color": "green", "value": None}]
+def _defaults(panel: Panel) -> JsonObject:
+    steps: list[JsonObject] = [{"color": "green", "value": None}]
     if panel.limit is not None:
         steps.append({"color": "red", "value": panel.limit})
-    shown: Json = {"unit": panel.unit, "min": 0, "thresholds": {"mode": "absolute", "steps": steps}}
+    defaults: JsonObject = {"unit": panel.unit, "min": 0, "thresholds": {"mode": "absolute", "steps": steps}}
     if panel.kind == "stat":
-        return {**shown, "color": {"mode": "thresholds"}}
-    custom: Json = {"drawStyle": "line", "fillOpacity": 30 if panel.stacked else 5, "showPoints": "never"}
+        return {**defaults, "color": {"mode": "thresholds"}}
+    custom: JsonObject = {"drawStyle": "line", "fillOpacity": 30 if panel.stacked else 5, "showPoints": "never"}
     custom["stacking"] = {"mode": "normal" if panel.stacked else "none", "group": "A"}
     custom["thresholdsStyle"] = {"mode": "off" if panel.limit is None else "dashed"}
-    return {**shown, "color": {"mode": "palette-classic"}, "custom": custom}
+    return {**defaults, "color": {"mode": "palette-classic"}, "custom": custom}
 
 
-def _options(panel: Panel) -> Json:
+def _options(panel: Panel) -> JsonObject:
     if panel.kind == "stat":
         return {"reduceOptions": {"calcs": ["lastNotNull"], "fields": "", "values": False}, "graphMode": "area"}
     return {"legend": {"displayMode": "list", "placement": "bottom"}, "tooltip": {"mode": "multi", "sort": "desc"}}
 
 
-def _target(query: Query, number: int) -> Json:
+def _target(query: Query, number: int) -> JsonObject:
     return {
         "refId": chr(ord("A") + number),
         "datasource": SOURCE,
@@ -165,11 +169,11 @@ def _target(query: Query, number: int) -> Json:
     }
 
 
-def _source() -> Json:
+def _source() -> JsonObject:
     return {"name": "datasource", "type": "datasource", "query": "prometheus", "label": "Prometheus"}
 
 
-def _window() -> Json:
+def _window() -> JsonObject:
     choices = ["5m", "15m", "30m", "1h", "6h", "1d"]
     options = [{"text": choice, "value": choice, "selected": choice == "15m"} for choice in choices]
     current = {"text": "15m", "value": "15m"}

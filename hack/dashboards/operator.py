@@ -1,19 +1,23 @@
-"""Operator and gateway at work: who leads, its queues, what it hears of LiveKit, Kubernetes and pods, who is let in."""
+"""Operator and gateway: leader, queues, requests to LiveKit, Kubernetes and agent pods, requests of clients."""
 
 from dataclasses import replace
 
-from hack.dashboards.grafana import Dashboard, Panel, Query, Row, quantiles, rate, rise
+from hack.dashboards.grafana import Dashboard, Panel, Query, Row, increase, quantiles, rate
 
 STATE = Row(
     "State",
     [
-        Panel("Leaders", "1 is right.", [Query("sum(voicesession_leader)")], kind="stat", width=4),
+        Panel("Leaders", "Expected value: 1.", [Query("sum(voicesession_leader)")], kind="stat", width=4),
         Panel(
-            "Replicas", "Operators that answer Prometheus.", [Query("count(voicesession_leader)")], kind="stat", width=4
+            "Replicas",
+            "Operator replicas scraped by Prometheus.",
+            [Query("count(voicesession_leader)")],
+            kind="stat",
+            width=4,
         ),
         Panel(
             "Oldest key",
-            "How long the oldest key of any queue has been waiting or worked on.",
+            "Age of the oldest key of any queue, waiting or in work.",
             [Query("max(voicesession_queue_oldest_seconds)")],
             unit="s",
             kind="stat",
@@ -21,8 +25,8 @@ STATE = Row(
             limit=60,
         ),
         Panel(
-            "Last full list",
-            "How long ago the leader last compared its cache with the API server; every minute is right.",
+            "Last resync",
+            "Time since the leader last compared its cache with the API server; expected every minute.",
             [Query("time() - max(voicesession_resync_timestamp_seconds > 0)")],
             unit="s",
             kind="stat",
@@ -31,7 +35,7 @@ STATE = Row(
         ),
         Panel(
             "Loop lag",
-            "How late the event loop ran its last tick; above 5 s a replica is restarted.",
+            "Delay of the event loop's last tick; a replica above 5 s is restarted.",
             [Query("max(voicesession_loop_lag_seconds)")],
             unit="s",
             kind="stat",
@@ -39,9 +43,9 @@ STATE = Row(
             limit=1,
         ),
         Panel(
-            "Webhooks lost",
-            "Comings and goings in the window that only a look at LiveKit showed.",
-            [rise("voicesession_webhooks_lost_total")],
+            "Lost webhooks",
+            "Participants that joined or left in the window without a webhook, found by polling LiveKit.",
+            [increase("voicesession_webhooks_lost_total")],
             kind="stat",
             width=4,
             limit=1,
@@ -54,32 +58,32 @@ QUEUES = Row(
     [
         Panel(
             "Reconciles",
-            "Each second, by kind and outcome.",
+            "Reconciles per second, by kind and outcome.",
             [rate("voicesession_reconcile_seconds_count", "kind", "outcome")],
             unit="reqps",
         ),
         Panel(
-            "Duration of a reconcile",
+            "Reconcile duration",
             "p99 by kind.",
             quantiles("voicesession_reconcile_seconds", 0.99, by="kind"),
             unit="s",
         ),
         Panel(
-            "Waiting for a worker",
-            "p99 by queue.",
+            "Queue wait",
+            "Time a key waits for a worker, p99 by queue.",
             quantiles("voicesession_queue_wait_seconds", 0.99, by="queue"),
             unit="s",
         ),
         Panel(
-            "Depth",
-            "Keys that wait for a worker.",
+            "Queue depth",
+            "Keys waiting for a worker.",
             [Query("sum by (queue) (voicesession_queue_depth)", "{{queue}}")],
         ),
-        Panel("Retries", "Keys that failed in the window.", [rise("voicesession_queue_retries_total", "queue")]),
+        Panel("Retries", "Retries of keys in the window.", [increase("voicesession_queue_retries_total", "queue")]),
         Panel(
-            "Differences found by full lists",
-            "What the watch had not told, in the window.",
-            [rise("voicesession_resync_differences_total", "kind")],
+            "Differences found by resyncs",
+            "Changes in the window that the watch missed.",
+            [increase("voicesession_resync_differences_total", "kind")],
         ),
     ],
 )
@@ -88,16 +92,16 @@ LIVEKIT = Row(
     "LiveKit",
     [
         Panel(
-            "Calls",
+            "LiveKit requests",
             "Duration, p99 by call.",
             quantiles("voicesession_livekit_request_seconds", 0.99, by="call"),
             unit="s",
         ),
         Panel(
-            "Calls that fail",
+            "Failed LiveKit requests",
             "In the window, by call and outcome.",
             [
-                rise(
+                increase(
                     "voicesession_livekit_request_seconds_count",
                     "call",
                     "outcome",
@@ -108,25 +112,25 @@ LIVEKIT = Row(
         Panel(
             "Webhooks",
             "Received in the window, by event and outcome.",
-            [rise("voicesession_webhooks_total", "event", "outcome")],
+            [increase("voicesession_webhooks_total", "event", "outcome")],
             stacked=True,
         ),
         Panel(
             "Age of webhooks",
-            "When they are handled; up to 1 s too long, since their stamps have whole seconds.",
+            "Age at handling; up to 1 s too long, because webhook timestamps have whole seconds.",
             quantiles("voicesession_webhook_lag_seconds", 0.5, 0.9),
             unit="s",
             limit=5,
         ),
         Panel(
-            "Webhooks that never came",
+            "Lost webhooks by event",
             "In the window, by event.",
-            [rise("voicesession_webhooks_lost_total", "event")],
+            [increase("voicesession_webhooks_lost_total", "event")],
         ),
         Panel(
             "Orphaned rooms",
-            "Deleted in the window because no live session owned them.",
-            [rise("voicesession_orphan_rooms_deleted_total")],
+            "Rooms deleted in the window because no live session owned them.",
+            [increase("voicesession_orphan_rooms_deleted_total")],
         ),
     ],
 )
@@ -136,21 +140,21 @@ KUBERNETES = Row(
     [
         Panel(
             "Writes",
-            "Accepted each second, by verb and resource.",
+            "Accepted writes per second, by verb and resource.",
             [rate("voicesession_kubernetes_writes_total", "verb", "resource")],
             unit="reqps",
             stacked=True,
         ),
         Panel(
-            "Requests",
+            "Kubernetes requests",
             "Duration, p99 by verb.",
             quantiles("voicesession_kubernetes_request_seconds", 0.99, by="verb"),
             unit="s",
         ),
         Panel(
-            "Requests that fail",
-            "In the window, by verb and class; a few conflicts are ordinary.",
-            [rise("voicesession_kubernetes_errors_total", "verb", "kind")],
+            "Failed Kubernetes requests",
+            "In the window, by verb and class; a few conflicts are normal.",
+            [increase("voicesession_kubernetes_errors_total", "verb", "kind")],
         ),
         Panel(
             "Requests to agent pods",
@@ -159,14 +163,14 @@ KUBERNETES = Row(
             unit="s",
         ),
         Panel(
-            "Answers of agent pods",
-            "Each second, by outcome; a pod that is starting is unreachable at first.",
+            "Responses of agent pods",
+            "Responses per second, by outcome; a starting pod is unreachable at first.",
             [rate("voicesession_control_request_seconds_count", "outcome")],
             unit="reqps",
         ),
         Panel(
-            "Memory of the operator",
-            "Resident, by pod.",
+            "Operator memory",
+            "Resident memory, by pod.",
             [Query("process_resident_memory_bytes and on (pod) voicesession_leader", "{{pod}}")],
             unit="bytes",
         ),
@@ -177,62 +181,62 @@ GATEWAY = Row(
     "Gateway",
     [
         Panel(
-            "Requests",
-            "Answered each second, by status code; probes are left out.",
+            "Gateway requests",
+            "Responses per second by status code, without probes.",
             [rate("voicesession_gateway_requests_total", "code")],
             unit="reqps",
             stacked=True,
         ),
         Panel(
-            "Refusals",
-            "In the window, by kind.",
-            [rise("voicesession_gateway_errors_total", "kind")],
+            "Gateway errors",
+            "Error responses in the window, by kind.",
+            [increase("voicesession_gateway_errors_total", "kind")],
             stacked=True,
         ),
         Panel(
-            "Duration of a request",
-            "p90 by route, event streams left out; a token request waits for its session.",
+            "Gateway request duration",
+            "p90 by route, without event streams; a token request waits for its session.",
             quantiles("voicesession_gateway_request_seconds", 0.9, by="route"),
             unit="s",
         ),
         Panel(
-            "From a token request until Ready",
-            "Of those that got a token, by how they came to their session.",
+            "Token request duration",
+            "Successful token requests, by how the session was found or created.",
             quantiles("voicesession_gateway_ready_seconds", 0.5, 0.9, by="how"),
             unit="s",
             limit=30,
         ),
         Panel(
-            "Tokens handed out",
-            "In the window, by how their holders came to their session.",
-            [rise("voicesession_gateway_tokens_total", "how")],
+            "Issued tokens",
+            "In the window, by how the session was found or created.",
+            [increase("voicesession_gateway_tokens_total", "how")],
             stacked=True,
         ),
         Panel(
-            "Sessions made and taken back",
-            "In the window. One is taken back where another one, made elsewhere at the same moment, came first.",
+            "Sessions created and withdrawn",
+            "In the window. A session is withdrawn if another replica created one for the same request first.",
             [
-                replace(rise("voicesession_gateway_sessions_created_total"), legend="made"),
-                replace(rise("voicesession_gateway_sessions_withdrawn_total"), legend="taken back"),
+                replace(increase("voicesession_gateway_sessions_created_total"), legend="created"),
+                replace(increase("voicesession_gateway_sessions_withdrawn_total"), legend="withdrawn"),
             ],
         ),
         Panel(
-            "Live sessions made by gateways",
-            "Every replica knows all of its namespace; the largest figure of each release.",
+            "Live sessions of gateways",
+            "Every replica counts all sessions of its namespace; the largest count of each namespace.",
             [Query("sum(max by (namespace) (voicesession_gateway_live_sessions))")],
         ),
         Panel(
-            "Who waits and who follows",
-            "Token requests that wait for their session, and open event streams.",
+            "Waiting requests and event streams",
+            "Token requests waiting for their session, and open event streams.",
             [
                 Query("sum(voicesession_gateway_waiting_requests)", "waiting requests"),
                 Query("sum(voicesession_gateway_event_streams)", "event streams"),
             ],
         ),
         Panel(
-            "Its requests to Kubernetes that fail",
-            "In the window, by call; watches included.",
-            [rise("voicesession_gateway_kubernetes_errors_total", "call")],
+            "Failed Kubernetes requests of the gateway",
+            "In the window, by call, including watches.",
+            [increase("voicesession_gateway_kubernetes_errors_total", "call")],
         ),
     ],
 )
@@ -240,6 +244,6 @@ GATEWAY = Row(
 DASHBOARD = Dashboard(
     "voicesession-operator",
     "Voice sessions: operator and gateway",
-    "Who leads, how its queues fare, how LiveKit, Kubernetes and the pods answer, and how people get in.",
+    "Leader and queues of the operator, requests to LiveKit, Kubernetes and agent pods, and requests to the gateway.",
     [STATE, QUEUES, LIVEKIT, KUBERNETES, GATEWAY],
 )

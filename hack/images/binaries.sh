@@ -1,25 +1,26 @@
 #!/bin/bash
-# usage: BIN=folder binaries.sh name@version... : builds pinned Go programs from their modules into $BIN and notes each
-# version in $BIN/.pins. 2 cores, cold: Kubernetes 8 min, CoreDNS 3.5, Helm 2.3, LiveKit 2, storage 1.3, etcd 1, kind 0.2.
+# usage: BIN=folder binaries.sh name@version...
+# Builds pinned Go programs from their modules into $BIN and records each version in $BIN/.pins. Times on 2 cores, cold:
+# Kubernetes 8 min, CoreDNS 3.5, Helm 2.3, LiveKit 2, storage 1.3, etcd 1, kind 0.2.
 set -euo pipefail
 BIN=${BIN:?}; MODULES=$BIN/mods
 export CGO_ENABLED=0 GOFLAGS=-mod=mod
 mkdir -p "$BIN/.pins" "$MODULES"
-# one builder at a time: a second one waits, and then finds what the first has built
+# one builder at a time: a second one waits and reuses the programs of the first
 exec 9> "$BIN/.lock"; flock 9
 
-module() { # name go-version : a module of our own to build from, since `go install` refuses replace directives
+module() { # name go-version : create a module to build from, because `go install` refuses replace directives
   mkdir -p "$MODULES/$1"; cd "$MODULES/$1"
   rm -f go.mod go.sum tools.go; printf 'module build/%s\ngo %s\n' "$1" "$2" > go.mod
 }
 go_program() { # name go-version module version package
   module "$1" "$2"
-  # a main package can lie in a module of its own below the one that is named
+  # a main package can have its own module below the named one
   go get "$5@$4" 2>&1 || go get "$3@$4" 2>&1
   go build -v -ldflags '-s -w' -o "$BIN/$1" "$5" 2>&1
   printf %s "$4" > "$BIN/.pins/$1"
 }
-kubernetes() { # version program... : the staging modules have v0.$minor.$patch; go.mod's replaces name folders that the zip lacks
+kubernetes() { # version program... : the staging modules have v0.$minor.$patch; go.mod replaces them with folders that the zip lacks
   local version=$1 stamp=k8s.io/component-base/version programs=() source name; shift
   local staging=v0.${version#v1.}
   module kubernetes 1.24.0

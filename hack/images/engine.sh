@@ -1,7 +1,7 @@
 #!/bin/bash
-# Makes a Docker engine answer: nothing to do where one does; on Debian as root it installs docker.io and starts dockerd.
-# Where the machine lacks CAP_SYS_RESOURCE, privileged containers fail in runc ("unable to apply caps"):
-# a shim runtime drops that one capability from each spec before it calls the real runc.
+# Starts a Docker engine unless one is running; on Debian as root, it installs docker.io first.
+# Without CAP_SYS_RESOURCE, privileged containers fail in runc ("unable to apply caps"). A shim runtime then removes
+# this capability from each spec before it calls the real runc.
 set -euo pipefail
 LOG=/var/log/dockerd.log
 SHIM=/usr/local/bin/runc-without-sys-resource
@@ -20,7 +20,7 @@ install_shim() {
   echo "[2/3] a runtime that drops CAP_SYS_RESOURCE"
   cat > "$SHIM" <<'S'
 #!/bin/bash
-# create names its spec by --bundle, exec by --process: the capabilities sit at another depth in each
+# create passes its spec with --bundle, exec with --process; the capabilities have a different path in each
 spec=""; prev=""
 for a in "$@"; do
   case "$prev" in --bundle|-b) spec="$a/config.json"; at='.process.capabilities';; --process|-p) spec="$a"; at='.capabilities';; esac
@@ -37,11 +37,11 @@ S
 }
 
 docker info >/dev/null 2>&1 && exit 0
-if [ "$(id -u)" != 0 ]; then echo "no Docker engine answers and only root can start one: start Docker, then run this again" >&2; exit 1; fi
+if [ "$(id -u)" != 0 ]; then echo "no Docker engine is running and only root can start one: start Docker and try again" >&2; exit 1; fi
 if ! command -v dockerd >/dev/null || ! command -v jq >/dev/null; then install_engine; fi
 if lacks_sys_resource && [ ! -e /etc/docker/daemon.json ]; then install_shim; fi
 echo "[3/3] starting dockerd"
-# a pid file left by an unclean stop may name a live stranger, and then dockerd refuses to start
+# the pid file of an unclean stop may name another live process, and dockerd would refuse to start
 pidof dockerd >/dev/null || rm -f /var/run/docker.pid
 setsid dockerd >"$LOG" 2>&1 < /dev/null &
 for _ in $(seq 120); do docker info >/dev/null 2>&1 && exit 0; sleep 0.5; done

@@ -1,4 +1,4 @@
-"""`make docs`: writes docs/reference.md from the CRDs, the chart's values, the APIs' words and the metrics."""
+"""`make docs`: write docs/reference.md from the CRDs, the chart's values, the HTTP API and the metrics."""
 
 import sys
 
@@ -9,7 +9,7 @@ FILE = ROOT / "docs" / "reference.md"
 
 
 def main(arguments: list[str]) -> int:
-    """Write the file; with --check only tell whether it is what would be written."""
+    """Write the file; with --check only compare it, and return 1 if it is out of date."""
     rendered = document.render()
     if "--check" in arguments:
         if FILE.read_text() == rendered:

@@ -1,4 +1,4 @@
-"""The gateway's HTTP API, from its OpenAPI document and the kinds of its refusals."""
+"""The gateway's HTTP API, from its OpenAPI document and its error codes."""
 
 import json
 from collections.abc import Iterator
@@ -12,19 +12,19 @@ from hack.reference.source import constants, rows
 
 PACKAGE = ROOT / "gateway" / "voicesession_gateway"
 ABOUT = (
-    "On port 9000. The document itself, in OpenAPI 3.1, is at `/api/v1/openapi.json` and in the source at "
+    "On port 9000. The OpenAPI 3.1 document is at `/api/v1/openapi.json` and in the source at "
     "`gateway/voicesession_gateway/openapi.json`."
 )
-ERRORS = 'Every error is `{"error": {"code": ..., "message": ...}}`; the message is for people.'
-SHOWN = ("TokenRequest", "Token", "SessionRequest", "Session")
+ERRORS = 'Every error is `{"error": {"code": ..., "message": ...}}`; the message is for humans.'
+SCHEMAS = ("TokenRequest", "Token", "SessionRequest", "Session")
 
 
 def render() -> str:
-    """Paths, bodies, codes."""
+    """Return the section with paths, bodies and error codes."""
     document = json.loads((PACKAGE / "openapi.json").read_text())
-    bodies = [_body(name, document["components"]["schemas"][name]) for name in SHOWN]
-    told = table(("request", "answer", "meaning"), _operations(document["paths"]))
-    return section(2, "HTTP API of the gateway", ABOUT, told, *bodies, _errors())
+    bodies = [_body(name, document["components"]["schemas"][name]) for name in SCHEMAS]
+    operations = table(("request", "answer", "meaning"), _operations(document["paths"]))
+    return section(2, "HTTP API of the gateway", ABOUT, operations, *bodies, _errors())
 
 
 def _operations(paths: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
@@ -55,5 +55,5 @@ def _fields(prefix: str, schema: dict[str, Any]) -> Iterator[tuple[str, str, str
 
 def _errors() -> str:
     kinds = [constant for constant in constants(PACKAGE / "errors.py") if constant.owner == "Kind"]
-    told = [(name, str(STATUS[Kind(kind.value)]), text) for kind, (name, text) in zip(kinds, rows(kinds), strict=True)]
-    return section(3, "Error codes", ERRORS, table(("code", "status", "meaning"), told))
+    cells = [(name, str(STATUS[Kind(kind.value)]), text) for kind, (name, text) in zip(kinds, rows(kinds), strict=True)]
+    return section(3, "Error codes", ERRORS, table(("code", "status", "meaning"), cells))

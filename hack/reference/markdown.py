@@ -1,21 +1,21 @@
-"""The little Markdown that the reference is written in."""
+"""Markdown elements of the reference."""
 
 from collections.abc import Iterable, Sequence
 
 
 def code(text: object) -> str:
-    """Text in code style; nothing for nothing."""
+    """Return the text in code style; empty text stays empty."""
     return f"`{text}`" if str(text) else ""
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A table whose cells may hold anything but line breaks, which become spaces."""
+    """Return a table; line breaks in cells become spaces."""
     lines = [head, ["---"] * len(head), *rows]
     return "\n".join("| " + " | ".join(_cell(cell) for cell in line) + " |" for line in lines)
 
 
 def section(level: int, title: str, *parts: str) -> str:
-    """A heading and what stands below it; empty parts are left out."""
+    """Return a heading with its parts; empty parts are left out."""
     return "\n\n".join([f"{'#' * level} {title}", *(part for part in parts if part)])
 
 

@@ -1,4 +1,4 @@
-"""The metrics, from the registries of the programs themselves."""
+"""The metrics, from the registries of the programs."""
 
 from collections.abc import Iterator
 
@@ -19,22 +19,25 @@ REGISTRIES = (
 
 
 def render() -> str:
-    """One table for each program."""
+    """Return one table for each program."""
     return section(2, "Metrics", *(_program(*entry) for entry in REGISTRIES))
 
 
 def names() -> set[str]:
-    """Every metric of ours, as Prometheus stores it."""
+    """Return the names of all metrics as Prometheus stores them."""
     return {name for _, _, registry in REGISTRIES for name, _, _, _ in _metrics(registry)}
 
 
-def _program(name: str, where: str, registry: CollectorRegistry) -> str:
+def _program(name: str, endpoint: str, registry: CollectorRegistry) -> str:
     rows = [(code(metric), kind, labels, text) for metric, kind, labels, text in sorted(_metrics(registry))]
-    return section(3, f"Metrics of the {name}", f"At {where}.", table(("metric", "type", "labels", "meaning"), rows))
+    return section(3, f"Metrics of the {name}", f"At {endpoint}.", table(("metric", "type", "labels", "meaning"), rows))
 
 
 def _metrics(registry: CollectorRegistry) -> Iterator[tuple[str, str, str, str]]:
-    """Name, type, labels and help of each; the library tells label names of metrics without series only privately."""
+    """Yield name, type, labels and help of each metric.
+
+    The library has no public way to read the label names of a metric without series.
+    """
     for collector in registry._collector_to_names:
         if isinstance(collector, MetricWrapperBase):
             (family,) = collector.describe()

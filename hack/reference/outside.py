@@ -1,4 +1,4 @@
-"""The errors that adapters raise, read from their source: `RetryableError(REASON, message)` and its like."""
+"""The reasons of errors in the source of the clients: `RetryableError(REASON, message)` and similar calls."""
 
 import ast
 from collections.abc import Iterator
@@ -8,7 +8,7 @@ KINDS = frozenset({"RetryableError", "ConflictError", "NotFoundError", "Terminal
 
 
 def errors(source: str) -> Iterator[tuple[str, str]]:
-    """Reason and message of each; what is filled in later is an ellipsis, what comes from elsewhere is left out."""
+    """Yield reason and message of each error; variable parts become an ellipsis, variable reasons are left out."""
     tree = ast.parse(source)
     known = {ast.unparse(node.target): node.value for node in tree.body if isinstance(node, ast.AnnAssign)}
     for node in ast.walk(tree):
@@ -19,7 +19,7 @@ def errors(source: str) -> Iterator[tuple[str, str]]:
 
 
 def _text(node: ast.expr) -> str:
-    """A literal as people read it; empty for what is none."""
+    """Return the text of a string literal; empty for any other expression."""
     match node:
         case ast.Constant(value=str() as text):
             return text

@@ -1,4 +1,4 @@
-"""The custom resources, from the CRDs as they stand in the chart."""
+"""The custom resources, from the CRDs of the chart."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -14,7 +14,7 @@ KINDS = ("voicesessions", "voiceagents")
 
 
 def render() -> str:
-    """One section for each kind."""
+    """Return one section for each kind."""
     return "\n\n".join(_kind(plural) for plural in KINDS)
 
 
@@ -31,7 +31,7 @@ def _kind(plural: str) -> str:
 
 
 def _columns(version: Schema) -> str:
-    """What `kubectl get` shows; columns of a priority above 0 with `-o wide` only."""
+    """Return the columns of `kubectl get`; a priority above 0 means `-o wide` only."""
     rows = [
         (column["name"].upper(), code(column["jsonPath"]), "`-o wide`" if column.get("priority") else "always")
         for column in version["additionalPrinterColumns"]
@@ -47,12 +47,12 @@ def _part(kind: str, name: str, schema: Schema) -> str:
 
 
 def _fields(path: str, schema: Schema) -> Iterator[tuple[str, Schema]]:
-    """Every field below `schema` with its path, outer ones first."""
+    """Yield every field below `schema` with its path, outer fields first."""
     for name, field in schema.get("properties", {}).items():
-        here = f"{path}.{name}"
-        yield here, {**field, "isRequired": name in schema.get("required", ())}
-        yield from _fields(here, field)
-        yield from _fields(f"{here}[]", field.get("items", {}))
+        child = f"{path}.{name}"
+        yield child, {**field, "isRequired": name in schema.get("required", ())}
+        yield from _fields(child, field)
+        yield from _fields(f"{child}[]", field.get("items", {}))
 
 
 def _type(field: Schema) -> str:
@@ -81,9 +81,9 @@ def _bounds(field: Schema) -> str:
 
 
 def _rules(schema: Schema) -> str:
-    """What the API server refuses across fields, in the words it uses."""
+    """Return the validation rules across fields, with the messages of the API server."""
     found = list(dict.fromkeys(rule["message"] for node in _nodes(schema) for rule in _own_rules(node)))
-    return "The API server also refuses what breaks one of these: " + "; ".join(found) + "." if found else ""
+    return "The API server also enforces these rules: " + "; ".join(found) + "." if found else ""
 
 
 def _own_rules(schema: Schema) -> list[Schema]:

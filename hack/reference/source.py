@@ -1,4 +1,4 @@
-"""Constants as a reader of their source sees them: name, value, and the text right below."""
+"""String constants of a module: name, value, and the docstring below."""
 
 import ast
 from collections.abc import Iterator
@@ -9,7 +9,7 @@ from hack.reference.markdown import code
 
 
 class Constant(NamedTuple):
-    """`owner` is the class that it stands in, or empty."""
+    """One constant; `owner` is its class, or empty."""
 
     owner: str
     name: str
@@ -18,15 +18,15 @@ class Constant(NamedTuple):
 
 
 def constants(path: Path) -> list[Constant]:
-    """Every string constant of a module and of its classes, in their order."""
+    """Return the string constants of a module and of its classes, in order."""
     return list(_constants("", ast.parse(path.read_text()).body))
 
 
 def rows(found: list[Constant]) -> list[tuple[str, str]]:
-    """Value and text of each, as table rows. Raises ValueError that names those without a text."""
-    silent = [constant.name for constant in found if not constant.text]
-    if silent:
-        raise ValueError(f"say in a string below it what it means: {', '.join(silent)}")
+    """Return value and text of each constant as table rows. Raises ValueError for constants without a text."""
+    undocumented = [constant.name for constant in found if not constant.text]
+    if undocumented:
+        raise ValueError(f"add a docstring below: {', '.join(undocumented)}")
     return [(code(constant.value), constant.text) for constant in found]
 
 

@@ -1,4 +1,4 @@
-"""The chart's values: what values.yaml says, and its comments, with the bounds of values.schema.json."""
+"""The chart's values: defaults and comments of values.yaml, and the bounds of values.schema.json."""
 
 import json
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ Schema = dict[str, Any]
 
 @dataclass(frozen=True)
 class Value:
-    """One line of the reference: a value with its default, or a group of values (then `default` is empty)."""
+    """One value with its default, or a group of values with an empty `default`."""
 
     path: str
     default: str
@@ -23,30 +23,30 @@ class Value:
 
 
 def render() -> str:
-    """One table for each block of values.yaml; what stands alone at the top comes first."""
+    """Return one table for each block of values.yaml, after the top-level values."""
     values, schema = read((CHART / "values.yaml").read_text()), json.loads((CHART / "values.schema.json").read_text())
     blocks: dict[str, list[Value]] = {}
     for value in values:
         block = value.path.partition(".")[0]
-        is_alone = "." not in value.path and value.default != ""
-        blocks.setdefault("" if is_alone else block, []).append(value)
+        is_top_level = "." not in value.path and value.default != ""
+        blocks.setdefault("" if is_top_level else block, []).append(value)
     return section(2, "Values of the chart", *(_block(name, found, schema) for name, found in blocks.items()))
 
 
 def read(text: str) -> list[Value]:
-    """Every value of a YAML text in its order, with the comment right above its key."""
+    """Return the values of a YAML text in order, each with the comment above its key."""
     node = yaml.compose(text)
     return list(_values("", node, text)) if node else []
 
 
 def _values(path: str, node: yaml.Node, text: str) -> Iterator[Value]:
     for key, value in node.value:
-        here, comment = f"{path}{key.value}", _comment_above(key.start_mark.line, text.splitlines())
+        child, comment = f"{path}{key.value}", _comment_above(key.start_mark.line, text.splitlines())
         if isinstance(value, yaml.MappingNode) and not value.flow_style:
-            yield Value(here, "", comment)
-            yield from _values(f"{here}.", value, text)
+            yield Value(child, "", comment)
+            yield from _values(f"{child}.", value, text)
         else:
-            yield Value(here, text[value.start_mark.index : value.end_mark.index].strip(), comment)
+            yield Value(child, text[value.start_mark.index : value.end_mark.index].strip(), comment)
 
 
 def _comment_above(number: int, lines: list[str]) -> str:
@@ -70,13 +70,16 @@ def _block(name: str, values: list[Value], schema: Schema) -> str:
 
 
 def _schema_of(path: str, schema: Schema) -> Schema:
-    """Raises KeyError for a value that the schema does not know; a map whose keys are free is known by its values."""
+    """Return the schema of a value. Raises KeyError if it is missing.
+
+    The schema of a map with free keys is the schema of its values.
+    """
     found = schema
     for part in path.split("."):
-        known = found.get("properties", {}).get(part) or found.get("additionalProperties")
-        if not known:
+        subschema = found.get("properties", {}).get(part) or found.get("additionalProperties")
+        if not subschema:
             raise KeyError(path)
-        found = known
+        found = subschema
         if "$ref" in found:
             found = schema["definitions"][found["$ref"].rpartition("/")[2]]
     return found

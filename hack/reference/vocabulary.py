@@ -1,4 +1,4 @@
-"""Labels, annotations, phases, conditions and reasons: the words of the API, from `api/` and the adapters."""
+"""Labels, annotations, phases, conditions and reasons, from `api/` and the clients."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,27 +11,27 @@ from hack.reference.source import Constant, constants, rows
 API = ROOT / "common" / "voicesession_common" / "api"
 NAMES = ("_LABEL", "_ANNOTATION", "_ATTRIBUTE")
 WORDS = (
-    ("Phase", "Phases", "`status.phase` of a VoiceSession, for people; programs read the conditions."),
+    ("Phase", "Phases", "`status.phase` of a VoiceSession, for humans; programs read the conditions."),
     ("ConditionType", "Conditions", "In `status.conditions` of both kinds."),
     ("EndReason", "End reasons", "`status.endReason`, and the reason of Finished."),
     ("Action", "Actions", "`onLastHumanLeft.action`."),
-    ("Cause", "Causes of a fresh agent", "`status.lastReset.cause`, and what a pod is told."),
+    ("Cause", "Causes of a fresh agent", "`status.lastReset.cause`, and the cause in a pod's desired state."),
     ("ResetOutcome", "Outcomes of a reset", "`status.lastReset.outcome`."),
-    ("Reason", "Reasons", "Of conditions, which are True where nothing else is said, and of Kubernetes events."),
+    ("Reason", "Reasons", "Of conditions, which are True unless stated otherwise, and of Kubernetes events."),
 )
 EVENTS = (
-    "A condition that turns False, or gets another reason while it is False, is also a Warning event, except for "
-    "RoomCreating, Starting, Resetting, AgentAbsent, PodLost and Finished, which are part of a session's life."
+    "A condition that becomes False, or changes its reason while False, also emits a Warning event, except for "
+    "RoomCreating, Starting, Resetting, AgentAbsent, PodLost and Finished, which are part of the normal lifecycle."
 )
-OUTSIDE = "Of conditions and events, from what LiveKit, the API server or an agent pod answers the operator."
+EXTERNAL = "Of conditions and events, from responses of LiveKit, the API server and agent pods to the operator."
 
 
 def render() -> str:
-    """The names that are put into a cluster, then the words that a status is made of."""
+    """Return the names used in a cluster and the words used in a status."""
     words = constants(API / "reasons.py")
     parts = [_words(words, *entry) for entry in WORDS]
-    from_outside = section(3, "Reasons from outside", OUTSIDE, _outside())
-    return "\n\n".join([_names(), section(2, "Phases, conditions and reasons", *parts, from_outside)])
+    external = section(3, "Reasons of external errors", EXTERNAL, _outside())
+    return "\n\n".join([_names(), section(2, "Phases, conditions and reasons", *parts, external)])
 
 
 def _names() -> str:

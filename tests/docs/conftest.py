@@ -24,13 +24,13 @@ def reader(kube: Kube) -> Iterator[Reader]:
     """Create a reader with one folder and environment for all blocks of a module."""
     with at_the_cluster(kube) as found:
         yield found
-    release.start_example(print, anew=True)
+    release.start_example(print, recreate=True)
 
 
 @pytest.fixture(scope="module")
 def document(kube: Kube, request: pytest.FixtureRequest) -> str:
     """Return the document's name from the parameter, with the example session Ready."""
-    release.start_example(print, anew=True)
+    release.start_example(print, recreate=True)
     return str(request.param)
 
 

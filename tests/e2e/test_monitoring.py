@@ -59,13 +59,13 @@ IMAGES = "DASHBOARD_IMAGES"
 STILL = frozenset(
     {
         "Retries",
-        "Differences found by full lists",
+        "Differences found by resyncs",
         "Orphaned rooms",
-        "Requests that fail",
-        "Its requests to Kubernetes that fail",
-        "Refused control requests",
-        "Turns sent again",
-        "Users whose memory was not found",
+        "Failed Kubernetes requests",
+        "Failed Kubernetes requests of the gateway",
+        "Rejected control requests",
+        "Repeated turns",
+        "User memory errors",
     }
 )
 """Panels of what does not happen in this story, or only by chance: a line at 0 is all that can be asked of them."""

@@ -118,7 +118,7 @@ def test_uninstall_with_live_call_completes_and_reinstall_works(trial: Trial) ->
             reader.run(named("install"))
         finally:
             release.install(print)
-            release.start_example(print, anew=True)
+            release.start_example(print, recreate=True)
 
     again = Trial(trial.kube, connect(trial.kube), trial.namespace)
     again.ready("again")
@@ -135,6 +135,6 @@ def test_uninstall_leftovers_are_removable(kube: Kube) -> None:
             assert secrets(kube) == {}
             assert not kube.all("persistentvolumeclaims", constants.NAMESPACE)
         finally:
-            release.apply_definitions(print)
+            release.apply_crds(print)
             release.install(print)
-            release.start_example(print, anew=True)
+            release.start_example(print, recreate=True)

@@ -192,9 +192,9 @@ def test_a_definition_is_missing(trial: Trial) -> None:
     try:
         assert f"definition {name}" in failing()
     finally:
-        release.apply_definitions(print)
+        release.apply_crds(print)
         faults.restart(trial.kube, "operator")
-        release.start_example(print, anew=True)
+        release.start_example(print, recreate=True)
     until(lambda: not [v for v in diagnosis(None) if v["state"] == "FAILED"], "all green", 60, poll=1.0)
 
 

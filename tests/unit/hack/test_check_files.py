@@ -1,4 +1,4 @@
-"""What `hack.check_files` says of files, one by one."""
+"""The formatting problems that `hack.check_files` finds in single files."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ from hack import check_files
 
 
 @pytest.mark.parametrize(
-    ("name", "content", "complaint"),
+    ("name", "content", "problem"),
     [
         ("a.py", b"x = 1", "does not end with exactly one line break"),
         ("a.py", b"x = 1\n\n", "does not end with exactly one line break"),
@@ -19,12 +19,13 @@ from hack import check_files
         ("a.json", b"{,}\n", "cannot be read"),
         ("a.png", b"\0" * (check_files.LARGEST_BYTES + 1), "has 1048577 bytes"),
     ],
+    ids=["no line break", "two line breaks", "spaces", "carriage return", "merge", "yaml", "json", "size"],
 )
-def test_what_is_wrong_is_told(tmp_path: Path, name: str, content: bytes, complaint: str) -> None:
+def test_malformed_file_has_problem(tmp_path: Path, name: str, content: bytes, problem: str) -> None:
     path = tmp_path / name
     path.write_bytes(content)
-    (told,) = check_files.troubles(path)
-    assert told.startswith(complaint)
+    (found,) = check_files.problems(path)
+    assert found.startswith(problem)
 
 
 @pytest.mark.parametrize(
@@ -36,21 +37,22 @@ def test_what_is_wrong_is_told(tmp_path: Path, name: str, content: bytes, compla
         ("a.yaml", b"a: 1\n---\nb: 2\n"),
         ("a.json", b"{}\n"),
     ],
+    ids=["python", "empty", "binary", "yaml", "json"],
 )
-def test_what_is_well_is_not_mentioned(tmp_path: Path, name: str, content: bytes) -> None:
+def test_well_formed_file_has_no_problem(tmp_path: Path, name: str, content: bytes) -> None:
     path = tmp_path / name
     path.write_bytes(content)
-    assert list(check_files.troubles(path)) == []
+    assert list(check_files.problems(path)) == []
 
 
-def test_templates_of_a_chart_are_no_yaml_yet(tmp_path: Path) -> None:
+def test_chart_template_is_not_parsed_as_yaml(tmp_path: Path) -> None:
     path = tmp_path / "templates" / "a.yaml"
     path.parent.mkdir()
     path.write_text("{{ if .Values.a }}\na: [\n{{ end }}\n")
-    assert list(check_files.troubles(path)) == []
+    assert list(check_files.problems(path)) == []
 
 
-def test_one_line_for_each_trouble(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_main_prints_a_line_per_problem(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "a.py").write_text("x = 1 \ny = 2 \n")
     assert check_files.main([str(tmp_path / "a.py"), str(tmp_path / "gone.py")]) == 1
     assert len(capsys.readouterr().out.splitlines()) == 2

@@ -1,4 +1,4 @@
-"""Root installs what a machine lacks, or sudo where it asks for no password; else it is said what is missing."""
+"""Installation of missing packages: as root, with sudo without a password, or an error that names them."""
 
 import os
 from collections.abc import Callable
@@ -25,9 +25,9 @@ Machine = Callable[..., Path]
 
 @pytest.fixture
 def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Machine:
-    """Makes one of which these programs are on PATH; returns where they note how they are called."""
+    """Return a function that puts programs on PATH and returns the file with their calls."""
 
-    def made(uid: int, **programs: str) -> Path:
+    def create(uid: int, **programs: str) -> Path:
         for name, script in programs.items():
             path = tmp_path / name.replace("_", "-")
             path.write_text(f"#!/bin/bash\n{script}\n")
@@ -38,34 +38,34 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Machine:
         monkeypatch.setattr(os, "geteuid", lambda: uid)
         return tmp_path / CALLS
 
-    return made
+    return create
 
 
-def test_root_installs(machine: Machine) -> None:
+def test_root_installs_packages(machine: Machine) -> None:
     calls = machine(0, apt_get=APT, sudo=LOCKED_SUDO)
     host.install(print, "one", "two")
     assert calls.read_text().splitlines() == INSTALLS
 
 
-def test_others_install_by_sudo(machine: Machine) -> None:
+def test_other_user_installs_packages_with_sudo(machine: Machine) -> None:
     calls = machine(1000, apt_get=APT, sudo=SUDO)
     host.install(print, "one", "two")
-    told = calls.read_text().splitlines()
-    assert [line for line in told if line.startswith("apt-get")] == INSTALLS
-    assert all(line.startswith("sudo -n ") for line in told if not line.startswith("apt-get"))
+    lines = calls.read_text().splitlines()
+    assert [line for line in lines if line.startswith("apt-get")] == INSTALLS
+    assert all(line.startswith("sudo -n ") for line in lines if not line.startswith("apt-get"))
 
 
 @pytest.mark.parametrize(
     "programs", [{"apt_get": APT, "sudo": LOCKED_SUDO}, {"apt_get": APT}, {"sudo": SUDO}], ids="+".join
 )
-def test_who_may_not_is_told_what_is_missing(machine: Machine, programs: dict[str, str]) -> None:
+def test_install_without_permission_names_missing_packages(machine: Machine, programs: dict[str, str]) -> None:
     calls = machine(1000, **programs)
     with pytest.raises(CommandError, match="must be installed: one, two"):
         host.install(print, "one", "two")
     assert not calls.exists() or "apt-get" not in calls.read_text()
 
 
-def test_what_is_there_is_not_installed(machine: Machine) -> None:
+def test_present_program_is_not_installed(machine: Machine) -> None:
     calls = machine(0, apt_get=APT, promtool=LOG)
-    host.need("promtool", print, "prometheus")
+    host.ensure_program("promtool", print, "prometheus")
     assert not calls.exists()
