@@ -1,4 +1,4 @@
-"""An ordinary livekit-agents entry point; nothing in it knows of VoiceSessions."""
+"""An ordinary livekit-agents entry point, without any code for VoiceSessions."""
 
 from livekit.agents import Agent, AgentSession, ChatContext, ChatMessage, JobContext, JobProcess
 from voicesession_agent.speech.moonshine import MoonshineSTT

@@ -1,4 +1,4 @@
-"""The rules of the scripted model: pure, from the messages of one request to one reply."""
+"""The rules of the scripted model: a pure function from the messages of one request to one reply."""
 
 import json
 import re
@@ -10,9 +10,9 @@ Message = dict[str, Any]
 
 FACT: Final = re.compile(r"\bmy ([a-z ]{2,40}?) (?:is|are) ([a-z0-9' -]{1,60})", re.IGNORECASE)
 REMEMBER: Final = re.compile(r"\bremember(?:ed)?\b", re.IGNORECASE)
-"""Speech recognition hears the one for the other at times."""
+"""Speech recognition sometimes confuses the two forms."""
 USE_TOOL: Final = re.compile(r"\buse the ([a-z_ ]{2,40}?)(?: tool)?[.!]?$", re.IGNORECASE)
-WHAT_IS_MY: Final = re.compile(r"what(?:'s| is| are) my ([a-z ]+)", re.IGNORECASE)
+FACT_QUESTION: Final = re.compile(r"what(?:'s| is| are) my ([a-z ]+)", re.IGNORECASE)
 ABOUT: Final = re.compile(r"do you know about (.+?)[?.!]*$", re.IGNORECASE)
 LONG_STORY: Final = " ".join(f"This is sentence number {n} of a long story." for n in range(1, 13))
 FIXED: Final = (
@@ -41,7 +41,7 @@ Reply = Say | Call
 
 
 def decide(messages: Sequence[Message], tools: Sequence[dict[str, Any]]) -> Reply:
-    """The reply to a conversation, given the tools that may be called."""
+    """Return the reply to a conversation, given the tools that may be called."""
     offered = {tool.get("function", tool).get("name", ""): tool.get("function", tool) for tool in tools}
     reply = _decide(messages, offered)
     if isinstance(reply, Say) and "send_message" in offered:
@@ -56,9 +56,9 @@ def _decide(messages: Sequence[Message], tools: dict[str, dict[str, Any]]) -> Re
         return Say(_after_tool(messages, heard))
     if REMEMBER.search(heard) and (fact := FACT.search(heard)):
         return _remember(fact, tools)
-    if (wanted := USE_TOOL.search(heard)) and (name := _tool_named(wanted[1], tools)):
+    if (tool_use := USE_TOOL.search(heard)) and (name := _tool_named(tool_use[1], tools)):
         return Call(name, {})
-    if asked := WHAT_IS_MY.search(heard):
+    if asked := FACT_QUESTION.search(heard):
         return Say(_recall(asked[1].strip().lower(), messages))
     if about := ABOUT.search(heard):
         return Say(_known_about(about[1], messages))
@@ -67,7 +67,7 @@ def _decide(messages: Sequence[Message], tools: dict[str, dict[str, Any]]) -> Re
 
 
 def _remember(fact: re.Match[str], tools: dict[str, dict[str, Any]]) -> Reply:
-    """Write into memory where a tool can, else only promise it: the conversation itself keeps it."""
+    """Write into memory if a tool can; otherwise only promise it, because the conversation itself keeps it."""
     key, value = _pair(fact)
     sentence = f"The user's {key} is {value}."
     if "remember" in tools:
@@ -82,7 +82,7 @@ def _remember(fact: re.Match[str], tools: dict[str, dict[str, Any]]) -> Reply:
 
 
 def _tool_named(spoken: str, tools: dict[str, dict[str, Any]]) -> str:
-    """The tool that is called so, as somebody would say its name; nothing when there is none."""
+    """Return the name of the tool with this spoken name, or an empty string."""
     names = {name.replace("_", " "): name for name in tools}
     said = spoken.replace("_", " ").lower()
     return names.get(said) or names.get(f"{said} tool", "")
@@ -105,7 +105,7 @@ def _recall(key: str, messages: Sequence[Message]) -> str:
 
 
 def _known_about(topic: str, messages: Sequence[Message]) -> str:
-    """A sentence of a memory block that has one of the topic's words; what was instructed is not what is known."""
+    """Return a sentence of a memory block that contains a word of the topic; instructions do not count."""
     system = "\n".join(text_of(m) for m in messages if m.get("role") in ("system", "developer"))
     words = {w for w in re.findall(r"[a-z]+", topic.lower()) if w not in FILLER}
     for value in BLOCK_VALUE.findall(system):
@@ -120,7 +120,7 @@ def _pair(fact: re.Match[str]) -> tuple[str, str]:
 
 
 def _known(tool: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
-    """Only the arguments that the tool's schema names: an unknown one makes the call fail."""
+    """Return only the arguments in the tool's schema: an unknown argument makes the call fail."""
     properties = (tool.get("parameters") or {}).get("properties", {})
     extra = {"thinking": "scripted", "inner_thoughts": "scripted", "request_heartbeat": True}
     return {name: value for name, value in (given | extra).items() if name in properties}
@@ -134,13 +134,13 @@ def text_of(message: Message) -> str:
 
 
 def normal(text: str) -> str:
-    """American spelling and single spaces: the speech recognizer mixes spellings."""
+    """Return the text with American spelling and single spaces: the speech recognizer mixes spellings."""
     text = re.sub(r"colour", "color", re.sub(r"favourite", "favorite", text, flags=re.I), flags=re.I)
     return re.sub(r"\s+", " ", text).strip()
 
 
 def _unwrapped(text: str) -> str:
-    """Letta wraps what users say as JSON `{"type": "user_message", "message": ...}`."""
+    """Remove Letta's JSON wrapper of user messages, `{"type": "user_message", "message": ...}`."""
     wrapped = _object(text)
     return str(wrapped.get("message", text)) if wrapped else text
 

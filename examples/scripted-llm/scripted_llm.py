@@ -1,6 +1,6 @@
-"""A scripted, OpenAI-compatible language model: it answers by rules from what is in the prompt, the same every time.
+"""A scripted, OpenAI-compatible language model: it answers by rules from the prompt, always the same.
 
-It stands in for a model where there is none, and says so: its model is called `scripted-1`.
+It takes the place of a real model, and its name says so: `scripted-1`.
 """
 
 import asyncio
@@ -20,7 +20,7 @@ MODEL: Final = "scripted-1"
 OWNER: Final = "scripted"
 CONTEXT_TOKENS: Final = 32000
 DIMENSIONS: Final = 1536
-"""Of OpenAI's text-embedding-3-small, which Letta asks for by that name."""
+"""The dimensions of OpenAI's text-embedding-3-small, which Letta requests by that name."""
 WORD_SECONDS: Final = 0.005
 MAX_BODY_BYTES: Final = 64 << 20
 PORT: Final = 8000
@@ -87,7 +87,7 @@ def _finish(reply: Reply) -> str:
 
 
 def _usage(messages: list[dict[str, Any]], reply: Reply) -> dict[str, int]:
-    """Words instead of tokens: nothing is billed by them."""
+    """Count words instead of tokens, because nothing is billed by them."""
     prompt = sum(len(str(message.get("content") or "").split()) for message in messages)
     completion = len(reply.text.split()) if isinstance(reply, Say) else 1
     return {"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": prompt + completion}
@@ -117,7 +117,7 @@ async def embeddings(request: web.Request) -> web.Response:
 
 
 def embed(text: str, size: int = DIMENSIONS) -> list[float]:
-    """Hashed words as a unit vector of `size` numbers: equal words are near, and that is all it knows."""
+    """Return hashed words as a unit vector of `size` numbers: texts with equal words are near each other."""
     vector = [0.0] * size
     for word in re.findall(r"[a-z0-9]+", normal(text).lower()):
         number = int.from_bytes(hashlib.sha256(word.encode()).digest()[:8], "big")
