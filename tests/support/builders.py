@@ -1,4 +1,4 @@
-"""Fluent builders of the operator's values: say what matters to a test, the rest is an ordinary session."""
+"""Fluent builders of the operator's values: a test sets only the relevant fields of an ordinary session."""
 
 from dataclasses import dataclass, replace
 from typing import Any
@@ -27,7 +27,7 @@ ROOM = room_name(UID)
 AGENT = "agent-66"
 IDENTITY = agent_identity(AGENT)
 T0 = 1_763_853_600.0
-"""When every built session was created."""
+"""Creation time of every built session."""
 
 CONFIG = Config(
     agent_image="voicesession/agent:0.1.0",
@@ -56,8 +56,8 @@ class SessionBuilder:
         return SessionBuilder(replace(self.session, limits=Limits(**values)))
 
     def graces(self, left: float, lost: float) -> "SessionBuilder":
-        wanted = replace(self.session.on_last_human_left, grace_seconds=left, reconnect_grace_seconds=lost)
-        return SessionBuilder(replace(self.session, on_last_human_left=wanted))
+        graces = replace(self.session.on_last_human_left, grace_seconds=left, reconnect_grace_seconds=lost)
+        return SessionBuilder(replace(self.session, on_last_human_left=graces))
 
     def action(self, action: str) -> "SessionBuilder":
         return SessionBuilder(
@@ -71,7 +71,7 @@ class SessionBuilder:
         return SessionBuilder(replace(self.session, ttl_seconds_after_finished=seconds))
 
     def request(self, value: str) -> "SessionBuilder":
-        """The annotation that asks for a reset."""
+        """Set the annotation that requests a reset."""
         return SessionBuilder(replace(self.session, reset_request=value))
 
     def ending(self) -> "SessionBuilder":
@@ -95,7 +95,7 @@ def session(name: str = "hello", uid: str = UID) -> SessionBuilder:
 
 
 def ready_session(at: float = T0 + 5) -> SessionBuilder:
-    """One whose agent joined at `at` and that nobody has come to yet."""
+    """Return a session with an agent that joined at `at`, before the first human."""
     conditions = tuple(
         Condition(kind, "True", reason, message, at)
         for kind, reason, message in (
@@ -132,7 +132,7 @@ def agent_participant(sid: str = "PA_agent", active: bool = True) -> Participant
 
 
 def bound(**values: Any) -> AgentPodState:
-    """A pod that has been told its session and whose job is in the room."""
+    """Return the state of a bound pod with its job in the room."""
     given = {"state": "Bound", "session_uid": UID, "epoch": 1, "job_epoch": 1, "participant_sid": "PA_agent", **values}
     return AgentPodState(**given)
 
@@ -162,8 +162,8 @@ class ObservedBuilder:
         )
 
     def state(self, state: AgentPodState | None, ordinal: int = 0) -> "ObservedBuilder":
-        """What the pod with that ordinal answers; None: nothing."""
-        others = {uid: told for uid, told in self.observed.pod_states.items() if uid != f"pod-uid-{ordinal}"}
+        """Set the answer of the pod with that ordinal; None if it does not answer."""
+        others = {uid: other for uid, other in self.observed.pod_states.items() if uid != f"pod-uid-{ordinal}"}
         states = others if state is None else {**others, f"pod-uid-{ordinal}": state}
         return ObservedBuilder(replace(self.observed, pod_states=states))
 
@@ -182,10 +182,10 @@ class ObservedBuilder:
 
 
 def empty_cluster() -> ObservedBuilder:
-    """Nothing but the VoiceAgent."""
+    """Return observations of a cluster with only the VoiceAgent."""
     return ObservedBuilder(Observed(agent()))
 
 
 def joined_cluster() -> ObservedBuilder:
-    """Pod running and bound, agent in the room, nobody else."""
+    """Return observations of a running, bound pod whose agent is alone in the room."""
     return empty_cluster().pods(pod()).room(agent_participant()).state(bound())

@@ -1,7 +1,7 @@
-"""A small simulated world: Kubernetes, LiveKit and agent pods as far as one session can tell them apart.
+"""A simulation of Kubernetes, LiveKit and agent pods, as far as one session can observe them.
 
-Carries out what plan() asks for, the way the reconciler does it: rounds against one stored status, then one write;
-a decision that is to be stored first is written at once.
+It executes plans like the reconciler: several rounds against one stored status, then one write. A decision is written
+immediately.
 """
 
 from dataclasses import dataclass, field, replace
@@ -38,28 +38,28 @@ ROUNDS = 6
 
 @dataclass
 class SimulatedCluster:
-    """Everything outside the operator. `now` moves only when a test says so."""
+    """The systems outside the operator. Only tests change `now`."""
 
     session: VoiceSession = field(default_factory=lambda: session().limits(max_replacements=2).build())
     now: float = T0
     agent: VoiceAgent | None = field(default_factory=agent)
     room_sid: str = ""
-    rooms_made: int = 0
+    rooms_created: int = 0
     livekit_up: bool = True
-    people: set[str] = field(default_factory=set)
+    humans: set[str] = field(default_factory=set)
     leave_hint: LeaveHint | None = None
     pods: dict[str, AgentPod] = field(default_factory=dict)
-    told: dict[str, SetPodState] = field(default_factory=dict)
+    desired: dict[str, SetPodState] = field(default_factory=dict)
     jobs: dict[str, int] = field(default_factory=dict)
-    """By pod UID: the epoch that its newest job was started for."""
+    """Epoch of the newest job, by pod UID."""
     occupant: str = ""
-    """UID of the pod whose job is in the room."""
+    """UID of the pod with its job in the room."""
     absent: bool = False
-    """LiveKit has lost the agent, and its pod does not know."""
+    """LiveKit has lost the agent, but its pod has not noticed."""
     jobs_hang: bool = False
     silent: bool = False
-    """No control port answers."""
-    gone: bool = False
+    """Control ports do not answer."""
+    session_deleted: bool = False
     writes: int = 0
     events: list[Event] = field(default_factory=list)
     history: list[Status] = field(default_factory=list)
@@ -76,7 +76,7 @@ class SimulatedCluster:
         )
 
     def reconcile(self) -> Plan:
-        """One pass: rounds until nothing is asked for, then the status, then the events."""
+        """Run one pass: rounds until a plan has no actions, then the status and the events."""
         for _ in range(ROUNDS):
             found = plan(self.session, self.observe(), self.now, CONFIG)
             if found.is_decision:
@@ -85,7 +85,7 @@ class SimulatedCluster:
             if not found.actions:
                 break
             for action in found.actions:
-                self.carry_out(action)
+                self.execute(action)
         self.store(found)
         self.history.append(self.session.status)
         return found
@@ -99,27 +99,27 @@ class SimulatedCluster:
         self.events += found.events
         self.history.append(self.session.status)
 
-    def begin_pass(self, actions: int) -> None:
-        """Carry out this many actions of one round, and nothing more: the operator dies there."""
+    def execute_partially(self, actions: int) -> None:
+        """Execute this many actions of one round, like an operator that dies then."""
         for action in plan(self.session, self.observe(), self.now, CONFIG).actions[:actions]:
-            self.carry_out(action)
+            self.execute(action)
 
-    def decide_only(self) -> None:
-        """Store the decision that is due, and nothing more: the operator dies there."""
+    def store_decision_only(self) -> None:
+        """Store the due decision without its actions, like an operator that dies then."""
         found = plan(self.session, self.observe(), self.now, CONFIG)
         if found.is_decision:
             self.store(found)
 
-    def carry_out(self, action: Action) -> None:
+    def execute(self, action: Action) -> None:
         match action:
             case CreateRoom():
                 if self.livekit_up and not self.room_sid:
-                    self.rooms_made += 1
-                    self.room_sid = f"RM_{self.rooms_made}"
+                    self.rooms_created += 1
+                    self.room_sid = f"RM_{self.rooms_created}"
             case DeleteRoom():
                 if self.livekit_up:
                     self.room_sid = ""
-                    self.people.clear()
+                    self.humans.clear()
             case CreatePod(manifest):
                 self._create_pod(manifest)
             case DeletePod(name=name):
@@ -127,15 +127,15 @@ class SimulatedCluster:
                     self.pods[name] = replace(self.pods[name], deleting=True)
             case SetPodState(pod_uid=uid):
                 assert action.identity == IDENTITY
-                if not self.silent and (uid not in self.told or self.told[uid].epoch <= action.epoch):
-                    self.told[uid] = action
+                if not self.silent and (uid not in self.desired or self.desired[uid].epoch <= action.epoch):
+                    self.desired[uid] = action
             case DeleteSession():
-                self.gone = True
+                self.session_deleted = True
         self._run_jobs()
         self._count_live()
 
     def start_pods(self) -> None:
-        """The kubelet: pending pods run, deleted ones vanish."""
+        """Start pending pods and remove deleted ones, like the kubelet."""
         for name, pod in list(self.pods.items()):
             if pod.deleting:
                 del self.pods[name]
@@ -143,7 +143,7 @@ class SimulatedCluster:
                 self.pods[name] = replace(pod, phase="Running", ip="10.0.0.1")
 
     def end_pods(self, phase: str | None, newest_only: bool = False) -> None:
-        """Running pods end in that phase; None: they vanish without a trace."""
+        """End live pods in that phase, or remove pods without a trace if it is None."""
         pods = sorted(self.pods.values(), key=lambda pod: pod.ordinal)
         for pod in pods[-1:] if newest_only else pods:
             if phase is None:
@@ -154,27 +154,27 @@ class SimulatedCluster:
 
     def lose_room(self) -> None:
         self.room_sid = ""
-        self.people.clear()
+        self.humans.clear()
 
     def lose_agent(self) -> None:
         self.absent = bool(self.occupant)
 
-    def let_jobs_run(self, run: bool) -> None:
-        self.jobs_hang = not run
+    def set_jobs_hanging(self, hang: bool) -> None:
+        self.jobs_hang = hang
         self._run_jobs()
 
-    def enter(self, name: str) -> None:
+    def join(self, name: str) -> None:
         if self.room_sid and self.livekit_up:
-            self.people.add(name)
+            self.humans.add(name)
 
-    def exit(self, reason: LeaveReason) -> None:
-        if self.people:
-            self.leave_hint = LeaveHint(self.people.pop(), reason, self.now)
+    def leave(self, reason: LeaveReason) -> None:
+        if self.humans:
+            self.leave_hint = LeaveHint(self.humans.pop(), reason, self.now)
 
     def _create_pod(self, manifest: dict[str, Any]) -> None:
         meta = manifest["metadata"]
         ordinal = int(meta["annotations"]["voicesession.dev/ordinal"])
-        uid = f"uid-{ordinal}-{len(self.told)}"
+        uid = f"uid-{ordinal}-{len(self.desired)}"
         self.pods.setdefault(meta["name"], AgentPod(meta["name"], uid, ordinal, "Pending", created_at=self.now))
 
     def _count_live(self) -> None:
@@ -184,22 +184,22 @@ class SimulatedCluster:
             self.most_live_without_recycle = max(self.most_live_without_recycle, live)
 
     def _run_jobs(self) -> None:
-        """A job begins for every epoch told, and whoever comes in puts the other one out, who stays out."""
+        """Start a job for every new epoch. A joining agent disconnects the previous one, which stays out."""
         live = {pod.uid: pod for pod in self.pods.values() if pod.live and pod.phase == "Running"}
         if self.occupant not in live:
             self.occupant = ""
         if self.jobs_hang:
             return
         for uid in live:
-            told = self.told.get(uid)
-            if told is not None and self.jobs.get(uid, 0) < told.epoch:
-                self.jobs[uid] = told.epoch
-                self._come_in(uid)
+            desired = self.desired.get(uid)
+            if desired is not None and self.jobs.get(uid, 0) < desired.epoch:
+                self.jobs[uid] = desired.epoch
+                self._join_room(uid)
         if not self.occupant:
             for uid in live.keys() & self.jobs.keys():
-                self._come_in(uid)
+                self._join_room(uid)
 
-    def _come_in(self, uid: str) -> None:
+    def _join_room(self, uid: str) -> None:
         self.occupant, self.absent = uid, False
 
     def _room(self) -> Room | RoomUnknown | None:
@@ -208,9 +208,9 @@ class SimulatedCluster:
         if not self.room_sid:
             return None
         self._run_jobs()
-        people = tuple(human(name) for name in sorted(self.people))
+        humans = tuple(human(name) for name in sorted(self.humans))
         agents = (agent_participant(self._sid()),) if self.occupant and not self.absent else ()
-        return Room(self.room_sid, (*agents, *people))
+        return Room(self.room_sid, (*agents, *humans))
 
     def _sid(self) -> str:
         return f"PA_{self.occupant}_{self.jobs[self.occupant]}"
@@ -220,10 +220,12 @@ class SimulatedCluster:
         return {} if self.silent else {pod.uid: self._pod_state(pod.uid) for pod in running}
 
     def _pod_state(self, uid: str) -> AgentPodState:
-        told = self.told.get(uid)
-        if told is None:
+        desired = self.desired.get(uid)
+        if desired is None:
             return AgentPodState("Unbound")
         epoch = self.jobs.get(uid, 0)
-        agent_in_room = self.occupant == uid and bool(self.room_sid) and epoch == told.epoch
+        agent_in_room = self.occupant == uid and bool(self.room_sid) and epoch == desired.epoch
         sid = self._sid() if agent_in_room else ""
-        return AgentPodState("Bound", told.session_uid, told.epoch, sid, epoch, memory_agent_id=told.memory_agent_id)
+        return AgentPodState(
+            "Bound", desired.session_uid, desired.epoch, sid, epoch, memory_agent_id=desired.memory_agent_id
+        )

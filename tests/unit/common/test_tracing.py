@@ -1,4 +1,4 @@
-"""Spans of a program: off without an address, a root for whoever asks for a token, and never in anybody's way."""
+"""Spans of a program: disabled without an address, roots of token requests, and no delays."""
 
 import json
 import logging
@@ -17,8 +17,8 @@ from tests.support.fakes.span_exporter import Kept, place, words
 from tests.support.observability import otlp_receiver
 from tests.support.observability.otlp_receiver import Received
 
-NOBODY = "http://127.0.0.1:9"
-"""The port `discard`, where nothing listens."""
+UNUSED_ADDRESS = "http://127.0.0.1:9"
+"""The port `discard`, without a listener."""
 
 
 @pytest.fixture
@@ -43,7 +43,7 @@ def write(tracing: Tracing, name: str) -> None:
         tracing.write(name, now - 1, now, parent=parent)
 
 
-async def test_without_an_address_nothing_is_made() -> None:
+async def test_tracing_without_address_writes_no_spans() -> None:
     tracing = Tracing.connect("voicesession-operator", "operator-1", "", 1.0)
     assert (tracing.enabled, tracing.is_sampled(1)) == (False, False)
     with tracing.token_request() as annotations:
@@ -52,7 +52,7 @@ async def test_without_an_address_nothing_is_made() -> None:
     await tracing.close()
 
 
-def test_a_token_request_is_the_root_that_its_session_names() -> None:
+def test_token_request_is_root_of_session_trace() -> None:
     kept = Kept()
     with kept.tracing.token_request() as annotations:
         assert kept.all == []
@@ -61,7 +61,7 @@ def test_a_token_request_is_the_root_that_its_session_names() -> None:
     assert annotations == {TRACEPARENT_ANNOTATION: write_traceparent(place(request))}
 
 
-def test_a_token_request_that_fails_tells_the_kind_of_error_only() -> None:
+def test_failed_token_request_records_only_error_type() -> None:
     kept = Kept()
     with pytest.raises(KeyError), kept.tracing.token_request():
         raise KeyError("alice")
@@ -70,7 +70,7 @@ def test_a_token_request_that_fails_tells_the_kind_of_error_only() -> None:
     assert (words(request), request.events) == ({"error.type": "KeyError"}, ())
 
 
-async def test_spans_arrive_at_a_collector_before_the_program_ends(received: Received) -> None:
+async def test_close_sends_remaining_spans(received: Received) -> None:
     tracing = connect(address(received))
     write(tracing, "bound")
     await tracing.close(5.0)
@@ -80,8 +80,8 @@ async def test_spans_arrive_at_a_collector_before_the_program_ends(received: Rec
     assert (child["service"], round(child["end"] - child["begin"], 3)) == ("voicesession-operator", 1.0)
 
 
-async def test_a_collector_that_is_away_costs_no_time_and_one_line(caplog: pytest.LogCaptureFixture) -> None:
-    tracing = connect(NOBODY)
+async def test_absent_collector_causes_no_delay_and_single_log_line(caplog: pytest.LogCaptureFixture) -> None:
+    tracing = connect(UNUSED_ADDRESS)
     began = time.monotonic()
     for _ in range(3000):
         write(tracing, "bound")
@@ -92,7 +92,7 @@ async def test_a_collector_that_is_away_costs_no_time_and_one_line(caplog: pytes
     assert len(warned) <= 1
 
 
-async def test_a_collector_that_never_answers_is_not_waited_for() -> None:
+async def test_close_does_not_wait_for_silent_collector() -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         tracing = connect(f"http://127.0.0.1:{silent.getsockname()[1]}")
         write(tracing, "bound")
@@ -101,10 +101,10 @@ async def test_a_collector_that_never_answers_is_not_waited_for() -> None:
         assert 0.2 <= time.monotonic() - began < 2
 
 
-def test_libraries_get_no_tracer_of_ours() -> None:
-    connect(NOBODY)
+def test_connect_sets_no_global_tracer_provider() -> None:
+    connect(UNUSED_ADDRESS)
     assert isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider)
 
 
-def test_what_the_receiver_tells_is_json(received: Received) -> None:
+def test_receiver_spans_are_json(received: Received) -> None:
     assert json.loads(json.dumps(received.spans)) == []

@@ -1,4 +1,4 @@
-"""An agent that believes itself in the room and is not; what its supervisor says of it; people who say nothing."""
+"""Absent agents, health problems reported by the supervisor, and idle humans."""
 
 import pytest
 from voicesession_operator.domain.observed import LeaveReason
@@ -26,62 +26,62 @@ def talking() -> SessionBuilder:
     return ready_session().status(humans=1, first_human_at=T0 + 20, phase="Active")
 
 
-def missing() -> SessionBuilder:
+def absent() -> SessionBuilder:
     return talking().stored(decide(talking(), GONE, NOW).status)
 
 
 def reset() -> SessionBuilder:
-    return talking().stored(decide(missing(), GONE, NOW + 5).status)
+    return talking().stored(decide(absent(), GONE, NOW + 5).status)
 
 
-def test_it_is_said_and_not_yet_an_event() -> None:
+def test_absent_agent_sets_condition_without_event() -> None:
     found = decide(talking(), GONE, NOW)
     assert (status_and_reason(found.status, "Ready"), found.events) == (("False", "AgentAbsent"), ())
 
 
-def test_after_five_seconds_it_begins_anew_whatever_the_action() -> None:
-    assert decide(missing(), GONE, NOW + 4.9).is_decision is False
-    found = decide(missing(), GONE, NOW + 5)
+def test_absence_of_five_seconds_starts_reset() -> None:
+    assert decide(absent(), GONE, NOW + 4.9).is_decision is False
+    found = decide(absent(), GONE, NOW + 5)
     assert (found.is_decision, found.status.resets) == (True, 1)
     assert found.status.last_reset is not None
     assert found.status.last_reset.cause == "AgentAbsent"
     assert action_kinds(decide(reset(), GONE, NOW + 5)) == ["SetPodState"]
 
 
-def test_one_that_is_back_before_is_left_alone() -> None:
-    found = decide(missing(), TALKING, NOW + 4)
+def test_agent_back_within_five_seconds_causes_no_reset() -> None:
+    found = decide(absent(), TALKING, NOW + 4)
     assert (status_and_reason(found.status, "Ready")[0], found.status.resets) == ("True", 0)
 
 
-def test_after_twenty_seconds_its_pod_is_given_up() -> None:
-    told = GONE.state(bound(epoch=2, job_epoch=2, participant_sid="PA_2"))
-    assert decide(reset(), told, NOW + 19.9).is_decision is False
-    found = decide(reset(), told, NOW + 20)
+def test_absence_of_twenty_seconds_replaces_pod() -> None:
+    restarted = GONE.state(bound(epoch=2, job_epoch=2, participant_sid="PA_2"))
+    assert decide(reset(), restarted, NOW + 19.9).is_decision is False
+    found = decide(reset(), restarted, NOW + 20)
     assert (found.is_decision, found.status.replacements, found.status.end_reason) == (True, 1, "")
     assert reasons(found) == ["AgentReplaced", "ResetEscalated"]
 
 
-def test_one_that_is_soon_missing_again_gets_a_new_pod() -> None:
+def test_second_absence_soon_after_reset_replaces_pod() -> None:
     back = joined_cluster().room(agent_participant("PA_2"), human())
     state = bound(epoch=2, job_epoch=2, participant_sid="PA_2")
-    healed = decide(reset(), back.state(state), NOW + 6).status
-    again = decide(talking().stored(healed), GONE.state(state), NOW + 20).status
+    recovered = decide(reset(), back.state(state), NOW + 6).status
+    again = decide(talking().stored(recovered), GONE.state(state), NOW + 20).status
     found = decide(talking().stored(again), GONE.state(state), NOW + 25)
     assert (found.status.resets, found.status.replacements) == (1, 1)
     last = talking().stored(again).limits(max_replacements=0)
     assert decide(last, GONE.state(state), NOW + 25).status.end_reason == "AgentLost"
 
 
-def test_an_outage_is_no_absence() -> None:
-    assert decide(missing(), GONE.livekit_down(), NOW + 60).is_decision is False
+def test_livekit_outage_is_not_absence() -> None:
+    assert decide(absent(), GONE.livekit_down(), NOW + 60).is_decision is False
 
 
-def test_one_that_is_only_arriving_is_not_missing() -> None:
+def test_agent_not_listed_yet_is_starting() -> None:
     start = ready_session().status(conditions=(), ready_at=None, agent_pod=pod(0).name)
     assert status_and_reason(decide(start, GONE, T0 + 9).status, "AgentJoined") == ("False", "Starting")
 
 
-def test_teardown_goes_on_where_it_was() -> None:
+def test_teardown_grace_continues_during_absence_reset() -> None:
     away = joined_cluster().room().leave(LeaveReason.LEFT, NOW)
     alone = talking().stored(decide(talking().graces(20, 20), away, NOW).status).graces(20, 20)
     found = decide(alone, away, NOW + 5)
@@ -100,23 +100,23 @@ HEALTH = [
 
 
 @pytest.mark.parametrize(("state", "reason"), HEALTH)
-def test_trouble_is_said_once_and_healed_silently(state: str, reason: str) -> None:
-    sick = TALKING.state(bound(health=state, health_message="the llm fails"))
-    found = decide(talking(), sick, NOW)
+def test_health_problem_emits_single_event_and_recovery_none(state: str, reason: str) -> None:
+    unhealthy = TALKING.state(bound(health=state, health_message="the llm fails"))
+    found = decide(talking(), unhealthy, NOW)
     assert status_and_reason(found.status, "AgentHealthy") == ("False", reason)
     assert condition(found.status, "AgentHealthy").message == "the llm fails"
     assert [(event.type, event.reason) for event in found.events] == [("Warning", reason)]
     stored = talking().stored(found.status)
-    assert decide(stored, sick, NOW + 10).status == found.status
+    assert decide(stored, unhealthy, NOW + 10).status == found.status
     assert decide(stored, TALKING.state(None), NOW + 10).status == found.status
     other = decide(stored, TALKING.state(bound(health="Deaf" if state != "Deaf" else "Mute")), NOW + 11)
     assert len(other.events) == 1
-    healed = decide(stored, TALKING.state(bound(health="Ok")), NOW + 12)
-    assert (status_and_reason(healed.status, "AgentHealthy"), healed.events) == (("True", "Healthy"), ())
+    recovered = decide(stored, TALKING.state(bound(health="Ok")), NOW + 12)
+    assert (status_and_reason(recovered.status, "AgentHealthy"), recovered.events) == (("True", "Healthy"), ())
 
 
 @pytest.mark.parametrize("state", ["", "Ok", "FromTheFuture"])
-def test_a_session_that_never_was_in_trouble_has_no_such_condition(state: str) -> None:
+def test_session_without_health_problem_has_no_health_condition(state: str) -> None:
     found = decide(talking(), TALKING.state(bound(health=state)), NOW)
     assert "AgentHealthy" not in {c.type for c in found.status.conditions}
 
@@ -131,7 +131,7 @@ def test_a_session_that_never_was_in_trouble_has_no_such_condition(state: str) -
         (None, 0.0, NOW + 900, False),
     ],
 )
-def test_idle(active_at: float | None, joined_at: float, now: float, over: bool) -> None:
+def test_idle_seconds_end_session(active_at: float | None, joined_at: float, now: float, over: bool) -> None:
     room = joined_cluster().room(agent_participant(), human(joined_at=joined_at)).state(bound(active_at=active_at))
     found = decide(talking().limits(idle_seconds=60), room, now)
     assert (found.status.end_reason == "Idle") is over
@@ -140,7 +140,7 @@ def test_idle(active_at: float | None, joined_at: float, now: float, over: bool)
         assert "Nobody spoke for idleSeconds (60)" in condition(found.status, "Finished").message
 
 
-def test_nobody_is_idle_who_is_not_there_and_zero_means_never() -> None:
+def test_idle_needs_humans_and_positive_limit() -> None:
     state = bound(active_at=T0)
     assert decide(talking(), TALKING.state(state), NOW + 900).status.end_reason == ""
     alone = ready_session().limits(idle_seconds=1)
@@ -151,19 +151,19 @@ def test_nobody_is_idle_who_is_not_there_and_zero_means_never() -> None:
 
 
 def away(**pod_values: float) -> tuple[SessionBuilder, ObservedBuilder]:
-    """Its job has noticed that it is out, and cannot come back."""
-    world = joined_cluster().pods(pod(0, **pod_values)).room(human()).state(bound(participant_sid=""))
-    return talking().stored(decide(talking(), world, NOW).status), world
+    """Return a session whose job has left the room and cannot rejoin."""
+    cluster = joined_cluster().pods(pod(0, **pod_values)).room(human()).state(bound(participant_sid=""))
+    return talking().stored(decide(talking(), cluster, NOW).status), cluster
 
 
-def test_one_that_cannot_come_back_by_itself_gets_another_pod() -> None:
-    start, world = away(created_at=T0)
-    assert decide(start, world, NOW + 29.9).is_decision is False
-    found = decide(start, world, NOW + 30)
+def test_agent_away_for_thirty_seconds_gets_new_pod() -> None:
+    start, cluster = away(created_at=T0)
+    assert decide(start, cluster, NOW + 29.9).is_decision is False
+    found = decide(start, cluster, NOW + 30)
     assert (found.is_decision, found.status.replacements, reasons(found)) == (True, 1, ["AgentReplaced"])
-    assert action_kinds(decide(start.stored(found.status), world, NOW + 30)) == ["DeletePod"]
+    assert action_kinds(decide(start.stored(found.status), cluster, NOW + 30)) == ["DeletePod"]
 
 
-def test_a_pod_that_was_made_after_the_loss_is_only_starting() -> None:
-    start, world = away(created_at=float(int(NOW)))
-    assert decide(start, world, NOW + 59).is_decision is False
+def test_pod_created_after_loss_has_start_seconds() -> None:
+    start, cluster = away(created_at=float(int(NOW)))
+    assert decide(start, cluster, NOW + 59).is_decision is False

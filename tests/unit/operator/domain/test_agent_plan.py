@@ -1,4 +1,4 @@
-"""The VoiceAgent's own status."""
+"""The status of a VoiceAgent."""
 
 from dataclasses import replace
 
@@ -32,7 +32,9 @@ def after(definition: VoiceAgent, memory: Memory) -> VoiceAgent:
         (REMEMBERS, NotConfigured(), ("False", "MemoryNotConfigured"), None),
     ],
 )
-def test_outcomes(definition: VoiceAgent, memory: Memory, ready: tuple[str, str], letta: object) -> None:
+def test_plan_agent_sets_ready_by_memory(
+    definition: VoiceAgent, memory: Memory, ready: tuple[str, str], letta: object
+) -> None:
     found = plan_agent(definition, memory, T0)
     (condition,) = found.status["conditions"]
     assert (condition["status"], condition["reason"]) == ready
@@ -42,28 +44,28 @@ def test_outcomes(definition: VoiceAgent, memory: Memory, ready: tuple[str, str]
 
 
 @pytest.mark.parametrize("memory", [Resolved("agent-1"), Unavailable("down"), Invalid("no")])
-def test_a_second_look_changes_nothing(memory: Memory) -> None:
+def test_repeated_plan_is_unchanged(memory: Memory) -> None:
     found = plan_agent(after(REMEMBERS, memory), memory, T0 + 60)
     assert (found.changed, found.events) == (False, ())
 
 
-def test_an_outage_does_not_forget_the_agent() -> None:
+def test_letta_outage_keeps_agent_id() -> None:
     found = plan_agent(after(REMEMBERS, Resolved("agent-1")), Unavailable("down"), T0 + 60)
     assert found.status["letta"] == {"agentID": "agent-1"}
     assert found.requeue_after == 5.0
 
 
-def test_an_agent_id_that_is_given_needs_no_resolving() -> None:
+def test_configured_agent_id_survives_outage() -> None:
     definition = agent(memory={"letta": {"agentID": "agent-7"}})
     assert plan_agent(definition, Unavailable("down"), T0).status["letta"] == {"agentID": "agent-7"}
 
 
-def test_memory_taken_out_of_the_spec_is_taken_out_of_the_status() -> None:
+def test_memory_removed_from_spec_is_removed_from_status() -> None:
     stored = replace(after(REMEMBERS, Resolved("agent-1")), letta=None)
     assert plan_agent(stored, NotConfigured(), T0).status["letta"] is None
 
 
-def test_a_new_generation_is_worth_a_write() -> None:
+def test_new_generation_changes_status() -> None:
     stored = replace(after(REMEMBERS, Resolved("agent-1")), generation=2)
     found = plan_agent(stored, Resolved("agent-1"), T0 + 9)
     assert (found.changed, found.status["observedGeneration"]) == (True, 2)

@@ -1,4 +1,4 @@
-"""What events tell of the people in a room, and of the steps to Ready."""
+"""Events about humans in the room and about the steps to Ready."""
 
 import pytest
 from voicesession_common.api.constants import (
@@ -30,39 +30,39 @@ def visited(humans: int = 1) -> SessionBuilder:
     return ready_session().status(humans=humans, first_human_at=T0 + 20)
 
 
-def told(found: Plan) -> list[tuple[str, str, str]]:
+def messages(found: Plan) -> list[tuple[str, str, str]]:
     return [(event.type, event.reason, event.message) for event in found.events]
 
 
 @pytest.mark.parametrize(
     ("before", "now", "reason"), [(0, 2, "HumanJoined"), (1, 2, "HumanJoined"), (3, 2, "HumanLeft"), (2, 2, "")]
 )
-def test_each_change_of_how_many_are_there_is_told_without_a_name(before: int, now: int, reason: str) -> None:
+def test_change_of_human_count_emits_event_without_names(before: int, now: int, reason: str) -> None:
     room = joined_cluster().room(agent_participant(), *(human(f"alice-{number}") for number in range(now)))
     expected = [("Normal", reason, f"Humans in the room: {now}")] if reason else []
-    assert told(decide(visited(before), room, NOW)) == expected
+    assert messages(decide(visited(before), room, NOW)) == expected
 
 
-def test_of_the_last_one_it_is_told_how_she_went_once() -> None:
-    world = joined_cluster().leave(LeaveReason.CONNECTION_LOST, NOW)
-    found = decide(visited(), world, NOW)
-    assert told(found) == [("Normal", "HumanLeft", "Humans in the room: 0; the last one left (ConnectionLost)")]
-    assert decide(visited().stored(found.status), world, NOW + 1).events == ()
+def test_last_leave_emits_single_event_with_reason() -> None:
+    cluster = joined_cluster().leave(LeaveReason.CONNECTION_LOST, NOW)
+    found = decide(visited(), cluster, NOW)
+    assert messages(found) == [("Normal", "HumanLeft", "Humans in the room: 0; the last one left (ConnectionLost)")]
+    assert decide(visited().stored(found.status), cluster, NOW + 1).events == ()
 
 
 @pytest.mark.parametrize(("action", "after"), [("Teardown", ["Finished"]), ("Reset", []), ("Recycle", [])])
-def test_also_where_no_grace_follows(action: str, after: list[str]) -> None:
+def test_last_leave_emits_event_without_grace(action: str, after: list[str]) -> None:
     found = decide(visited().action(action).graces(0, 0), joined_cluster().leave(LeaveReason.LEFT, NOW), NOW)
     assert reasons(found) == ["HumanLeft", *after]
     assert found.events[0].message == "Humans in the room: 0; the last one left (Left)"
 
 
-def test_a_visit_that_only_the_agent_has_seen_is_told_when_it_is_over() -> None:
-    world = joined_cluster().state(bound(left_identity="alice", left_reason="CLIENT_INITIATED", left_at=NOW - 1))
-    assert reasons(decide(ready_session().action("Reset"), world, NOW)) == ["HumanLeft"]
+def test_visit_seen_only_by_agent_emits_leave_event() -> None:
+    cluster = joined_cluster().state(bound(left_identity="alice", left_reason="CLIENT_INITIATED", left_at=NOW - 1))
+    assert reasons(decide(ready_session().action("Reset"), cluster, NOW)) == ["HumanLeft"]
 
 
-def test_what_the_status_tells_too_has_its_moment() -> None:
+def test_human_events_have_times_of_status() -> None:
     came = decide(ready_session(), joined_cluster().room(agent_participant(), human()), NOW)
     assert dict(came.events[0].timestamps) == {AT_ANNOTATION: came.status.first_human_at}
     more = joined_cluster().room(agent_participant(), human(), human("bob"))
@@ -73,12 +73,12 @@ def test_what_the_status_tells_too_has_its_moment() -> None:
     )
 
 
-def test_who_is_sent_out_by_the_end_has_not_left() -> None:
+def test_end_of_session_emits_no_leave_event() -> None:
     room = joined_cluster().room(agent_participant(), human())
     assert reasons(decide(visited().ending(), room, NOW)) == ["Finished"]
 
 
-def test_a_silent_livekit_tells_of_nobody() -> None:
+def test_livekit_outage_emits_no_leave_event() -> None:
     assert "HumanLeft" not in reasons(decide(visited(), joined_cluster().livekit_down(), NOW))
 
 
@@ -92,9 +92,9 @@ def test_a_silent_livekit_tells_of_nobody() -> None:
         (Timings(), {}),
     ],
 )
-def test_ready_tells_when_the_agent_was_bound_and_joined(timings: Timings, expected: dict[str, float]) -> None:
+def test_ready_event_has_times_of_pod_and_agent(timings: Timings, expected: dict[str, float]) -> None:
     starting = session().status(started_at=T0 + 2)
-    world = joined_cluster().pods(pod(created_at=T0 + 1)).state(bound(timings=timings))
-    found = decide(starting, world, T0 + 5)
+    cluster = joined_cluster().pods(pod(created_at=T0 + 1)).state(bound(timings=timings))
+    found = decide(starting, cluster, T0 + 5)
     assert reasons(found) == ["Ready"]
     assert dict(found.events[0].timestamps) == {POD_CREATED_AT_ANNOTATION: T0 + 1, **expected}

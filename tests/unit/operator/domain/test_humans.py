@@ -1,4 +1,4 @@
-"""product.md's definition of a human, case by case."""
+"""Classification of participants as humans, case by case."""
 
 from dataclasses import replace
 from typing import Any
@@ -34,11 +34,11 @@ ROLE = "voicesession.role"
         ({"attributes": {ROLE: ""}}, True),
     ],
 )
-def test_who_is_a_human(change: dict[str, Any], expected: bool) -> None:
+def test_is_human_classifies_participant(change: dict[str, Any], expected: bool) -> None:
     assert is_human(replace(human(), **change)) is expected
 
 
-def test_only_those_who_have_arrived_count() -> None:
+def test_active_humans_excludes_connecting_participants() -> None:
     connecting = replace(human("bob"), active=False)
     room = Room("RM_1", (human("alice"), connecting, agent_participant()))
     assert [p.identity for p in active_humans(room)] == ["alice"]

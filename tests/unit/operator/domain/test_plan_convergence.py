@@ -1,4 +1,4 @@
-"""Properties of plan() carried out again and again in a simulated world that misbehaves."""
+"""Properties of plan(), executed repeatedly in a simulated cluster with failures."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -17,133 +17,133 @@ from tests.support.builders import agent, session
 from tests.support.fakes.simulated_cluster import SimulatedCluster
 
 
-def mend_livekit(world: SimulatedCluster, up: bool) -> None:
-    world.livekit_up = up
+def set_livekit(cluster: SimulatedCluster, up: bool) -> None:
+    cluster.livekit_up = up
 
 
-def set_agent(world: SimulatedCluster, there: bool) -> None:
-    world.agent = agent() if there else None
+def set_agent(cluster: SimulatedCluster, there: bool) -> None:
+    cluster.agent = agent() if there else None
 
 
-def pass_time(world: SimulatedCluster, seconds: float) -> None:
-    world.now += seconds
+def pass_time(cluster: SimulatedCluster, seconds: float) -> None:
+    cluster.now += seconds
 
 
-def delete_pods(world: SimulatedCluster) -> None:
-    world.pods = {name: replace(pod, deleting=True) for name, pod in world.pods.items()}
+def delete_pods(cluster: SimulatedCluster) -> None:
+    cluster.pods = {name: replace(pod, deleting=True) for name, pod in cluster.pods.items()}
 
 
-def ask_for_the_end(world: SimulatedCluster) -> None:
-    world.session = replace(world.session, end=True)
+def request_end(cluster: SimulatedCluster) -> None:
+    cluster.session = replace(cluster.session, end=True)
 
 
-def ask_for_a_reset(world: SimulatedCluster, value: str = "") -> None:
-    world.session = replace(world.session, reset_request=value or to_rfc3339(world.now))
+def request_reset(cluster: SimulatedCluster, value: str = "") -> None:
+    cluster.session = replace(cluster.session, reset_request=value or to_rfc3339(cluster.now))
 
 
-def silence(world: SimulatedCluster, silent: bool) -> None:
-    world.silent = silent
+def silence(cluster: SimulatedCluster, silent: bool) -> None:
+    cluster.silent = silent
 
 
-def forget_hints(world: SimulatedCluster) -> None:
-    world.leave_hint = None
+def forget_hints(cluster: SimulatedCluster) -> None:
+    cluster.leave_hint = None
 
 
-HAPPENINGS: dict[str, Callable[[SimulatedCluster], None]] = {
-    "nothing": lambda world: None,
+INCIDENTS: dict[str, Callable[[SimulatedCluster], None]] = {
+    "nothing": lambda cluster: None,
     "start pods": SimulatedCluster.start_pods,
-    "pods fail": lambda world: world.end_pods("Failed"),
-    "pods finish": lambda world: world.end_pods("Succeeded"),
-    "pods vanish": lambda world: world.end_pods(None),
+    "pods fail": lambda cluster: cluster.end_pods("Failed"),
+    "pods finish": lambda cluster: cluster.end_pods("Succeeded"),
+    "pods vanish": lambda cluster: cluster.end_pods(None),
     "pods are deleted": delete_pods,
     "room lost": SimulatedCluster.lose_room,
-    "livekit down": lambda world: mend_livekit(world, False),
-    "livekit up": lambda world: mend_livekit(world, True),
-    "the newest pod fails": lambda world: world.end_pods("Failed", newest_only=True),
+    "livekit down": lambda cluster: set_livekit(cluster, False),
+    "livekit up": lambda cluster: set_livekit(cluster, True),
+    "the newest pod fails": lambda cluster: cluster.end_pods("Failed", newest_only=True),
     "the agent is lost from the room": SimulatedCluster.lose_agent,
-    "jobs hang": lambda world: world.let_jobs_run(False),
-    "jobs run": lambda world: world.let_jobs_run(True),
-    "control ports are silent": lambda world: silence(world, True),
-    "control ports answer": lambda world: silence(world, False),
-    "agent deleted": lambda world: set_agent(world, False),
-    "agent created": lambda world: set_agent(world, True),
-    "alice comes": lambda world: world.enter("alice"),
-    "bob comes": lambda world: world.enter("bob"),
-    "someone leaves": lambda world: world.exit(LeaveReason.LEFT),
-    "someone is cut off": lambda world: world.exit(LeaveReason.CONNECTION_LOST),
-    "a second passes": lambda world: pass_time(world, 1),
-    "half a minute passes": lambda world: pass_time(world, 30),
-    "end": ask_for_the_end,
-    "a reset is asked for": ask_for_a_reset,
-    "a reset is asked for in vain": lambda world: ask_for_a_reset(world, "at once, please"),
+    "jobs hang": lambda cluster: cluster.set_jobs_hanging(True),
+    "jobs run": lambda cluster: cluster.set_jobs_hanging(False),
+    "control ports are silent": lambda cluster: silence(cluster, True),
+    "control ports answer": lambda cluster: silence(cluster, False),
+    "agent deleted": lambda cluster: set_agent(cluster, False),
+    "agent created": lambda cluster: set_agent(cluster, True),
+    "alice comes": lambda cluster: cluster.join("alice"),
+    "bob comes": lambda cluster: cluster.join("bob"),
+    "a human leaves": lambda cluster: cluster.leave(LeaveReason.LEFT),
+    "a human loses the connection": lambda cluster: cluster.leave(LeaveReason.CONNECTION_LOST),
+    "a second passes": lambda cluster: pass_time(cluster, 1),
+    "half a minute passes": lambda cluster: pass_time(cluster, 30),
+    "end": request_end,
+    "a reset is requested": request_reset,
+    "an invalid reset is requested": lambda cluster: request_reset(cluster, "at once, please"),
     "hints are forgotten": forget_hints,
-    "operator dies after one action": lambda world: world.begin_pass(actions=1),
-    "operator dies before its write": lambda world: world.begin_pass(actions=99),
-    "operator dies after a decision": SimulatedCluster.decide_only,
+    "operator dies after one action": lambda cluster: cluster.execute_partially(actions=1),
+    "operator dies before its write": lambda cluster: cluster.execute_partially(actions=99),
+    "operator dies after a decision": SimulatedCluster.store_decision_only,
 }
 
 
-def happen(world: SimulatedCluster, what: str) -> None:
-    HAPPENINGS[what](world)
-    if not what.startswith("operator dies"):
-        world.reconcile()
+def apply(cluster: SimulatedCluster, incident: str) -> None:
+    INCIDENTS[incident](cluster)
+    if not incident.startswith("operator dies"):
+        cluster.reconcile()
 
 
-def settle(world: SimulatedCluster, passes: int = 200) -> None:
-    """Mend everything, then do nothing but wait as long as each plan says."""
-    world.livekit_up, world.agent, world.silent = True, agent(), False
-    world.let_jobs_run(True)
+def settle(cluster: SimulatedCluster, passes: int = 200) -> None:
+    """Repair everything, then only wait as long as each plan says."""
+    cluster.livekit_up, cluster.agent, cluster.silent = True, agent(), False
+    cluster.set_jobs_hanging(False)
     for _ in range(passes):
-        world.start_pods()
-        found = world.reconcile()
-        if world.gone or found.requeue_after is None:
+        cluster.start_pods()
+        found = cluster.reconcile()
+        if cluster.session_deleted or found.requeue_after is None:
             return
-        world.now += found.requeue_after
+        cluster.now += found.requeue_after
 
 
-def begun(action: str) -> SimulatedCluster:
+def new_cluster(action: str) -> SimulatedCluster:
     return SimulatedCluster(session=session().action(action).graces(0, 5).limits(max_replacements=2).build())
 
 
-LIVES = st.lists(st.sampled_from(tuple(HAPPENINGS)), max_size=40)
+INCIDENT_LISTS = st.lists(st.sampled_from(tuple(INCIDENTS)), max_size=40)
 ACTIONS = st.sampled_from(("Teardown", "Reset", "Recycle"))
 MANY = settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 @MANY
-@given(LIVES, ACTIONS)
-def test_never_two_live_pods_but_the_old_and_the_new_of_a_recycle(life: list[str], action: str) -> None:
-    world = begun(action)
-    for what in life:
-        happen(world, what)
-    assert world.most_live_without_recycle <= 1
-    assert world.most_live <= (2 if action == "Recycle" else 1)
+@given(INCIDENT_LISTS, ACTIONS)
+def test_only_recycle_has_two_live_pods(incidents: list[str], action: str) -> None:
+    cluster = new_cluster(action)
+    for incident in incidents:
+        apply(cluster, incident)
+    assert cluster.most_live_without_recycle <= 1
+    assert cluster.most_live <= (2 if action == "Recycle" else 1)
 
 
 @MANY
-@given(LIVES, ACTIONS)
-def test_every_pass_comes_to_rest(life: list[str], action: str) -> None:
-    world = begun(action)
-    for what in life:
-        happen(world, what)
-        first = world.reconcile()
-        writes, events = world.writes, len(world.events)
-        second = world.reconcile()
-        asked = {type(action).__name__ for action in first.actions}
-        busy = {"DeleteRoom", "DeleteSession"} | ({"SetPodState"} if world.silent else set())
-        assert asked <= busy, "only a LiveKit that is down keeps a pass busy"
+@given(INCIDENT_LISTS, ACTIONS)
+def test_reconcile_converges(incidents: list[str], action: str) -> None:
+    cluster = new_cluster(action)
+    for incident in incidents:
+        apply(cluster, incident)
+        first = cluster.reconcile()
+        writes, events = cluster.writes, len(cluster.events)
+        second = cluster.reconcile()
+        executed = {type(action).__name__ for action in first.actions}
+        busy = {"DeleteRoom", "DeleteSession"} | ({"SetPodState"} if cluster.silent else set())
+        assert executed <= busy, "only an outage of LiveKit keeps a pass busy"
         if first.requeue_after != 0.0:
             assert second.status == first.status
-            assert (world.writes, len(world.events)) == (writes, events)
+            assert (cluster.writes, len(cluster.events)) == (writes, events)
 
 
 @MANY
-@given(LIVES, ACTIONS)
-def test_status_never_goes_back(life: list[str], action: str) -> None:
-    world = begun(action)
-    for what in life:
-        happen(world, what)
-    for before, after in pairwise(world.history):
+@given(INCIDENT_LISTS, ACTIONS)
+def test_status_counters_and_times_never_decrease(incidents: list[str], action: str) -> None:
+    cluster = new_cluster(action)
+    for incident in incidents:
+        apply(cluster, incident)
+    for before, after in pairwise(cluster.history):
         for number in ("replacements", "resets", "recycles", "agent_epoch"):
             assert getattr(after, number) >= getattr(before, number), number
         for once in ("started_at", "ready_at", "first_human_at", "finished_at"):
@@ -153,84 +153,84 @@ def test_status_never_goes_back(life: list[str], action: str) -> None:
 
 
 @MANY
-@given(LIVES, ACTIONS)
-def test_everything_is_cleaned_up_in_the_end(life: list[str], action: str) -> None:
-    world = SimulatedCluster(
+@given(INCIDENT_LISTS, ACTIONS)
+def test_session_is_always_cleaned_up(incidents: list[str], action: str) -> None:
+    cluster = SimulatedCluster(
         session=session().action(action).limits(max_duration_seconds=120, join_seconds=60).ttl(30).build()
     )
-    for what in life:
-        happen(world, what)
-    settle(world)
-    assert world.gone
-    assert (world.room_sid, world.pods) == ("", {})
-    assert is_condition_true(world.session.status.conditions, "Finished")
+    for incident in incidents:
+        apply(cluster, incident)
+    settle(cluster)
+    assert cluster.session_deleted
+    assert (cluster.room_sid, cluster.pods) == ("", {})
+    assert is_condition_true(cluster.session.status.conditions, "Finished")
 
 
 @MANY
-@given(LIVES, ACTIONS)
-def test_replacements_stay_within_their_limit(life: list[str], action: str) -> None:
-    world = begun(action)
-    for what in life:
-        happen(world, what)
-    assert world.session.status.replacements <= world.session.limits.max_replacements
+@given(INCIDENT_LISTS, ACTIONS)
+def test_replacements_stay_within_limit(incidents: list[str], action: str) -> None:
+    cluster = new_cluster(action)
+    for incident in incidents:
+        apply(cluster, incident)
+    assert cluster.session.status.replacements <= cluster.session.limits.max_replacements
 
 
 @MANY
-@given(LIVES, st.sampled_from(("Reset", "Recycle")))
-def test_a_reset_is_neither_doubled_nor_lost(life: list[str], action: str) -> None:
-    world = begun(action)
-    for what in life:
-        happen(world, what)
-    for before, after in pairwise(world.history):
+@given(INCIDENT_LISTS, st.sampled_from(("Reset", "Recycle")))
+def test_resets_are_neither_duplicated_nor_lost(incidents: list[str], action: str) -> None:
+    cluster = new_cluster(action)
+    for incident in incidents:
+        apply(cluster, incident)
+    for before, after in pairwise(cluster.history):
         assert after.resets - before.resets in (0, 1)
         if after.resets > before.resets and after.last_reset and after.last_reset.cause == "LastHumanLeft":
             assert before.humans or before.last_human_left_at is not None
-    assert max(Counter(requests_begun(world)).values(), default=1) == 1, "once for each value"
-    world.people.clear()
-    settle(world, passes=40)
-    status = world.session.status
+    assert max(Counter(started_requests(cluster)).values(), default=1) == 1, "once for each value"
+    cluster.humans.clear()
+    settle(cluster, passes=40)
+    status = cluster.session.status
     if status.finished_at is None:
         assert status.last_human_left_at is None
         assert status.last_reset is None or status.last_reset.completed_at is not None
-        assert world.jobs[world.occupant] >= 1 + status.resets
-        if is_rfc3339(world.session.reset_request):
+        assert cluster.jobs[cluster.occupant] >= 1 + status.resets
+        if is_rfc3339(cluster.session.reset_request):
             assert status.last_reset is not None
-            assert status.last_reset.request == world.session.reset_request
+            assert status.last_reset.request == cluster.session.reset_request
 
 
-def requests_begun(world: SimulatedCluster) -> list[str]:
-    """The request of each reset that was begun for one, in their order."""
+def started_requests(cluster: SimulatedCluster) -> list[str]:
+    """Return the requests of the requested resets, in order."""
     resets = [
         after.last_reset
-        for before, after in pairwise(world.history)
+        for before, after in pairwise(cluster.history)
         if after.resets > before.resets and after.last_reset is not None
     ]
     return [reset.request for reset in resets if reset.cause == "Requested"]
 
 
-def ordinary_life() -> SimulatedCluster:
-    world = SimulatedCluster()
-    steps = ("nothing", "start pods", "alice comes", "a second passes", "someone leaves")
-    for what in steps:
-        happen(world, what)
-    settle(world)
-    return world
+def ordinary_session() -> SimulatedCluster:
+    cluster = SimulatedCluster()
+    steps = ("nothing", "start pods", "alice comes", "a second passes", "a human leaves")
+    for incident in steps:
+        apply(cluster, incident)
+    settle(cluster)
+    return cluster
 
 
-def test_an_ordinary_life_costs_five_writes_and_four_events() -> None:
-    world = ordinary_life()
-    assert world.gone
-    assert world.writes == 5
-    assert [event.reason for event in world.events] == ["Ready", "HumanJoined", "HumanLeft", "Finished"]
-    assert world.session.status.end_reason == "LastHumanLeft"
+def test_ordinary_session_needs_five_writes_and_four_events() -> None:
+    cluster = ordinary_session()
+    assert cluster.session_deleted
+    assert cluster.writes == 5
+    assert [event.reason for event in cluster.events] == ["Ready", "HumanJoined", "HumanLeft", "Finished"]
+    assert cluster.session.status.end_reason == "LastHumanLeft"
 
 
 @pytest.mark.parametrize("lost", ["pods fail", "pods vanish", "pods are deleted"])
-def test_a_call_survives_its_pod(lost: str) -> None:
-    world = SimulatedCluster()
-    for what in ("nothing", "start pods", "alice comes", "half a minute passes", lost, "start pods"):
-        happen(world, what)
-    status: Status = world.session.status
+def test_call_survives_pod_loss(lost: str) -> None:
+    cluster = SimulatedCluster()
+    for incident in ("nothing", "start pods", "alice comes", "half a minute passes", lost, "start pods"):
+        apply(cluster, incident)
+    status: Status = cluster.session.status
     assert is_condition_true(status.conditions, "Ready")
-    assert (status.replacements, status.humans, world.rooms_made) == (1, 1, 1)
-    assert [event.reason for event in world.events] == ["Ready", "HumanJoined", "AgentReplaced"]
+    assert (status.replacements, status.humans, cluster.rooms_created) == (1, 1, 1)
+    assert [event.reason for event in cluster.events] == ["Ready", "HumanJoined", "AgentReplaced"]

@@ -1,4 +1,4 @@
-"""What goes wrong is said once, in words that do not change between retries, and heals by itself."""
+"""Failures: one condition and one event for each problem, stable messages, recovery and replacement."""
 
 from dataclasses import replace
 
@@ -25,7 +25,7 @@ CANNOT_START = 'CreateContainerConfigError: secret "keys" not found'
 
 
 @pytest.mark.parametrize(
-    ("world", "kind", "expected", "message"),
+    ("cluster", "kind", "expected", "message"),
     [
         (
             empty_cluster().no_agent().room(),
@@ -89,60 +89,60 @@ CANNOT_START = 'CreateContainerConfigError: secret "keys" not found'
         ),
     ],
 )
-def test_one_condition_and_one_event(
-    world: ObservedBuilder, kind: str, expected: tuple[str, str], message: str
+def test_problem_sets_condition_and_emits_single_event(
+    cluster: ObservedBuilder, kind: str, expected: tuple[str, str], message: str
 ) -> None:
-    first = decide(session(), world, T0)
+    first = decide(session(), cluster, T0)
     assert (status_and_reason(first.status, kind), condition(first.status, kind).message) == (expected, message)
     assert expected[1] in reasons(first)
-    again = decide(session().stored(first.status), world, T0 + 5)
+    again = decide(session().stored(first.status), cluster, T0 + 5)
     assert again.status == first.status
     assert again.events == ()
 
 
 @pytest.mark.parametrize("health", ["Stuck", "ProviderFailing"])
-def test_a_job_that_was_replaced_for_its_health_has_not_died(health: str) -> None:
-    world = joined_cluster().room().state(bound(participant_sid="", job_restarts=1, health=health))
-    found = decide(ready_session(), world, T0 + 50)
+def test_job_restarted_for_health_is_not_reported_as_died(health: str) -> None:
+    cluster = joined_cluster().room().state(bound(participant_sid="", job_restarts=1, health=health))
+    found = decide(ready_session(), cluster, T0 + 50)
     assert status_and_reason(found.status, "AgentJoined") == ("False", "Starting")
     assert "JobDied" not in reasons(found)
 
 
-def test_what_failed_is_not_tried_again_in_the_same_pass() -> None:
-    world = empty_cluster().no_room().failed("CreatePod", "Conflict", "x")
-    found = decide(session(), world, T0)
+def test_failed_action_is_not_repeated_in_same_pass() -> None:
+    cluster = empty_cluster().no_room().failed("CreatePod", "Conflict", "x")
+    found = decide(session(), cluster, T0)
     assert (action_kinds(found), found.requeue_after) == (["CreateRoom"], 2.0)
     unretryable = decide(session(), empty_cluster().room().failed("CreatePod", "Invalid", "x", terminal=True), T0)
     assert (action_kinds(unretryable), unretryable.requeue_after) == ([], 10.0)
 
 
-def test_the_two_faces_of_a_missing_image_are_one_trouble() -> None:
-    def world(problem: str) -> ObservedBuilder:
+def test_alternating_image_errors_are_same_problem() -> None:
+    def cluster(problem: str) -> ObservedBuilder:
         return empty_cluster().room().pods(pod(phase="Pending", ip="", problem=problem))
 
-    first = decide(session(), world("ErrImagePull: not found"), T0)
+    first = decide(session(), cluster("ErrImagePull: not found"), T0)
     stored = session().stored(first.status)
-    assert decide(stored, world("ImagePullBackOff: back-off"), T0 + 5).status == first.status
-    assert decide(stored, world(""), T0 + 6).status == first.status
-    other = decide(stored, world(CANNOT_START), T0 + 7)
+    assert decide(stored, cluster("ImagePullBackOff: back-off"), T0 + 5).status == first.status
+    assert decide(stored, cluster(""), T0 + 6).status == first.status
+    other = decide(stored, cluster(CANNOT_START), T0 + 7)
     assert condition(other.status, "AgentJoined").message == CANNOT_START
 
 
-def test_a_session_whose_agent_is_created_late_goes_on() -> None:
+def test_session_starts_after_late_voice_agent() -> None:
     waiting = decide(session(), empty_cluster().no_agent().room(), T0).status
     assert waiting.phase == "Pending"
     assert action_kinds(decide(session().stored(waiting), empty_cluster().room(), T0 + 9)) == ["CreatePod"]
 
 
-def test_memory_trouble_does_not_touch_ready_and_heals() -> None:
-    hurt = decide(ready_session(), joined_cluster().state(bound(memory_problem="down")), T0 + 50)
-    assert status_and_reason(hurt.status, "Ready")[0] == "True"
-    healed = decide(ready_session().stored(hurt.status), joined_cluster(), T0 + 60)
-    assert status_and_reason(healed.status, "MemoryReady") == ("True", "MemoryAvailable")
-    assert healed.events == ()
+def test_memory_problem_keeps_ready_true() -> None:
+    failing = decide(ready_session(), joined_cluster().state(bound(memory_problem="down")), T0 + 50)
+    assert status_and_reason(failing.status, "Ready")[0] == "True"
+    recovered = decide(ready_session().stored(failing.status), joined_cluster(), T0 + 60)
+    assert status_and_reason(recovered.status, "MemoryReady") == ("True", "MemoryAvailable")
+    assert recovered.events == ()
 
 
-def test_livekit_down_mid_call() -> None:
+def test_livekit_outage_during_call_sets_conditions_unknown() -> None:
     talking = ready_session().status(humans=1, first_human_at=T0 + 9)
     down = decide(talking, joined_cluster().livekit_down(), T0 + 50)
     assert {c.type: c.status for c in down.status.conditions} == dict.fromkeys(
@@ -155,7 +155,7 @@ def test_livekit_down_mid_call() -> None:
     assert up.events == ()
 
 
-def test_a_lost_room_is_made_again() -> None:
+def test_lost_room_is_created_again() -> None:
     talking = ready_session().status(humans=1, first_human_at=T0 + 9)
     assert action_kinds(decide(talking, joined_cluster().no_room(), T0 + 50)) == ["CreateRoom"]
     found = decide(talking, joined_cluster().room(sid="RM_2"), T0 + 50)
@@ -164,7 +164,7 @@ def test_a_lost_room_is_made_again() -> None:
 
 
 def refused(since: float) -> SessionBuilder:
-    """Its room is lost, and LiveKit does not make it again."""
+    """Return a session with a lost room that LiveKit refuses to create again."""
     talking = ready_session().status(humans=1, first_human_at=T0 + 9)
     return talking.stored(decide(talking, REFUSING, since).status)
 
@@ -172,7 +172,7 @@ def refused(since: float) -> SessionBuilder:
 REFUSING = joined_cluster().no_room().failed("CreateRoom", "LiveKitRefused", "LiveKit answers resource_exhausted: no")
 
 
-def test_a_room_that_cannot_be_made_again_ends_it_after_start_seconds() -> None:
+def test_room_refused_for_start_seconds_ends_session() -> None:
     lost = T0 + 50
     assert status_and_reason(refused(lost).build().status, "RoomReady") == ("False", "LiveKitRefused")
     assert decide(refused(lost), REFUSING, lost + 59.9).status.end_reason == ""
@@ -182,21 +182,21 @@ def test_a_room_that_cannot_be_made_again_ends_it_after_start_seconds() -> None:
     assert [(event.type, event.reason) for event in found.events] == [("Warning", "Finished")]
 
 
-def test_a_room_is_given_up_only_after_another_try() -> None:
+def test_room_is_created_once_more_before_end() -> None:
     found = decide(refused(T0 + 50), joined_cluster().no_room(), T0 + 900)
     assert (found.status.end_reason, action_kinds(found)) == ("", ["CreateRoom"])
     assert decide(refused(T0 + 50), joined_cluster(), T0 + 900).status.end_reason == ""
 
 
-def test_a_livekit_that_is_away_loses_no_room() -> None:
+def test_livekit_outage_is_not_room_loss() -> None:
     away = joined_cluster().livekit_down().failed("CreateRoom", "LiveKitUnavailable", "LiveKit does not answer")
     assert decide(refused(T0 + 50), away, T0 + 900).status.end_reason == ""
 
 
-def test_a_room_that_never_was_is_no_lost_one() -> None:
-    world = empty_cluster().no_room().pods(pod()).failed("CreateRoom", "LiveKitRefused", "LiveKit answers no")
-    stored = session().stored(decide(session(), world, T0 + 1).status)
-    assert decide(stored, world, T0 + 61).status.end_reason == "StartDeadline"
+def test_room_refused_before_ready_ends_with_start_deadline() -> None:
+    cluster = empty_cluster().no_room().pods(pod()).failed("CreateRoom", "LiveKitRefused", "LiveKit answers no")
+    stored = session().stored(decide(session(), cluster, T0 + 1).status)
+    assert decide(stored, cluster, T0 + 61).status.end_reason == "StartDeadline"
 
 
 LOST = [
@@ -207,21 +207,21 @@ LOST = [
 ]
 
 
-@pytest.mark.parametrize("world", LOST)
-def test_a_lost_pod_is_replaced_at_once(world: ObservedBuilder) -> None:
-    found = decide(ready_session(), world, T0 + 50)
+@pytest.mark.parametrize("cluster", LOST)
+def test_lost_pod_is_replaced_immediately(cluster: ObservedBuilder) -> None:
+    found = decide(ready_session(), cluster, T0 + 50)
     made = found.actions[0]
     assert isinstance(made, CreatePod)
     assert made.manifest["metadata"]["name"] == pod(1).name
     assert found.status.agent_pod == pod(0).name
 
 
-def test_an_ended_pod_is_deleted() -> None:
+def test_ended_pod_is_deleted() -> None:
     found = decide(ready_session(), LOST[0], T0 + 50)
     assert found.actions[1:] == (DeletePod(pod(0).name, "pod-uid-0", 5),)
 
 
-def test_the_replacement_is_counted_and_told_of() -> None:
+def test_replacement_is_counted_and_emits_event() -> None:
     found = decide(
         ready_session(), empty_cluster().pods(pod(0, deleting=True), pod(1)).room(agent_participant()), T0 + 50
     )
@@ -238,7 +238,7 @@ def crashing(ordinal: int, since: float) -> SessionBuilder:
 
 
 @pytest.mark.parametrize(("ordinal", "wait"), [(0, 0), (1, 2), (2, 4), (3, 8), (9, 64)])
-def test_quick_deaths_are_replaced_ever_more_slowly(ordinal: int, wait: float) -> None:
+def test_repeated_pod_losses_back_off(ordinal: int, wait: float) -> None:
     since = T0 + 50
     dead = empty_cluster().room()
     due = decide(crashing(ordinal, since), dead, since + wait)
@@ -250,37 +250,37 @@ def test_quick_deaths_are_replaced_ever_more_slowly(ordinal: int, wait: float) -
         assert status_and_reason(early.status, "AgentJoined") == ("False", "PodLost")
 
 
-def test_one_that_lived_long_is_replaced_at_once_however_many_there_were() -> None:
+def test_steady_pod_is_replaced_without_backoff() -> None:
     old = ready_session().status(replacements=2, agent_pod=pod(2).name)
     assert action_kinds(decide(old, empty_cluster().room(), T0 + 50)) == ["CreatePod"]
 
 
 @pytest.mark.parametrize(("allowed", "used", "over"), [(3, 2, False), (3, 3, True), (0, 0, True)])
-def test_replacements_run_out(allowed: int, used: int, over: bool) -> None:
+def test_used_up_replacements_end_session(allowed: int, used: int, over: bool) -> None:
     start = ready_session().status(replacements=used, agent_pod=pod(used).name).limits(max_replacements=allowed)
     found = decide(start, empty_cluster().room(), T0 + 50)
     assert (found.status.end_reason == "AgentLost") is over
 
 
-def test_an_agent_that_does_not_come_back() -> None:
+def test_agent_away_for_start_seconds_ends_session() -> None:
     lost = decide(ready_session(), joined_cluster().room().state(bound(participant_sid="")), T0 + 50).status
     again = ready_session().stored(lost)
-    world = joined_cluster().room().state(bound(participant_sid=""))
-    assert decide(again, world, T0 + 109).status.end_reason == ""
-    assert decide(again, world, T0 + 110).status.end_reason == "AgentLost"
+    cluster = joined_cluster().room().state(bound(participant_sid=""))
+    assert decide(again, cluster, T0 + 109).status.end_reason == ""
+    assert decide(again, cluster, T0 + 110).status.end_reason == "AgentLost"
 
 
-def test_an_outage_of_livekit_costs_nobody_the_time_to_come_back() -> None:
+def test_livekit_outage_extends_time_to_rejoin() -> None:
     lost = decide(ready_session(), joined_cluster().room().state(bound(participant_sid="")), T0 + 50).status
-    world = joined_cluster().room().state(bound(participant_sid=""))
-    down = decide(ready_session().stored(lost), world.livekit_down(), T0 + 200)
+    cluster = joined_cluster().room().state(bound(participant_sid=""))
+    down = decide(ready_session().stored(lost), cluster.livekit_down(), T0 + 200)
     assert down.status.end_reason == ""
-    up = decide(ready_session().stored(down.status), world, T0 + 290)
+    up = decide(ready_session().stored(down.status), cluster, T0 + 290)
     assert (up.status.end_reason, condition(up.status, "RoomReady").since) == ("", T0 + 290)
-    assert decide(ready_session().stored(up.status), world, T0 + 350).status.end_reason == "AgentLost"
+    assert decide(ready_session().stored(up.status), cluster, T0 + 350).status.end_reason == "AgentLost"
 
 
-def test_of_two_live_pods_the_newer_stays() -> None:
+def test_newer_of_two_live_pods_is_kept() -> None:
     found = decide(ready_session(), joined_cluster().pods(pod(0), pod(1)).state(None), T0 + 50)
     assert found.actions == (DeletePod(pod(0).name, "pod-uid-0", 5),)
     assert found.status.agent_pod == pod(1).name

@@ -1,4 +1,4 @@
-"""From an empty world to Ready: one decision per observation."""
+"""The start of a session, from an empty cluster to Ready, and the start deadline."""
 
 from dataclasses import replace
 
@@ -25,7 +25,7 @@ from tests.support.builders import (
 from tests.support.plan_queries import action_kinds, condition, decide, reasons, status_and_reason
 
 
-def test_an_empty_world_gets_room_and_pod_at_once() -> None:
+def test_new_session_creates_room_and_pod() -> None:
     found = decide(session(), empty_cluster().no_room(), T0)
     room, made = found.actions
     assert isinstance(room, CreateRoom)
@@ -35,7 +35,7 @@ def test_an_empty_world_gets_room_and_pod_at_once() -> None:
     assert (found.status.phase, found.status.started_at, found.events) == ("Pending", T0, ())
 
 
-def test_the_first_status_says_everything_but_ready() -> None:
+def test_first_status_is_complete_except_ready() -> None:
     found = decide(session(), empty_cluster().room().pods(pod(phase="Pending", ip="")), T0)
     status = found.status
     assert found.actions == ()
@@ -56,16 +56,16 @@ STARTING_UP: list[ObservedBuilder] = [
 ]
 
 
-@pytest.mark.parametrize("world", STARTING_UP)
-def test_nothing_on_the_way_to_ready_is_worth_a_write(world: ObservedBuilder) -> None:
+@pytest.mark.parametrize("cluster", STARTING_UP)
+def test_start_causes_no_status_writes(cluster: ObservedBuilder) -> None:
     first = decide(session(), STARTING_UP[0], T0).status
-    later = decide(session().stored(first), world, T0 + 3)
+    later = decide(session().stored(first), cluster, T0 + 3)
     assert later.status == first
     assert later.events == ()
 
 
 @pytest.mark.parametrize(
-    ("state", "told"),
+    ("state", "is_sent"),
     [
         (None, False),
         (AgentPodState("Preparing"), True),
@@ -76,34 +76,34 @@ def test_nothing_on_the_way_to_ready_is_worth_a_write(world: ObservedBuilder) ->
         (bound(), False),
     ],
 )
-def test_a_pod_is_told_when_its_answer_differs(state: AgentPodState | None, told: bool) -> None:
+def test_state_is_sent_to_pod_with_different_state(state: AgentPodState | None, is_sent: bool) -> None:
     found = decide(session(), empty_cluster().room().pods(pod()).state(state), T0 + 1)
-    assert action_kinds(found) == (["SetPodState"] if told else [])
+    assert action_kinds(found) == (["SetPodState"] if is_sent else [])
 
 
-def test_what_a_pod_is_told() -> None:
+def test_desired_state_has_all_fields() -> None:
     definition = replace(agent(memory={"letta": {}}), letta_agent_id="agent-letta")
-    world = empty_cluster().agent(definition).room().pods(pod()).state(AgentPodState("Unbound"))
-    (tell,) = decide(session(), world, T0 + 1).actions
-    assert tell == SetPodState(
+    cluster = empty_cluster().agent(definition).room().pods(pod()).state(AgentPodState("Unbound"))
+    (action,) = decide(session(), cluster, T0 + 1).actions
+    assert action == SetPodState(
         "10.0.0.1", "pod-uid-0", UID, 1, ROOM, IDENTITY, "Agent_66", "agent-letta", 60 + 3600 + 3600
     )
 
 
-def test_a_memory_that_is_known_later_is_told_later() -> None:
+def test_memory_resolved_later_is_sent_later() -> None:
     definition = replace(agent(memory={"letta": {}}), letta_agent_id="agent-letta")
     assert action_kinds(decide(ready_session(), joined_cluster().agent(definition), T0 + 9)) == ["SetPodState"]
     knows = joined_cluster().agent(definition).state(bound(memory_agent_id="agent-letta"))
     assert action_kinds(decide(ready_session(), knows, T0 + 9)) == []
 
 
-@pytest.mark.parametrize("world", [empty_cluster().pods(pod(ip="")), empty_cluster().livekit_down().pods(pod())])
-def test_a_pod_without_address_or_room_is_not_told(world: ObservedBuilder) -> None:
-    room_missing_is_fine = world.state(AgentPodState("Unbound"))
-    assert "SetPodState" not in action_kinds(decide(session(), room_missing_is_fine, T0 + 1))
+@pytest.mark.parametrize("cluster", [empty_cluster().pods(pod(ip="")), empty_cluster().livekit_down().pods(pod())])
+def test_no_state_is_sent_without_address_or_room(cluster: ObservedBuilder) -> None:
+    unbound = cluster.state(AgentPodState("Unbound"))
+    assert "SetPodState" not in action_kinds(decide(session(), unbound, T0 + 1))
 
 
-def test_ready_means_seen_in_the_room() -> None:
+def test_ready_requires_agent_in_room() -> None:
     stored = decide(session(), empty_cluster().room().pods(pod()), T0).status
     found = decide(session().stored(stored), joined_cluster(), T0 + 5)
     assert status_and_reason(found.status, "Ready") == ("True", "Ready")
@@ -113,7 +113,7 @@ def test_ready_means_seen_in_the_room() -> None:
 
 
 @pytest.mark.parametrize(
-    "world",
+    "cluster",
     [
         joined_cluster().state(bound(participant_sid="PA_other")),
         joined_cluster().state(None),
@@ -121,17 +121,17 @@ def test_ready_means_seen_in_the_room() -> None:
         joined_cluster().pods(pod(deleting=True)),
     ],
 )
-def test_somebody_with_the_agents_name_is_not_the_agent(world: ObservedBuilder) -> None:
+def test_participant_with_agent_identity_is_not_enough_for_ready(cluster: ObservedBuilder) -> None:
     stored = decide(session(), empty_cluster().room().pods(pod()), T0).status
-    assert status_and_reason(decide(session().stored(stored), world, T0 + 5).status, "Ready")[0] == "False"
+    assert status_and_reason(decide(session().stored(stored), cluster, T0 + 5).status, "Ready")[0] == "False"
 
 
-def test_a_slow_answer_does_not_end_ready() -> None:
+def test_slow_pod_keeps_ready() -> None:
     found = decide(ready_session(), joined_cluster().state(None), T0 + 60)
     assert found.status == ready_session().build().status
 
 
-def test_a_restarted_job_is_no_replacement() -> None:
+def test_restarted_job_is_not_counted_as_replacement() -> None:
     starting = joined_cluster().room().state(bound(participant_sid="", job_restarts=1))
     gone = decide(ready_session(), starting, T0 + 60)
     assert status_and_reason(gone.status, "Ready") == ("False", "JobDied")
@@ -143,7 +143,7 @@ def test_a_restarted_job_is_no_replacement() -> None:
 
 
 @pytest.mark.parametrize(
-    ("world", "now", "expected"),
+    ("cluster", "now", "expected"),
     [
         (empty_cluster().room().pods(pod()), T0 + 1, 0.25),
         (empty_cluster().room().pods(pod()).state(bound(participant_sid="")), T0 + 1, 1.0),
@@ -153,12 +153,12 @@ def test_a_restarted_job_is_no_replacement() -> None:
         (empty_cluster().room().pods(pod(ip="")), T0 + 55, 5.0),
     ],
 )
-def test_how_soon_we_look_again_while_starting(world: ObservedBuilder, now: float, expected: float) -> None:
+def test_requeue_interval_during_start(cluster: ObservedBuilder, now: float, expected: float) -> None:
     stored = decide(session(), empty_cluster().room().pods(pod()), T0).status
-    assert decide(session().stored(stored), world, now).requeue_after == pytest.approx(expected)
+    assert decide(session().stored(stored), cluster, now).requeue_after == pytest.approx(expected)
 
 
-def test_a_pod_that_stays_silent_is_asked_less_often() -> None:
+def test_silent_pod_is_polled_fast_after_loss() -> None:
     stored = decide(ready_session(), joined_cluster().room().state(None), T0 + 100).status
     patient = session().stored(stored).limits(start_seconds=30, join_seconds=3000)
     early = decide(patient, joined_cluster().room().state(None), T0 + 101)
@@ -170,7 +170,7 @@ def preparing(**values: str) -> ObservedBuilder:
 
 
 @pytest.mark.parametrize(
-    ("world", "reason", "message"),
+    ("cluster", "reason", "message"),
     [
         (empty_cluster().no_agent().room(), "Invalid", 'VoiceAgent "agent-66" not found in namespace "default"'),
         (preparing(problem='stt.provider "acme" is not installed'), "Invalid", '"acme" is not installed'),
@@ -182,22 +182,20 @@ def preparing(**values: str) -> ObservedBuilder:
         (joined_cluster().room().state(bound(problem="cannot join")), "StartDeadline", "cannot join"),
     ],
 )
-def test_the_deadline_says_what_was_missing_and_whether_waiting_could_have_helped(
-    world: ObservedBuilder, reason: str, message: str
-) -> None:
-    stored = session().stored(decide(session(), world, T0).status)
-    assert decide(stored, world, T0 + 59.9).status.end_reason == ""
-    not_tried_again = ObservedBuilder(replace(world.build(), failures=()))
-    found = decide(stored, not_tried_again, T0 + 60)
+def test_start_deadline_reports_cause_and_reason(cluster: ObservedBuilder, reason: str, message: str) -> None:
+    stored = session().stored(decide(session(), cluster, T0).status)
+    assert decide(stored, cluster, T0 + 59.9).status.end_reason == ""
+    without_failures = ObservedBuilder(replace(cluster.build(), failures=()))
+    found = decide(stored, without_failures, T0 + 60)
     assert (found.status.end_reason, found.status.phase) == (reason, "Finished")
     assert message in condition(found.status, "Finished").message
     assert [(event.type, event.reason) for event in found.events] == [("Warning", "Finished")]
 
 
-def test_what_was_refused_and_is_mended_by_then_is_not_invalid() -> None:
+def test_corrected_refusal_ends_with_start_deadline() -> None:
     stored = session().stored(decide(session(), empty_cluster().no_agent().room(), T0).status)
     assert decide(stored, empty_cluster().room().pods(pod()), T0 + 60).status.end_reason == "StartDeadline"
 
 
-def test_agent_that_arrives_with_the_deadline_wins() -> None:
+def test_agent_joining_at_deadline_wins() -> None:
     assert decide(session(), joined_cluster(), T0 + 60).status.end_reason == ""

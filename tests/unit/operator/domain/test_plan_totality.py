@@ -1,4 +1,4 @@
-"""plan() has an answer for everything, also for what cannot be."""
+"""Properties of plan() for arbitrary sessions and observations, also impossible ones."""
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -61,7 +61,7 @@ states = st.builds(
     left_at=TIMES,
 )
 actions = st.sampled_from(("CreateRoom", "CreatePod", "SetPodState", "?"))
-worlds = st.builds(
+clusters = st.builds(
     Observed,
     agent=st.sampled_from((None, agent(), agent(memory={"letta": {"scope": "User"}}))),
     pods=st.lists(pods, max_size=4).map(tuple),
@@ -131,8 +131,8 @@ sessions = st.builds(
 
 
 @settings(max_examples=400, deadline=None)
-@given(sessions, worlds, st.floats(T0 - 100, T0 + 10_000))
-def test_there_is_always_a_plan_that_can_be_stored(made: VoiceSession, observed: Observed, now: float) -> None:
+@given(sessions, clusters, st.floats(T0 - 100, T0 + 10_000))
+def test_plan_is_total_and_storable(made: VoiceSession, observed: Observed, now: float) -> None:
     found = plan(made, observed, now, CONFIG)
     assert found.status.render()
     assert found.requeue_after is None or found.requeue_after >= 0.0
@@ -140,8 +140,8 @@ def test_there_is_always_a_plan_that_can_be_stored(made: VoiceSession, observed:
 
 
 @settings(max_examples=200, deadline=None)
-@given(worlds, st.floats(T0, T0 + 10_000))
-def test_live_sessions_are_never_left_unwatched(observed: Observed, now: float) -> None:
+@given(clusters, st.floats(T0, T0 + 10_000))
+def test_live_session_is_always_requeued(observed: Observed, now: float) -> None:
     for made in (session().build(), ready_session().build()):
         wait = plan(made, observed, now, CONFIG).requeue_after
         assert wait is not None

@@ -1,4 +1,4 @@
-"""The agent pod's manifest, as the brief of the agent image and restricted Pod Security ask for it."""
+"""The agent pod's manifest: ownership, restricted Pod Security, environment, and overrides."""
 
 import json
 from typing import Any
@@ -17,7 +17,7 @@ def environment(manifest: dict[str, Any]) -> dict[str, Any]:
     return {variable["name"]: variable for variable in container(manifest)["env"]}
 
 
-def test_belongs_to_its_session() -> None:
+def test_pod_names_session_in_metadata() -> None:
     meta = build_pod(session().build(), agent(), 2, CONFIG)["metadata"]
     assert meta["labels"] == {
         "app.kubernetes.io/managed-by": "voicesession-operator",
@@ -31,7 +31,7 @@ def test_belongs_to_its_session() -> None:
     assert (owner["apiVersion"], owner["kind"]) == ("voicesession.dev/v1alpha1", "VoiceSession")
 
 
-def test_is_restricted() -> None:
+def test_pod_satisfies_restricted_profile() -> None:
     manifest = build_pod(session().build(), agent(), 0, CONFIG)
     spec, inner = manifest["spec"], container(manifest)["securityContext"]
     assert spec["securityContext"]["runAsNonRoot"] is True
@@ -45,7 +45,7 @@ def test_is_restricted() -> None:
     assert spec["volumes"] == [{"name": "tmp", "emptyDir": {}}]
 
 
-def test_environment_is_the_contract_with_the_agent() -> None:
+def test_environment_has_operator_and_agent_variables() -> None:
     definition = agent(
         instructions="Be kind.",
         llm={"provider": "openai", "apiKeySecretRef": {"name": "keys", "key": "llm"}},
@@ -61,11 +61,11 @@ def test_environment_is_the_contract_with_the_agent() -> None:
     assert found["LIVEKIT_URL"]["value"] == CONFIG.livekit_url
     assert found["MINE"]["value"] == "1"
     assert "VOICESESSION_STT_API_KEY" not in found
-    told = json.loads(found["VOICESESSION_AGENT"]["value"])
-    assert told.keys() == {"displayName", "instructions", "llm", "name"}
+    passed = json.loads(found["VOICESESSION_AGENT"]["value"])
+    assert passed.keys() == {"displayName", "instructions", "llm", "name"}
 
 
-def test_shape_comes_from_the_voice_agent() -> None:
+def test_pod_overrides_come_from_voice_agent() -> None:
     tolerations = [{"key": "gpu", "operator": "Exists"}]
     resources = {"requests": {"memory": "600Mi"}}
     definition = agent(
@@ -85,6 +85,6 @@ def test_shape_comes_from_the_voice_agent() -> None:
     assert (manifest["spec"]["priorityClassName"], manifest["spec"]["runtimeClassName"]) == ("high", "gvisor")
 
 
-def test_defaults_come_from_the_operator() -> None:
+def test_image_defaults_come_from_config() -> None:
     made = container(build_pod(session().build(), agent(), 0, CONFIG))
     assert (made["image"], made["imagePullPolicy"]) == (CONFIG.agent_image, "IfNotPresent")

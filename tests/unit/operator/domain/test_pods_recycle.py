@@ -1,4 +1,4 @@
-"""A recycle: a reset in the old pod at once, and a new pod beside it that takes over once its agent is in the room."""
+"""A recycle: an immediate reset in the old pod, and a new pod that takes over once its agent is in the room."""
 
 import pytest
 from voicesession_operator.domain.actions import CreatePod, DeletePod, SetPodState
@@ -27,7 +27,7 @@ def left() -> SessionBuilder:
     return ready_session().action("Recycle").status(**gone)
 
 
-def begun() -> SessionBuilder:
+def resetting() -> SessionBuilder:
     return left().stored(decide(left(), joined_cluster(), NOW).status)
 
 
@@ -37,52 +37,52 @@ def new_pod(ordinal: int = 1, **values: object) -> AgentPod:
 
 
 def serving(*others: AgentPod, room: tuple[Participant, ...] = (agent_participant("PA_2"),)) -> ObservedBuilder:
-    """The old pod has begun anew and serves."""
+    """Return a cluster with a reset old pod that serves."""
     old = bound(epoch=2, job_epoch=2, participant_sid="PA_2")
     return empty_cluster().pods(pod(0), *others).room(*room).state(old)
 
 
 def waiting() -> SessionBuilder:
-    """The old pod's reset is complete, the new pod is starting."""
-    return begun().stored(decide(begun(), serving(new_pod(ip="")), NOW + 0.3).status)
+    """Return a session after the reset of the old pod, while the new pod is starting."""
+    return resetting().stored(decide(resetting(), serving(new_pod(ip="")), NOW + 0.3).status)
 
 
-def test_it_is_a_reset_and_wants_a_new_pod() -> None:
+def test_recycle_counts_as_reset_and_names_next_pod() -> None:
     found = decide(left(), joined_cluster(), NOW)
     status = found.status
     assert (found.is_decision, status.resets, status.recycles, status.agent_epoch) == (True, 1, 1, 2)
     assert (status.agent_pod, status.next_pod, status.replacements) == (pod(0).name, pod(1).name, 0)
 
 
-def test_the_old_pod_is_told_and_the_new_one_made_at_once() -> None:
-    made, told = decide(begun(), joined_cluster(), NOW).actions
-    assert isinstance(made, CreatePod)
-    assert made.manifest["metadata"]["name"] == pod(1).name
-    assert isinstance(told, SetPodState)
-    assert (told.pod_uid, told.epoch, told.cause) == ("pod-uid-0", 2, "LastHumanLeft")
+def test_recycle_resets_old_pod_and_creates_new_pod() -> None:
+    created, sent = decide(resetting(), joined_cluster(), NOW).actions
+    assert isinstance(created, CreatePod)
+    assert created.manifest["metadata"]["name"] == pod(1).name
+    assert isinstance(sent, SetPodState)
+    assert (sent.pod_uid, sent.epoch, sent.cause) == ("pod-uid-0", 2, "LastHumanLeft")
 
 
-def test_the_old_pods_reset_completes_it_while_the_new_one_starts() -> None:
-    found = decide(begun(), serving(new_pod(ip="")), NOW + 0.3)
+def test_reset_in_old_pod_completes_during_start_of_new_pod() -> None:
+    found = decide(resetting(), serving(new_pod(ip="")), NOW + 0.3)
     assert (found.actions, reasons(found)) == ((), ["ResetComplete"])
     assert (found.status.agent_pod, found.status.next_pod) == (pod(0).name, pod(1).name)
     assert status_and_reason(found.status, "Ready")[0] == "True"
 
 
-def test_the_new_pod_is_told_the_same_epoch_and_identity() -> None:
-    (told,) = decide(waiting(), serving(new_pod()).state(AgentPodState("Unbound"), 1), NOW + 5).actions
-    assert isinstance(told, SetPodState)
-    assert (told.pod_uid, told.epoch, told.cause) == ("pod-uid-1", 2, "LastHumanLeft")
+def test_new_pod_gets_epoch_and_cause_of_reset() -> None:
+    (sent,) = decide(waiting(), serving(new_pod()).state(AgentPodState("Unbound"), 1), NOW + 5).actions
+    assert isinstance(sent, SetPodState)
+    assert (sent.pod_uid, sent.epoch, sent.cause) == ("pod-uid-1", 2, "LastHumanLeft")
 
 
 @pytest.mark.parametrize(
     ("new", "wait"), [(None, 0.25), (AgentPodState("Bound", session_uid="x"), 1.0), (bound(epoch=2), 1.0)]
 )
-def test_the_new_pod_is_asked_soon_while_the_old_one_serves(new: AgentPodState | None, wait: float) -> None:
+def test_new_pod_is_polled_while_old_pod_serves(new: AgentPodState | None, wait: float) -> None:
     assert decide(waiting(), serving(new_pod()).state(new, 1), NOW + 5).requeue_after == wait
 
 
-def test_the_old_pod_goes_when_the_new_one_is_seen() -> None:
+def test_old_pod_is_deleted_after_takeover() -> None:
     new = bound(epoch=2, job_epoch=2, participant_sid="PA_3")
     found = decide(waiting(), serving(new_pod(), room=(agent_participant("PA_3"),)).state(new, 1), NOW + 6)
     assert found.actions == (DeletePod(pod(0).name, "pod-uid-0", 5),)
@@ -91,15 +91,15 @@ def test_the_old_pod_goes_when_the_new_one_is_seen() -> None:
 
 
 @pytest.mark.parametrize("listed", [(), (agent_participant("PA_3", active=False),), (agent_participant("PA_3"),)])
-def test_the_moment_between_two_agents(listed: tuple[Participant, ...]) -> None:
-    """LiveKit puts the old one out 0.1 s before the new one, whom it lists as joining, is ACTIVE."""
+def test_takeover_keeps_ready_while_agent_identity_is_listed(listed: tuple[Participant, ...]) -> None:
+    """LiveKit disconnects the old agent 0.1 s before the new one, listed as joining, is ACTIVE."""
     new = bound(epoch=2, job_epoch=2, participant_sid="")
     found = decide(waiting(), serving(new_pod(), room=listed).state(new, 1), NOW + 6)
     assert status_and_reason(found.status, "Ready")[0] == ("True" if listed else "False")
     assert (found.actions, found.events) == ((), ())
 
 
-def test_who_returns_meanwhile_talks_on_when_the_new_pod_is_made_again() -> None:
+def test_failed_new_pod_is_replaced_during_conversation() -> None:
     ended = serving(new_pod(phase="Failed"), room=(agent_participant("PA_2"), human()))
     found = decide(waiting(), ended, NOW + 8)
     assert (found.is_decision, found.status.replacements, found.status.next_pod) == (True, 1, pod(2).name)
@@ -113,29 +113,29 @@ def test_who_returns_meanwhile_talks_on_when_the_new_pod_is_made_again() -> None
     )
 
 
-def test_the_old_pod_is_called_back_when_its_successor_put_it_out_and_was_lost() -> None:
+def test_old_pod_rejoins_after_loss_of_new_pod() -> None:
     out = bound(epoch=2, job_epoch=2, participant_sid="")
     lost = serving(new_pod(phase="Failed"), room=()).state(out)
     counted = decide(waiting(), lost, NOW + 8).status
-    tells = [
+    sent = [
         action for action in decide(waiting().stored(counted), lost, NOW + 8).actions if isinstance(action, SetPodState)
     ]
-    assert [(tell.pod_uid, tell.epoch) for tell in tells] == [("pod-uid-0", 3)]
-    coming = serving(new_pod(2), room=()).state(out)
+    assert [(action.pod_uid, action.epoch) for action in sent] == [("pod-uid-0", 3)]
+    starting = serving(new_pod(2), room=()).state(out)
     assert [
-        name for name in action_kinds(decide(waiting().stored(counted), coming, NOW + 9)) if name == "SetPodState"
+        name for name in action_kinds(decide(waiting().stored(counted), starting, NOW + 9)) if name == "SetPodState"
     ] == []
 
 
-def test_a_new_pod_that_does_not_come_in_is_made_again() -> None:
-    world = serving(new_pod(phase="Pending", ip=""))
-    assert decide(waiting(), world, LATE - 0.1).is_decision is False
-    found = decide(waiting(), world, LATE)
+def test_late_new_pod_is_replaced() -> None:
+    cluster = serving(new_pod(phase="Pending", ip=""))
+    assert decide(waiting(), cluster, LATE - 0.1).is_decision is False
+    found = decide(waiting(), cluster, LATE)
     assert (found.is_decision, found.status.replacements, found.status.next_pod) == (True, 1, pod(2).name)
-    assert decide(waiting().stored(found.status), world, LATE).actions == (DeletePod(pod(1).name, "pod-uid-1", 5),)
+    assert decide(waiting().stored(found.status), cluster, LATE).actions == (DeletePod(pod(1).name, "pod-uid-1", 5),)
 
 
-def test_each_failure_waits_longer() -> None:
+def test_failed_new_pods_back_off() -> None:
     twice = waiting().status(replacements=2, next_pod=pod(3).name)
     ended = serving(new_pod(3, phase="Failed"))
     early = decide(twice, ended, NOW + 3.5)
@@ -143,7 +143,7 @@ def test_each_failure_waits_longer() -> None:
     assert decide(twice, ended, NOW + 4).is_decision is True
 
 
-def test_with_all_replacements_used_up_the_old_one_goes_on() -> None:
+def test_old_pod_serves_without_replacements_left() -> None:
     used = waiting().limits(max_replacements=0)
     found = decide(used, serving(new_pod(phase="Failed")), NOW + 8)
     assert (found.is_decision, found.status.next_pod, found.status.replacements) == (True, "", 0)
@@ -155,14 +155,14 @@ def test_with_all_replacements_used_up_the_old_one_goes_on() -> None:
     assert (late.is_decision, late.actions) == (False, ())
 
 
-def test_the_next_recycle_then_gets_a_pod_of_its_own() -> None:
-    given_up = decide(waiting().limits(max_replacements=0), serving(new_pod(phase="Failed")), NOW + 8).status
+def test_recycle_after_failed_recycle_creates_new_pod() -> None:
+    failed = decide(waiting().limits(max_replacements=0), serving(new_pod(phase="Failed")), NOW + 8).status
     gone = {"last_human_left_at": NOW + 50, "last_human_left_reason": "Left"}
-    again = decide(waiting().stored(given_up).status(**gone), serving(), NOW + 60)
+    again = decide(waiting().stored(failed).status(**gone), serving(), NOW + 60)
     assert (again.status.recycles, again.status.next_pod) == (2, pod(2).name)
 
 
-def test_the_old_pod_may_die_first() -> None:
+def test_new_pod_takes_over_after_loss_of_old_pod() -> None:
     found = decide(waiting(), serving(new_pod()).pods(pod(0, phase="Failed"), new_pod()).room(), NOW + 4)
     assert (found.status.agent_pod, found.status.next_pod, found.status.replacements) == (pod(1).name, "", 0)
     assert status_and_reason(found.status, "Ready")[0] == "False"
@@ -171,28 +171,30 @@ def test_the_old_pod_may_die_first() -> None:
     assert [name for name in action_kinds(both) if name == "CreatePod"] == ["CreatePod"]
 
 
-def test_a_reset_that_hangs_gives_the_old_pod_up_for_the_one_that_is_coming() -> None:
-    hangs = empty_cluster().pods(pod(0), new_pod()).room(agent_participant())
-    found = decide(begun(), hangs, NOW + 10)
+def test_hanging_reset_promotes_new_pod() -> None:
+    hanging = empty_cluster().pods(pod(0), new_pod()).room(agent_participant())
+    found = decide(resetting(), hanging, NOW + 10)
     assert (found.status.agent_pod, found.status.next_pod, found.status.replacements) == (pod(1).name, "", 0)
     assert "ResetEscalated" in reasons(found)
-    assert decide(begun().stored(found.status), hangs, NOW + 10).actions == (DeletePod(pod(0).name, "pod-uid-0", 5),)
+    assert decide(resetting().stored(found.status), hanging, NOW + 10).actions == (
+        DeletePod(pod(0).name, "pod-uid-0", 5),
+    )
 
 
-def test_while_a_pod_is_coming_the_next_visit_brings_a_reset_only() -> None:
+def test_visit_during_recycle_causes_reset_only() -> None:
     gone = {"last_human_left_at": NOW + 3, "last_human_left_reason": "Left"}
     found = decide(waiting().status(**gone), serving(new_pod(ip="")), NOW + 6)
     assert (found.status.resets, found.status.recycles, found.status.next_pod) == (2, 1, pod(1).name)
-    told = decide(
+    sent = decide(
         waiting().stored(found.status), serving(new_pod()).state(AgentPodState("Unbound"), 1), NOW + 6
     ).actions
-    assert {(tell.pod_uid, tell.epoch) for tell in told if isinstance(tell, SetPodState)} == {
+    assert {(action.pod_uid, action.epoch) for action in sent if isinstance(action, SetPodState)} == {
         ("pod-uid-0", 3),
         ("pod-uid-1", 3),
     }
 
 
-def test_an_agent_that_is_missing_needs_no_second_pod_beside_it() -> None:
+def test_reset_without_agent_does_not_recycle() -> None:
     lost = decide(left(), joined_cluster().room().state(bound(participant_sid="")), NOW - 2).status
     found = decide(left().stored(lost), joined_cluster().room().state(bound(participant_sid="")), NOW)
     assert (found.status.resets, found.status.recycles) == (1, 0)

@@ -1,4 +1,4 @@
-"""LiveKit's list of participants lags behind those who see each other come and go: it is asked again, for a while."""
+"""Poll intervals while a human joins or leaves, because LiveKit's list of participants lags behind."""
 
 from dataclasses import replace
 
@@ -13,7 +13,7 @@ POLL = CONFIG.poll_seconds
 
 
 @pytest.mark.parametrize(
-    ("ago", "who", "again"),
+    ("ago", "identity", "interval"),
     [
         (0.02, "alice", POLL_TRANSITION_SECONDS),
         (-0.5, "alice", POLL_TRANSITION_SECONDS),
@@ -21,19 +21,19 @@ POLL = CONFIG.poll_seconds
         (0.02, "bob", POLL),
     ],
 )
-def test_a_departure_that_only_the_agent_has_seen(ago: float, who: str, again: float) -> None:
-    state = bound(left_identity=who, left_reason="CLIENT_INITIATED", left_at=NOW - ago)
-    world = joined_cluster().room(agent_participant(), human("alice")).state(state)
-    assert decide(ready_session(), world, NOW).requeue_after == again
+def test_leave_seen_by_agent_shortens_poll_interval(ago: float, identity: str, interval: float) -> None:
+    state = bound(left_identity=identity, left_reason="CLIENT_INITIATED", left_at=NOW - ago)
+    cluster = joined_cluster().room(agent_participant(), human("alice")).state(state)
+    assert decide(ready_session(), cluster, NOW).requeue_after == interval
 
 
-@pytest.mark.parametrize(("ago", "again"), [(0.5, POLL_TRANSITION_SECONDS), (ARRIVING_SECONDS, POLL)])
-def test_somebody_who_is_still_connecting(ago: float, again: float) -> None:
-    coming = replace(human("alice", joined_at=NOW - ago), active=False)
-    found = decide(ready_session(), joined_cluster().room(agent_participant(), coming), NOW)
-    assert (found.status.humans, found.requeue_after) == (0, again)
+@pytest.mark.parametrize(("ago", "interval"), [(0.5, POLL_TRANSITION_SECONDS), (ARRIVING_SECONDS, POLL)])
+def test_connecting_human_shortens_poll_interval(ago: float, interval: float) -> None:
+    connecting = replace(human("alice", joined_at=NOW - ago), active=False)
+    found = decide(ready_session(), joined_cluster().room(agent_participant(), connecting), NOW)
+    assert (found.status.humans, found.requeue_after) == (0, interval)
 
 
-def test_an_agent_that_is_connecting_is_nobody_to_wait_for() -> None:
+def test_connecting_agent_keeps_poll_interval() -> None:
     other = replace(agent_participant("PA_other", active=False), joined_at=NOW)
     assert decide(ready_session(), joined_cluster().room(agent_participant(), other), NOW).requeue_after == POLL

@@ -1,4 +1,4 @@
-"""A reset that somebody asks for by an annotation: once per value, whoever is there, whatever the session's action."""
+"""Resets requested by annotation: one for each value, independent of action and humans."""
 
 import pytest
 from voicesession_common.api.voicesession import LastReset
@@ -26,27 +26,27 @@ TALKING = joined_cluster().room(agent_participant(), human())
 
 
 def talking(action: str = "Teardown") -> SessionBuilder:
-    """Alice is there, and somebody asks."""
+    """Return a session with a human in the room and a reset request."""
     visited = ready_session().status(humans=1, first_human_at=T0 + 20, phase="Active")
     return visited.action(action).request(REQUEST)
 
 
-def begun() -> SessionBuilder:
+def resetting() -> SessionBuilder:
     return talking().stored(decide(talking(), TALKING, NOW).status)
 
 
 def fresh(*others: object) -> ObservedBuilder:
-    """The job of epoch 2 is in the room."""
+    """Return a cluster with the job of epoch 2 in the room."""
     state = bound(epoch=2, job_epoch=2, participant_sid="PA_2")
     return joined_cluster().room(agent_participant("PA_2"), *others).state(state)  # type: ignore[arg-type]
 
 
 def complete() -> SessionBuilder:
-    return begun().stored(decide(begun(), fresh(human()), NOW + 0.24).status)
+    return resetting().stored(decide(resetting(), fresh(human()), NOW + 0.24).status)
 
 
 @pytest.mark.parametrize("action", ACTIONS)
-def test_it_begins_at_once_while_she_is_there_whatever_the_action(action: str) -> None:
+def test_request_with_human_starts_reset_immediately(action: str) -> None:
     found = decide(talking(action), TALKING, NOW)
     status = found.status
     assert (found.is_decision, found.actions, found.events) == (True, (), ())
@@ -57,33 +57,33 @@ def test_it_begins_at_once_while_she_is_there_whatever_the_action(action: str) -
 
 
 @pytest.mark.parametrize("action", ACTIONS)
-def test_it_begins_where_nobody_ever_was(action: str) -> None:
+def test_request_without_visit_starts_reset(action: str) -> None:
     found = decide(ready_session().action(action).request(REQUEST), joined_cluster(), NOW)
     assert (found.is_decision, found.status.resets, found.status.first_human_at) == (True, 1, None)
 
 
-def test_the_pod_is_told_why_and_she_stays() -> None:
-    found = decide(begun(), TALKING, NOW)
-    (tell,) = found.actions
-    assert isinstance(tell, SetPodState)
-    assert (tell.epoch, tell.cause) == (2, "Requested")
-    done = decide(begun(), fresh(human()), NOW + 0.24)
+def test_requested_reset_sends_cause_and_keeps_human() -> None:
+    found = decide(resetting(), TALKING, NOW)
+    (action,) = found.actions
+    assert isinstance(action, SetPodState)
+    assert (action.epoch, action.cause) == (2, "Requested")
+    done = decide(resetting(), fresh(human()), NOW + 0.24)
     assert (done.status.phase, done.status.humans) == ("Active", 1)
     assert [event.message for event in done.events] == ["Reset 1 (Requested) complete after 0.24 s"]
 
 
-def test_a_leader_that_follows_finds_it_decided() -> None:
-    found = decide(begun(), TALKING, NOW + 1)
+def test_next_leader_continues_stored_reset() -> None:
+    found = decide(resetting(), TALKING, NOW + 1)
     assert (found.is_decision, found.status.resets, action_kinds(found)) == (False, 1, ["SetPodState"])
 
 
 @pytest.mark.parametrize("seconds", [0.3, 60, 3000])
-def test_a_value_is_acted_on_once(seconds: float) -> None:
+def test_request_is_handled_once(seconds: float) -> None:
     found = decide(complete(), fresh(human()), NOW + seconds)
     assert (found.is_decision, found.status.resets, found.events) == (False, 1, ())
 
 
-def test_another_value_is_another_request() -> None:
+def test_new_value_starts_new_reset() -> None:
     again = "2026-11-24T10:45:06Z"
     found = decide(complete().request(again), fresh(human()), NOW + 5)
     assert (found.is_decision, found.status.resets, found.status.agent_epoch) == (True, 2, 3)
@@ -91,7 +91,7 @@ def test_another_value_is_another_request() -> None:
 
 
 @pytest.mark.parametrize("written", ["", REQUEST])
-def test_a_reset_for_another_cause_keeps_it_in_mind(written: str) -> None:
+def test_reset_for_other_cause_keeps_handled_request(written: str) -> None:
     left = complete().action("Reset").status(humans=0, last_human_left_at=NOW + 9, last_human_left_reason="Left")
     found = decide(left.request(written), fresh(), NOW + 50)
     assert found.status.last_reset == LastReset("LastHumanLeft", NOW + 50, request=REQUEST)
@@ -101,8 +101,8 @@ def test_a_reset_for_another_cause_keeps_it_in_mind(written: str) -> None:
     assert (done.is_decision, done.status.resets, reasons(done)) == (False, 2, ["ResetComplete"])
 
 
-def test_one_that_comes_during_a_reset_waits_for_its_end() -> None:
-    later = begun().request("2026-11-24T10:45:06Z")
+def test_request_during_reset_waits_for_completion() -> None:
+    later = resetting().request("2026-11-24T10:45:06Z")
     assert decide(later, TALKING, NOW + 0.1).status.resets == 1
     done = decide(later, fresh(human()), NOW + 0.3)
     assert (done.is_decision, done.status.resets, reasons(done)) == (True, 1, ["ResetComplete"])
@@ -110,7 +110,7 @@ def test_one_that_comes_during_a_reset_waits_for_its_end() -> None:
     assert (again.is_decision, again.status.resets) == (True, 2)
 
 
-def test_asked_for_when_the_grace_is_over_it_is_one_reset() -> None:
+def test_request_at_end_of_grace_causes_single_reset() -> None:
     left = talking("Reset").status(humans=0, last_human_left_at=NOW - 3, last_human_left_reason="Left")
     found = decide(left, joined_cluster(), NOW)
     assert found.status.last_reset == LastReset("Requested", NOW, request=REQUEST)
@@ -118,14 +118,14 @@ def test_asked_for_when_the_grace_is_over_it_is_one_reset() -> None:
     assert (done.is_decision, done.status.resets, done.status.last_human_left_at) == (False, 1, None)
 
 
-def test_teardown_goes_on_where_it_was() -> None:
+def test_teardown_grace_continues_during_requested_reset() -> None:
     left = talking().status(humans=0, last_human_left_at=NOW - 1, last_human_left_reason="Left")
     found = decide(left, joined_cluster(), NOW)
     assert (found.status.resets, found.status.last_human_left_at) == (1, NOW - 1)
     assert decide(left.stored(found.status), fresh(), NOW + 2).status.end_reason == "LastHumanLeft"
 
 
-def test_before_the_first_agent_came_it_waits() -> None:
+def test_request_before_first_agent_waits() -> None:
     starting = decide(session().request(REQUEST), empty_cluster().room().pods(pod()), T0 + 1)
     assert (starting.is_decision, starting.status.resets) == (False, 0)
     assert status_and_reason(starting.status, "AgentJoined") == ("False", "Starting")
@@ -134,17 +134,17 @@ def test_before_the_first_agent_came_it_waits() -> None:
     assert reasons(there) == ["Ready"]
 
 
-def test_while_livekit_cannot_be_asked_it_waits() -> None:
+def test_request_during_livekit_outage_waits() -> None:
     assert decide(talking(), TALKING.livekit_down(), NOW).is_decision is False
 
 
-def test_the_end_goes_first() -> None:
+def test_end_wins_over_request() -> None:
     assert decide(talking().ending(), TALKING, NOW).status.end_reason == "Requested"
     assert decide(talking().limits(max_duration_seconds=1), TALKING, NOW).status.resets == 0
 
 
 @pytest.mark.parametrize("text", ["soon", "2026-11-24", "2026-11-24T10:45:05"])
-def test_what_is_no_time_is_said_once_and_nothing_is_done(text: str) -> None:
+def test_invalid_request_emits_single_event(text: str) -> None:
     asked = talking().request(text)
     found = decide(asked, TALKING, NOW)
     (event,) = found.events
@@ -155,18 +155,18 @@ def test_what_is_no_time_is_said_once_and_nothing_is_done(text: str) -> None:
     assert (again.status, again.events) == (found.status, ())
 
 
-def test_it_is_put_right_by_a_time_or_by_none() -> None:
+def test_invalid_request_can_be_corrected_or_removed() -> None:
     refused = talking().stored(decide(talking().request("soon"), TALKING, NOW).status)
-    mended = decide(refused.request(REQUEST), TALKING, NOW + 1)
-    assert (mended.status.resets, mended.status.refused_request, mended.events) == (1, "", ())
+    corrected = decide(refused.request(REQUEST), TALKING, NOW + 1)
+    assert (corrected.status.resets, corrected.status.refused_request, corrected.events) == (1, "", ())
     gone = decide(refused.request(""), TALKING, NOW + 1)
     assert (gone.is_decision, gone.status.refused_request, gone.events) == (False, "", ())
     other = decide(refused.request("later"), TALKING, NOW + 1)
     assert reasons(other) == ["ResetRequestInvalid"]
 
 
-def test_one_that_hangs_is_escalated_like_any_other() -> None:
-    found = decide(begun(), TALKING.state(None), NOW + 10)
+def test_hanging_requested_reset_is_escalated() -> None:
+    found = decide(resetting(), TALKING.state(None), NOW + 10)
     assert reasons(found) == ["AgentReplaced", "ResetEscalated"]
     assert found.status.last_reset == LastReset("Requested", NOW, None, "Escalated", REQUEST)
     assert condition(found.status, "AgentJoined").reason == "Resetting"

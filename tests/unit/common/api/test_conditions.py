@@ -1,0 +1,12 @@
+"""Conditions as values."""
+
+from voicesession_common.api.conditions import Condition, find_condition, is_condition_true, set_condition
+
+
+def test_set_condition_changes_time_only_with_status() -> None:
+    first = set_condition((), Condition("Ready", "False", "A"), 1.0)
+    same = set_condition(first, Condition("Ready", "False", "B", "why"), 2.0)
+    other = set_condition(same, Condition("Ready", "True", "C"), 3.0)
+    assert [find_condition(c, "Ready").since for c in (first, same, other)] == [1.0, 1.0, 3.0]  # type: ignore[union-attr]
+    assert is_condition_true(other, "Ready")
+    assert not is_condition_true(other, "Finished")
