@@ -1,4 +1,4 @@
-"""The rules of the scripted model: a pure function from the messages of one request to one reply."""
+"""Rules of the scripted model: pure functions from the messages of a request to a reply."""
 
 import json
 import re
@@ -10,9 +10,9 @@ Message = dict[str, Any]
 
 FACT: Final = re.compile(r"\bmy ([a-z ]{2,40}?) (?:is|are) ([a-z0-9' -]{1,60})", re.IGNORECASE)
 REMEMBER: Final = re.compile(r"\bremember(?:ed)?\b", re.IGNORECASE)
-"""Speech recognition sometimes confuses the two forms."""
+"""Speech recognition sometimes confuses the two words."""
 USE_TOOL: Final = re.compile(r"\buse the ([a-z_ ]{2,40}?)(?: tool)?[.!]?$", re.IGNORECASE)
-FACT_QUESTION: Final = re.compile(r"what(?:'s| is| are) my ([a-z ]+)", re.IGNORECASE)
+WHAT_IS_MY: Final = re.compile(r"what(?:'s| is| are) my ([a-z ]+)", re.IGNORECASE)
 ABOUT: Final = re.compile(r"do you know about (.+?)[?.!]*$", re.IGNORECASE)
 LONG_STORY: Final = " ".join(f"This is sentence number {n} of a long story." for n in range(1, 13))
 FIXED: Final = (
@@ -28,16 +28,20 @@ FILLER: Final = frozenset({"this", "that", "the", "your", "our", "my", "about"})
 
 @dataclass(frozen=True)
 class Say:
+    """A reply in words."""
+
     text: str
 
 
 @dataclass(frozen=True)
-class Call:
+class ToolCall:
+    """A call of a tool."""
+
     name: str
     arguments: dict[str, Any]
 
 
-Reply = Say | Call
+Reply = Say | ToolCall
 
 
 def decide(messages: Sequence[Message], tools: Sequence[dict[str, Any]]) -> Reply:
@@ -45,20 +49,20 @@ def decide(messages: Sequence[Message], tools: Sequence[dict[str, Any]]) -> Repl
     offered = {tool.get("function", tool).get("name", ""): tool.get("function", tool) for tool in tools}
     reply = _decide(messages, offered)
     if isinstance(reply, Say) and "send_message" in offered:
-        return Call("send_message", _known(offered["send_message"], {"message": reply.text}))
+        return ToolCall("send_message", _accepted_arguments(offered["send_message"], {"message": reply.text}))
     return reply
 
 
 def _decide(messages: Sequence[Message], tools: dict[str, dict[str, Any]]) -> Reply:
     users = [m for m in messages if m.get("role") == "user" and not _is_event(m)]
-    heard = normal(_unwrapped(text_of(users[-1]))) if users else ""
+    heard = normalize(_unwrap(text_of(users[-1]))) if users else ""
     if messages[-1].get("role") == "tool" or _is_event(messages[-1]):
         return Say(_after_tool(messages, heard))
     if REMEMBER.search(heard) and (fact := FACT.search(heard)):
         return _remember(fact, tools)
-    if (tool_use := USE_TOOL.search(heard)) and (name := _tool_named(tool_use[1], tools)):
-        return Call(name, {})
-    if asked := FACT_QUESTION.search(heard):
+    if (request := USE_TOOL.search(heard)) and (name := _tool_named(request[1], tools)):
+        return ToolCall(name, {})
+    if asked := WHAT_IS_MY.search(heard):
         return Say(_recall(asked[1].strip().lower(), messages))
     if about := ABOUT.search(heard):
         return Say(_known_about(about[1], messages))
@@ -67,22 +71,22 @@ def _decide(messages: Sequence[Message], tools: dict[str, dict[str, Any]]) -> Re
 
 
 def _remember(fact: re.Match[str], tools: dict[str, dict[str, Any]]) -> Reply:
-    """Write into memory if a tool can; otherwise only promise it, because the conversation itself keeps it."""
+    """Call a memory tool if there is one, else only confirm: the conversation itself keeps the fact."""
     key, value = _pair(fact)
     sentence = f"The user's {key} is {value}."
     if "remember" in tools:
-        return Call("remember", _known(tools["remember"], {"fact": sentence}))
+        return ToolCall("remember", _accepted_arguments(tools["remember"], {"fact": sentence}))
     if "memory_insert" in tools:
         given = {"label": "human", "new_string": sentence, "new_str": sentence, "insert_line": -1}
-        return Call("memory_insert", _known(tools["memory_insert"], given))
+        return ToolCall("memory_insert", _accepted_arguments(tools["memory_insert"], given))
     if "core_memory_append" in tools:
         given = {"label": "human", "content": sentence}
-        return Call("core_memory_append", _known(tools["core_memory_append"], given))
+        return ToolCall("core_memory_append", _accepted_arguments(tools["core_memory_append"], given))
     return Say(f"Okay, I will remember that your {key} is {value}.")
 
 
 def _tool_named(spoken: str, tools: dict[str, dict[str, Any]]) -> str:
-    """Return the name of the tool with this spoken name, or an empty string."""
+    """Return the tool with this spoken name, or an empty string."""
     names = {name.replace("_", " "): name for name in tools}
     said = spoken.replace("_", " ").lower()
     return names.get(said) or names.get(f"{said} tool", "")
@@ -99,13 +103,13 @@ def _after_tool(messages: Sequence[Message], heard: str) -> str:
 
 
 def _recall(key: str, messages: Sequence[Message]) -> str:
-    everything = "\n".join(normal(text_of(m)) for m in messages)
-    found = re.findall(rf"(?:my|user's|your) {re.escape(key)} (?:is|are) ([a-z0-9' -]+)", everything, re.IGNORECASE)
+    conversation = "\n".join(normalize(text_of(m)) for m in messages)
+    found = re.findall(rf"(?:my|user's|your) {re.escape(key)} (?:is|are) ([a-z0-9' -]+)", conversation, re.IGNORECASE)
     return f"Your {key} is {found[-1].strip()}." if found else f"I do not know your {key} yet."
 
 
 def _known_about(topic: str, messages: Sequence[Message]) -> str:
-    """Return a sentence of a memory block that contains a word of the topic; instructions do not count."""
+    """Answer with a sentence of a memory block that has a word of the topic; instructions are not knowledge."""
     system = "\n".join(text_of(m) for m in messages if m.get("role") in ("system", "developer"))
     words = {w for w in re.findall(r"[a-z]+", topic.lower()) if w not in FILLER}
     for value in BLOCK_VALUE.findall(system):
@@ -119,37 +123,39 @@ def _pair(fact: re.Match[str]) -> tuple[str, str]:
     return fact[1].lower(), fact[2].strip(" .").lower()
 
 
-def _known(tool: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
-    """Return only the arguments in the tool's schema: an unknown argument makes the call fail."""
+def _accepted_arguments(tool: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
+    """Return the arguments of the tool's schema: an unknown argument makes the call fail."""
     properties = (tool.get("parameters") or {}).get("properties", {})
     extra = {"thinking": "scripted", "inner_thoughts": "scripted", "request_heartbeat": True}
     return {name: value for name, value in (given | extra).items() if name in properties}
 
 
 def text_of(message: Message) -> str:
+    """Return the text of a message."""
     content = message.get("content")
     if isinstance(content, list):
         return " ".join(str(part.get("text", "")) for part in content if isinstance(part, dict))
     return content if isinstance(content, str) else ""
 
 
-def normal(text: str) -> str:
-    """Return the text with American spelling and single spaces: the speech recognizer mixes spellings."""
+def normalize(text: str) -> str:
+    """Use American spelling and single spaces: the speech recognizer mixes spellings."""
     text = re.sub(r"colour", "color", re.sub(r"favourite", "favorite", text, flags=re.I), flags=re.I)
     return re.sub(r"\s+", " ", text).strip()
 
 
-def _unwrapped(text: str) -> str:
-    """Remove Letta's JSON wrapper of user messages, `{"type": "user_message", "message": ...}`."""
-    wrapped = _object(text)
+def _unwrap(text: str) -> str:
+    """Unwrap a user's text from Letta's JSON `{"type": "user_message", "message": ...}`."""
+    wrapped = _parse_object(text)
     return str(wrapped.get("message", text)) if wrapped else text
 
 
 def _is_event(message: Message) -> bool:
-    return _object(text_of(message)).get("type") in EVENTS
+    return _parse_object(text_of(message)).get("type") in EVENTS
 
 
-def _object(text: str) -> dict[str, Any]:
+def _parse_object(text: str) -> dict[str, Any]:
+    """Parse a JSON object; return an empty one for any other text."""
     try:
         value = json.loads(text)
     except json.JSONDecodeError:

@@ -1,6 +1,6 @@
 """A scripted, OpenAI-compatible language model: it answers by rules from the prompt, always the same.
 
-It takes the place of a real model, and its name says so: `scripted-1`.
+It replaces a real model for demos and tests, and its name says so: `scripted-1`.
 """
 
 import asyncio
@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from aiohttp import web
-from rules import Call, Reply, Say, decide, normal
+from rules import Reply, Say, ToolCall, decide, normalize
 
 MODEL: Final = "scripted-1"
 OWNER: Final = "scripted"
@@ -27,10 +27,11 @@ PORT: Final = 8000
 
 
 async def chat(request: web.Request) -> web.StreamResponse:
+    """Answer a chat completion, whole or streamed."""
     body = await _body(request)
     messages = body.get("messages")
     if not isinstance(messages, list) or not messages:
-        return _refused("messages must be a list with at least one message")
+        return _bad_request("messages must be a list with at least one message")
     reply = decide(messages, body.get("tools") or [])
     head = {"id": f"chatcmpl-{uuid.uuid4().hex[:12]}", "created": int(time.time()), "model": body.get("model", MODEL)}
     usage = _usage(messages, reply)
@@ -77,7 +78,7 @@ def _message(reply: Reply) -> dict[str, Any]:
     return {"role": "assistant", "content": None, "tool_calls": [_tool_call(reply)]}
 
 
-def _tool_call(call: Call) -> dict[str, Any]:
+def _tool_call(call: ToolCall) -> dict[str, Any]:
     function = {"name": call.name, "arguments": json.dumps(call.arguments)}
     return {"id": f"call_{uuid.uuid4().hex[:8]}", "type": "function", "function": function}
 
@@ -87,13 +88,14 @@ def _finish(reply: Reply) -> str:
 
 
 def _usage(messages: list[dict[str, Any]], reply: Reply) -> dict[str, int]:
-    """Count words instead of tokens, because nothing is billed by them."""
+    """Count words instead of tokens: nothing is billed by them."""
     prompt = sum(len(str(message.get("content") or "").split()) for message in messages)
     completion = len(reply.text.split()) if isinstance(reply, Say) else 1
     return {"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": prompt + completion}
 
 
 async def models(_: web.Request) -> web.Response:
+    """List the single model."""
     model = {
         "id": MODEL,
         "object": "model",
@@ -107,6 +109,7 @@ async def models(_: web.Request) -> web.Response:
 
 
 async def embeddings(request: web.Request) -> web.Response:
+    """Answer an embeddings request."""
     body = await _body(request)
     given = body.get("input", "")
     texts = given if isinstance(given, list) else [given]
@@ -117,9 +120,9 @@ async def embeddings(request: web.Request) -> web.Response:
 
 
 def embed(text: str, size: int = DIMENSIONS) -> list[float]:
-    """Return hashed words as a unit vector of `size` numbers: texts with equal words are near each other."""
+    """Return the hashed words as a unit vector of `size` numbers; texts with equal words are near."""
     vector = [0.0] * size
-    for word in re.findall(r"[a-z0-9]+", normal(text).lower()):
+    for word in re.findall(r"[a-z0-9]+", normalize(text).lower()):
         number = int.from_bytes(hashlib.sha256(word.encode()).digest()[:8], "big")
         vector[number % size] += 1 if (number >> 40) & 1 else -1
     length = math.sqrt(sum(x * x for x in vector)) or 1.0
@@ -127,6 +130,7 @@ def embed(text: str, size: int = DIMENSIONS) -> list[float]:
 
 
 async def healthz(_: web.Request) -> web.Response:
+    """Answer the liveness probe."""
     return web.Response(text="scripted\n")
 
 
@@ -140,11 +144,12 @@ async def _body(request: web.Request) -> dict[str, Any]:
     return body
 
 
-def _refused(message: str) -> web.Response:
+def _bad_request(message: str) -> web.Response:
     return web.json_response({"error": {"message": message, "type": "invalid_request_error"}}, status=400)
 
 
 def make_app() -> web.Application:
+    """Create the server."""
     app = web.Application(client_max_size=MAX_BODY_BYTES)
     app.add_routes(
         [

@@ -51,7 +51,7 @@ LONG_SENTENCE = "My name is Alice, I live in Berlin, and I would like to know ho
 
 
 class Ailment(NamedTuple):
-    """What hack/images/trial-agent/ailing.py does to one engine, and what she says until it is found."""
+    """What hack/images/trial-agent/faulty_speech.py does to one engine, and what she says until it is found."""
 
     role: str
     fault: str
@@ -171,7 +171,7 @@ def test_an_agent_with_an_engine_that_does_not_work(
     trial: Trial, agent_66: Json, what: str, record_property: Record
 ) -> None:
     ailment = AILMENTS[what]
-    engine: Json = {ailment.role: {"provider": "ailing", "options": {"fault": ailment.fault}}}
+    engine: Json = {ailment.role: {"provider": "faulty", "options": {"fault": ailment.fault}}}
     session = listening(trial, agent_66, pod={"image": TRIAL_IMAGE}, **engine)
     with Guest(trial.livekit, session) as alice:
         alice.come()

@@ -50,7 +50,7 @@ async def run(ctx: JobContext, services: JobServices) -> None:
     idle = IdleMonitor(lambda: _say(session, spec.idle_prompt), facts.idle_seconds if spec.idle_prompt else 0.0)
     greeter = Greeter(session, services.reporter, spec.greeting, set(facts.greeted))
     selector = SpeakerSelector(ctx.room, session, greeter, idle.set_human_present)
-    # before the start of the session, so that a start that hangs is found, too
+    # before the start of the session, so that a start that hangs is found too
     services.health.watch_speech(session, lambda: selector.linked, lambda: idle.has_prompted)
     await session.start(
         Assistant(spec, services.supervisor, facts, idle),

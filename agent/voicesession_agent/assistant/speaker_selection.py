@@ -66,7 +66,7 @@ class SpeakerSelector:
         self._select_human()
 
     async def close(self) -> None:
-        """Stop to select."""
+        """Stop the selection."""
         self._room.off("participant_connected", self._on_change)
         self._room.off("participant_disconnected", self._on_change)
         self._room.off("participant_attributes_changed", self._on_change)

@@ -63,12 +63,12 @@ class Stopwatch:
         self._since: float | None = None
 
     def run(self, now: float) -> None:
-        """Start to count; no effect while it counts."""
+        """Start counting; no effect on a running stopwatch."""
         if self._since is None:
             self._since = now
 
     def hold(self, now: float) -> None:
-        """Stop to count and keep the value."""
+        """Stop counting and keep the value."""
         self._before = self.seconds(now)
         self._since = None
 

@@ -1,4 +1,4 @@
-"""An agent pod without media: the real control port's states, one participant that publishes nothing."""
+"""An agent pod without media: the real states of the control port, and a participant without tracks."""
 
 import asyncio
 import base64
@@ -21,16 +21,16 @@ ROLE = "voicesession.role"
 
 
 class FakeAgent:
-    """Told a room it joins at once; `FAKE_AGENT_JOIN=never` makes it one that never comes.
+    """Joins a room immediately after the desired state arrives; never with `FAKE_AGENT_JOIN=never`.
 
-    `FAKE_AGENT_RESET_SECONDS` is how long it takes its time before every join but the first.
+    `FAKE_AGENT_RESET_SECONDS` delays every join except the first.
     """
 
     def __init__(self, environ: dict[str, str], now: float) -> None:
         self.state = PodState(environ["VOICESESSION_POD_UID"], process_started=now)
         self.state.prepared(now)
         self._joins = environ.get("FAKE_AGENT_JOIN") != "never"
-        self._pause = float(environ.get("FAKE_AGENT_RESET_SECONDS", "0"))
+        self._reset_seconds = float(environ.get("FAKE_AGENT_RESET_SECONDS", "0"))
         self._url = environ["LIVEKIT_URL"]
         public_key = base64.b64decode(environ["VOICESESSION_CONTROL_PUBLIC_KEY"])
         self._verifier = Verifier(public_key, self.state.pod_uid)
@@ -39,26 +39,28 @@ class FakeAgent:
         self.stopping = asyncio.Event()
 
     def metrics(self) -> Metrics:
-        found = Metrics()
-        found.watch(
+        """Create the metrics of an agent pod."""
+        metrics = Metrics()
+        metrics.watch(
             backlog=lambda: 0,
             memory_ok=lambda: 1,
             humans=lambda: len(self.state.humans),
             joined=lambda: self.state.job is JobPhase.JOINED,
             problem=lambda: None,
         )
-        return found
+        return metrics
 
     def app(self) -> web.Application:
+        """Create the control port."""
         app = web.Application()
-        app.router.add_get("/healthz", self._fine)
-        app.router.add_get("/readyz", self._fine)
-        app.router.add_get("/v1/state", self._show)
-        app.router.add_put("/v1/state", self._tell)
+        app.router.add_get("/healthz", self._ok)
+        app.router.add_get("/readyz", self._ok)
+        app.router.add_get("/v1/state", self._get_state)
+        app.router.add_put("/v1/state", self._put_state)
         return app
 
-    async def live(self) -> None:
-        """Be in the room for as long as that is wanted; come back if put out, and leave and come for a reset."""
+    async def run(self) -> None:
+        """Follow the desired state: stay in the room, rejoin after a removal, leave and rejoin for a reset."""
         while not self.stopping.is_set():
             await self._changed.wait()
             self._changed.clear()
@@ -69,59 +71,60 @@ class FakeAgent:
                 await self._join()
 
     async def leave(self) -> None:
+        """Leave the room."""
         await self._room.disconnect()
 
     async def _join(self) -> None:
-        wanted = self.state.wanted
-        if wanted is None:
+        desired = self.state.wanted
+        if desired is None:
             return
         if self.state.launches:
-            await asyncio.sleep(self._pause)
+            await asyncio.sleep(self._reset_seconds)
         self.state.job_starts()
-        before, self._room = self._room, rtc.Room()
-        await before.disconnect()
+        previous, self._room = self._room, rtc.Room()
+        await previous.disconnect()
         room = self._room
-        room.on("participant_connected", self._came)
-        room.on("participant_disconnected", self._left)
-        room.on("disconnected", lambda _: self._out(room))
+        room.on("participant_connected", self._on_participant_connected)
+        room.on("participant_disconnected", self._on_participant_disconnected)
+        room.on("disconnected", lambda _: self._on_disconnected(room))
         try:
-            await room.connect(wanted.room_url or self._url, wanted.token, rtc.RoomOptions(auto_subscribe=False))
+            await room.connect(desired.room_url or self._url, desired.token, rtc.RoomOptions(auto_subscribe=False))
         except rtc.ConnectError:
-            self._out(room)
+            self._on_disconnected(room)
             return
         self.state.job_joined(room.local_participant.sid, time.time())
         log("agent joined", epoch=self.state.job_epoch)
-        self._count()
+        self._update_humans()
 
-    def _out(self, room: rtc.Room) -> None:
-        """`room` is gone; one that was left for a reset is nobody's business any more."""
+    def _on_disconnected(self, room: rtc.Room) -> None:
+        """Handle the end of a connection; ignore a connection that a reset has replaced."""
         if room is not self._room:
             return
         self.state.job_exited()
         if not self.stopping.is_set():
             asyncio.get_running_loop().call_later(REJOIN_SECONDS, self._changed.set)
 
-    def _count(self) -> None:
+    def _update_humans(self) -> None:
         humans = (p.identity for p in self._room.remote_participants.values() if p.attributes.get(ROLE) == "human")
         self.state.humans_are(tuple(humans), time.time())
 
-    def _came(self, who: rtc.RemoteParticipant) -> None:
-        self._count()
-        if who.attributes.get(ROLE) == "human":
+    def _on_participant_connected(self, participant: rtc.RemoteParticipant) -> None:
+        self._update_humans()
+        if participant.attributes.get(ROLE) == "human":
             self.state.active_at = time.time()
 
-    def _left(self, who: rtc.RemoteParticipant) -> None:
-        if who.attributes.get(ROLE) == "human":
-            reason = rtc.DisconnectReason.Name(who.disconnect_reason or rtc.DisconnectReason.UNKNOWN_REASON)
-            self.state.human_left(HumanLeft(who.identity, reason, time.time()))
+    def _on_participant_disconnected(self, participant: rtc.RemoteParticipant) -> None:
+        if participant.attributes.get(ROLE) == "human":
+            reason = rtc.DisconnectReason.Name(participant.disconnect_reason or rtc.DisconnectReason.UNKNOWN_REASON)
+            self.state.human_left(HumanLeft(participant.identity, reason, time.time()))
 
-    async def _fine(self, _: web.Request) -> web.Response:
+    async def _ok(self, _: web.Request) -> web.Response:
         return web.Response(text="ok")
 
-    async def _show(self, request: web.Request) -> web.Response:
+    async def _get_state(self, request: web.Request) -> web.Response:
         return await self._answer(request, b"")
 
-    async def _tell(self, request: web.Request) -> web.Response:
+    async def _put_state(self, request: web.Request) -> web.Response:
         return await self._answer(request, await request.read())
 
     async def _answer(self, request: web.Request, body: bytes) -> web.Response:
@@ -140,10 +143,12 @@ class FakeAgent:
 
 
 def log(message: str, **fields: Any) -> None:
+    """Write a JSON log line."""
     print(json.dumps({"message": message, "time": time.time(), **fields}), file=sys.stderr, flush=True)
 
 
 async def main() -> None:
+    """Serve the control port and the metrics until SIGTERM."""
     agent = FakeAgent(dict(os.environ), time.time())
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGTERM, agent.stopping.set)
@@ -151,9 +156,9 @@ async def main() -> None:
     for runner, name in zip(runners, ("VOICESESSION_CONTROL_PORT", "VOICESESSION_METRICS_PORT"), strict=True):
         await runner.setup()
         await web.TCPSite(runner, "0.0.0.0", int(os.environ[name])).start()  # noqa: S104  inside a pod
-    life = loop.create_task(agent.live())
+    running = loop.create_task(agent.run())
     await agent.stopping.wait()
-    life.cancel()
+    running.cancel()
     await agent.leave()
     for runner in runners:
         await runner.cleanup()

@@ -1,4 +1,4 @@
-"""Agents that do what agents should not, to be found out and mended; each function is a livekit-agents entry point."""
+"""Misbehaving agents for tests of detection and recovery; each function is a livekit-agents entry point."""
 
 import asyncio
 import os
@@ -15,14 +15,14 @@ FOREVER = 3600
 
 
 class SlowTool(Agent):
-    """Its one tool, called by the scripted model whenever something is to be remembered, takes half a minute."""
+    """An agent with one tool that takes half a minute; the scripted model calls it to remember a fact."""
 
     @function_tool
     async def memory_insert(self, label: str, new_string: str) -> str:
         """Write a sentence into memory.
 
         Args:
-            label: Which block.
+            label: The block.
             new_string: The sentence.
         """
         print("tool began", flush=True)
@@ -31,33 +31,36 @@ class SlowTool(Agent):
 
 
 class Blocking(Agent):
-    """Repeats what it hears; asked to stop for a moment it blocks its event loop, as a careless library call does."""
+    """Repeats every utterance; the word "moment" blocks its event loop, as a careless library call would."""
 
     async def on_user_turn_completed(self, turn_ctx: ChatContext, new_message: ChatMessage) -> None:
-        heard = new_message.text_content or ""
-        if "moment" in heard.lower():
-            time.sleep(FOREVER)  # noqa: ASYNC251  the very fault that is to be found
-        self.session.say(f"You said: {heard}")
+        text = new_message.text_content or ""
+        if "moment" in text.lower():
+            time.sleep(FOREVER)  # noqa: ASYNC251  the fault that the test needs
+        self.session.say(f"You said: {text}")
 
 
 def prewarm(proc: JobProcess) -> None:
+    """Load the embedded engines."""
     proc.userdata.update(stt=MoonshineSTT(), tts=PicoTTS())
 
 
 async def slow_tool(ctx: JobContext) -> None:
+    """Run an agent with a slow tool."""
     model = openai.LLM(model="scripted-1", base_url=os.environ["TRIAL_LLM"], api_key="none")
     await _start(ctx, SlowTool(instructions="Remember what you are asked to.", llm=model))
 
 
 async def blocking(ctx: JobContext) -> None:
+    """Run an agent that blocks its event loop on request."""
     await _start(ctx, Blocking(instructions="Repeat what you hear."))
 
 
 async def stuck(ctx: JobContext) -> None:
-    """In the room, and at once of no use in it: every new job is stuck like the one before."""
+    """Join the room and block the event loop at once; every new job does the same."""
     await ctx.connect()
     await asyncio.sleep(1)
-    time.sleep(FOREVER)  # noqa: ASYNC251  as above
+    time.sleep(FOREVER)  # noqa: ASYNC251  the fault that the test needs
 
 
 async def _start(ctx: JobContext, agent: Agent) -> None:

@@ -24,7 +24,7 @@ SPOKEN: llm.MetricsReport = {
 }
 
 
-def test_seconds_by_stage_of_one_turn_are_consecutive() -> None:
+def test_seconds_by_stage_of_turn_are_consecutive() -> None:
     assert seconds_by_stage(HEARD) == {"transcription": 0.5, "end_of_turn": 0.25, "hook": 0.01}
     assert seconds_by_stage(SPOKEN) == {"llm_first_token": 0.25, "tts_first_audio": 0.125, "response": 1.25}
     assert [*seconds_by_stage(HEARD), *seconds_by_stage(SPOKEN)][:5] == [stage.value for stage in Stage]

@@ -1,4 +1,4 @@
-"""The scripted model is a folder of scripts, not a package: found as its image finds it."""
+"""Import path of the scripted model, which is a folder of scripts and not a package."""
 
 import sys
 from pathlib import Path

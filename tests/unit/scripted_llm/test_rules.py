@@ -1,10 +1,10 @@
-"""The rules of the scripted model."""
+"""Replies and tool calls of the scripted model's rules."""
 
 import json
 from typing import Any
 
 import pytest
-from rules import Call, Say, decide
+from rules import Say, ToolCall, decide
 
 SYSTEM = {
     "role": "system",
@@ -43,31 +43,31 @@ def tool(name: str, *arguments: str) -> dict[str, Any]:
         ("What do you know about whales?", "I have nothing about whales in memory."),
     ],
 )
-def test_says(heard: str, answer: str) -> None:
+def test_decide_answers_in_words(heard: str, answer: str) -> None:
     assert decide([SYSTEM, user(heard)], []) == Say(answer)
 
 
-def test_instructions_are_not_knowledge() -> None:
+def test_question_about_instructions_finds_no_knowledge() -> None:
     bare = {"role": "system", "content": "You are the voice of this project."}
     assert decide([bare, user("What do you know about this project?")], []) == Say(
         "I have nothing about this project in memory."
     )
 
 
-def test_recalls_from_the_conversation() -> None:
+def test_fact_is_recalled_from_conversation() -> None:
     messages = [user("My favorite color is blue."), {"role": "assistant", "content": "ok"}]
     assert decide([*messages, user("What's my favorite color?")], []) == Say("Your favorite color is blue.")
 
 
-def test_tells_a_long_story() -> None:
+def test_long_story_has_twelve_sentences() -> None:
     reply = decide([user("Tell me a long story.")], [])
     assert isinstance(reply, Say)
     assert reply.text.count("sentence number") == 12
 
 
-def test_writes_memory_with_known_arguments_only() -> None:
+def test_memory_tool_call_has_known_arguments_only() -> None:
     reply = decide([user("Remember that my dog is Rex.")], [tool("memory_insert", "label", "new_string")])
-    assert reply == Call("memory_insert", {"label": "human", "new_string": "The user's dog is rex."})
+    assert reply == ToolCall("memory_insert", {"label": "human", "new_string": "The user's dog is rex."})
 
 
 @pytest.mark.parametrize(
@@ -77,20 +77,20 @@ def test_writes_memory_with_known_arguments_only() -> None:
         ('{"status": "Failed"}', "I could not save that to memory."),
     ],
 )
-def test_reads_the_tools_result(result: str, answer: str) -> None:
+def test_tool_result_decides_answer(result: str, answer: str) -> None:
     messages = [user("Remember that my dog is Rex."), {"role": "tool", "content": result}]
     assert decide(messages, [tool("memory_insert", "label")]) == Say(answer)
 
 
-def test_speaks_through_send_message_and_reads_wrapped_input() -> None:
+def test_letta_message_is_unwrapped_and_answered_through_send_message() -> None:
     wrapped = user(json.dumps({"type": "user_message", "message": "Can you hear me?"}))
     reply = decide([wrapped], [tool("send_message", "message", "thinking")])
-    assert reply == Call("send_message", {"message": "Yes, I can hear you.", "thinking": "scripted"})
+    assert reply == ToolCall("send_message", {"message": "Yes, I can hear you.", "thinking": "scripted"})
 
 
-def test_what_is_to_be_remembered_goes_to_the_tool_that_can() -> None:
+def test_fact_to_remember_goes_to_memory_tool() -> None:
     asked = [SYSTEM, user("Remember that my favorite color is blue.")]
-    called = Call("remember", {"fact": "The user's favorite color is blue."})
+    called = ToolCall("remember", {"fact": "The user's favorite color is blue."})
     assert decide(asked, [tool("remember", "fact")]) == called
     done = [*asked, {"role": "assistant", "content": None}, {"role": "tool", "content": "Remembered."}]
     assert decide(done, [tool("remember", "fact")]) == Say("Okay, I will remember that your favorite color is blue.")
@@ -98,15 +98,15 @@ def test_what_is_to_be_remembered_goes_to_the_tool_that_can() -> None:
     assert decide(failed, [tool("remember", "fact")]) == Say("I could not save that to memory.")
 
 
-def test_what_nobody_asked_to_remember_stays_in_the_conversation() -> None:
-    told = user("My code word is walrus.")
+def test_fact_without_request_stays_in_conversation() -> None:
+    stated = user("My code word is walrus.")
     asked = user("What is my code word?")
-    assert decide([SYSTEM, told], [tool("remember", "fact")]) == Say("You said: My code word is walrus.")
-    assert decide([SYSTEM, told, asked], [tool("remember", "fact")]) == Say("Your code word is walrus.")
+    assert decide([SYSTEM, stated], [tool("remember", "fact")]) == Say("You said: My code word is walrus.")
+    assert decide([SYSTEM, stated, asked], [tool("remember", "fact")]) == Say("Your code word is walrus.")
     assert decide([SYSTEM, asked], [tool("remember", "fact")]) == Say("I do not know your code word yet.")
 
 
 @pytest.mark.parametrize("heard", ["Please use the slow lookup tool.", "Use the slow lookup"])
-def test_a_tool_is_used_by_its_name(heard: str) -> None:
-    assert decide([user(heard)], [tool("slow_lookup")]) == Call("slow_lookup", {})
+def test_spoken_tool_name_calls_tool(heard: str) -> None:
+    assert decide([user(heard)], [tool("slow_lookup")]) == ToolCall("slow_lookup", {})
     assert decide([user(heard)], [tool("other")]) == Say(f"You said: {heard}")

@@ -1,4 +1,4 @@
-"""The scripted model as an OpenAI-compatible endpoint."""
+"""HTTP API of the scripted model: chat completions, embeddings, models."""
 
 import json
 from collections.abc import AsyncIterator
@@ -9,7 +9,7 @@ import pytest
 import scripted_llm
 from aiohttp import web
 
-ASKED = {"model": "scripted-1", "messages": [{"role": "user", "content": "Can you hear me?"}]}
+REQUEST = {"model": "scripted-1", "messages": [{"role": "user", "content": "Can you hear me?"}]}
 
 
 @pytest.fixture
@@ -31,16 +31,16 @@ async def get(url: str) -> str:
         return await answer.text()
 
 
-async def test_whole(url: str) -> None:
-    status, text = await post(url + "/v1/chat/completions", ASKED)
+async def test_chat_completion_returns_whole_answer(url: str) -> None:
+    status, text = await post(url + "/v1/chat/completions", REQUEST)
     answer = json.loads(text)
     assert (status, answer["object"], answer["model"]) == (200, "chat.completion", "scripted-1")
     assert answer["choices"][0]["message"]["content"] == "Yes, I can hear you."
 
 
-async def test_streamed(url: str) -> None:
-    asked = ASKED | {"stream": True, "stream_options": {"include_usage": True}}
-    _, text = await post(url + "/v1/chat/completions", asked)
+async def test_chat_completion_streams_words_and_usage(url: str) -> None:
+    body = REQUEST | {"stream": True, "stream_options": {"include_usage": True}}
+    _, text = await post(url + "/v1/chat/completions", body)
     events = [line.removeprefix("data: ") for line in text.splitlines() if line]
     assert events[-1] == "[DONE]"
     chunks = [json.loads(event) for event in events[:-1]]
@@ -49,19 +49,19 @@ async def test_streamed(url: str) -> None:
     assert chunks[-1]["usage"]["total_tokens"] > 0
 
 
-async def test_streamed_tool_call(url: str) -> None:
+async def test_chat_completion_streams_tool_call(url: str) -> None:
     tool = {"type": "function", "function": {"name": "send_message", "parameters": {"properties": {"message": {}}}}}
-    _, text = await post(url + "/v1/chat/completions", ASKED | {"stream": True, "tools": [tool]})
+    _, text = await post(url + "/v1/chat/completions", REQUEST | {"stream": True, "tools": [tool]})
     assert '"name": "send_message"' in text
     assert '"finish_reason": "tool_calls"' in text
 
 
 @pytest.mark.parametrize("body", [[], {}, {"messages": []}])
-async def test_bad_requests(url: str, body: Any) -> None:
+async def test_chat_completion_without_messages_returns_400(url: str, body: Any) -> None:
     assert (await post(url + "/v1/chat/completions", body))[0] == 400
 
 
-async def test_models_and_health_call_it_scripted(url: str) -> None:
+async def test_models_and_health_name_the_scripted_model(url: str) -> None:
     models = json.loads(await get(url + "/v1/models"))["data"]
     assert [(m["id"], m["owned_by"]) for m in models] == [("scripted-1", "scripted")]
     assert "scripted" in await get(url + "/healthz")

@@ -40,7 +40,7 @@ def test_returning_human_is_linked_again_and_greeted_once(scene: SelectionScene)
     assert scene.occupancy == [True, False, True]
 
 
-def test_departure_of_linked_human_links_the_remaining_human(scene: SelectionScene) -> None:
+def test_leave_of_linked_human_links_remaining_human(scene: SelectionScene) -> None:
     scene.selector.start()
     scene.room.join("alice")
     scene.room.join("bob")

@@ -75,7 +75,7 @@ async def test_unheard_without_linked_human_counts_any_speech(scene: MonitorScen
     assert (await scene.next_report()).unheard == 1.0
 
 
-async def test_departure_in_mid_sentence_ends_speech(scene: MonitorScene) -> None:
+async def test_leave_in_mid_sentence_ends_speech(scene: MonitorScene) -> None:
     scene.watch_speech()
     scene.room.speak("alice")
     scene.now = 1.0

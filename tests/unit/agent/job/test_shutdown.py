@@ -22,10 +22,12 @@ class ToolCallingModel(llm.LLM[Any]):
     """A model that only calls the tool `slow`."""
 
     def chat(self, *, chat_ctx: llm.ChatContext, tools: Any = None, conn_options: Any = None, **_: Any) -> Any:
-        return ToolCall(self, chat_ctx=chat_ctx, tools=tools or [], conn_options=conn_options or APIConnectOptions())
+        return ToolCallStream(
+            self, chat_ctx=chat_ctx, tools=tools or [], conn_options=conn_options or APIConnectOptions()
+        )
 
 
-class ToolCall(llm.LLMStream):
+class ToolCallStream(llm.LLMStream):
     async def _run(self) -> None:
         call = llm.FunctionToolCall(name="slow", arguments="{}", call_id="call_1")
         delta = llm.ChoiceDelta(role="assistant", tool_calls=[call])
@@ -131,7 +133,7 @@ async def test_failed_entry_point_is_reported_without_message(scene: ShutdownSce
     assert scene.reports == [("trouble", {"text": "the agent's entry point failed: RuntimeError"})]
 
 
-async def test_hanging_or_failing_step_does_not_block_others(caplog: pytest.LogCaptureFixture) -> None:
+async def test_hanging_or_failing_step_does_not_block_next_step(caplog: pytest.LogCaptureFixture) -> None:
     async def hang() -> None:
         await asyncio.Event().wait()
 
