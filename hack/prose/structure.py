@@ -1,0 +1,75 @@
+"""Rules for files and classes: lengths of files, names of test files, and unique names of classes."""
+
+import ast
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+PACKAGES = ("common", "operator", "gateway", "agent", "cli")
+LONGEST_FILE = 300
+SHORTEST_FILE = 60
+SHORT_FILES = Path(__file__).with_name("short_files.txt")
+"""One line for each shorter production file: its path, a colon, and the reason."""
+UNIT_TESTS = Path("tests/unit")
+TESTED_FOLDERS = {
+    **{package: f"{package}/voicesession_{package}" for package in PACKAGES},
+    "bench": "tests/bench",
+    "hack": "hack",
+}
+"""Folders of unit tests that mirror a folder of modules; the other ones test documents, scripts and charts."""
+
+
+def check_lengths(paths: Iterable[Path], reasons: dict[str, str]) -> Iterator[str]:
+    """Yield files that are too long, and production files that are short without a reason."""
+    for path in paths:
+        lines = len(path.read_text().splitlines())
+        if lines > LONGEST_FILE:
+            yield f"{path}: {lines} lines, more than {LONGEST_FILE}"
+        if path.parts[0] not in PACKAGES or path.name == "__init__.py":
+            continue
+        has_reason = str(path) in reasons
+        if lines < SHORTEST_FILE and not has_reason:
+            yield f"{path}: {lines} lines: merge it, or add a reason to {SHORT_FILES.name}"
+        if lines >= SHORTEST_FILE and has_reason:
+            yield f"{path}: {lines} lines: remove it from {SHORT_FILES.name}"
+
+
+def read_reasons(text: str) -> dict[str, str]:
+    """Return the reasons by path. Raises ValueError for a line without a reason."""
+    reasons = {}
+    for line in text.splitlines():
+        path, _, reason = line.partition(": ")
+        if not reason.strip():
+            raise ValueError(f"no reason in the line: {line}")
+        reasons[path] = reason
+    return reasons
+
+
+def check_test_files(paths: Iterable[Path], modules: frozenset[str]) -> Iterator[str]:
+    """Yield unit test files that are not named after a module in the mirrored folder.
+
+    `modules` are all tracked Python files. A test file is named `test_<module>.py` or `test_<module>_<aspect>.py`.
+    """
+    for path in paths:
+        if not path.is_relative_to(UNIT_TESTS) or not path.name.startswith("test_"):
+            continue
+        first, *folders = path.relative_to(UNIT_TESTS).parent.parts
+        if first in TESTED_FOLDERS:
+            folder = "/".join([TESTED_FOLDERS[first], *folders])
+            words = path.stem.removeprefix("test_").split("_")
+            names = ["_".join(words[:count]) for count in range(len(words), 0, -1)]
+            if not any(f"{folder}/{name}.py" in modules for name in names):
+                yield f"{path}: no module in {folder} has the name {names[0]}, or its beginning"
+
+
+def check_class_names(paths: Iterable[Path], production: Iterable[Path]) -> Iterator[str]:
+    """Yield classes of `paths` whose name another production file defines too; private classes may repeat."""
+    places = defaultdict[str, list[Path]](list)
+    for path in production:
+        for node in ast.parse(path.read_text()).body:
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                places[node.name].append(path)
+    scope = set(paths)
+    for name, found in sorted(places.items()):
+        if len(found) > 1 and scope & set(found):
+            yield f"{', '.join(map(str, found))}: the class name {name} is not unique"
