@@ -9,7 +9,7 @@ import json
 import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import aiohttp
 from kubernetes.aio.client import ApiClient, Configuration
@@ -100,6 +100,24 @@ async def load_credentials(kubeconfig: str) -> Credentials:
         scheme=scheme or None,
         token=token or None,
     )
+
+
+class KubernetesApi(Protocol):
+    """The calls that programs make through `KubeClient`; tests implement the ones they need."""
+
+    async def list(
+        self, resource: Resource, namespace: str = "", selector: str = ""
+    ) -> tuple[list[JsonObject], str]: ...
+    async def get(self, resource: Resource, namespace: str, name: str) -> JsonObject: ...
+    async def create(self, resource: Resource, namespace: str, body: JsonObject) -> JsonObject: ...
+    async def replace(self, resource: Resource, namespace: str, name: str, body: JsonObject) -> JsonObject: ...
+    async def patch(self, resource: Resource, namespace: str, name: str, body: JsonObject) -> JsonObject: ...
+    async def patch_status(
+        self, resource: Resource, namespace: str, name: str, version: str, status: JsonObject
+    ) -> JsonObject: ...
+    async def delete(
+        self, resource: Resource, namespace: str, name: str, uid: str, grace_seconds: int | None = None
+    ) -> JsonObject: ...
 
 
 class KubeClient:

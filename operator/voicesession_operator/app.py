@@ -1,4 +1,4 @@
-"""The composition root: wires everything together, leads when elected, and shuts down in order."""
+"""The composition root: builds all parts, runs them while this replica leads, and shuts them down in order."""
 
 import asyncio
 import base64
@@ -15,47 +15,44 @@ from voicesession_common.json_logging import configure
 from voicesession_common.kube_client import KubeClient, load_configuration
 from voicesession_common.tracing import Tracing
 
-from voicesession_operator import leader_election as leader_label
 from voicesession_operator import metrics
-from voicesession_operator.clients.agent_pod import ControlPort, load_private_key, public_key_of
-from voicesession_operator.clients.event_recorder import Recorder
+from voicesession_operator.clients.agent_pod import AgentPodClient, load_private_key, public_key_of
+from voicesession_operator.clients.event_recorder import EventRecorder
 from voicesession_operator.clients.letta import LettaDirectory
 from voicesession_operator.clients.livekit import RoomService
 from voicesession_operator.controller.agent_reconciler import AgentReconciler
 from voicesession_operator.controller.cache import Cache, Key
 from voicesession_operator.controller.executor import Addresses, Executor
-from voicesession_operator.controller.informer import Intake, watch
-from voicesession_operator.controller.pod_watcher import PodNews
+from voicesession_operator.controller.informer import Informer, watch
+from voicesession_operator.controller.pod_watcher import PodWatcher
 from voicesession_operator.controller.resync import Resync
-from voicesession_operator.controller.session_metrics import Census
-from voicesession_operator.controller.session_reconciler import Outside, SessionReconciler
+from voicesession_operator.controller.session_metrics import SessionGauges
+from voicesession_operator.controller.session_reconciler import Clients, SessionReconciler
 from voicesession_operator.controller.session_traces import SessionTraces
 from voicesession_operator.controller.user_memory import UserMemories
-from voicesession_operator.controller.webhook_tracking import Hints, WebhookLosses
+from voicesession_operator.controller.webhook_tracking import LeaveHints, LostWebhookCounter, WebhookHandler
 from voicesession_operator.controller.workqueue import WorkQueue
 from voicesession_operator.domain.config import Config
-from voicesession_operator.leader_election import Elector, LeaseLost
-from voicesession_operator.metric_labels import LostEvent
+from voicesession_operator.leader_election import LeaderElector, LeaseLostError, label_leader
 from voicesession_operator.settings import Settings, SettingsError
 from voicesession_operator.web.server import Probes, WebServer
-from voicesession_operator.web.webhook import JOIN, LEAVES, Notice, Webhook
+from voicesession_operator.web.webhook import WebhookEndpoint
 
 log = logging.getLogger(__name__)
 
 SESSION_WORKERS: Final = 16
-"""A reconcile mostly waits for answers; this many keep 30 starting sessions from waiting for one another."""
+"""A reconcile mostly waits for responses; with this number, 30 starting sessions do not delay each other."""
 AGENT_WORKERS: Final = 2
 DRAIN_SECONDS: Final = 10.0
 WATCH_STOP_SECONDS: Final = 10.0
 LABEL_RETRY_SECONDS: Final = 1.0
-BAD_SETTINGS: Final = 2
+EXIT_INVALID_SETTINGS: Final = 2
 SERVICE: Final = "voicesession-operator"
-"""The name under which its spans are found."""
-TOLD: Final = {JOIN: LostEvent.JOINED, **dict.fromkeys(LEAVES, LostEvent.LEFT)}
+"""Service name of the operator's spans."""
 
 
 class Operator:
-    """One replica. Built inside a running loop from clients that its caller closes."""
+    """One replica. Must be created inside a running loop; the caller closes the clients."""
 
     def __init__(
         self,
@@ -63,7 +60,7 @@ class Operator:
         control_key: Ed25519PrivateKey,
         kube: KubeClient,
         rooms: RoomService,
-        control: ControlPort,
+        pods: AgentPodClient,
         letta: LettaDirectory,
         tracing: Tracing,
     ) -> None:
@@ -73,54 +70,55 @@ class Operator:
         self._watch_stop, self._watch_ready = asyncio.Event(), asyncio.Event()
         self._leading = self._accepting = self._stopping = False
         self._watching: asyncio.Task[None] | None = None
-        self._cache, self._hints, self._losses = Cache(), Hints(), WebhookLosses(time.time)
-        recorder = Recorder(kube, settings.pod_name, time.time)
+        self._cache, hints, self._lost_webhooks = Cache(), LeaveHints(), LostWebhookCounter(time.time)
+        recorder = EventRecorder(kube, settings.pod_name, time.time)
         traces = SessionTraces(tracing)
-        executor = Executor(kube, rooms, control, self._cache, _addresses(settings), traces)
-        self._news = PodNews(control, self._wake)
-        memories = UserMemories(letta, self._cache, self._wake, time.time)
+        executor = Executor(kube, rooms, pods, self._cache, _addresses(settings), traces)
+        self._pod_watcher = PodWatcher(pods, self._enqueue)
+        memories = UserMemories(letta, self._cache, self._enqueue, time.time)
         sessions = SessionReconciler(
-            Outside(kube, rooms, control, recorder, memories, self._news),
+            Clients(kube, rooms, pods, recorder, memories, self._pod_watcher),
             executor,
             self._cache,
-            self._hints,
-            _policy(settings, control_key),
+            hints,
+            _operator_config(settings, control_key),
             time.time,
-            self._losses,
+            self._lost_webhooks,
             traces,
         )
         self._sessions: WorkQueue[Key] = WorkQueue("sessions", sessions.reconcile, SESSION_WORKERS)
-        agents = AgentReconciler(kube, letta, recorder, self._cache, self._wake, time.time)
+        agents = AgentReconciler(kube, letta, recorder, self._cache, self._enqueue, time.time)
         self._agents: WorkQueue[Key] = WorkQueue("agents", agents.reconcile, AGENT_WORKERS)
         self._queues: tuple[WorkQueue[Any], ...] = (self._sessions, self._agents, memories.queue)
-        self._census = Census(self._cache, self._queues)
-        self._intake = Intake(self._cache, self._sessions, self._agents)
+        self._gauges = SessionGauges(self._cache, self._queues)
+        self._informer = Informer(self._cache, self._sessions, self._agents)
         self._resync = Resync(
-            kube, rooms, self._cache, self._intake, settings.installation_id, settings.watch_namespaces, time.time
+            kube, rooms, self._cache, self._informer, settings.installation_id, settings.watch_namespaces, time.time
         )
-        self._elector = Elector(
+        self._elector = LeaderElector(
             kube,
             settings.pod_namespace,
             f"{settings.release}-voicesession-operator",
             settings.pod_name,
             settings.lease_duration_seconds,
         )
-        self._web = WebServer(settings.http_port, self._probes(), self._webhook())
+        webhooks = WebhookHandler(self._cache, hints, self._lost_webhooks, self._enqueue)
+        self._web = WebServer(settings.http_port, self._probes(), self._webhook_endpoint(webhooks))
 
     def _probes(self) -> Probes:
         return Probes(
             ready=self._is_ready,
             queues_healthy=lambda: all(queue.healthy() for queue in self._queues),
             resync_age=lambda: self._resync.age() if self._leading else 0.0,
-            before_metrics=self._count,
+            before_metrics=self._update_metrics,
         )
 
-    def _webhook(self) -> Webhook:
+    def _webhook_endpoint(self, webhooks: WebhookHandler) -> WebhookEndpoint:
         key, secret = self._settings.livekit_api_key, self._settings.livekit_api_secret
-        return Webhook(key, secret, lambda: self._accepting and not self._stopping, self._notify, time.time)
+        return WebhookEndpoint(key, secret, lambda: self._accepting and not self._stopping, webhooks.handle, time.time)
 
     async def run(self) -> int:
-        """Until SIGTERM or SIGINT (0), or until leading fails (1)."""
+        """Run until SIGTERM or SIGINT. Return the exit code: 0 after a signal, 1 if leading failed."""
         self._catch_signals()
         port = await self._web.start()
         log.info("listening", extra={"port": port})
@@ -138,42 +136,42 @@ class Operator:
             await _cancel(stop, lead, lag)
 
     async def _lead(self) -> None:
-        """Wait for the lease, then work until something fails; whatever fails ends it all."""
+        """Wait for the lease, then run all tasks of the leader; the first failure ends them all."""
         await self._elector.acquire()
         self._leading = True
         metrics.LEADER.set(1)
         log.info("this replica leads")
         async with asyncio.TaskGroup() as group:
             group.create_task(self._elector.hold())
-            await self._resync.first()
-            # At its end kopf cancels every task that is younger than itself, so it comes last.
+            await self._resync.fill_cache()
+            # When kopf ends, it cancels every task created after its start, so it is started last.
             queues = [queue.run for queue in self._queues]
-            for work in (*queues, self._news.run, self._resync.run, self._resync.run_sweep):
+            for work in (*queues, self._pod_watcher.run, self._resync.run, self._resync.run_orphan_rooms):
                 group.create_task(work())
             self._watching = group.create_task(self._watch())
             await self._watch_ready.wait()
             self._catch_signals()
             self._accepting = True
-            await self._take_label()
+            await self._label_leader()
 
     async def _watch(self) -> None:
         namespaces = self._settings.watch_namespaces
-        await watch(self._intake, self._settings.kubeconfig, namespaces, self._watch_stop, self._watch_ready)
+        await watch(self._informer, self._settings.kubeconfig, namespaces, self._watch_stop, self._watch_ready)
         if not self._watch_stop.is_set():
-            raise RuntimeError("the watch ended by itself")
+            raise RuntimeError("the watch ended unexpectedly")
 
-    async def _take_label(self) -> None:
-        """Have webhooks sent here. Until it works, they go nowhere and polling does their work."""
+    async def _label_leader(self) -> None:
+        """Direct webhooks to this replica. Until this succeeds they are not delivered, and polling replaces them."""
         settings = self._settings
         while True:
             try:
-                return await leader_label.take(self._kube, settings.pod_namespace, settings.release, settings.pod_name)
+                return await label_leader(self._kube, settings.pod_namespace, settings.release, settings.pod_name)
             except ExternalError as error:
                 log.warning("the leader label could not be set", extra={"reason": error.reason})
                 await asyncio.sleep(LABEL_RETRY_SECONDS)
 
     async def _shut_down(self, lead: asyncio.Task[None]) -> None:
-        """In order: nothing new comes in, what runs is finished, the watch ends, the lease goes to the next."""
+        """Stop in order: refuse requests, finish running reconciles, end the watch, release the lease."""
         self._stopping = True
         log.info("shutting down")
         await self._web.stop()
@@ -187,7 +185,7 @@ class Operator:
         await self._elector.release()
 
     def _catch_signals(self) -> None:
-        """Also called once kopf runs: it puts its own handlers in place of ours."""
+        """Install signal handlers. Called again after the start of kopf, which replaces them."""
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop.set)
@@ -197,30 +195,19 @@ class Operator:
             return False
         return self._accepting if self._leading else self._elector.reachable
 
-    def _wake(self, session: Key) -> None:
+    def _enqueue(self, session: Key) -> None:
         self._sessions.add(session)
 
-    def _notify(self, notice: Notice) -> bool:
-        key = self._cache.session_of_room(notice.room)
-        if key is None:
-            return False
-        if notice.event in TOLD:
-            self._losses.told(key, TOLD[notice.event], notice.participant_sid)
-        if notice.leave is not None:
-            self._hints.record(key, notice.leave)
-        self._sessions.add(key)
-        return True
-
-    def _count(self) -> None:
-        self._census.take()
-        self._losses.count()
+    def _update_metrics(self) -> None:
+        self._gauges.update_gauges()
+        self._lost_webhooks.count()
 
 
 def _addresses(settings: Settings) -> Addresses:
     return Addresses(settings.livekit_url, settings.letta_url, settings.letta_api_key)
 
 
-def _policy(settings: Settings, control_key: Ed25519PrivateKey) -> Config:
+def _operator_config(settings: Settings, control_key: Ed25519PrivateKey) -> Config:
     return Config(
         agent_image=settings.agent_image,
         pull_policy=settings.agent_image_pull_policy,
@@ -234,8 +221,8 @@ def _policy(settings: Settings, control_key: Ed25519PrivateKey) -> Config:
 
 
 def _report(error: BaseException | None) -> None:
-    lost = isinstance(error, BaseExceptionGroup) and error.subgroup(LeaseLost) is not None
-    log.error("leadership is lost" if lost else "leading failed", exc_info=None if lost else error)
+    lost = isinstance(error, BaseExceptionGroup) and error.subgroup(LeaseLostError) is not None
+    log.error("leadership was lost" if lost else "leading failed", exc_info=None if lost else error)
 
 
 async def _cancel(*tasks: "asyncio.Task[object]") -> None:
@@ -245,14 +232,14 @@ async def _cancel(*tasks: "asyncio.Task[object]") -> None:
 
 
 async def serve(settings: Settings, control_key: Ed25519PrivateKey) -> int:
-    """Build the clients, run the operator, close the clients; returns the exit code."""
+    """Create the clients, run the operator and close the clients. Return the exit code."""
     async with AsyncExitStack() as stack:
         kube = KubeClient(await load_configuration(settings.kubeconfig), metrics.observe_kubernetes_request)
         stack.push_async_callback(kube.close)
         rooms = RoomService(settings.livekit_url, settings.livekit_api_key, settings.livekit_api_secret)
         stack.push_async_callback(rooms.close)
-        control = ControlPort(control_key, time.time)
-        stack.push_async_callback(control.close)
+        pods = AgentPodClient(control_key, time.time)
+        stack.push_async_callback(pods.close)
         letta = LettaDirectory(
             settings.letta_url,
             settings.letta_api_key,
@@ -263,19 +250,19 @@ async def serve(settings: Settings, control_key: Ed25519PrivateKey) -> int:
         stack.push_async_callback(letta.close)
         tracing = Tracing.connect(SERVICE, settings.pod_name, settings.otlp_endpoint, settings.trace_ratio)
         stack.push_async_callback(tracing.close)
-        return await Operator(settings, control_key, kube, rooms, control, letta, tracing).run()
+        return await Operator(settings, control_key, kube, rooms, pods, letta, tracing).run()
 
 
 def main() -> int:
-    """Run one replica; returns the exit code: 0 after a signal, 1 after a failure, 2 for senseless settings."""
+    """Run one replica. Return the exit code: 0 after a signal, 1 after a failure, 2 for invalid settings."""
     try:
         settings = Settings.from_env()
         control_key = load_private_key(settings.control_private_key)
     except SettingsError as error:
         sys.stderr.write(f"voicesession-operator: {error}\n")
-        return BAD_SETTINGS
+        return EXIT_INVALID_SETTINGS
     except ValueError:
         sys.stderr.write("voicesession-operator: CONTROL_PRIVATE_KEY is not an Ed25519 key in PEM\n")
-        return BAD_SETTINGS
+        return EXIT_INVALID_SETTINGS
     configure(settings.log_level)
     return asyncio.run(serve(settings, control_key))

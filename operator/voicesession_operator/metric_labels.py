@@ -1,47 +1,47 @@
-"""Label values that only metrics have; all others are members of what the API or an adapter names anyway."""
+"""Label values that only metrics use; all other label values are members of the API's or a client's enums."""
 
 from enum import StrEnum
 
 
 class StartStage(StrEnum):
-    """The steps from a session's creation to Ready, in their order; each is measured from the one before."""
+    """Stages from a session's creation to Ready, in order; each is measured from the end of the previous one."""
 
     FOUND = "found"
-    """The operator's first look at it: at least so long after its creation, which has whole seconds."""
+    """The operator's first reconcile: a lower bound, since creation times have whole seconds."""
     POD_CREATED = "pod_created"
     PROCESS_STARTED = "process_started"
-    """Scheduling, image and container: the cluster's own share."""
+    """Scheduling, image pull and container start: the cluster's share."""
     MODELS_LOADED = "models_loaded"
     BOUND = "bound"
-    """The pod was told its room; 0 when that happened while it loaded."""
+    """The pod received its desired state; 0 when that happened while models were loading."""
     JOINED = "joined"
     SEEN = "seen"
-    """LiveKit's list shows the agent, and the session is Ready."""
+    """LiveKit's participant list includes the agent, and the session is Ready."""
 
 
 class ReplacementReason(StrEnum):
-    """Why an agent's pod got a successor."""
+    """Reason for the replacement of an agent pod."""
 
     POD_LOST = "PodLost"
-    """It ended, or somebody deleted it."""
+    """The pod ended or was deleted."""
     RESET_ESCALATED = "ResetEscalated"
     AGENT_ABSENT = "AgentAbsent"
-    """Its agent believed itself in the room, was not, and a reset did not help."""
+    """The agent reported that it was in the room, was not, and a reset did not help."""
     AGENT_AWAY = "AgentAway"
-    """Its agent was out of the room and did not come back."""
+    """The agent left the room and did not return."""
     RECYCLE_FAILED = "RecycleFailed"
-    """The pod that a recycle brought ended, or was not in the room in time."""
+    """The pod created by a recycle ended, or did not join the room in time."""
 
 
-class Until(StrEnum):
-    """What follows when the last human has left."""
+class LastHumanOutcome(StrEnum):
+    """Result of the last human's leaving."""
 
     RESET = "reset"
     TORN_DOWN = "torn_down"
 
 
-class LostEvent(StrEnum):
-    """What a webhook should have told."""
+class LostWebhookEvent(StrEnum):
+    """Webhook event that was expected and did not arrive."""
 
     JOINED = "participant_joined"
     LEFT = "participant_left"

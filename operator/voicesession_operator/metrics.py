@@ -1,4 +1,4 @@
-"""Every metric of the operator in one place; each label takes values from a small fixed set."""
+"""All metrics of the operator. Each label takes values from a small fixed set."""
 
 from typing import Final
 
@@ -17,9 +17,9 @@ from voicesession_common.api.reasons import Cause, ConditionType, EndReason, Pha
 from voicesession_common.errors import ConflictError, ExternalError, NotFoundError, RetryableError, TerminalError
 from voicesession_common.kube_client import READ_VERBS, VERBS
 
-from voicesession_operator.metric_labels import LostEvent, ReplacementReason, StartStage, Until
+from voicesession_operator.metric_labels import LastHumanOutcome, LostWebhookEvent, ReplacementReason, StartStage
 
-# When a series began is of no use to anybody, and would be a third of all that is scraped.
+# Creation times of series are unused and would make up a third of every scrape.
 disable_created_metrics()  # type: ignore[no-untyped-call]
 
 REGISTRY: Final = CollectorRegistry()
@@ -31,7 +31,7 @@ FAST_SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 
 START_SECONDS: Final = (0.5, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0, 15.0, 20.0, 30.0, 60.0, 120.0)
 STAGE_SECONDS: Final = (0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0, 20.0, 30.0, 60.0, 120.0)
 RESET_BUCKETS: Final = (0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.75, 1.0, 2.0, 5.0, 10.0, 20.0, 30.0)
-LEAVING_SECONDS: Final = (
+LAST_HUMAN_BUCKETS: Final = (
     0.25,
     0.5,
     1.0,
@@ -52,12 +52,12 @@ LEAVING_SECONDS: Final = (
     120.0,
 )
 WEBHOOK_SECONDS: Final = (1.0, 1.5, 2.0, 3.0, 5.0, 8.0, 12.0, 20.0, 30.0, 60.0, 120.0, 360.0)
-"""LiveKit stamps webhooks with whole seconds, gives up after 15 s or so, and signs for 5 minutes."""
+"""LiveKit's webhook timestamps have whole seconds; it retries for about 15 s and signs for 5 minutes."""
 WAIT_SECONDS: Final = (0.001, 0.005, 0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0)
 
 KUBERNETES_WRITES: Final = Counter(
     "voicesession_kubernetes_writes_total",
-    "Writes that the API server accepted.",
+    "Writes accepted by the API server.",
     ["verb", "resource"],
     registry=REGISTRY,
 )
@@ -70,7 +70,7 @@ KUBERNETES_REQUEST_SECONDS: Final = Histogram(
 )
 KUBERNETES_ERRORS: Final = Counter(
     "voicesession_kubernetes_errors_total",
-    "Requests to the API server that failed, by class of error.",
+    "Failed requests to the API server, by class of error.",
     ["verb", "kind"],
     registry=REGISTRY,
 )
@@ -97,86 +97,84 @@ RECONCILE_SECONDS: Final = Histogram(
 )
 LETTA_REQUEST_SECONDS: Final = Histogram(
     "voicesession_letta_request_seconds",
-    "Duration of the operator's look-ups of memories in Letta, each of one to three requests.",
+    "Duration of the operator's memory lookups in Letta, each of one to three requests.",
     ["call", "outcome"],
     buckets=FAST_SECONDS,
     registry=REGISTRY,
 )
-QUEUE_DEPTH: Final = Gauge("voicesession_queue_depth", "Keys that wait for a worker.", ["queue"], registry=REGISTRY)
+QUEUE_DEPTH: Final = Gauge("voicesession_queue_depth", "Keys waiting for a worker.", ["queue"], registry=REGISTRY)
 QUEUE_WAIT_SECONDS: Final = Histogram(
     "voicesession_queue_wait_seconds",
-    "How long a key waited for a worker.",
+    "Time from the enqueuing of a key until a worker took it.",
     ["queue"],
     buckets=WAIT_SECONDS,
     registry=REGISTRY,
 )
 QUEUE_OLDEST_SECONDS: Final = Gauge(
     "voicesession_queue_oldest_seconds",
-    "For how long the oldest key has been waiting or worked on; 0 when there is none.",
+    "Age of the oldest key that is waiting or being processed; 0 when there is none.",
     ["queue"],
     registry=REGISTRY,
 )
 QUEUE_RETRIES: Final = Counter(
-    "voicesession_queue_retries_total", "Keys that failed and are tried again.", ["queue"], registry=REGISTRY
+    "voicesession_queue_retries_total", "Keys that failed and were enqueued again.", ["queue"], registry=REGISTRY
 )
 SESSIONS: Final = Gauge(
-    "voicesession_sessions", "Sessions by phase, as the leader knows them.", ["phase"], registry=REGISTRY
+    "voicesession_sessions", "Sessions by phase, from the leader's cache.", ["phase"], registry=REGISTRY
 )
 HUMANS: Final = Gauge("voicesession_humans", "Humans in the rooms of all sessions.", registry=REGISTRY)
 SESSIONS_DEGRADED: Final = Gauge(
     "voicesession_sessions_degraded",
-    "Sessions that have been Ready and live on, by condition that is not True now.",
+    "Unfinished sessions that have been Ready, by condition that is not True.",
     ["condition"],
     registry=REGISTRY,
 )
-VOICE_AGENTS: Final = Gauge(
-    "voicesession_voiceagents", "VoiceAgents, by whether they are Ready.", ["ready"], registry=REGISTRY
-)
+VOICE_AGENTS: Final = Gauge("voicesession_voiceagents", "VoiceAgents by readiness.", ["ready"], registry=REGISTRY)
 SESSIONS_FINISHED: Final = Counter(
-    "voicesession_sessions_finished_total", "Sessions that ended, by endReason.", ["reason"], registry=REGISTRY
+    "voicesession_sessions_finished_total", "Finished sessions, by endReason.", ["reason"], registry=REGISTRY
 )
 READY_SECONDS: Final = Histogram(
     "voicesession_ready_seconds",
-    "From a session's creation until its agent was seen in the room; up to 1 s too long, since creation times have "
+    "Time from a session's creation until LiveKit listed its agent; up to 1 s too long, since creation times have "
     "whole seconds.",
     buckets=START_SECONDS,
     registry=REGISTRY,
 )
 START_STAGE_SECONDS: Final = Histogram(
     "voicesession_start_stage_seconds",
-    "The time to Ready, split: how long each stage of a session's start took after the one before it.",
+    "Time to Ready by stage, each measured from the end of the previous stage.",
     ["stage"],
     buckets=STAGE_SECONDS,
     registry=REGISTRY,
 )
 REPLACEMENTS: Final = Counter(
-    "voicesession_agent_replacements_total", "Agent pods that were replaced, by reason.", ["reason"], registry=REGISTRY
+    "voicesession_agent_replacements_total", "Replaced agent pods, by reason.", ["reason"], registry=REGISTRY
 )
 RESETS: Final = Counter(
     "voicesession_resets_total", "Resets and recycles, by cause and outcome.", ["cause", "outcome"], registry=REGISTRY
 )
 RESET_SECONDS: Final = Histogram(
     "voicesession_reset_seconds",
-    "From the stored decision to reset until the new agent was seen in the room.",
+    "Time from the stored reset decision until LiveKit listed the new agent.",
     buckets=RESET_BUCKETS,
     registry=REGISTRY,
 )
 LAST_HUMAN_SECONDS: Final = Histogram(
     "voicesession_last_human_seconds",
-    "From the last human's leaving, the grace included, until a new agent was in the room or nothing was left of it.",
+    "Time from the last human's leaving, including the grace, until a new agent joined or room and pods were gone.",
     ["until"],
-    buckets=LEAVING_SECONDS,
+    buckets=LAST_HUMAN_BUCKETS,
     registry=REGISTRY,
 )
 TEARDOWN_SECONDS: Final = Histogram(
     "voicesession_teardown_seconds",
-    "From the stored end of a session until neither its room nor a pod of it was left.",
+    "Time from the stored end of a session until its room and pods were gone.",
     buckets=START_SECONDS,
     registry=REGISTRY,
 )
 USER_MEMORY_ERRORS: Final = Counter(
     "voicesession_user_memory_errors_total",
-    "Look-ups of a user's own Letta agent that found none, by kind of answer.",
+    "Lookups of a user's Letta agent without a result, by kind of answer.",
     ["kind"],
     registry=REGISTRY,
 )
@@ -185,68 +183,68 @@ WEBHOOKS: Final = Counter(
 )
 WEBHOOK_LAG_SECONDS: Final = Histogram(
     "voicesession_webhook_lag_seconds",
-    "Age of LiveKit's webhooks when they were handled; up to 1 s too long, since their stamps have whole seconds.",
+    "Age of LiveKit's webhooks at their arrival; up to 1 s too long, since their timestamps have whole seconds.",
     buckets=WEBHOOK_SECONDS,
     registry=REGISTRY,
 )
 WEBHOOKS_LOST: Final = Counter(
     "voicesession_webhooks_lost_total",
-    "Participants whom a look at LiveKit showed to have come or gone, and whom no webhook has told of since.",
+    "Joins and leaves that LiveKit's participant list showed and no webhook reported.",
     ["event"],
     registry=REGISTRY,
 )
 RESYNC_DIFFERENCES: Final = Counter(
     "voicesession_resync_differences_total",
-    "Objects that a full list showed differently from what the watch had told.",
+    "Objects in which a full list differed from the watch cache.",
     ["kind"],
     registry=REGISTRY,
 )
 RESYNC_TIMESTAMP: Final = Gauge(
-    "voicesession_resync_timestamp_seconds", "When the last full list succeeded.", registry=REGISTRY
+    "voicesession_resync_timestamp_seconds", "Time of the last successful full list.", registry=REGISTRY
 )
 ORPHAN_ROOMS: Final = Counter(
-    "voicesession_orphan_rooms_deleted_total", "Rooms deleted because no live session owns them.", registry=REGISTRY
+    "voicesession_orphan_rooms_deleted_total", "Rooms deleted because no live session owned them.", registry=REGISTRY
 )
 EVENTS_LOST: Final = Counter(
     "voicesession_events_lost_total",
-    "Kubernetes events that could not be recorded, or were too many of one kind.",
+    "Kubernetes events dropped because writing failed or the rate limit was reached.",
     registry=REGISTRY,
 )
 LEADER: Final = Gauge("voicesession_leader", "1 while this replica leads.", registry=REGISTRY)
 LOOP_LAG_SECONDS: Final = Gauge(
-    "voicesession_loop_lag_seconds", "How late the event loop ran its last tick.", registry=REGISTRY
+    "voicesession_loop_lag_seconds", "Delay of the event loop's last tick.", registry=REGISTRY
 )
 
 
-TROUBLES: Final = (
+DEGRADING_CONDITIONS: Final = (
     ConditionType.ROOM_READY,
     ConditionType.AGENT_JOINED,
     ConditionType.AGENT_HEALTHY,
     ConditionType.MEMORY_READY,
 )
-"""Conditions that voicesession_sessions_degraded counts."""
+"""Conditions counted by voicesession_sessions_degraded."""
 QUEUES: Final = ("sessions", "agents", "users")
 
 
-def _begin_at_zero() -> None:
-    """A series that appears with its first event shows Prometheus no rise: the first failure would alert nobody."""
+def _initialize_series() -> None:
+    """Create the series that alerts use. Without a value of 0, Prometheus sees no increase at the first failure."""
     for phase in Phase:
         SESSIONS.labels(phase.value)
-    for end in EndReason:
-        SESSIONS_FINISHED.labels(end.value)
-    for why in ReplacementReason:
-        REPLACEMENTS.labels(why.value)
+    for end_reason in EndReason:
+        SESSIONS_FINISHED.labels(end_reason.value)
+    for reason in ReplacementReason:
+        REPLACEMENTS.labels(reason.value)
     for cause in set(Cause) - {Cause.START, Cause.REPLACED}:
         for outcome in set(ResetOutcome) - {ResetOutcome.RUNNING}:
             RESETS.labels(cause.value, outcome.value)
-    for until in Until:
-        LAST_HUMAN_SECONDS.labels(until.value)
+    for last_human_outcome in LastHumanOutcome:
+        LAST_HUMAN_SECONDS.labels(last_human_outcome.value)
     for stage in StartStage:
         START_STAGE_SECONDS.labels(stage.value)
-    for event in LostEvent:
+    for event in LostWebhookEvent:
         WEBHOOKS_LOST.labels(event.value)
         WEBHOOKS.labels(event.value, "accepted")
-    for condition in TROUBLES:
+    for condition in DEGRADING_CONDITIONS:
         SESSIONS_DEGRADED.labels(condition.value)
     for verb in VERBS:
         for kind in (RetryableError, ConflictError, NotFoundError, TerminalError):
@@ -257,7 +255,7 @@ def _begin_at_zero() -> None:
         QUEUE_RETRIES.labels(queue)
 
 
-_begin_at_zero()
+_initialize_series()
 
 
 def observe_kubernetes_request(verb: str, plural: str, seconds: float, error: ExternalError | None) -> None:
@@ -270,5 +268,5 @@ def observe_kubernetes_request(verb: str, plural: str, seconds: float, error: Ex
 
 
 def render() -> bytes:
-    """All metrics in Prometheus' text format."""
+    """Return all metrics in Prometheus' text format."""
     return generate_latest(REGISTRY)

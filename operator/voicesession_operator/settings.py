@@ -1,4 +1,4 @@
-"""The operator's configuration: the only place that reads the environment."""
+"""The operator's settings. Only this module reads the environment."""
 
 import os
 from collections.abc import Mapping
@@ -21,7 +21,7 @@ __all__ = ["Settings", "SettingsError", "UninstallSettings"]
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """One installation's settings; `repr` shows no secret."""
+    """Settings of one installation; `repr` shows no secret."""
 
     pod_name: str
     pod_namespace: str
@@ -45,7 +45,7 @@ class Settings:
     log_level: str = "INFO"
     kubeconfig: str = ""
     otlp_endpoint: str = ""
-    """Where spans are sent; empty: nowhere."""
+    """Destination of spans; empty disables tracing."""
     trace_ratio: float = 1.0
 
     def __repr__(self) -> str:
@@ -53,7 +53,7 @@ class Settings:
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] | None = None) -> Self:
-        """Read the environment (or `environ`). Raises SettingsError."""
+        """Read the environment or `environ`. Raise SettingsError."""
         env = os.environ if environ is None else environ
         livekit_url = read_url(env, "LIVEKIT_URL")
         return cls(
@@ -87,7 +87,7 @@ class Settings:
 
 @dataclass(frozen=True, kw_only=True)
 class UninstallSettings:
-    """What the uninstall hook needs: it holds no secret and talks to Kubernetes only."""
+    """Settings of the uninstall hook: no secrets, Kubernetes only."""
 
     watch_namespaces: tuple[str, ...] = ()
     log_level: str = "INFO"
@@ -95,7 +95,7 @@ class UninstallSettings:
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] | None = None) -> Self:
-        """Read the environment (or `environ`). Raises SettingsError."""
+        """Read the environment or `environ`. Raise SettingsError."""
         env = os.environ if environ is None else environ
         return cls(
             watch_namespaces=read_list(env, "WATCH_NAMESPACES"),

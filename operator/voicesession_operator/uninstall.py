@@ -1,19 +1,20 @@
-"""`python -m voicesession_operator.uninstall`: ends every VoiceSession before the operator itself is removed.
+"""`python -m voicesession_operator.uninstall`: delete every VoiceSession before the operator is removed.
 
-Runs as the chart's pre-delete hook while the operator still works, so that rooms are closed and pods are told.
-It may only list and delete VoiceSessions. What it leaves behind does not hang: there are no finalizers.
+Runs as the chart's pre-delete hook while the operator is still running, so that the operator closes the rooms and
+deletes the pods. The hook may only list and delete VoiceSessions. Sessions have no finalizers, so a session that is
+left behind blocks nothing.
 """
 
 import asyncio
 import logging
 import sys
 import time
-from typing import Final, Protocol
+from typing import Final
 
 from voicesession_common import JsonObject
 from voicesession_common.errors import ConflictError, ExternalError, NotFoundError
 from voicesession_common.json_logging import configure
-from voicesession_common.kube_client import SESSIONS, KubeClient, Resource, load_configuration
+from voicesession_common.kube_client import SESSIONS, KubeClient, KubernetesApi, load_configuration
 
 from voicesession_operator import metrics
 from voicesession_operator.settings import SettingsError, UninstallSettings
@@ -21,36 +22,27 @@ from voicesession_operator.settings import SettingsError, UninstallSettings
 log = logging.getLogger(__name__)
 
 DEADLINE_SECONDS: Final = 45.0
-"""Helm's own default for a hook is 5 minutes; sessions without finalizers are gone in a second."""
+"""Helm's default for a hook is 5 minutes; sessions without finalizers are gone within a second."""
 POLL_SECONDS: Final = 0.5
 
 
-class Sessions(Protocol):
-    """The part of the Kubernetes API that the hook may use."""
-
-    async def list(
-        self, resource: Resource, namespace: str = "", selector: str = ""
-    ) -> tuple[list[JsonObject], str]: ...
-    async def delete(
-        self, resource: Resource, namespace: str, name: str, uid: str, grace_seconds: int | None = None
-    ) -> JsonObject: ...
-
-
-async def end_all(kube: Sessions, namespaces: tuple[str, ...], deadline_seconds: float = DEADLINE_SECONDS) -> bool:
-    """Delete every VoiceSession of these namespaces (none given: of all) and wait; False if some are left."""
+async def delete_all(
+    kube: KubernetesApi, namespaces: tuple[str, ...], deadline_seconds: float = DEADLINE_SECONDS
+) -> bool:
+    """Delete every VoiceSession in these namespaces (empty: all) and wait. Return False if any remain."""
     deadline = time.monotonic() + deadline_seconds
     while time.monotonic() < deadline:
         try:
             if not await _delete_listed(kube, namespaces):
                 return True
         except ExternalError as error:
-            log.warning("will be tried again", extra={"reason": error.reason})
+            log.warning("deleting sessions failed, retrying", extra={"reason": error.reason})
         await asyncio.sleep(POLL_SECONDS)
     return False
 
 
-async def _delete_listed(kube: Sessions, namespaces: tuple[str, ...]) -> int:
-    """Ask for every session to go; returns how many there were."""
+async def _delete_listed(kube: KubernetesApi, namespaces: tuple[str, ...]) -> int:
+    """Delete every listed session. Return the number of listed sessions."""
     count = 0
     for namespace in namespaces or ("",):
         sessions, _ = await kube.list(SESSIONS, namespace)
@@ -60,7 +52,7 @@ async def _delete_listed(kube: Sessions, namespaces: tuple[str, ...]) -> int:
     return count
 
 
-async def _delete(kube: Sessions, session: JsonObject) -> None:
+async def _delete(kube: KubernetesApi, session: JsonObject) -> None:
     meta = session["metadata"]
     if "deletionTimestamp" in meta:
         return
@@ -71,18 +63,18 @@ async def _delete(kube: Sessions, session: JsonObject) -> None:
 
 
 async def run(settings: UninstallSettings) -> int:
-    """The exit code: 1 if sessions are left."""
+    """Delete all sessions. Return the exit code: 1 if any remain."""
     kube = KubeClient(await load_configuration(settings.kubeconfig), metrics.observe_kubernetes_request)
     try:
-        done = await end_all(kube, settings.watch_namespaces)
+        done = await delete_all(kube, settings.watch_namespaces)
     finally:
         await kube.close()
-    log.info("all sessions are gone" if done else "some sessions are left")
+    log.info("all sessions are deleted" if done else "some sessions remain")
     return 0 if done else 1
 
 
 def main() -> int:
-    """Entry point; returns the exit code."""
+    """Run the hook. Return the exit code."""
     try:
         settings = UninstallSettings.from_env()
     except SettingsError as error:

@@ -1,4 +1,4 @@
-"""The environment that the operator gives a pod is one that the agent can read."""
+"""The environment of the operator's pod manifest, read by the agent's settings."""
 
 import base64
 from dataclasses import replace
@@ -35,9 +35,9 @@ SPEC: dict[str, Any] = {
 
 
 def environment(otlp_endpoint: str = "", **spec: Any) -> dict[str, str]:
-    """What the kubelet would put into the container."""
-    policy = replace(CONFIG, control_public_key=base64.b64encode(RAW_KEY).decode(), otlp_endpoint=otlp_endpoint)
-    pod = build_pod(session().build(), agent(**spec), 0, policy)
+    """Return the environment that the kubelet sets in the container."""
+    config = replace(CONFIG, control_public_key=base64.b64encode(RAW_KEY).decode(), otlp_endpoint=otlp_endpoint)
+    pod = build_pod(session().build(), agent(**spec), 0, config)
     return {variable["name"]: _value(variable) for variable in pod["spec"]["containers"][0]["env"]}
 
 
@@ -48,7 +48,7 @@ def _value(variable: dict[str, Any]) -> str:
     return "pod-uid" if "fieldRef" in source else SECRETS[source["secretKeyRef"]["key"]]
 
 
-def test_the_agent_reads_what_the_operator_writes() -> None:
+def test_agent_reads_the_pods_environment() -> None:
     settings = Settings.from_env(environment(**SPEC))
     assert settings.trouble == ""
     assert (settings.pod_uid, settings.control_port, settings.public_key) == ("pod-uid", CONTROL_PORT, RAW_KEY)
@@ -56,7 +56,7 @@ def test_the_agent_reads_what_the_operator_writes() -> None:
     assert settings.livekit_url == CONFIG.livekit_url
 
 
-def test_the_voice_agent_arrives_whole() -> None:
+def test_agent_reads_every_field_of_the_voice_agent() -> None:
     spec = Settings.from_env(environment(**SPEC)).agent
     assert (spec.name, spec.display_name) == ("agent-66", "Agent_66")
     assert (spec.instructions, spec.greeting) == ("Be brief.", "Hello.")
@@ -66,23 +66,23 @@ def test_the_voice_agent_arrives_whole() -> None:
     assert (spec.tts.name, spec.tts.voice) == ("pico", "en-GB")
 
 
-def test_the_pods_own_shape_stays_with_the_operator() -> None:
-    given = environment(**SPEC)["VOICESESSION_AGENT"]
+def test_environment_omits_pod_settings_and_secrets() -> None:
+    definition = environment(**SPEC)["VOICESESSION_AGENT"]
     for word in ("mine:1", "graceSeconds", "joinSeconds", "sk-llm"):
-        assert word not in given
+        assert word not in definition
 
 
-def test_spans_go_where_the_operator_says_and_otherwise_nowhere() -> None:
+def test_otlp_endpoint_is_passed_on_without_otel_variables() -> None:
     assert Settings.from_env(environment("http://collector:4318")).otlp_endpoint == "http://collector:4318"
     assert Settings.from_env(environment()).otlp_endpoint == ""
     assert not [name for name in environment("http://collector:4318") if name.startswith("OTEL_")]
 
 
-def test_an_own_entrypoint_needs_no_providers() -> None:
+def test_custom_entrypoint_needs_no_providers() -> None:
     settings = Settings.from_env(environment(entrypoint="own_agent:entrypoint"))
     assert (settings.trouble, settings.agent.entrypoint) == ("", "own_agent:entrypoint")
 
 
 @pytest.mark.parametrize("variable", ["VOICESESSION_POD_UID", "VOICESESSION_CONTROL_PUBLIC_KEY", "VOICESESSION_AGENT"])
-def test_nothing_the_agent_needs_is_left_out(variable: str) -> None:
+def test_required_variable_is_set(variable: str) -> None:
     assert variable in environment()

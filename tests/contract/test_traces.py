@@ -1,4 +1,4 @@
-"""One trace through the real programs' own parts: the operator's spans and a whole agent pod's, at one collector."""
+"""One trace of the operator's spans and a complete agent pod's spans, received by one OTLP collector."""
 
 import asyncio
 import signal
@@ -13,8 +13,7 @@ from voicesession_agent.job.supervisor_client import SupervisorClient
 from voicesession_agent.settings import AgentSpec, Settings
 from voicesession_agent.supervisor import app as agent
 from voicesession_common.tracing import Tracing
-from voicesession_operator.clients import agent_pod
-from voicesession_operator.clients.agent_pod import ControlPort, public_key_of
+from voicesession_operator.clients.agent_pod import AgentPodClient, public_key_of
 from voicesession_operator.controller.session_traces import SessionTraces
 from voicesession_operator.metric_labels import StartStage
 
@@ -34,7 +33,7 @@ def collector() -> Iterator[Received]:
 
 
 class Pod:
-    """An agent pod whose jobs are told what to report by the test."""
+    """An agent pod with jobs that report as the test directs."""
 
     def __init__(self, endpoint: str, folder: Path) -> None:
         self.port, self.jobs = _free_port(), FakeJobs()
@@ -51,8 +50,8 @@ class Pod:
         self.running = asyncio.create_task(agent.Pod(settings, self.jobs).run())
         self.job = SupervisorClient(path, 1)
 
-    async def ended(self) -> int:
-        """As the kubelet ends it."""
+    async def stop(self) -> int:
+        """Send SIGTERM, as the kubelet does, and return the exit code."""
         signal.raise_signal(signal.SIGTERM)
         return await asyncio.wait_for(self.running, DEADLINE)
 
@@ -61,19 +60,18 @@ class Pod:
 async def pod(collector: Received, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Pod]:
     monkeypatch.setattr(agent, "configure_logging", lambda _: None)
     made = Pod(_address(collector), tmp_path)
-    monkeypatch.setattr(agent_pod, "CONTROL_PORT", made.port)
     yield made
     await made.job.close()
     made.running.cancel()
     await asyncio.gather(made.running, return_exceptions=True)
 
 
-async def test_from_the_request_to_the_first_audio(pod: Pod, collector: Received) -> None:
+async def test_session_start_and_job_spans_share_one_trace(pod: Pod, collector: Received) -> None:
     tracing = Tracing.connect("voicesession-operator", "operator-1", _address(collector), 1.0)
     traces, call, began = SessionTraces(tracing), session().build(), time.time()
-    control = ControlPort(KEY, time.time)
-    await _answers(control)
-    await control.tell(HERE, "pod-1", _wanted(traces.traceparent(call)))
+    control = AgentPodClient(KEY, time.time, port=pod.port)
+    await _wait_until_answering(control)
+    await control.put_state(HERE, "pod-1", _desired_state(traces.traceparent(call)))
     await pod.job.report("prepared")
     await _until(lambda: bool(pod.jobs.jobs))
     await pod.job.report("joined", sid="PA_1")
@@ -81,7 +79,7 @@ async def test_from_the_request_to_the_first_audio(pod: Pod, collector: Received
     await pod.job.report("humans", identities=["alice"])
     await pod.job.report("latency", seconds={"tts_first_audio": 0.1}, spoke_at=time.time())
 
-    assert await pod.ended() == 0
+    assert await pod.stop() == 0
     await tracing.close()
     await control.close()
 
@@ -101,12 +99,12 @@ async def test_from_the_request_to_the_first_audio(pod: Pod, collector: Received
     assert spans["job"]["attributes"]["voicesession.agent"] == "agent-66"
 
 
-def _wanted(traceparent: str) -> dict[str, object]:
+def _desired_state(traceparent: str) -> dict[str, object]:
     room = {"name": "vs-1", "url": "ws://livekit:7880"}
     return {"sessionUID": "u1", "epoch": 1, "room": room, "token": "room-token", "traceparent": traceparent}
 
 
-async def _answers(control: ControlPort) -> None:
+async def _wait_until_answering(control: AgentPodClient) -> None:
     async with asyncio.timeout(DEADLINE):
         while await control.state(HERE, "pod-1") is None:  # noqa: ASYNC110 - as in _until
             await asyncio.sleep(0.01)
@@ -114,7 +112,7 @@ async def _answers(control: ControlPort) -> None:
 
 async def _until(condition: Callable[[], bool]) -> None:
     async with asyncio.timeout(DEADLINE):
-        while not condition():  # noqa: ASYNC110 - the code under test tells nobody
+        while not condition():  # noqa: ASYNC110 - the code under test sends no notification
             await asyncio.sleep(0.01)
 
 

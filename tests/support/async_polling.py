@@ -1,11 +1,11 @@
-"""Waiting for something that other tasks of the loop will do."""
+"""Waiting for a condition that other tasks of the event loop will fulfill."""
 
 import asyncio
 from collections.abc import Callable
 
 
 async def until(check: Callable[[], object], seconds: float = 2.0) -> None:
-    """Return once `check()` is true. Raises TimeoutError."""
+    """Wait until `check()` is true. Raise TimeoutError."""
     async with asyncio.timeout(seconds):
         while True:
             if check():

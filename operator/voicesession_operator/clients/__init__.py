@@ -1,1 +1,1 @@
-"""Everything that talks to the outside: Kubernetes, LiveKit, Letta and the agent pod."""
+"""Clients of external systems: LiveKit, Letta, agent pods and Kubernetes events."""

@@ -1,15 +1,15 @@
-"""Kubernetes events on our own objects: best effort, never a reason to fail."""
+"""Kubernetes events on VoiceSessions and VoiceAgents: best effort, a failure is only counted."""
 
 import logging
 import uuid
 from collections.abc import Callable
-from typing import Final, Protocol
+from typing import Final
 
 from voicesession_common import JsonObject
 from voicesession_common.api import constants
 from voicesession_common.api.timestamps import to_rfc3339
 from voicesession_common.errors import ExternalError
-from voicesession_common.kube_client import EVENTS, Resource
+from voicesession_common.kube_client import EVENTS, KubernetesApi
 from voicesession_common.rate_limit import Rate, TokenBuckets
 
 from voicesession_operator import metrics
@@ -18,9 +18,9 @@ from voicesession_operator.domain.actions import Event
 log = logging.getLogger(__name__)
 
 NAME_CHARACTERS: Final = 200
-"""Leaves room for the suffix in an object name of 253 characters."""
+"""Leaves space for the suffix in an object name of 253 characters."""
 MESSAGE_CHARACTERS: Final = 1024
-"""Longest message the API server takes."""
+"""Longest message that the API server accepts."""
 EVENT_RATE: Final = Rate(per_second=1 / 60, burst=60)
 """Limit for one reason of one object.
 
@@ -28,23 +28,17 @@ A large room fills within seconds. In the hour that Kubernetes keeps events ther
 """
 
 
-class EventSink(Protocol):
-    """The part of the Kubernetes API that recording needs."""
+class EventRecorder:
+    """Writes core/v1 events; an event that fails or exceeds the rate limit is counted and dropped."""
 
-    async def create(self, resource: Resource, namespace: str, body: JsonObject) -> JsonObject: ...
-
-
-class Recorder:
-    """Writes core/v1 events; one that cannot be written, or is one too many, is counted and forgotten."""
-
-    def __init__(self, kube: EventSink, instance: str, clock: Callable[[], float]) -> None:
+    def __init__(self, kube: KubernetesApi, instance: str, clock: Callable[[], float]) -> None:
         self._kube = kube
         self._instance = instance
         self._clock = clock
         self._buckets = TokenBuckets(EVENT_RATE)
 
     async def record(self, kind: str, about: JsonObject, event: Event) -> None:
-        """`about` is the raw object, of `kind` VoiceSession or VoiceAgent."""
+        """Record `event` on the raw object `about`, of `kind` VoiceSession or VoiceAgent."""
         if self._buckets.take((about["metadata"]["uid"], event.reason), self._clock()):
             metrics.EVENTS_LOST.inc()
             return
@@ -52,7 +46,7 @@ class Recorder:
             await self._kube.create(EVENTS, about["metadata"]["namespace"], self._body(kind, about, event))
         except ExternalError as error:
             metrics.EVENTS_LOST.inc()
-            log.warning("an event was not recorded", extra={"event": event.reason, "reason": error.reason})
+            log.warning("an event could not be recorded", extra={"event": event.reason, "reason": error.reason})
 
     def _body(self, kind: str, about: JsonObject, event: Event) -> JsonObject:
         meta = about["metadata"]

@@ -1,4 +1,4 @@
-"""Letta: finds the agent that holds a VoiceAgent's or a user's memory, or makes it from the VoiceAgent's blocks."""
+"""Letta: find the agent with the memory of a VoiceAgent or a user, or create it from the VoiceAgent's blocks."""
 
 import re
 import time
@@ -15,21 +15,24 @@ if TYPE_CHECKING:
 
 CONNECT_SECONDS: Final = 0.5
 TOTAL_SECONDS: Final = 5.0
-"""Creating an agent takes Letta 0.2 to 1 s; all else 10 to 100 ms."""
+"""Letta needs 0.2 to 1 s to create an agent, and 10 to 100 ms for other requests."""
 _UNAUTHORIZED: Final = (401, 403)
-_PASSING: Final = (408, 409, 429)
+_TEMPORARY: Final = (408, 409, 429)
 _NOT_FOUND: Final = 404
 _SERVER_ERROR: Final = 500
-_NOT_IN_A_NAME: Final = re.compile(r"[^\w '-]")
-"""What Letta 0.16 refuses in an agent's name."""
+_REFUSED_IN_NAMES: Final = re.compile(r"[^\w '-]")
+"""Characters that Letta 0.16 refuses in an agent's name."""
 EXISTING, AGENT, USER = "existing_agent", "find_agent", "find_user"
-"""What is asked for, as a label of the metric."""
+"""Values of the metric's label `call`."""
 NAME_CHARACTERS: Final = 200
-"""A name is for people only; what is found again is found by its tag."""
+"""Names are for display only; agents are found by their tag."""
 
 
 class LettaDirectory:
-    """`url` empty: this installation has no Letta. The client library is loaded with the first question."""
+    """Finds memories in Letta. An empty `url` means an installation without Letta.
+
+    The client library is imported at the first request.
+    """
 
     def __init__(self, url: str, api_key: str, model: str, embedding: str, installation_id: str) -> None:
         self._url = url
@@ -44,51 +47,56 @@ class LettaDirectory:
             await self._client.close()
 
     async def resolve(self, agent: VoiceAgent) -> Memory:
-        """The Letta agent by the given ID, else by name or by our own tag, else a new one. Never raises."""
+        """Return the Letta agent with the given ID, name or tag; create it if missing. Never raise."""
         memory = agent.letta
         if memory is None:
             return NotConfigured()
         if memory.agent_id:
-            return await self._ask(EXISTING, lambda letta: _existing(letta, memory.agent_id))
+            return await self._timed_call(EXISTING, lambda letta: _existing(letta, memory.agent_id))
         tag, name = self._tag(agent), memory.agent or f"{agent.namespace}-{agent.name}"
         criteria: dict[str, Any] = {"name": memory.agent} if memory.agent else {"tags": [tag]}
-        return await self._ask(AGENT, lambda letta: self._find_or_create(letta, memory, criteria, tag, name))
+        return await self._timed_call(AGENT, lambda letta: self._find_or_create(letta, memory, criteria, tag, name))
 
     async def resolve_user(self, agent: VoiceAgent, user: str) -> Memory:
-        """The Letta agent of one user of this VoiceAgent, by our own tag, else a new one. Never raises."""
+        """Return the Letta agent of a user of this VoiceAgent, by tag; create it if missing. Never raise."""
         memory = agent.letta
         if memory is None:
             return NotConfigured()
         tag, name = f"{self._tag(agent)}/{user}", f"{agent.namespace}-{agent.name}-{user}"
-        return await self._ask(USER, lambda letta: self._find_or_create(letta, memory, {"tags": [tag]}, tag, name))
+        return await self._timed_call(
+            USER, lambda letta: self._find_or_create(letta, memory, {"tags": [tag]}, tag, name)
+        )
 
     def _tag(self, agent: VoiceAgent) -> str:
-        """Neither a namespace nor a VoiceAgent's name has a slash in it, so what follows a second one is the user."""
+        """Return the tag of a VoiceAgent's memory.
+
+        Namespaces and names contain no slash, so the text after a second slash is the user.
+        """
         return f"voicesession:{self._installation_id}:{agent.namespace}/{agent.name}"
 
-    async def _ask(self, call: str, question: Callable[["AsyncLetta"], Awaitable[Memory]]) -> Memory:
+    async def _timed_call(self, call: str, request: Callable[["AsyncLetta"], Awaitable[Memory]]) -> Memory:
         if not self._url:
             return NotConfigured()
         started = time.monotonic()
-        answer = await self._answer(question)
+        answer = await self._call(request)
         seconds = time.monotonic() - started
         metrics.LETTA_REQUEST_SECONDS.labels(call, type(answer).__name__.lower()).observe(seconds)
         return answer
 
-    async def _answer(self, question: Callable[["AsyncLetta"], Awaitable[Memory]]) -> Memory:
-        from letta_client import APIConnectionError, APIStatusError  # noqa: PLC0415 - most installations start without
+    async def _call(self, request: Callable[["AsyncLetta"], Awaitable[Memory]]) -> Memory:
+        from letta_client import APIConnectionError, APIStatusError  # noqa: PLC0415 - most installations have no Letta
 
         try:
-            return await question(self._connection())
+            return await request(self._connection())
         except APIStatusError as error:
-            return _refusal(error)
+            return _classify(error)
         except APIConnectionError:
             return Unavailable("Letta does not answer")
 
     async def _find_or_create(
         self, letta: "AsyncLetta", memory: LettaMemorySpec, criteria: dict[str, Any], tag: str, name: str
     ) -> Memory:
-        # The oldest, should a lost answer ever have made two.
+        # The oldest one: a lost answer may have led to two.
         found = await letta.agents.list(limit=1, order="asc", **criteria)
         if found.items:
             return Resolved(found.items[0].id)
@@ -96,7 +104,7 @@ class LettaDirectory:
             return Invalid("no such Letta agent exists, and none can be created because LETTA_MODEL is not set")
         settings: dict[str, Any] = {"embedding": self._embedding} if self._embedding else {}
         created = await letta.agents.create(
-            name=_NOT_IN_A_NAME.sub("-", name)[:NAME_CHARACTERS],
+            name=_REFUSED_IN_NAMES.sub("-", name)[:NAME_CHARACTERS],
             model=self._model,
             memory_blocks=[_block(block) for block in memory.blocks],
             tags=[tag],
@@ -111,7 +119,7 @@ class LettaDirectory:
 
             self._client = AsyncLetta(
                 base_url=self._url,
-                api_key=self._api_key or "unused",  # a server without a password takes any
+                api_key=self._api_key or "unused",  # a server without a password accepts any key
                 timeout=httpx.Timeout(TOTAL_SECONDS, connect=CONNECT_SECONDS),
                 max_retries=0,
             )
@@ -133,10 +141,10 @@ def _block(raw: dict[str, Any]) -> Any:
     }
 
 
-def _refusal(error: "APIStatusError") -> Memory:
+def _classify(error: "APIStatusError") -> Memory:
     status = error.status_code
     if status in _UNAUTHORIZED:
         return Unavailable("Letta refuses the operator's API key")
-    if status >= _SERVER_ERROR or status in _PASSING:
+    if status >= _SERVER_ERROR or status in _TEMPORARY:
         return Unavailable(f"Letta answers {status}")
     return Invalid(f"Letta refuses the agent: it answers {status}")

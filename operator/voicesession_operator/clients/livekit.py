@@ -1,4 +1,4 @@
-"""LiveKit's room service: what is in a room, making and removing rooms, the agent's token."""
+"""LiveKit's room service: participants, creation and deletion of rooms, the agent's token."""
 
 import asyncio
 import json
@@ -15,17 +15,21 @@ from voicesession_common.api.constants import ROLE_ATTRIBUTE
 from voicesession_common.errors import ExternalError, NotFoundError, RetryableError, TerminalError
 
 from voicesession_operator import metrics
-from voicesession_operator.domain.observed import Participant, ParticipantKind, Room, RoomUnknown
+from voicesession_operator.domain.observed import LeaveHint, Participant, ParticipantKind, Room, RoomUnknown
 
 T = TypeVar("T")
 
 REQUEST_SECONDS: Final = 3.0
-"""A live server answers in milliseconds; asking for the people of a vanished room takes it 3 s to refuse.
+"""Timeout of one request.
 
-Kept here, since livekit-api 1.2.2 hands every request a timeout of None, which aiohttp takes for none at all.
+A running server answers in milliseconds; refusing to list the participants of a deleted room takes it 3 s. The limit
+is applied here because livekit-api 1.2.2 passes a timeout of None, which disables aiohttp's timeout.
 """
 ROOM_TIMEOUT_SECONDS: Final = 604_800
-"""One week, for both of LiveKit's own room timeouts: only the operator ends rooms. 0 would mean its short defaults."""
+"""One week, for both of LiveKit's room timeouts: only the operator deletes rooms. 0 selects short defaults."""
+PARTICIPANT_JOINED: Final = "participant_joined"
+PARTICIPANT_LEFT: Final = ("participant_left", "participant_connection_aborted")
+"""Names of webhook events."""
 UNAVAILABLE: Final = "LiveKitUnavailable"
 UNAUTHORIZED: Final = "LiveKitUnauthorized"
 REFUSED: Final = "LiveKitRefused"
@@ -34,8 +38,20 @@ _SERVER_ERROR: Final = 500
 
 
 @dataclass(frozen=True)
+class RoomEvent:
+    """A webhook event of a room."""
+
+    room: str
+    event: str
+    """LiveKit's name of the event."""
+    participant_sid: str = ""
+    leave: LeaveHint | None = None
+    """Reason and time of a human's leaving."""
+
+
+@dataclass(frozen=True)
 class OwnedRoom:
-    """A room whose metadata says that this installation made it."""
+    """A room that this installation created, according to the room's metadata."""
 
     name: str
     namespace: str
@@ -44,18 +60,19 @@ class OwnedRoom:
 
 
 class RoomService:
-    """LiveKit as the operator uses it. `url` may be ws(s) or http(s). Must be made inside a running loop."""
+    """LiveKit's API for rooms. `url` may be ws(s) or http(s). Must be created inside a running loop."""
 
-    def __init__(self, url: str, key: str, secret: str) -> None:
+    def __init__(self, url: str, key: str, secret: str, request_seconds: float = REQUEST_SECONDS) -> None:
         self._key = key
         self._secret = secret
+        self._request_seconds = request_seconds
         self._api = api.LiveKitAPI(url, key, secret, failover=False)
 
     async def close(self) -> None:
         await self._api.aclose()
 
     async def observe(self, name: str) -> Room | RoomUnknown | None:
-        """The room and its participants; None if there is no such room, Unknown if LiveKit cannot tell."""
+        """Return the room with its participants; None if it does not exist, Unknown if LiveKit cannot answer."""
         try:
             return await self._observe(name)
         except NotFoundError:
@@ -64,17 +81,17 @@ class RoomService:
             return RoomUnknown(error.reason, error.message)
 
     async def _observe(self, name: str) -> Room | None:
-        # The list goes first: the participants of a room that does not exist take 3 s and a 503.
-        rooms = await _call("ListRooms", lambda: self._api.room.list_rooms(api.ListRoomsRequest(names=[name])))
+        # Check the list first: listing the participants of a missing room takes 3 s and ends with a 503.
+        rooms = await self._call("ListRooms", lambda: self._api.room.list_rooms(api.ListRoomsRequest(names=[name])))
         if not rooms.rooms:
             return None
-        listed = await _call(
+        listed = await self._call(
             "ListParticipants", lambda: self._api.room.list_participants(api.ListParticipantsRequest(room=name))
         )
         return Room(rooms.rooms[0].sid, tuple(to_participant(info) for info in listed.participants))
 
     async def create_room(self, name: str, metadata: str, max_participants: int) -> None:
-        """Idempotent: a room that exists stays as it is. Raises RetryableError or TerminalError."""
+        """Create the room; an existing one is left unchanged. Raise RetryableError or TerminalError."""
         request = api.CreateRoomRequest(
             name=name,
             metadata=metadata,
@@ -82,25 +99,29 @@ class RoomService:
             empty_timeout=ROOM_TIMEOUT_SECONDS,
             departure_timeout=ROOM_TIMEOUT_SECONDS,
         )
-        await _call("CreateRoom", lambda: self._api.room.create_room(request))
+        await self._call("CreateRoom", lambda: self._api.room.create_room(request))
 
     async def delete_room(self, name: str) -> None:
-        """Everybody in it is put out; no error if it is gone already. Raises RetryableError or TerminalError."""
+        """Delete the room and disconnect its participants; ignore a missing one.
+
+        Raise RetryableError or TerminalError.
+        """
         try:
-            await _call("DeleteRoom", lambda: self._api.room.delete_room(api.DeleteRoomRequest(room=name)))
+            await self._call("DeleteRoom", lambda: self._api.room.delete_room(api.DeleteRoomRequest(room=name)))
         except NotFoundError:
             return
 
-    async def list_our_rooms(self, installation_id: str) -> list[OwnedRoom]:
-        """Every room that this installation has made. Raises RetryableError or TerminalError."""
-        listed = await _call("ListRooms", lambda: self._api.room.list_rooms(api.ListRoomsRequest()))
+    async def list_owned_rooms(self, installation_id: str) -> list[OwnedRoom]:
+        """Return every room that this installation created. Raise RetryableError or TerminalError."""
+        listed = await self._call("ListRooms", lambda: self._api.room.list_rooms(api.ListRoomsRequest()))
         owned = (_owned(room, installation_id) for room in listed.rooms)
         return [room for room in owned if room is not None]
 
     def agent_token(self, room: str, identity: str, display_name: str, ttl_seconds: int) -> str:
-        """A token of kind agent that lets its bearer join this one room, marked as the agent for everybody to see.
+        """Return a token of kind agent for this room, with an attribute that marks its participant as the agent.
 
-        It may change its own attributes: livekit-agents tells front ends there whether it listens, thinks or speaks.
+        The token allows changes of its own attributes: livekit-agents publishes there whether the agent listens,
+        thinks or speaks.
         """
         return (
             api.AccessToken(self._key, self._secret)
@@ -113,9 +134,24 @@ class RoomService:
             .to_jwt()
         )
 
+    async def _call(self, call: str, send: Callable[[], Awaitable[T]]) -> T:
+        started, outcome = time.monotonic(), "ok"
+        try:
+            async with asyncio.timeout(self._request_seconds):
+                return await send()
+        except api.ServerError as error:
+            found = _classify(error)
+            outcome = "not_found" if isinstance(found, NotFoundError) else "error"
+            raise found from error
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            outcome = "unreachable"
+            raise RetryableError(UNAVAILABLE, "LiveKit does not answer") from error
+        finally:
+            metrics.LIVEKIT_REQUEST_SECONDS.labels(call, outcome).observe(time.monotonic() - started)
+
 
 def to_participant(info: models.ParticipantInfo) -> Participant:
-    """One participant of LiveKit's API or webhook; kinds unknown to this release become UNKNOWN."""
+    """Convert a participant of LiveKit's API or webhook; kinds that this release does not know become UNKNOWN."""
     return Participant(
         identity=info.identity,
         sid=info.sid,
@@ -130,7 +166,7 @@ def to_participant(info: models.ParticipantInfo) -> Participant:
 
 
 def disconnect_reason(info: models.ParticipantInfo) -> str:
-    """Why a participant left, by LiveKit's own name; `UNKNOWN_REASON` for what this release does not know."""
+    """Return LiveKit's name of the disconnect reason; `UNKNOWN_REASON` for numbers that this release does not know."""
     try:
         return models.DisconnectReason.Name(info.disconnect_reason)
     except ValueError:
@@ -152,22 +188,6 @@ def _owned(room: models.Room, installation_id: str) -> OwnedRoom | None:
         return OwnedRoom(room.name, owner["namespace"], owner["name"], owner["uid"])
     except (ValueError, KeyError, TypeError):
         return None
-
-
-async def _call(call: str, send: Callable[[], Awaitable[T]]) -> T:
-    started, outcome = time.monotonic(), "ok"
-    try:
-        async with asyncio.timeout(REQUEST_SECONDS):
-            return await send()
-    except api.ServerError as error:
-        found = _classify(error)
-        outcome = "not_found" if isinstance(found, NotFoundError) else "error"
-        raise found from error
-    except (aiohttp.ClientError, TimeoutError, OSError) as error:
-        outcome = "unreachable"
-        raise RetryableError(UNAVAILABLE, "LiveKit does not answer") from error
-    finally:
-        metrics.LIVEKIT_REQUEST_SECONDS.labels(call, outcome).observe(time.monotonic() - started)
 
 
 def _classify(error: api.ServerError) -> ExternalError:

@@ -1,47 +1,53 @@
-"""The watch: kopf tells what happened to an object, and it goes into the intake. Nothing else happens here.
+"""The informer: kopf's watch stores every changed object in the cache and enqueues its key.
 
-Only raw event handlers are used: kopf then writes nothing into objects and sets no finalizers.
+Only raw event handlers are registered, so kopf writes nothing into objects and sets no finalizers.
 """
 
 import asyncio
-import logging
 from typing import Any, Final, cast
 
 import kopf
+from voicesession_common import JsonObject
 from voicesession_common.api import constants
 from voicesession_common.api.constants import POD_SELECTOR
 from voicesession_common.kube_client import load_credentials
 
-from voicesession_operator.controller.cache import Cache, Key, Kind, Object, key_of, session_key_of
+from voicesession_operator.controller.cache import Cache, Key, ResourceKind, key_of, session_key_of
 from voicesession_operator.controller.workqueue import WorkQueue
 
+ERROR_BACKOFFS: Final = (1, 2, 3, 5, 8, 13, 21, 34, 55)
+"""Seconds between retries while the API server fails: after 2.4 minutes kopf gives up and the process restarts."""
 
-class Intake:
-    """Both methods say whether it was news."""
+IDENTITY: Final = cast(Any, "voicesession-operator")
+"""Used by peering only. kopf would otherwise derive it from the user, and a container's user has no name."""
+
+
+class Informer:
+    """Updates the cache and enqueues the affected keys. Both methods return whether the cache changed."""
 
     def __init__(self, cache: Cache, sessions: WorkQueue[Key], agents: WorkQueue[Key]) -> None:
         self._cache = cache
         self._sessions = sessions
         self._agents = agents
 
-    def seen(self, kind: Kind, raw: Object) -> bool:
-        """The object exists, like this."""
-        news = self._cache.upsert(kind, raw)
-        if news:
+    def on_update(self, kind: ResourceKind, raw: JsonObject) -> bool:
+        """Handle a new or changed object."""
+        changed = self._cache.upsert(kind, raw)
+        if changed:
             self._enqueue(kind, raw)
-        return news
+        return changed
 
-    def gone(self, kind: Kind, raw: Object) -> bool:
-        """The object has been deleted."""
-        news = self._cache.remove(kind, raw)
-        if news:
+    def on_delete(self, kind: ResourceKind, raw: JsonObject) -> bool:
+        """Handle a deleted object."""
+        changed = self._cache.remove(kind, raw)
+        if changed:
             self._enqueue(kind, raw)
-        return news
+        return changed
 
-    def _enqueue(self, kind: Kind, raw: Object) -> None:
-        if kind is Kind.SESSION:
+    def _enqueue(self, kind: ResourceKind, raw: JsonObject) -> None:
+        if kind is ResourceKind.SESSION:
             self._sessions.add(key_of(raw))
-        elif kind is Kind.POD:
+        elif kind is ResourceKind.POD:
             owner = session_key_of(raw)
             if owner is not None:
                 self._sessions.add(owner)
@@ -51,21 +57,12 @@ class Intake:
                 self._sessions.add(session)
 
 
-log = logging.getLogger(__name__)
-
-ERROR_BACKOFFS: Final = (1, 2, 3, 5, 8, 13, 21, 34, 55)
-"""Seconds between tries while the API server errs: 2.4 minutes until kopf gives up and the process is restarted."""
-
-IDENTITY: Final = cast(Any, "voicesession-operator")
-"""Only peering would use it, but kopf looks the user up to make one, and a container's user has no name."""
-
-
 async def watch(
-    intake: Intake, kubeconfig: str, namespaces: tuple[str, ...], stop: asyncio.Event, ready: asyncio.Event
+    informer: Informer, kubeconfig: str, namespaces: tuple[str, ...], stop: asyncio.Event, ready: asyncio.Event
 ) -> None:
-    """Run kopf until `stop` is set; `ready` is set once it runs. Raises what kopf died of."""
+    """Run kopf until `stop` is set; set `ready` once it is running. Raise the error that ended kopf."""
     await kopf.operator(
-        registry=build_registry(intake, kubeconfig),
+        registry=build_registry(informer, kubeconfig),
         settings=build_settings(),
         standalone=True,
         identity=IDENTITY,
@@ -76,8 +73,8 @@ async def watch(
     )
 
 
-def build_registry(intake: Intake, kubeconfig: str) -> kopf.OperatorRegistry:
-    """The handlers, in a registry of their own rather than kopf's global one."""
+def build_registry(informer: Informer, kubeconfig: str) -> kopf.OperatorRegistry:
+    """Build a registry with the handlers, separate from kopf's global one."""
     registry = kopf.OperatorRegistry()
 
     async def log_in(**_: Any) -> kopf.ConnectionInfo:
@@ -93,14 +90,14 @@ def build_registry(intake: Intake, kubeconfig: str) -> kopf.OperatorRegistry:
         )
 
     kopf.on.login(registry=registry)(log_in)
-    for plural, kind in ((constants.SESSIONS, Kind.SESSION), (constants.AGENTS, Kind.AGENT)):
-        _observe(registry, intake, kind, constants.GROUP, constants.VERSION, plural)
-    _observe(registry, intake, Kind.POD, "", "v1", "pods")
+    for plural, kind in ((constants.SESSIONS, ResourceKind.SESSION), (constants.AGENTS, ResourceKind.AGENT)):
+        _register(registry, informer, kind, constants.GROUP, constants.VERSION, plural)
+    _register(registry, informer, ResourceKind.POD, "", "v1", "pods")
     return registry
 
 
 def build_settings() -> kopf.OperatorSettings:
-    """kopf as a mere watch: no peering, no events of its own, no scanning of the cluster."""
+    """Configure kopf as a plain watch: no peering, no events of its own, no scanning of the cluster."""
     settings = kopf.OperatorSettings()
     settings.peering.standalone = True
     settings.posting.enabled = False
@@ -117,14 +114,14 @@ def build_settings() -> kopf.OperatorSettings:
     return settings
 
 
-def _observe(
-    registry: kopf.OperatorRegistry, intake: Intake, kind: Kind, group: str, version: str, plural: str
+def _register(
+    registry: kopf.OperatorRegistry, informer: Informer, kind: ResourceKind, group: str, version: str, plural: str
 ) -> None:
-    async def take(event: kopf.RawEvent, **_: Any) -> None:
-        raw = cast(Object, event["object"])
+    async def on_event(event: kopf.RawEvent, **_: Any) -> None:
+        raw = cast(JsonObject, event["object"])
         if event["type"] == "DELETED":
-            intake.gone(kind, raw)
+            informer.on_delete(kind, raw)
         else:
-            intake.seen(kind, raw)
+            informer.on_update(kind, raw)
 
-    kopf.on.event(group=group, version=version, plural=plural, registry=registry, id=f"take-{plural}")(take)
+    kopf.on.event(group=group, version=version, plural=plural, registry=registry, id=f"on-{plural}")(on_event)

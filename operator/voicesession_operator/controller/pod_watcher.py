@@ -1,6 +1,6 @@
-"""One waiting question to each agent pod that serves: its answer is a hint, like a webhook, and only a reason to look.
+"""A long poll to each serving agent pod. An answer is only a trigger for a reconcile, like a webhook.
 
-It tells of people who come and go within milliseconds where webhooks are lost or late.
+It reports participants that join or leave within milliseconds where webhooks are lost or late.
 """
 
 import asyncio
@@ -10,51 +10,62 @@ from typing import Final
 from voicesession_common.errors import RetryableError, TerminalError
 
 from voicesession_operator.controller.cache import Key
-from voicesession_operator.controller.ports import Control
+from voicesession_operator.controller.ports import AgentPods
 from voicesession_operator.domain.observed import AgentPod
 
 RETRY_SECONDS: Final = 1.0
 PAUSE_SECONDS: Final = 0.02
-"""Between an answer and the next question: what changes meanwhile is told at once then, and a pod cannot flood us."""
+"""Pause between polls of one pod, so that a pod cannot flood the operator.
+
+A change during the pause is reported at the start of the next poll.
+"""
 
 
-class PodNews:
-    """`enqueue` gets the session whose pod has another state than before. Listens while `run` runs."""
+class PodWatcher:
+    """Polls pods while `run` runs. `enqueue` receives the session of a pod that changed its state."""
 
-    def __init__(self, control: Control, enqueue: Callable[[Key], None]) -> None:
-        self._control = control
+    def __init__(
+        self,
+        pods: AgentPods,
+        enqueue: Callable[[Key], None],
+        retry_seconds: float = RETRY_SECONDS,
+        pause_seconds: float = PAUSE_SECONDS,
+    ) -> None:
+        self._pods = pods
         self._enqueue = enqueue
+        self._retry_seconds = retry_seconds
+        self._pause_seconds = pause_seconds
         self._group: asyncio.TaskGroup | None = None
-        self._listeners: dict[Key, dict[str, asyncio.Task[None]]] = {}
+        self._polls: dict[Key, dict[str, asyncio.Task[None]]] = {}
 
     async def run(self) -> None:
-        """Own the listeners until cancelled."""
+        """Own the polls until canceled."""
         async with asyncio.TaskGroup() as self._group:
             await asyncio.Event().wait()
 
     def follow(self, key: Key, pods: Iterable[AgentPod]) -> None:
-        """From now on listen to these pods of that session, and to no other ones."""
-        wanted = {pod.uid: pod for pod in pods}
-        known = self._listeners.pop(key, {})
-        for uid in known.keys() - wanted.keys():
-            known.pop(uid).cancel()
+        """Poll exactly these pods of the session from now on."""
+        desired = {pod.uid: pod for pod in pods}
+        polls = self._polls.pop(key, {})
+        for uid in polls.keys() - desired.keys():
+            polls.pop(uid).cancel()
         if self._group is not None:
-            for uid in wanted.keys() - known.keys():
-                known[uid] = self._group.create_task(self._listen(key, wanted[uid]))
-        if known:
-            self._listeners[key] = known
+            for uid in desired.keys() - polls.keys():
+                polls[uid] = self._group.create_task(self._poll(key, desired[uid]))
+        if polls:
+            self._polls[key] = polls
 
-    async def _listen(self, key: Key, pod: AgentPod) -> None:
-        tag = ""
+    async def _poll(self, key: Key, pod: AgentPod) -> None:
+        known = ""
         while True:
             try:
-                told = await self._control.next_tag(pod.ip, pod.uid, tag)
+                tag = await self._pods.wait_for_change(pod.ip, pod.uid, known)
             except RetryableError:
-                await asyncio.sleep(RETRY_SECONDS)
+                await asyncio.sleep(self._retry_seconds)
                 continue
             except TerminalError:
                 return
-            if told != tag:
-                tag = told
+            if tag != known:
+                known = tag
                 self._enqueue(key)
-            await asyncio.sleep(PAUSE_SECONDS)
+            await asyncio.sleep(self._pause_seconds)

@@ -1,42 +1,43 @@
-"""The safety nets under the watch and under ourselves: a full list against the cache, and rooms that nobody owns."""
+"""Periodic resync: full lists repair the cache, and rooms without a session are deleted."""
 
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from typing import Final
 
+from voicesession_common import JsonObject
 from voicesession_common.api.constants import POD_SELECTOR
 from voicesession_common.api.voicesession import Status
 from voicesession_common.errors import ExternalError
-from voicesession_common.kube_client import AGENTS, PODS, SESSIONS
+from voicesession_common.kube_client import AGENTS, PODS, SESSIONS, KubernetesApi
 
 from voicesession_operator import metrics
-from voicesession_operator.controller.cache import Cache, Kind, Object, key_of, uid_of, version_of
-from voicesession_operator.controller.informer import Intake
-from voicesession_operator.controller.ports import Kube, Rooms
+from voicesession_operator.controller.cache import Cache, ResourceKind, key_of, uid_of, version_of
+from voicesession_operator.controller.informer import Informer
+from voicesession_operator.controller.ports import LiveKitRooms
 
 log = logging.getLogger(__name__)
 
 RESYNC_SECONDS: Final = 60.0
-SWEEP_SECONDS: Final = 30.0
+ORPHAN_SECONDS: Final = 30.0
 FIRST_RETRY_SECONDS: Final = 1.0
 LISTED: Final = (
-    # Agents come first: a session reconciled without its agent would be told that it does not exist.
-    (Kind.AGENT, AGENTS, ""),
-    (Kind.POD, PODS, POD_SELECTOR),
-    (Kind.SESSION, SESSIONS, ""),
+    # Agents come first: a session without its agent in the cache would be reported as AgentNotFound.
+    (ResourceKind.AGENT, AGENTS, ""),
+    (ResourceKind.POD, PODS, POD_SELECTOR),
+    (ResourceKind.SESSION, SESSIONS, ""),
 )
 
 
 class Resync:
-    """`namespaces` empty means all of them; `clock` gives Unix seconds."""
+    """Lists objects and rooms. Empty `namespaces` mean all; `clock` returns Unix seconds."""
 
     def __init__(
         self,
-        kube: Kube,
-        rooms: Rooms,
+        kube: KubernetesApi,
+        rooms: LiveKitRooms,
         cache: Cache,
-        intake: Intake,
+        informer: Informer,
         installation_id: str,
         namespaces: tuple[str, ...],
         clock: Callable[[], float],
@@ -44,7 +45,7 @@ class Resync:
         self._kube = kube
         self._rooms = rooms
         self._cache = cache
-        self._intake = intake
+        self._informer = informer
         self._installation_id = installation_id
         self._namespaces = namespaces
         self._clock = clock
@@ -53,30 +54,30 @@ class Resync:
             metrics.RESYNC_DIFFERENCES.labels(kind.value)
 
     def age(self) -> float:
-        """Seconds since the last full list; 0 before the first one."""
+        """Return the seconds since the last full list; 0 before the first one."""
         return 0.0 if self.last_success is None else self._clock() - self.last_success
 
-    async def first(self) -> None:
-        """List until it has worked once: no decision may be made on an empty cache."""
+    async def fill_cache(self) -> None:
+        """List until one attempt succeeds: no decision may be based on an empty cache."""
         while True:
-            if await self._guarded("resync", self.once):
+            if await self._attempt("resync", self.resync):
                 return
             await asyncio.sleep(FIRST_RETRY_SECONDS)
 
     async def run(self) -> None:
-        """List for ever."""
+        """List periodically, forever."""
         while True:
             await asyncio.sleep(RESYNC_SECONDS)
-            await self._guarded("resync", self.once)
+            await self._attempt("resync", self.resync)
 
-    async def run_sweep(self) -> None:
-        """Sweep at once and then for ever."""
+    async def run_orphan_rooms(self) -> None:
+        """Delete orphan rooms now and then periodically, forever."""
         while True:
-            await self._guarded("sweep", self.sweep)
-            await asyncio.sleep(SWEEP_SECONDS)
+            await self._attempt("orphan rooms", self.delete_orphan_rooms)
+            await asyncio.sleep(ORPHAN_SECONDS)
 
-    async def once(self) -> None:
-        """Take in every difference between the API server's list and the cache. Raises ExternalError."""
+    async def resync(self) -> None:
+        """Apply every difference between the API server's lists and the cache. Raise ExternalError."""
         for kind, resource, selector in LISTED:
             for namespace in self._namespaces or ("",):
                 listed, version = await self._kube.list(resource, namespace, selector)
@@ -84,44 +85,44 @@ class Resync:
         self.last_success = self._clock()
         metrics.RESYNC_TIMESTAMP.set(self.last_success)
 
-    def _compare(self, kind: Kind, namespace: str, listed: list[Object], version: int) -> None:
+    def _compare(self, kind: ResourceKind, namespace: str, listed: list[JsonObject], version: int) -> None:
         uids = {uid_of(raw) for raw in listed}
         known = [raw for raw in self._cache.all(kind) if namespace in ("", key_of(raw).namespace)]
-        # What is newer than the list cannot be missed in it: it was made after the list was.
+        # An object newer than the list may have been created after it, so its absence means nothing.
         vanished = [raw for raw in known if uid_of(raw) not in uids and version_of(raw) <= version]
-        changed = sum(self._intake.gone(kind, raw) for raw in vanished)
-        changed += sum(self._intake.seen(kind, raw) for raw in listed)
+        changed = sum(self._informer.on_delete(kind, raw) for raw in vanished)
+        changed += sum(self._informer.on_update(kind, raw) for raw in listed)
         if changed and self.last_success is not None:
             metrics.RESYNC_DIFFERENCES.labels(kind.value).inc(changed)
             log.info("a full list differed from the watch", extra={"kind": kind.value, "objects": changed})
 
-    async def sweep(self) -> None:
-        """Delete our rooms that no live, unfinished session owns. Raises ExternalError.
+    async def delete_orphan_rooms(self) -> None:
+        """Delete this installation's rooms without an unfinished session. Raise ExternalError.
 
-        Rooms are listed before sessions: a room made in between has its session in the later list.
+        Rooms are listed before sessions: the session of a room created in between is in the later list.
         """
-        rooms = await self._rooms.list_our_rooms(self._installation_id)
+        rooms = await self._rooms.list_owned_rooms(self._installation_id)
         if not rooms:
             return
-        wanted = await self._unfinished()
+        unfinished = await self._unfinished_sessions()
         for room in rooms:
-            ours = not self._namespaces or room.namespace in self._namespaces
-            if ours and room.session_uid not in wanted:
+            watched = not self._namespaces or room.namespace in self._namespaces
+            if watched and room.session_uid not in unfinished:
                 await self._rooms.delete_room(room.name)
                 metrics.ORPHAN_ROOMS.inc()
-                log.info("an orphaned room was deleted", extra={"room": room.name, "session": room.session})
+                log.info("an orphan room was deleted", extra={"room": room.name, "session": room.session})
 
-    async def _unfinished(self) -> set[str]:
+    async def _unfinished_sessions(self) -> set[str]:
         found: set[str] = set()
         for namespace in self._namespaces or ("",):
             sessions, _ = await self._kube.list(SESSIONS, namespace)
             found |= {uid_of(raw) for raw in sessions if Status.parse(raw.get("status") or {}).finished_at is None}
         return found
 
-    async def _guarded(self, what: str, work: Callable[[], Awaitable[None]]) -> bool:
+    async def _attempt(self, task: str, work: Callable[[], Awaitable[None]]) -> bool:
         try:
             await work()
         except ExternalError as error:
-            log.warning("will be tried again", extra={"task": what, "reason": error.reason})
+            log.warning("failed, will be retried", extra={"task": task, "reason": error.reason})
             return False
         return True

@@ -1,29 +1,29 @@
-"""The one status write of a reconcile: against the version that was looked at, and into the cache once it is stored."""
+"""The single status write of a reconcile: conditional on the observed version, and stored in the cache afterwards."""
 
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
+from voicesession_common import JsonObject
 from voicesession_common.errors import ConflictError, NotFoundError
-from voicesession_common.kube_client import AGENTS, SESSIONS
+from voicesession_common.kube_client import AGENTS, SESSIONS, KubernetesApi
 
-from voicesession_operator.controller.cache import Cache, Key, Kind, key_of
-from voicesession_operator.controller.ports import Kube
-
-Object = dict[str, Any]
+from voicesession_operator.controller.cache import Cache, Key, ResourceKind, key_of
 
 CONFLICT_SECONDS: Final = 0.05
-RESOURCES: Final = {Kind.SESSION: SESSIONS, Kind.AGENT: AGENTS}
+RESOURCES: Final = {ResourceKind.SESSION: SESSIONS, ResourceKind.AGENT: AGENTS}
 
 
 @dataclass(frozen=True)
 class NotWritten:
-    """The write lost its race; `again` is when to look once more, in seconds, None where the object is gone."""
+    """A write that lost its race. `requeue_after` is in seconds; None when the object was deleted."""
 
-    again: float | None
+    requeue_after: float | None
 
 
-async def write_status(kube: Kube, cache: Cache, kind: Kind, raw: Object, status: Object) -> Object | NotWritten:
-    """The object as it is stored now. Raises ExternalError for anything but a lost race."""
+async def write_status(
+    kube: KubernetesApi, cache: Cache, kind: ResourceKind, raw: JsonObject, status: JsonObject
+) -> JsonObject | NotWritten:
+    """Write the status and return the stored object. Raise ExternalError for anything but a lost race."""
     key, version = key_of(raw), raw["metadata"]["resourceVersion"]
     try:
         stored = await kube.patch_status(RESOURCES[kind], key.namespace, key.name, version, status)
@@ -36,7 +36,7 @@ async def write_status(kube: Kube, cache: Cache, kind: Kind, raw: Object, status
     return stored
 
 
-async def _refresh(kube: Kube, cache: Cache, kind: Kind, key: Key) -> None:
+async def _refresh(kube: KubernetesApi, cache: Cache, kind: ResourceKind, key: Key) -> None:
     try:
         cache.upsert(kind, await kube.get(RESOURCES[kind], key.namespace, key.name))
     except NotFoundError:

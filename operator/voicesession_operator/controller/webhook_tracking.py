@@ -1,34 +1,37 @@
-"""Webhooks that never came: what LiveKit's list showed, and nobody had told of."""
+"""Handling of room events, hints about humans that left, and detection of lost webhooks."""
 
-from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
+from voicesession_common.lru import LruDict
+
 from voicesession_operator import metrics
-from voicesession_operator.controller.cache import Key
+from voicesession_operator.clients.livekit import PARTICIPANT_JOINED, PARTICIPANT_LEFT, RoomEvent
+from voicesession_operator.controller.cache import Cache, Key
 from voicesession_operator.domain.observed import LeaveHint, Room
-from voicesession_operator.metric_labels import LostEvent
+from voicesession_operator.metric_labels import LostWebhookEvent
 
 CAPACITY: Final = 10_000
-"""More sessions than one operator is meant for; the oldest hint goes first."""
+"""More sessions than one operator is meant for; the least recently used entry is dropped first."""
+LOST_AFTER_SECONDS: Final = 30.0
+"""Time after which an expected webhook counts as lost; LiveKit drops an undelivered event after this time."""
+TRACKED_EVENTS: Final = {
+    PARTICIPANT_JOINED: LostWebhookEvent.JOINED,
+    **dict.fromkeys(PARTICIPANT_LEFT, LostWebhookEvent.LEFT),
+}
 
 
-class Hints:
-    """The latest departure of a human for each session."""
+class LeaveHints:
+    """The latest leaving of a human, by session."""
 
     def __init__(self, capacity: int = CAPACITY) -> None:
-        self._capacity = capacity
-        self._leaves: OrderedDict[Key, LeaveHint] = OrderedDict()
+        self._leaves: LruDict[Key, LeaveHint] = LruDict(capacity)
 
     def record(self, key: Key, leave: LeaveHint) -> None:
         known = self._leaves.get(key)
-        if known is not None and known.at > leave.at:
-            return
-        self._leaves[key] = leave
-        self._leaves.move_to_end(key)
-        while len(self._leaves) > self._capacity:
-            self._leaves.popitem(last=False)
+        if known is None or known.at <= leave.at:
+            self._leaves[key] = leave
 
     def leave(self, key: Key) -> LeaveHint | None:
         return self._leaves.get(key)
@@ -37,74 +40,95 @@ class Hints:
         self._leaves.pop(key, None)
 
 
-PATIENCE_SECONDS: Final = 30.0
-"""LiveKit drops an event that it could not deliver for so long."""
-
-
 class _Change(NamedTuple):
     session: Key
-    event: LostEvent
+    event: LostWebhookEvent
     sid: str
 
 
 @dataclass
-class _Seen:
-    """Who was there at the last look; None before the first."""
+class _Participants:
+    """State of one session's room."""
 
     present: frozenset[str] | None = None
-    told: dict[_Change, float] = field(default_factory=dict)
-    """Changes that a webhook told of, and when; one that the list does not show soon was over between two looks."""
+    """SIDs at the last observation; None before the first one."""
+    reported: dict[_Change, float] = field(default_factory=dict)
+    """Changes that a webhook reported before an observation, and when.
+
+    A change that no observation confirms was undone between two observations.
+    """
 
 
-class WebhookLosses:
-    """Compares webhooks with looks at the room, whichever comes first. `clock` gives Unix seconds."""
+class LostWebhookCounter:
+    """Compares webhooks with observations of the room, in either order. `clock` returns Unix seconds."""
 
     def __init__(self, clock: Callable[[], float], capacity: int = CAPACITY) -> None:
         self._clock = clock
-        self._capacity = capacity
-        self._seen: OrderedDict[Key, _Seen] = OrderedDict()
-        self._untold: OrderedDict[_Change, float] = OrderedDict()
-        """What a look has shown, by when; in the order of the looks."""
+        self._rooms: LruDict[Key, _Participants] = LruDict(capacity)
+        self._unreported: dict[_Change, float] = {}
+        """Observed changes without a webhook, and when they were observed; in that order."""
 
-    def told(self, session: Key, event: LostEvent, sid: str) -> None:
-        """A webhook came."""
+    def on_webhook(self, session: Key, event: LostWebhookEvent, sid: str) -> None:
+        """Record a change that a webhook reported."""
         change = _Change(session, event, sid)
-        if self._untold.pop(change, None) is None:
-            self._of(session).told[change] = self._clock()
+        if self._unreported.pop(change, None) is None:
+            self._participants(session).reported[change] = self._clock()
 
-    def looked(self, session: Key, room: Room | None) -> None:
-        """LiveKit was asked: who is ACTIVE there. The first look at a session proves nothing."""
-        seen, now = self._of(session), self._clock()
-        there = frozenset(p.sid for p in room.participants if p.active) if room else frozenset()
-        before, seen.present = seen.present, there
-        for change in _changes(session, before, there) if before is not None else ():
-            if seen.told.pop(change, None) is None:
-                self._untold[change] = now
-        seen.told = {change: at for change, at in seen.told.items() if now - at < PATIENCE_SECONDS}
+    def on_observed(self, session: Key, room: Room | None) -> None:
+        """Compare the room's active participants with the previous ones; the first observation proves nothing."""
+        known, now = self._participants(session), self._clock()
+        present = frozenset(p.sid for p in room.participants if p.active) if room else frozenset()
+        before, known.present = known.present, present
+        for change in _changes(session, before, present) if before is not None else ():
+            if known.reported.pop(change, None) is None:
+                self._unreported[change] = now
+        known.reported = {change: at for change, at in known.reported.items() if now - at < LOST_AFTER_SECONDS}
         self.count()
 
     def forget(self, session: Key) -> None:
-        """It is over: who goes with the room is of no interest."""
-        self._seen.pop(session, None)
+        """Drop the state of a finished session: leaves that follow the room's deletion do not count."""
+        self._rooms.pop(session, None)
 
     def count(self) -> None:
-        """Count what nobody has told of for too long."""
+        """Count the changes that no webhook has reported in time."""
         now = self._clock()
-        while self._untold:
-            change, at = next(iter(self._untold.items()))
-            if now - at < PATIENCE_SECONDS:
+        while self._unreported:
+            change, at = next(iter(self._unreported.items()))
+            if now - at < LOST_AFTER_SECONDS:
                 return
-            del self._untold[change]
+            del self._unreported[change]
             metrics.WEBHOOKS_LOST.labels(change.event.value).inc()
 
-    def _of(self, session: Key) -> _Seen:
-        seen = self._seen.setdefault(session, _Seen())
-        self._seen.move_to_end(session)
-        while len(self._seen) > self._capacity:
-            self._seen.popitem(last=False)
-        return seen
+    def _participants(self, session: Key) -> _Participants:
+        found = self._rooms.get(session) or _Participants()
+        self._rooms[session] = found
+        return found
 
 
-def _changes(session: Key, before: frozenset[str], there: frozenset[str]) -> list[_Change]:
-    came = [_Change(session, LostEvent.JOINED, sid) for sid in sorted(there - before)]
-    return came + [_Change(session, LostEvent.LEFT, sid) for sid in sorted(before - there)]
+class WebhookHandler:
+    """Passes room events on: to the hints, to the counter of lost webhooks, and as a key to the work queue."""
+
+    def __init__(
+        self, cache: Cache, hints: LeaveHints, lost_webhooks: LostWebhookCounter, enqueue: Callable[[Key], None]
+    ) -> None:
+        self._cache = cache
+        self._hints = hints
+        self._lost_webhooks = lost_webhooks
+        self._enqueue = enqueue
+
+    def handle(self, event: RoomEvent) -> bool:
+        """Handle one event. Return False if the room belongs to no known session."""
+        key = self._cache.session_of_room(event.room)
+        if key is None:
+            return False
+        if event.event in TRACKED_EVENTS:
+            self._lost_webhooks.on_webhook(key, TRACKED_EVENTS[event.event], event.participant_sid)
+        if event.leave is not None:
+            self._hints.record(key, event.leave)
+        self._enqueue(key)
+        return True
+
+
+def _changes(session: Key, before: frozenset[str], present: frozenset[str]) -> list[_Change]:
+    joined = [_Change(session, LostWebhookEvent.JOINED, sid) for sid in sorted(present - before)]
+    return joined + [_Change(session, LostWebhookEvent.LEFT, sid) for sid in sorted(before - present)]

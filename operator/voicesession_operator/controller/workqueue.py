@@ -1,6 +1,6 @@
-"""A queue of keys: each key waits once and is worked on by one worker at a time; failures back off per key.
+"""A queue of keys: each key is queued once and processed by one worker at a time, with backoff per key.
 
-Adding a key that is being worked on makes it run once more afterwards, so no change is ever missed.
+A key that is added while it is processed runs once more afterwards, so no change is missed.
 """
 
 import asyncio
@@ -22,18 +22,18 @@ K = TypeVar("K", bound=Hashable)
 BACKOFF_FIRST_SECONDS: Final = 0.1
 BACKOFF_LONGEST_SECONDS: Final = 30.0
 STUCK_SECONDS: Final = 120.0
-"""Every call to the outside has a timeout of 10 s or less, so a key that takes this long never ends."""
+"""Every external request has a timeout of 10 s or less, so a key that takes this long is stuck."""
 
 
 class WorkQueue(Generic[K]):
-    """`handle(key)` does the work and returns the seconds until it wants to see the key again, or None."""
+    """Processes keys with `handle(key)`, which returns the seconds until the next run of the key, or None."""
 
     def __init__(self, name: str, handle: Callable[[K], Awaitable[float | None]], workers: int) -> None:
         self.name = name
         self._handle = handle
         self._workers = workers
         self._waiting: deque[tuple[K, float]] = deque()
-        """In the order in which the keys came, with the loop's time at which they did."""
+        """Keys in the order of their arrival, with the loop's time of arrival."""
         self._dirty: set[K] = set()
         self._running: dict[K, float] = {}
         self._timers: dict[K, asyncio.TimerHandle] = {}
@@ -44,7 +44,7 @@ class WorkQueue(Generic[K]):
         self._open = True
 
     def add(self, key: K) -> None:
-        """Have the key worked on as soon as a worker is free."""
+        """Process the key as soon as a worker is free."""
         if not self._open or key in self._dirty:
             return
         self._dirty.add(key)
@@ -52,7 +52,7 @@ class WorkQueue(Generic[K]):
             self._push(key)
 
     def add_after(self, key: K, seconds: float) -> None:
-        """The same, later; of several such wishes the earliest wins."""
+        """Process the key after `seconds`; of several such calls the earliest time wins."""
         if not self._open:
             return
         loop = asyncio.get_running_loop()
@@ -65,13 +65,13 @@ class WorkQueue(Generic[K]):
         self._timers[key] = loop.call_at(due, self._fire, key)
 
     async def run(self) -> None:
-        """Work until cancelled."""
+        """Process keys until canceled."""
         async with asyncio.TaskGroup() as group:
             for _ in range(self._workers):
                 group.create_task(self._work())
 
     async def drain(self, seconds: float) -> bool:
-        """Take in nothing more and wait for the keys being worked on; False if they were not done in time."""
+        """Refuse new keys and wait for running ones. Return False if they did not finish in time."""
         self._open = False
         for timer in self._timers.values():
             timer.cancel()
@@ -85,12 +85,12 @@ class WorkQueue(Generic[K]):
         return True
 
     def healthy(self) -> bool:
-        """False once a key has been worked on for longer than any reconcile can take."""
+        """Return False when a key has been running longer than any reconcile can take."""
         now = asyncio.get_running_loop().time()
         return all(now - started < STUCK_SECONDS for started in self._running.values())
 
     def oldest(self) -> float:
-        """For how many seconds the oldest key has been waiting or worked on; 0 when there is none."""
+        """Return the age in seconds of the oldest waiting or running key; 0 when there is none."""
         times = [*self._running.values(), *(since for _, since in islice(self._waiting, 1))]
         return asyncio.get_running_loop().time() - min(times) if times else 0.0
 
@@ -118,34 +118,37 @@ class WorkQueue(Generic[K]):
         self._running[key] = now
         self._idle.clear()
         try:
-            again = await self._attempt(key)
+            requeue_after = await self._attempt(key)
         finally:
             del self._running[key]
             if not self._running:
                 self._idle.set()
         if key in self._dirty and self._open:
             self._push(key)
-        elif again is not None:
-            self.add_after(key, again)
+        elif requeue_after is not None:
+            self.add_after(key, requeue_after)
 
     async def _attempt(self, key: K) -> float | None:
         try:
-            again = await self._handle(key)
+            requeue_after = await self._handle(key)
         except ExternalError as error:
-            log.warning("will be tried again", extra={"queue": self.name, "key": str(key), "reason": error.reason})
+            log.warning(
+                "processing failed, will be retried",
+                extra={"queue": self.name, "key": str(key), "reason": error.reason},
+            )
             return self._backoff(key)
         except Exception:
-            log.exception("an unforeseen error, will be tried again", extra={"queue": self.name, "key": str(key)})
+            log.exception("unexpected error, will be retried", extra={"queue": self.name, "key": str(key)})
             return self._backoff(key)
         self._failures.pop(key, None)
-        return again
+        return requeue_after
 
     def _backoff(self, key: K) -> float:
         metrics.QUEUE_RETRIES.labels(self.name).inc()
         failures = self._failures.get(key, 0)
         self._failures[key] = failures + 1
         longest = min(BACKOFF_FIRST_SECONDS * 2.0 ** min(failures, 10), BACKOFF_LONGEST_SECONDS)
-        return longest * random.uniform(0.8, 1.2)  # noqa: S311 - spreads load, guards nothing
+        return longest * random.uniform(0.8, 1.2)  # noqa: S311 - spreads load, no security
 
     def _cancel_timer(self, key: K) -> None:
         timer = self._timers.pop(key, None)

@@ -1,4 +1,4 @@
-"""The HTTP server that every replica runs: health, metrics and LiveKit's webhooks."""
+"""The HTTP server of every replica: health, metrics and LiveKit's webhooks."""
 
 import asyncio
 from collections.abc import Callable
@@ -12,50 +12,50 @@ from voicesession_operator.web import webhook
 
 LAG_TICK_SECONDS: Final = 0.5
 LAG_LIMIT_SECONDS: Final = 5.0
-"""A loop this late cannot keep its lease either."""
+"""An event loop with this delay cannot renew its lease either."""
 RESYNC_LIMIT_SECONDS: Final = 600.0
-"""Ten full lists in a row have failed."""
+"""Ten consecutive full lists have failed."""
 
 
 @dataclass(frozen=True)
 class Probes:
-    """What health is judged by; each is asked when a probe comes in."""
+    """Inputs of the health checks; each is called when a probe arrives."""
 
     ready: Callable[[], bool]
     queues_healthy: Callable[[], bool]
     resync_age: Callable[[], float]
-    """Seconds since the last full list; 0 on a replica that does not lead."""
+    """Seconds since the last full list; 0 on a replica that is not the leader."""
     before_metrics: Callable[[], None]
-    """Brings gauges up to date."""
+    """Updates the gauges."""
 
 
 class WebServer:
-    """`port` 0 takes any free one."""
+    """Serves on `port`; 0 selects any free port."""
 
-    def __init__(self, port: int, probes: Probes, receiver: webhook.Webhook) -> None:
-        self._wanted_port = port
+    def __init__(self, port: int, probes: Probes, endpoint: webhook.WebhookEndpoint) -> None:
+        self._port = port
         self._probes = probes
         self._lag = 0.0
-        app = web.Application(client_max_size=webhook.BODY_BYTES)
+        self.app = app = web.Application(client_max_size=webhook.BODY_BYTES)
         app.router.add_get("/healthz", self._healthz)
         app.router.add_get("/readyz", self._readyz)
         app.router.add_get("/metrics", self._metrics)
-        app.router.add_post(webhook.PATH, receiver.handle)
+        app.router.add_post(webhook.PATH, endpoint.handle)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=5.0, keepalive_timeout=60.0)
 
     async def start(self) -> int:
-        """Listen; returns the port. Raises OSError if it is taken."""
+        """Listen. Return the port; raise OSError if it is taken."""
         await self._runner.setup()
-        site = web.TCPSite(self._runner, port=self._wanted_port)
+        site = web.TCPSite(self._runner, port=self._port)
         await site.start()
         return int(self._runner.addresses[0][1])
 
     async def stop(self) -> None:
-        """Take no new connections and let running requests end, for 5 s at most."""
+        """Refuse new connections and wait for running requests, 5 s at most."""
         await self._runner.cleanup()
 
     async def watch_lag(self) -> None:
-        """Measure for ever how late the event loop is."""
+        """Measure the delay of the event loop forever."""
         loop = asyncio.get_running_loop()
         while True:
             due = loop.time() + LAG_TICK_SECONDS

@@ -1,20 +1,26 @@
-"""LiveKit's webhooks: verified, counted, and turned into one thing only: a session's key in the queue.
+"""LiveKit's webhooks: verified, counted and passed on as room events.
 
-A webhook never carries meaning, because it may be lost, late or doubled; what it says of a departure is kept as a hint.
+A webhook may be lost, late or repeated, so it only triggers a reconcile. The details of a human's leaving are kept as
+a hint.
 """
 
 import logging
-from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Final
 
 import jwt
 from aiohttp import web
 from livekit import api
+from voicesession_common.lru import LruDict
 
 from voicesession_operator import metrics
-from voicesession_operator.clients.livekit import disconnect_reason, to_participant
+from voicesession_operator.clients.livekit import (
+    PARTICIPANT_JOINED,
+    PARTICIPANT_LEFT,
+    RoomEvent,
+    disconnect_reason,
+    to_participant,
+)
 from voicesession_operator.domain.humans import is_human, leave_reason
 from voicesession_operator.domain.observed import LeaveHint
 
@@ -22,14 +28,12 @@ log = logging.getLogger(__name__)
 
 PATH: Final = "/livekit/webhook"
 BODY_BYTES: Final = 1024 * 1024
-"""Far above any event LiveKit sends; a longer body is refused before it is held in memory."""
+"""Far above any event of LiveKit; a longer body is refused before it is held in memory."""
 STALE_SECONDS: Final = 360.0
-"""LiveKit signs for 5 minutes and the receiver allows clocks to differ by one."""
+"""LiveKit signs for 5 minutes, and the receiver tolerates a clock difference of one minute."""
 REMEMBERED_EVENTS: Final = 4096
 """Event IDs kept against replays: LiveKit's own retries end after 15 s."""
-LEAVES: Final = ("participant_left", "participant_connection_aborted")
-JOIN: Final = "participant_joined"
-EVENTS: Final = frozenset({"room_started", "room_finished", JOIN, *LEAVES})
+EVENTS: Final = frozenset({"room_started", "room_finished", PARTICIPANT_JOINED, *PARTICIPANT_LEFT})
 _REASONS: Final[tuple[tuple[type[Exception], str], ...]] = (
     (jwt.InvalidIssuerError, "issuer"),
     (jwt.ExpiredSignatureError, "expired"),
@@ -38,37 +42,30 @@ _REASONS: Final[tuple[tuple[type[Exception], str], ...]] = (
 )
 
 
-@dataclass(frozen=True)
-class Notice:
-    """That something happened in a room: a hint to look at it, and what the hint was."""
+class WebhookEndpoint:
+    """HTTP handler of webhooks.
 
-    room: str
-    event: str
-    """One of EVENTS."""
-    participant_sid: str = ""
-    leave: LeaveHint | None = None
-    """Where a human left: how, and when."""
-
-
-class Webhook:
-    """`accepting` says whether this replica leads and knows its sessions; `notify` says whether the room is known."""
+    `accepting` returns whether this replica leads and has listed its sessions; `on_event` returns whether the room
+    belongs to a session.
+    """
 
     def __init__(
         self,
         key: str,
         secret: str,
         accepting: Callable[[], bool],
-        notify: Callable[[Notice], bool],
+        on_event: Callable[[RoomEvent], bool],
         clock: Callable[[], float],
+        remembered_events: int = REMEMBERED_EVENTS,
     ) -> None:
         self._receiver = api.WebhookReceiver(api.TokenVerifier(key, secret))
         self._accepting = accepting
-        self._notify = notify
+        self._on_event = on_event
         self._clock = clock
-        self._seen: OrderedDict[str, None] = OrderedDict()
+        self._received: LruDict[str, None] = LruDict(remembered_events)
 
     async def handle(self, request: web.Request) -> web.Response:
-        """200 whenever LiveKit need not send this event again, 503 when it should."""
+        """Answer 200 when LiveKit need not send the event again, and 503 when it should."""
         if not self._accepting():
             return self._answer(503, "unknown", "not_leader")
         try:
@@ -86,19 +83,14 @@ class Webhook:
         name = event.event if event.event in EVENTS else "other"
         if self._clock() - event.created_at > STALE_SECONDS:
             return self._answer(401, name, "refused", "stale")
-        if event.id in self._seen:
+        if event.id in self._received:
             return self._answer(200, name, "duplicate")
-        self._remember(event.id)
+        self._received[event.id] = None
         metrics.WEBHOOK_LAG_SECONDS.observe(max(self._clock() - event.created_at, 0.0))
         if name == "other":
             return self._answer(200, name, "ignored")
-        known = self._notify(Notice(event.room.name, name, event.participant.sid, _departure(event)))
+        known = self._on_event(RoomEvent(event.room.name, name, event.participant.sid, _leave(event)))
         return self._answer(200, name, "accepted" if known else "unknown_room")
-
-    def _remember(self, event_id: str) -> None:
-        self._seen[event_id] = None
-        while len(self._seen) > REMEMBERED_EVENTS:
-            self._seen.popitem(last=False)
 
     def _answer(self, status: int, event: str, outcome: str, reason: str = "") -> web.Response:
         metrics.WEBHOOKS.labels(event, outcome).inc()
@@ -107,16 +99,16 @@ class Webhook:
         return web.json_response({"outcome": outcome} | ({"reason": reason} if reason else {}), status=status)
 
 
-def _departure(event: api.WebhookEvent) -> LeaveHint | None:
+def _leave(event: api.WebhookEvent) -> LeaveHint | None:
     participant = to_participant(event.participant)
-    if event.event not in LEAVES or not is_human(participant):
+    if event.event not in PARTICIPANT_LEFT or not is_human(participant):
         return None
     reason = leave_reason(disconnect_reason(event.participant))
     return LeaveHint(participant.identity, reason, float(event.created_at))
 
 
 def _reason(error: Exception) -> str:
-    """One word out of a small set: it goes to the sender and into the log."""
+    """Return a word from a small fixed set; it is sent to the client and logged."""
     known = next((word for kind, word in _REASONS if isinstance(error, kind)), None)
     if known is not None:
         return known

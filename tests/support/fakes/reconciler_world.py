@@ -1,20 +1,21 @@
-"""Stand-ins for Kubernetes, LiveKit and agent pods: they remember what was asked of them and can be told to fail."""
+"""Fakes of Kubernetes, LiveKit and agent pods for tests of the controller; they record requests and can fail."""
 
 import asyncio
 import copy
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from voicesession_common import JsonObject
 from voicesession_common.api.timestamps import to_rfc3339
 from voicesession_common.api.voiceagent import VoiceAgent
 from voicesession_common.errors import ConflictError, ExternalError, NotFoundError
 from voicesession_common.kube_client import Resource
 from voicesession_operator.clients.livekit import OwnedRoom
-from voicesession_operator.controller.cache import Cache, Key, Kind
+from voicesession_operator.controller.cache import Cache, Key, ResourceKind
 from voicesession_operator.controller.executor import Addresses, Executor
-from voicesession_operator.controller.session_reconciler import Outside, SessionReconciler
+from voicesession_operator.controller.session_reconciler import Clients, SessionReconciler
 from voicesession_operator.controller.session_traces import OFF, SessionTraces
-from voicesession_operator.controller.webhook_tracking import Hints, WebhookLosses
+from voicesession_operator.controller.webhook_tracking import LeaveHints, LostWebhookCounter
 from voicesession_operator.domain.actions import Event
 from voicesession_operator.domain.agent_plan import Memory
 from voicesession_operator.domain.observed import AgentPod, AgentPodState, Participant, Room, RoomUnknown
@@ -22,23 +23,21 @@ from voicesession_operator.domain.observed import AgentPod, AgentPodState, Parti
 from tests.support import operator_objects
 from tests.support.builders import AGENT, CONFIG, T0
 
-Object = dict[str, Any]
-
 HELLO = Key("default", "hello")
 
 
-class Kube:
-    """Objects by resource and name; every write gets the next resourceVersion. `clock` gives Unix seconds."""
+class FakeKubernetes:
+    """Objects by resource and name; every write assigns the next resourceVersion. `clock` returns Unix seconds."""
 
     def __init__(self, clock: Callable[[], float] = lambda: T0) -> None:
         self._clock = clock
-        self.objects: dict[tuple[str, str], Object] = {}
+        self.objects: dict[tuple[str, str], JsonObject] = {}
         self.version = 100
         self.writes: list[str] = []
         self.errors: dict[str, ExternalError] = {}
-        """`verb resource` -> what it raises, once."""
+        """`verb resource` -> the error of the next such request."""
 
-    def put(self, resource: str, body: Object) -> Object:
+    def put(self, resource: str, body: JsonObject) -> JsonObject:
         self.version += 1
         stored = copy.deepcopy(body)
         stored["metadata"]["resourceVersion"] = str(self.version)
@@ -46,23 +45,25 @@ class Kube:
         self.objects[resource, stored["metadata"]["name"]] = stored
         return copy.deepcopy(stored)
 
-    async def list(self, resource: Resource, namespace: str = "", selector: str = "") -> tuple[list[Object], str]:
+    async def list(self, resource: Resource, namespace: str = "", selector: str = "") -> tuple[list[JsonObject], str]:
         self._fail(f"list {resource.plural}")
         found = [copy.deepcopy(body) for (kind, _), body in self.objects.items() if kind == resource.plural]
         return found, str(self.version)
 
-    async def get(self, resource: Resource, namespace: str, name: str) -> Object:
+    async def get(self, resource: Resource, namespace: str, name: str) -> JsonObject:
         self._fail(f"get {resource.plural}")
         return copy.deepcopy(self._find(resource, name))
 
-    async def create(self, resource: Resource, namespace: str, body: Object) -> Object:
+    async def create(self, resource: Resource, namespace: str, body: JsonObject) -> JsonObject:
         self._write(f"create {resource.plural}")
         if (resource.plural, body["metadata"]["name"]) in self.objects:
             raise ConflictError("AlreadyExists", "taken")
         metadata = {**body["metadata"], "creationTimestamp": to_rfc3339(self._clock())}
         return self.put(resource.plural, {**body, "metadata": metadata, "status": {"phase": "Pending"}})
 
-    async def patch_status(self, resource: Resource, namespace: str, name: str, version: str, status: Object) -> Object:
+    async def patch_status(
+        self, resource: Resource, namespace: str, name: str, version: str, status: JsonObject
+    ) -> JsonObject:
         self._write(f"patch {resource.plural}")
         found = self._find(resource, name)
         if found["metadata"]["resourceVersion"] != version:
@@ -71,7 +72,7 @@ class Kube:
 
     async def delete(
         self, resource: Resource, namespace: str, name: str, uid: str, grace_seconds: int | None = None
-    ) -> Object:
+    ) -> JsonObject:
         self._write(f"delete {resource.plural}")
         found = self._find(resource, name)
         if found["metadata"]["uid"] != uid:
@@ -81,23 +82,23 @@ class Kube:
         found["metadata"]["deletionTimestamp"] = "2025-11-22T23:20:11Z"
         return self.put(resource.plural, found)
 
-    def _find(self, resource: Resource, name: str) -> Object:
+    def _find(self, resource: Resource, name: str) -> JsonObject:
         if (resource.plural, name) not in self.objects:
             raise NotFoundError("NotFound", "not there")
         return self.objects[resource.plural, name]
 
-    def _write(self, what: str) -> None:
-        self._fail(what)
-        self.writes.append(what)
+    def _write(self, request: str) -> None:
+        self._fail(request)
+        self.writes.append(request)
 
-    def _fail(self, what: str) -> None:
-        error = self.errors.pop(what, None)
+    def _fail(self, request: str) -> None:
+        error = self.errors.pop(request, None)
         if error is not None:
             raise error
 
 
-class Rooms:
-    """LiveKit: rooms by name, `down` for an outage, `error` for what a change of rooms raises."""
+class FakeRooms:
+    """LiveKit's rooms by name; `down` simulates an outage, `error` is raised by changes of rooms."""
 
     def __init__(self) -> None:
         self.rooms: dict[str, list[Participant]] = {}
@@ -120,7 +121,7 @@ class Rooms:
         self.deleted.append(name)
         self.rooms.pop(name, None)
 
-    async def list_our_rooms(self, installation_id: str) -> list[OwnedRoom]:
+    async def list_owned_rooms(self, installation_id: str) -> list[OwnedRoom]:
         self._check()
         return self.owned
 
@@ -132,46 +133,46 @@ class Rooms:
             raise self.error
 
 
-class Control:
-    """Agent pods: what they answer, by UID, and what they were told."""
+class FakeAgentPods:
+    """Agent pods: their states by UID, and the received desired states."""
 
     def __init__(self) -> None:
         self.states: dict[str, AgentPodState] = {}
-        self.told: list[Object] = []
+        self.received: list[JsonObject] = []
         self.tags: asyncio.Queue[str | ExternalError] = asyncio.Queue()
-        """What those who wait for news get, one after another."""
+        """Answers to long polls, in order."""
         self.waits: list[tuple[str, str]] = []
-        """The pods' UIDs and the tags that were known."""
+        """Pod UID and known tag of every long poll."""
 
     async def state(self, ip: str, pod_uid: str) -> AgentPodState | None:
         return self.states.get(pod_uid)
 
-    async def next_tag(self, ip: str, pod_uid: str, tag: str) -> str:
+    async def wait_for_change(self, ip: str, pod_uid: str, tag: str) -> str:
         self.waits.append((pod_uid, tag))
-        told = await self.tags.get()
-        if isinstance(told, ExternalError):
-            raise told
-        return told
+        answer = await self.tags.get()
+        if isinstance(answer, ExternalError):
+            raise answer
+        return answer
 
-    async def tell(self, ip: str, pod_uid: str, wanted: Object) -> None:
-        self.told.append(wanted)
-        memory = (wanted["memory"] or {}).get("agentID", "")
+    async def put_state(self, ip: str, pod_uid: str, desired: JsonObject) -> None:
+        self.received.append(desired)
+        memory = (desired["memory"] or {}).get("agentID", "")
         joined = self.states[pod_uid].job_epoch if pod_uid in self.states else 0
         self.states[pod_uid] = AgentPodState(
-            "Bound", wanted["sessionUID"], wanted["epoch"], job_epoch=joined, memory_agent_id=memory
+            "Bound", desired["sessionUID"], desired["epoch"], job_epoch=joined, memory_agent_id=memory
         )
 
 
-class Recorder:
+class FakeEventRecorder:
     def __init__(self) -> None:
         self.events: list[Event] = []
 
-    async def record(self, kind: str, about: Object, event: Event) -> None:
+    async def record(self, kind: str, about: JsonObject, event: Event) -> None:
         self.events.append(event)
 
 
-class News:
-    """Which pods are listened to, by session."""
+class FakePodWatcher:
+    """The followed pods by session."""
 
     def __init__(self) -> None:
         self.followed: dict[Key, list[str]] = {}
@@ -180,66 +181,66 @@ class News:
         self.followed[key] = [pod.uid for pod in pods]
 
 
-class Users:
-    """Where users are remembered: answers by user; `asked` keeps who was asked for."""
+class FakeUserMemories:
+    """Memories by user; `lookups` records the requested users."""
 
     def __init__(self) -> None:
         self.answers: dict[str, Memory] = {}
-        self.asked: list[str] = []
+        self.lookups: list[str] = []
 
-    def of(self, agent: VoiceAgent, user: str, session: Key) -> Memory | None:
-        self.asked.append(user)
+    def lookup(self, agent: VoiceAgent, user: str, session: Key) -> Memory | None:
+        self.lookups.append(user)
         return self.answers.get(user)
 
 
-class World:
-    """A session reconciler with everything it talks to; the VoiceAgent and one session exist."""
+class ReconcilerWorld:
+    """A session reconciler with fakes of all external systems; the VoiceAgent and one session exist."""
 
     def __init__(self, traces: SessionTraces = OFF) -> None:
         self.now = T0 + 1
-        self.kube, self.rooms, self.control = Kube(lambda: self.now), Rooms(), Control()
-        self.recorder, self.cache, self.hints, self.memories = Recorder(), Cache(), Hints(), Users()
-        self.news = News()
+        self.kube, self.rooms, self.pods = FakeKubernetes(lambda: self.now), FakeRooms(), FakeAgentPods()
+        self.recorder, self.cache, self.memories = FakeEventRecorder(), Cache(), FakeUserMemories()
+        self.leave_hints, self.pod_watcher = LeaveHints(), FakePodWatcher()
         addresses = Addresses("ws://livekit:7880", "http://letta:8283", "pw")
-        executor = Executor(self.kube, self.rooms, self.control, self.cache, addresses, traces)
-        outside = Outside(self.kube, self.rooms, self.control, self.recorder, self.memories, self.news)
-        self.losses = WebhookLosses(lambda: self.now)
+        executor = Executor(self.kube, self.rooms, self.pods, self.cache, addresses, traces)
+        clients = Clients(self.kube, self.rooms, self.pods, self.recorder, self.memories, self.pod_watcher)
+        self.lost_webhooks = LostWebhookCounter(lambda: self.now)
         self.reconciler = SessionReconciler(
-            outside, executor, self.cache, self.hints, CONFIG, lambda: self.now, self.losses, traces
+            clients, executor, self.cache, self.leave_hints, CONFIG, lambda: self.now, self.lost_webhooks, traces
         )
-        self.cache.upsert(Kind.AGENT, self.kube.put("voiceagents", operator_objects.agent()))
-        self.cache.upsert(Kind.SESSION, self.kube.put("voicesessions", operator_objects.session()))
+        self.cache.upsert(ResourceKind.AGENT, self.kube.put("voiceagents", operator_objects.agent()))
+        self.cache.upsert(ResourceKind.SESSION, self.kube.put("voicesessions", operator_objects.session()))
 
     async def reconcile(self) -> float | None:
         return await self.reconciler.reconcile(HELLO)
 
-    def session(self) -> Object:
+    def session(self) -> JsonObject:
         return self.kube.objects["voicesessions", "hello"]
 
-    def condition(self, kind: str) -> Object:
-        found: Object = next(c for c in self.session()["status"]["conditions"] if c["type"] == kind)
+    def condition(self, kind: str) -> JsonObject:
+        found: JsonObject = next(c for c in self.session()["status"]["conditions"] if c["type"] == kind)
         return found
 
-    def pod(self) -> Object:
+    def pod(self) -> JsonObject:
         (found,) = (body for (kind, _), body in self.kube.objects.items() if kind == "pods")
         return found
 
     def change_pod(self, **status: Any) -> None:
-        """Kubernetes tells of a change of the one pod."""
+        """Change the status of the only pod, in Kubernetes and in the cache."""
         pod = self.pod()
-        self.cache.upsert(Kind.POD, self.kube.put("pods", {**pod, "status": {**pod["status"], **status}}))
+        self.cache.upsert(ResourceKind.POD, self.kube.put("pods", {**pod, "status": {**pod["status"], **status}}))
 
-    def change_agent(self, spec: Object | None = None, **status: Any) -> None:
+    def change_agent(self, spec: JsonObject | None = None, **status: Any) -> None:
         found = self.kube.objects["voiceagents", AGENT]
         changed = {**found, "spec": spec or found["spec"], "status": status}
-        self.cache.upsert(Kind.AGENT, self.kube.put("voiceagents", changed))
+        self.cache.upsert(ResourceKind.AGENT, self.kube.put("voiceagents", changed))
 
     def annotate(self, name: str, value: str) -> None:
         found = self.session()
         changed = {**found, "metadata": {**found["metadata"], "annotations": {name: value}}}
-        self.cache.upsert(Kind.SESSION, self.kube.put("voicesessions", changed))
+        self.cache.upsert(ResourceKind.SESSION, self.kube.put("voicesessions", changed))
 
     def change_spec(self, **spec: Any) -> None:
         found = self.session()
         changed = {**found, "spec": {**found["spec"], **spec}}
-        self.cache.upsert(Kind.SESSION, self.kube.put("voicesessions", changed))
+        self.cache.upsert(ResourceKind.SESSION, self.kube.put("voicesessions", changed))

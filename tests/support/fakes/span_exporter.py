@@ -1,4 +1,4 @@
-"""Spans that are kept instead of being sent."""
+"""Tracing that records spans in memory instead of exporting them."""
 
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan
@@ -9,8 +9,8 @@ from voicesession_common.otlp import SpanExport
 from voicesession_common.tracing import Tracing
 
 
-class Kept:
-    """What was written through `tracing`."""
+class RecordedSpans:
+    """The spans written through `tracing`."""
 
     def __init__(self, ratio: float = 1.0) -> None:
         self._memory = InMemorySpanExporter()
@@ -29,17 +29,17 @@ class Kept:
 
 
 def times(span: ReadableSpan) -> tuple[float, float]:
-    """Begin and end in Unix seconds."""
+    """Return start and end in Unix seconds."""
     assert span.start_time is not None
     assert span.end_time is not None
     return span.start_time / 1e9, span.end_time / 1e9
 
 
-def place(span: ReadableSpan) -> SpanContext:
+def span_context(span: ReadableSpan) -> SpanContext:
     found = span.get_span_context()
     assert found is not None
     return found
 
 
-def words(span: ReadableSpan) -> dict[str, object]:
+def attributes(span: ReadableSpan) -> dict[str, object]:
     return dict(span.attributes or {})

@@ -13,7 +13,7 @@ from opentelemetry.trace import StatusCode
 from voicesession_common.api.constants import TRACEPARENT_ANNOTATION
 from voicesession_common.tracing import Tracing, read_traceparent, write_traceparent
 
-from tests.support.fakes.span_exporter import Kept, place, words
+from tests.support.fakes.span_exporter import RecordedSpans, span_context, attributes
 from tests.support.observability import otlp_receiver
 from tests.support.observability.otlp_receiver import Received
 
@@ -53,21 +53,21 @@ async def test_tracing_without_address_writes_no_spans() -> None:
 
 
 def test_token_request_is_root_of_session_trace() -> None:
-    kept = Kept()
+    kept = RecordedSpans()
     with kept.tracing.token_request() as annotations:
         assert kept.all == []
     request = kept.one("token request")
-    assert (request.parent, words(request)) == (None, {})
-    assert annotations == {TRACEPARENT_ANNOTATION: write_traceparent(place(request))}
+    assert (request.parent, attributes(request)) == (None, {})
+    assert annotations == {TRACEPARENT_ANNOTATION: write_traceparent(span_context(request))}
 
 
 def test_failed_token_request_records_only_error_type() -> None:
-    kept = Kept()
+    kept = RecordedSpans()
     with pytest.raises(KeyError), kept.tracing.token_request():
         raise KeyError("alice")
     request = kept.one("token request")
     assert (request.status.status_code, request.status.description) == (StatusCode.ERROR, None)
-    assert (words(request), request.events) == ({"error.type": "KeyError"}, ())
+    assert (attributes(request), request.events) == ({"error.type": "KeyError"}, ())
 
 
 async def test_close_sends_remaining_spans(received: Received) -> None:

@@ -5,7 +5,7 @@ from voicesession_common.api import constants
 from voicesession_common.tracing import TOKEN_REQUEST, Tracing, read_traceparent
 
 from tests.support.fakes.api_server import Cluster
-from tests.support.fakes.span_exporter import Kept, place, words
+from tests.support.fakes.span_exporter import RecordedSpans, attributes, span_context
 from tests.support.gateway_client import Operator, token
 from tests.unit.gateway.conftest import Start
 
@@ -14,28 +14,28 @@ NOBODY = {"room_config": {"agents": [{"agent_name": "nobody"}]}}
 
 
 @pytest.fixture
-def kept() -> Kept:
-    return Kept()
+def kept() -> RecordedSpans:
+    return RecordedSpans()
 
 
 @pytest.fixture
-def tracing(kept: Kept) -> Tracing:
+def tracing(kept: RecordedSpans) -> Tracing:
     return kept.tracing
 
 
-async def test_a_session_is_made_in_the_span_of_its_request(api: Cluster, start: Start, kept: Kept) -> None:
+async def test_a_session_is_made_in_the_span_of_its_request(api: Cluster, start: Start, kept: RecordedSpans) -> None:
     async with Operator(api):
         answer = await token(await start(), ALICE)
 
     session = api.sessions[answer.headers["Voicesession-Name"]]
     written = read_traceparent(session["metadata"]["annotations"][constants.TRACEPARENT_ANNOTATION])
     span = kept.one(TOKEN_REQUEST)
-    assert (place(span).trace_id, place(span).span_id) == (written.trace_id, written.span_id)
-    assert words(span) == {}
+    assert (span_context(span).trace_id, span_context(span).span_id) == (written.trace_id, written.span_id)
+    assert attributes(span) == {}
 
 
-async def test_a_request_that_is_refused_has_a_failed_span_without_its_words(start: Start, kept: Kept) -> None:
+async def test_a_request_that_is_refused_has_a_failed_span_without_its_words(start: Start, kept: RecordedSpans) -> None:
     answer = await token(await start(), NOBODY)
 
     assert answer.status == 404
-    assert words(kept.one(TOKEN_REQUEST)) == {"error.type": "Refusal"}
+    assert attributes(kept.one(TOKEN_REQUEST)) == {"error.type": "Refusal"}

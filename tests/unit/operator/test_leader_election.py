@@ -1,17 +1,15 @@
-"""The election, against a Lease that behaves like the API server's: versions, conflicts, outages."""
+"""Leader election against a fake Lease with versions, conflicts and outages, and the leader's label."""
 
 import asyncio
 import copy
-from typing import Any
 
 import pytest
+from voicesession_common import JsonObject
 from voicesession_common.errors import ConflictError, NotFoundError, RetryableError
 from voicesession_common.kube_client import Resource
-from voicesession_operator.leader_election import Elector, LeaseLost
+from voicesession_operator.leader_election import LeaderElector, LeaseLostError
 
 from tests.support.async_polling import until
-
-Object = dict[str, Any]
 
 
 class Clock:
@@ -22,27 +20,27 @@ class Clock:
         return self.now
 
 
-class Store:
-    """One Lease."""
+class FakeLeases:
+    """Kubernetes with at most one Lease."""
 
     def __init__(self) -> None:
-        self.lease: Object | None = None
+        self.lease: JsonObject | None = None
         self.down = False
         self.version = 0
 
-    async def get(self, resource: Resource, namespace: str, name: str) -> Object:
+    async def get(self, resource: Resource, namespace: str, name: str) -> JsonObject:
         self._check()
         if self.lease is None:
             raise NotFoundError("NotFound", "no lease")
         return copy.deepcopy(self.lease)
 
-    async def create(self, resource: Resource, namespace: str, body: Object) -> Object:
+    async def create(self, resource: Resource, namespace: str, body: JsonObject) -> JsonObject:
         self._check()
         if self.lease is not None:
             raise ConflictError("AlreadyExists", "taken")
         return self._put(body)
 
-    async def replace(self, resource: Resource, namespace: str, name: str, body: Object) -> Object:
+    async def replace(self, resource: Resource, namespace: str, name: str, body: JsonObject) -> JsonObject:
         self._check()
         if self.lease is None or body["metadata"].get("resourceVersion") != self.lease["metadata"]["resourceVersion"]:
             raise ConflictError("Conflict", "changed")
@@ -52,15 +50,15 @@ class Store:
         if self.down:
             raise RetryableError("KubernetesUnavailable", "down")
 
-    def _put(self, body: Object) -> Object:
+    def _put(self, body: JsonObject) -> JsonObject:
         self.version += 1
         self.lease = copy.deepcopy({**body, "metadata": {**body["metadata"], "resourceVersion": str(self.version)}})
         return copy.deepcopy(self.lease)
 
 
 @pytest.fixture
-def store() -> Store:
-    return Store()
+def leases() -> FakeLeases:
+    return FakeLeases()
 
 
 @pytest.fixture
@@ -68,20 +66,20 @@ def clock() -> Clock:
     return Clock()
 
 
-def elector(store: Store, identity: str, clock: Clock, duration: float = 8) -> Elector:
-    return Elector(store, "system", "lease", identity, duration, clock, clock)
+def elector(leases: FakeLeases, identity: str, clock: Clock, duration: float = 8) -> LeaderElector:
+    return LeaderElector(leases, "system", "lease", identity, duration, clock, clock)
 
 
-async def test_the_first_one_creates_it(store: Store, clock: Clock) -> None:
-    assert await elector(store, "a", clock).attempt()
-    assert store.lease is not None
-    assert store.lease["spec"]["holderIdentity"] == "a"
-    assert store.lease["spec"]["leaseDurationSeconds"] == 8
-    assert store.lease["spec"]["renewTime"] == "1970-01-01T00:16:40.000000Z"
+async def test_first_candidate_creates_the_lease(leases: FakeLeases, clock: Clock) -> None:
+    assert await elector(leases, "a", clock).attempt()
+    assert leases.lease is not None
+    assert leases.lease["spec"]["holderIdentity"] == "a"
+    assert leases.lease["spec"]["leaseDurationSeconds"] == 8
+    assert leases.lease["spec"]["renewTime"] == "1970-01-01T00:16:40.000000Z"
 
 
-async def test_a_held_lease_is_left_alone_until_it_has_stood_still(store: Store, clock: Clock) -> None:
-    a, b = elector(store, "a", clock), elector(store, "b", clock)
+async def test_held_lease_is_taken_over_after_its_duration_without_renewal(leases: FakeLeases, clock: Clock) -> None:
+    a, b = elector(leases, "a", clock), elector(leases, "b", clock)
     assert await a.attempt()
     assert not await b.attempt()
     clock.now += 6
@@ -92,80 +90,80 @@ async def test_a_held_lease_is_left_alone_until_it_has_stood_still(store: Store,
     assert not await b.attempt()
     clock.now += 0.1
     assert await b.attempt()
-    assert store.lease is not None
-    assert store.lease["spec"]["leaseTransitions"] == 2
+    assert leases.lease is not None
+    assert leases.lease["spec"]["leaseTransitions"] == 2
 
 
-async def test_age_is_not_judged_by_the_other_ones_clock(store: Store, clock: Clock) -> None:
+async def test_lease_age_ignores_the_holders_clock(leases: FakeLeases, clock: Clock) -> None:
     wrong = Clock()
     wrong.now = 0.0
-    assert await Elector(store, "system", "lease", "a", 8, wrong, clock).attempt()
-    assert not await elector(store, "b", clock).attempt()
+    assert await LeaderElector(leases, "system", "lease", "a", 8, wrong, clock).attempt()
+    assert not await elector(leases, "b", clock).attempt()
 
 
-async def test_of_two_that_try_at_once_one_wins(store: Store, clock: Clock) -> None:
-    won = await asyncio.gather(*(elector(store, name, clock).attempt() for name in "abc"))
+async def test_concurrent_attempts_have_one_winner(leases: FakeLeases, clock: Clock) -> None:
+    won = await asyncio.gather(*(elector(leases, name, clock).attempt() for name in "abc"))
     assert sum(won) == 1
 
 
-async def test_a_restarted_holder_goes_on_at_once(store: Store, clock: Clock) -> None:
-    assert await elector(store, "a", clock).attempt()
-    assert await elector(store, "a", clock).attempt()
-    assert store.lease is not None
-    assert store.lease["spec"]["leaseTransitions"] == 1
+async def test_restarted_holder_keeps_the_lease(leases: FakeLeases, clock: Clock) -> None:
+    assert await elector(leases, "a", clock).attempt()
+    assert await elector(leases, "a", clock).attempt()
+    assert leases.lease is not None
+    assert leases.lease["spec"]["leaseTransitions"] == 1
 
 
-async def test_a_released_lease_is_free_at_once(store: Store, clock: Clock) -> None:
-    a = elector(store, "a", clock)
+async def test_released_lease_is_taken_at_once(leases: FakeLeases, clock: Clock) -> None:
+    a = elector(leases, "a", clock)
     assert await a.attempt()
     await a.release()
-    assert await elector(store, "b", clock).attempt()
+    assert await elector(leases, "b", clock).attempt()
 
 
-async def test_releasing_what_one_does_not_hold_changes_nothing(store: Store, clock: Clock) -> None:
-    assert await elector(store, "a", clock).attempt()
-    before = copy.deepcopy(store.lease)
-    await elector(store, "b", clock).release()
-    assert store.lease == before
+async def test_release_without_holding_leaves_the_lease_unchanged(leases: FakeLeases, clock: Clock) -> None:
+    assert await elector(leases, "a", clock).attempt()
+    before = copy.deepcopy(leases.lease)
+    await elector(leases, "b", clock).release()
+    assert leases.lease == before
 
 
-async def test_whoever_was_overtaken_notices(store: Store, clock: Clock) -> None:
-    a, b = elector(store, "a", clock), elector(store, "b", clock)
+async def test_renew_after_takeover_raises_lease_lost(leases: FakeLeases, clock: Clock) -> None:
+    a, b = elector(leases, "a", clock), elector(leases, "b", clock)
     assert await a.attempt()
     assert not await b.attempt()
     clock.now += 9
     assert await b.attempt()
-    with pytest.raises(LeaseLost):
+    with pytest.raises(LeaseLostError):
         await a.renew()
 
 
-async def test_holding_ends_when_renewing_is_impossible(store: Store) -> None:
-    a = Elector(store, "system", "lease", "a", 0.4)
+async def test_hold_during_outage_raises_lease_lost(leases: FakeLeases) -> None:
+    a = LeaderElector(leases, "system", "lease", "a", 0.4)
     assert await a.attempt()
-    store.down = True
-    with pytest.raises(LeaseLost):
+    leases.down = True
+    with pytest.raises(LeaseLostError):
         await asyncio.wait_for(a.hold(), 2)
 
 
-async def test_holding_survives_one_failure(store: Store) -> None:
-    a = Elector(store, "system", "lease", "a", 0.4)
+async def test_hold_survives_one_failed_renewal(leases: FakeLeases) -> None:
+    a = LeaderElector(leases, "system", "lease", "a", 0.4)
     assert await a.attempt()
     holding = asyncio.create_task(a.hold())
-    version = store.version
-    store.down = True
+    version = leases.version
+    leases.down = True
     await asyncio.sleep(0.12)
-    store.down = False
-    await until(lambda: store.version >= version + 3)
+    leases.down = False
+    await until(lambda: leases.version >= version + 3)
     assert not holding.done()
     holding.cancel()
     await asyncio.gather(holding, return_exceptions=True)
 
 
-async def test_an_unreachable_lease_makes_a_useless_stand_by(store: Store, clock: Clock) -> None:
-    a, b = elector(store, "a", clock), elector(store, "b", clock)
+async def test_standby_during_outage_is_unreachable(leases: FakeLeases, clock: Clock) -> None:
+    a, b = elector(leases, "a", clock), elector(leases, "b", clock)
     assert await a.attempt()
     assert not await b.attempt()
     assert b.reachable
-    store.down = True
+    leases.down = True
     assert not await b.attempt()
     assert not b.reachable

@@ -1,4 +1,4 @@
-"""The metrics themselves: documented, bounded, and there before the first event."""
+"""Definitions of the metrics: help texts, series that exist before the first event, no creation times."""
 
 import pytest
 from voicesession_operator.metrics import REGISTRY
@@ -8,10 +8,10 @@ from tests.support.metric_changes import value
 SENTENCE_END = "."
 
 
-def test_every_metric_of_ours_says_in_a_sentence_what_it_is() -> None:
-    ours = [family for family in REGISTRY.collect() if family.name.startswith("voicesession_")]
-    assert len(ours) > 30
-    for family in ours:
+def test_every_metric_has_a_sentence_as_help_text() -> None:
+    families = [family for family in REGISTRY.collect() if family.name.startswith("voicesession_")]
+    assert len(families) > 30
+    for family in families:
         assert family.documentation[0].isupper() or family.documentation[0].isdigit(), family.name
         assert family.documentation.endswith(SENTENCE_END), family.name
 
@@ -25,11 +25,11 @@ def test_every_metric_of_ours_says_in_a_sentence_what_it_is() -> None:
         ("voicesession_webhooks_lost_total", {"event": "participant_left"}),
     ],
 )
-def test_what_alerts_count_is_there_before_it_happens(sample: str, labels: dict[str, str]) -> None:
+def test_series_of_alerts_exist_before_the_first_event(sample: str, labels: dict[str, str]) -> None:
     assert value(sample, **labels) >= 0
 
 
-def test_nothing_is_said_of_when_a_series_began() -> None:
+def test_series_have_no_creation_time() -> None:
     assert not [
         sample for family in REGISTRY.collect() for sample in family.samples if sample.name.endswith("_created")
     ]

@@ -1,23 +1,23 @@
-"""Settings: complete, or one line that names the variable."""
+"""Settings: defaults, and errors that name the variable."""
 
 import pytest
 from voicesession_operator.settings import Settings, SettingsError
 
-ENOUGH = {
+REQUIRED = {
     "POD_NAME": "operator-0",
     "POD_NAMESPACE": "voicesession-system",
     "RELEASE": "voicesession",
     "INSTALLATION_ID": "installation-1",
     "LIVEKIT_URL": "ws://livekit:7880",
     "LIVEKIT_API_KEY": "key",
-    "LIVEKIT_API_SECRET": "a secret that nobody may see",
-    "CONTROL_PRIVATE_KEY": "a key that nobody may see",
+    "LIVEKIT_API_SECRET": "secret-value",
+    "CONTROL_PRIVATE_KEY": "secret-key",
     "AGENT_IMAGE": "voicesession/agent:0.1.0",
 }
 
 
-def test_defaults() -> None:
-    settings = Settings.from_env(ENOUGH)
+def test_required_variables_suffice() -> None:
+    settings = Settings.from_env(REQUIRED)
     assert settings.livekit_public_url == "ws://livekit:7880"
     assert settings.watch_namespaces == ()
     assert (settings.http_port, settings.poll_seconds, settings.lease_duration_seconds) == (8080, 10, 8)
@@ -25,14 +25,14 @@ def test_defaults() -> None:
     assert (settings.otlp_endpoint, settings.trace_ratio) == ("", 1)
 
 
-def test_namespaces_are_a_list() -> None:
-    assert Settings.from_env({**ENOUGH, "WATCH_NAMESPACES": "a, b,"}).watch_namespaces == ("a", "b")
+def test_namespaces_are_split_at_commas() -> None:
+    assert Settings.from_env({**REQUIRED, "WATCH_NAMESPACES": "a, b,"}).watch_namespaces == ("a", "b")
 
 
-@pytest.mark.parametrize("missing", sorted(ENOUGH))
-def test_what_is_missing_is_named(missing: str) -> None:
+@pytest.mark.parametrize("missing", sorted(REQUIRED))
+def test_missing_variable_is_named(missing: str) -> None:
     with pytest.raises(SettingsError, match=f"^{missing} is not set$"):
-        Settings.from_env({**ENOUGH, missing: " "})
+        Settings.from_env({**REQUIRED, missing: " "})
 
 
 @pytest.mark.parametrize(
@@ -47,10 +47,10 @@ def test_what_is_missing_is_named(missing: str) -> None:
         ("AGENT_IMAGE_PULL_POLICY", "Often", "AGENT_IMAGE_PULL_POLICY must be one of"),
     ],
 )
-def test_what_is_wrong_is_named(name: str, value: str, message: str) -> None:
+def test_invalid_value_is_named(name: str, value: str, message: str) -> None:
     with pytest.raises(SettingsError, match=message):
-        Settings.from_env({**ENOUGH, name: value})
+        Settings.from_env({**REQUIRED, name: value})
 
 
-def test_repr_keeps_secrets() -> None:
-    assert "nobody may see" not in repr(Settings.from_env(ENOUGH))
+def test_repr_contains_no_secrets() -> None:
+    assert "secret" not in repr(Settings.from_env(REQUIRED))

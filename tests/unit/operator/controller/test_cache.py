@@ -1,6 +1,7 @@
-"""The cache: the newest version wins, the deleted stay deleted, and every index follows."""
+"""The cache: versions, tombstones, indexes and slimmed objects."""
 
-from voicesession_operator.controller.cache import Cache, Key, Kind, uid_of
+from voicesession_common import JsonObject
+from voicesession_operator.controller.cache import Cache, Key, ResourceKind, uid_of
 
 from tests.support import operator_objects
 from tests.support.builders import AGENT, ROOM, UID
@@ -8,76 +9,80 @@ from tests.support.builders import AGENT, ROOM, UID
 HELLO = Key("default", "hello")
 
 
-def test_only_news_is_taken_in() -> None:
+def test_upsert_accepts_only_newer_versions() -> None:
     cache = Cache()
-    assert cache.upsert(Kind.SESSION, operator_objects.session(version=5))
-    assert not cache.upsert(Kind.SESSION, operator_objects.session(version=5))
-    assert not cache.upsert(Kind.SESSION, operator_objects.session(version=4))
-    assert cache.upsert(Kind.SESSION, operator_objects.session(version=6))
+    assert cache.upsert(ResourceKind.SESSION, operator_objects.session(version=5))
+    assert not cache.upsert(ResourceKind.SESSION, operator_objects.session(version=5))
+    assert not cache.upsert(ResourceKind.SESSION, operator_objects.session(version=4))
+    assert cache.upsert(ResourceKind.SESSION, operator_objects.session(version=6))
 
 
-def test_versions_are_numbers() -> None:
+def test_upsert_compares_versions_as_numbers() -> None:
     cache = Cache()
-    cache.upsert(Kind.SESSION, operator_objects.session(version=9))
-    assert cache.upsert(Kind.SESSION, operator_objects.session(version=10))
+    cache.upsert(ResourceKind.SESSION, operator_objects.session(version=9))
+    assert cache.upsert(ResourceKind.SESSION, operator_objects.session(version=10))
 
 
-def test_the_deleted_do_not_come_back() -> None:
+def test_deleted_objects_are_not_restored() -> None:
     cache = Cache()
-    cache.upsert(Kind.POD, operator_objects.pod(version=1))
-    assert cache.remove(Kind.POD, operator_objects.pod(version=2))
-    assert not cache.remove(Kind.POD, operator_objects.pod(version=2))
-    assert not cache.upsert(Kind.POD, operator_objects.pod(version=3))
+    cache.upsert(ResourceKind.POD, operator_objects.pod(version=1))
+    assert cache.remove(ResourceKind.POD, operator_objects.pod(version=2))
+    assert not cache.remove(ResourceKind.POD, operator_objects.pod(version=2))
+    assert not cache.upsert(ResourceKind.POD, operator_objects.pod(version=3))
     assert cache.pods_of(UID) == []
 
 
-def test_a_late_deletion_spares_the_successor() -> None:
+def test_late_deletion_keeps_a_new_object_with_the_same_name() -> None:
     cache = Cache()
-    cache.upsert(Kind.SESSION, operator_objects.session(uid="new", version=9))
-    assert cache.remove(Kind.SESSION, operator_objects.session(uid="old", version=5))
-    found = cache.get(Kind.SESSION, HELLO)
+    cache.upsert(ResourceKind.SESSION, operator_objects.session(uid="new", version=9))
+    assert cache.remove(ResourceKind.SESSION, operator_objects.session(uid="old", version=5))
+    found = cache.get(ResourceKind.SESSION, HELLO)
     assert found is not None
     assert uid_of(found) == "new"
-    assert [uid_of(gone) for gone in cache.departed(HELLO)] == ["old"]
+    assert [uid_of(raw) for raw in cache.deleted_sessions(HELLO)] == ["old"]
 
 
-def test_a_successor_makes_the_first_one_departed() -> None:
+def test_new_object_with_the_same_name_marks_the_old_one_deleted() -> None:
     cache = Cache()
-    first = operator_objects.session(uid="old", version=5)
-    cache.upsert(Kind.SESSION, first)
-    cache.upsert(Kind.SESSION, operator_objects.session(uid="new", version=9))
-    assert [uid_of(gone) for gone in cache.departed(HELLO)] == ["old"]
-    cache.cleaned_up(first)
-    assert cache.departed(HELLO) == []
+    old = operator_objects.session(uid="old", version=5)
+    cache.upsert(ResourceKind.SESSION, old)
+    cache.upsert(ResourceKind.SESSION, operator_objects.session(uid="new", version=9))
+    assert [uid_of(raw) for raw in cache.deleted_sessions(HELLO)] == ["old"]
+    cache.forget_deleted(old)
+    assert cache.deleted_sessions(HELLO) == []
 
 
-def test_indexes_follow_their_objects() -> None:
+def test_indexes_follow_upserts_and_removals() -> None:
     cache = Cache()
-    cache.upsert(Kind.SESSION, operator_objects.session())
-    cache.upsert(Kind.POD, operator_objects.pod(0))
-    cache.upsert(Kind.POD, operator_objects.pod(1))
+    cache.upsert(ResourceKind.SESSION, operator_objects.session())
+    cache.upsert(ResourceKind.POD, operator_objects.pod(0))
+    cache.upsert(ResourceKind.POD, operator_objects.pod(1))
     assert cache.session_of_room(ROOM) == HELLO
     assert cache.sessions_of(Key("default", AGENT)) == [HELLO]
     assert [pod["metadata"]["uid"] for pod in cache.pods_of(UID)] == ["pod-uid-0", "pod-uid-1"]
-    cache.remove(Kind.POD, operator_objects.pod(0))
-    cache.remove(Kind.SESSION, operator_objects.session())
+    cache.remove(ResourceKind.POD, operator_objects.pod(0))
+    cache.remove(ResourceKind.SESSION, operator_objects.session())
     assert cache.session_of_room(ROOM) is None
     assert cache.sessions_of(Key("default", AGENT)) == []
     assert [pod["metadata"]["uid"] for pod in cache.pods_of(UID)] == ["pod-uid-1"]
 
 
-def test_what_no_decision_looks_at_is_not_kept() -> None:
+def test_unused_fields_are_dropped() -> None:
     cache = Cache()
-    cache.upsert(Kind.POD, operator_objects.pod())
-    cache.upsert(Kind.SESSION, operator_objects.session())
-    (pod,) = cache.all(Kind.POD)
-    (session,) = cache.all(Kind.SESSION)
+    cache.upsert(ResourceKind.POD, operator_objects.pod())
+    cache.upsert(ResourceKind.SESSION, operator_objects.session())
+    (pod,) = cache.all(ResourceKind.POD)
+    (session,) = cache.all(ResourceKind.SESSION)
     assert "spec" not in pod
     assert "managedFields" not in session["metadata"]
 
 
-def test_tombstones_are_bounded() -> None:
-    cache = Cache()
-    for number in range(10_050):
-        cache.remove(Kind.POD, {"metadata": {"namespace": "n", "name": "p", "uid": str(number)}})
-    assert len(cache._tombstones) == 10_000
+def test_tombstones_at_capacity_drop_the_oldest() -> None:
+    def pod(number: int) -> JsonObject:
+        raw = operator_objects.pod()
+        return {**raw, "metadata": {**raw["metadata"], "name": f"pod-{number}", "uid": str(number)}}
+
+    cache = Cache(tombstones=2)
+    for number in range(3):
+        cache.remove(ResourceKind.POD, pod(number))
+    assert [cache.upsert(ResourceKind.POD, pod(number)) for number in range(3)] == [True, False, False]

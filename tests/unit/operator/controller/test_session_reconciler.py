@@ -2,30 +2,30 @@
 
 import pytest
 from voicesession_common.errors import ConflictError, RetryableError, TerminalError
-from voicesession_operator.controller.cache import Kind
+from voicesession_operator.controller.cache import ResourceKind
 from voicesession_operator.domain.naming import pod_name
 from voicesession_operator.domain.observed import LeaveHint, LeaveReason, RoomUnknown
 
 from tests.support import operator_objects
 from tests.support.builders import AGENT, IDENTITY, ROOM, UID, agent_participant, bound, human
-from tests.support.fakes.reconciler_world import HELLO, World
+from tests.support.fakes.reconciler_world import HELLO, ReconcilerWorld
 
 
-async def ready() -> World:
+async def ready() -> ReconcilerWorld:
     """A world whose agent is in the room."""
-    world = World()
+    world = ReconcilerWorld()
     await world.reconcile()
     world.change_pod(phase="Running", podIP="10.0.0.1")
     uid = world.pod()["metadata"]["uid"]
     world.rooms.rooms[ROOM].append(agent_participant())
-    world.control.states[uid] = bound()
+    world.pods.states[uid] = bound()
     await world.reconcile()
     assert world.condition("Ready")["status"] == "True"
     return world
 
 
 async def test_a_new_session_gets_room_and_pod_and_one_status_write() -> None:
-    world = World()
+    world = ReconcilerWorld()
     again = await world.reconcile()
     assert ROOM in world.rooms.rooms
     assert world.pod()["metadata"]["ownerReferences"][0]["uid"] == UID
@@ -36,7 +36,7 @@ async def test_a_new_session_gets_room_and_pod_and_one_status_write() -> None:
 
 
 async def test_doing_it_again_writes_nothing() -> None:
-    world = World()
+    world = ReconcilerWorld()
     await world.reconcile()
     world.kube.writes.clear()
     await world.reconcile()
@@ -44,13 +44,13 @@ async def test_doing_it_again_writes_nothing() -> None:
 
 
 async def test_a_pod_that_answers_is_told_its_session() -> None:
-    world = World()
+    world = ReconcilerWorld()
     world.change_agent({"memory": {"letta": {}}, "limits": {"idleSeconds": 60}}, letta={"agentID": "agent-letta"})
     await world.reconcile()
     world.change_pod(phase="Running", podIP="10.0.0.1")
-    world.control.states[world.pod()["metadata"]["uid"]] = bound(state="Unbound", session_uid="", participant_sid="")
+    world.pods.states[world.pod()["metadata"]["uid"]] = bound(state="Unbound", session_uid="", participant_sid="")
     await world.reconcile()
-    (told,) = world.control.told
+    (told,) = world.pods.received
     assert told == {
         "sessionUID": UID,
         "epoch": 1,
@@ -74,11 +74,11 @@ async def test_ready_is_told_once_and_after_it_was_stored() -> None:
 
 
 async def test_no_event_without_a_status_write() -> None:
-    world = World()
+    world = ReconcilerWorld()
     await world.reconcile()
     world.change_pod(phase="Running", podIP="10.0.0.1")
     world.rooms.rooms[ROOM].append(agent_participant())
-    world.control.states[world.pod()["metadata"]["uid"]] = bound()
+    world.pods.states[world.pod()["metadata"]["uid"]] = bound()
     world.kube.errors["patch voicesessions"] = ConflictError("Conflict", "changed")
     assert await world.reconcile() == 0.05
     assert world.recorder.events == []
@@ -87,26 +87,26 @@ async def test_no_event_without_a_status_write() -> None:
 
 
 async def test_a_lost_race_is_run_again_on_the_new_object() -> None:
-    world = World()
+    world = ReconcilerWorld()
     changed = {**world.session(), "spec": {"agentRef": {"name": AGENT}, "end": True}}
     world.kube.put("voicesessions", changed)
     assert await world.reconcile() == 0.05
-    found = world.cache.get(Kind.SESSION, HELLO)
+    found = world.cache.get(ResourceKind.SESSION, HELLO)
     assert found is not None
     assert found["spec"]["end"] is True
 
 
 async def test_a_pod_that_exists_already_is_adopted() -> None:
-    world = World()
+    world = ReconcilerWorld()
     await world.reconcile()
-    fresh = World()
+    fresh = ReconcilerWorld()
     fresh.kube.objects["pods", world.pod()["metadata"]["name"]] = world.pod()
     await fresh.reconcile()
     assert len(fresh.cache.pods_of(UID)) == 1
 
 
 async def test_somebody_elses_pod_of_that_name_is_a_conflict() -> None:
-    world = World()
+    world = ReconcilerWorld()
     world.kube.put("pods", operator_objects.pod(owner="somebody-else"))
     await world.reconcile()
     assert world.condition("AgentJoined")["reason"] == "NameConflict"
@@ -114,7 +114,7 @@ async def test_somebody_elses_pod_of_that_name_is_a_conflict() -> None:
 
 
 async def test_a_refused_pod_is_said_once_with_kubernetes_own_words() -> None:
-    world = World()
+    world = ReconcilerWorld()
     for _ in range(3):
         world.kube.errors["create pods"] = TerminalError("Forbidden", "pods is forbidden: violates PodSecurity")
         again = await world.reconcile()
@@ -142,7 +142,7 @@ async def test_the_last_human_leaves_and_everything_goes() -> None:
     await world.reconcile()
     world.rooms.rooms[ROOM].pop()
     world.now += 60
-    world.hints.record(HELLO, LeaveHint("alice", LeaveReason.LEFT, world.now))
+    world.leave_hints.record(HELLO, LeaveHint("alice", LeaveReason.LEFT, world.now))
     again = await world.reconcile()
     assert again is not None
     assert 2.9 < again <= 3
@@ -158,7 +158,7 @@ async def test_the_last_human_leaves_and_everything_goes() -> None:
 async def test_after_its_time_to_live_the_session_is_deleted() -> None:
     world = await ready()
     ended = {**world.session(), "spec": {"agentRef": {"name": AGENT}, "end": True}}
-    world.cache.upsert(Kind.SESSION, world.kube.put("voicesessions", ended))
+    world.cache.upsert(ResourceKind.SESSION, world.kube.put("voicesessions", ended))
     await world.reconcile()
     world.now += 700
     assert await world.reconcile() is None
@@ -167,15 +167,15 @@ async def test_after_its_time_to_live_the_session_is_deleted() -> None:
 
 async def test_a_deleted_sessions_room_goes_at_once() -> None:
     world = await ready()
-    world.cache.remove(Kind.SESSION, world.session())
+    world.cache.remove(ResourceKind.SESSION, world.session())
     assert await world.reconcile() is None
     assert world.rooms.deleted == [ROOM]
-    assert world.cache.departed(HELLO) == []
+    assert world.cache.deleted_sessions(HELLO) == []
 
 
 async def test_a_room_that_cannot_be_deleted_is_not_forgotten() -> None:
     world = await ready()
-    world.cache.remove(Kind.SESSION, world.session())
+    world.cache.remove(ResourceKind.SESSION, world.session())
     world.rooms.error = RetryableError("LiveKitUnavailable", "LiveKit does not answer")
     with pytest.raises(RetryableError):
         await world.reconcile()
@@ -188,7 +188,7 @@ async def test_a_pod_whose_deletion_the_watch_has_missed_is_replaced_all_the_sam
     world = await ready()
     lost = world.pod()
     del world.kube.objects["pods", lost["metadata"]["name"]]
-    world.control.states.clear()
+    world.pods.states.clear()
     world.rooms.rooms[ROOM].clear()
     world.now += 60
     await world.reconcile()
@@ -201,15 +201,15 @@ async def test_a_pod_whose_deletion_the_watch_has_missed_is_replaced_all_the_sam
 
 
 async def test_an_agent_that_the_watch_has_not_told_of_is_asked_for() -> None:
-    world = World()
-    world.cache._objects[Kind.AGENT].clear()
+    world = ReconcilerWorld()
+    world.cache._objects[ResourceKind.AGENT].clear()
     await world.reconcile()
     assert world.pod()
 
 
 async def test_a_missing_agent_is_said() -> None:
-    world = World()
-    world.cache._objects[Kind.AGENT].clear()
+    world = ReconcilerWorld()
+    world.cache._objects[ResourceKind.AGENT].clear()
     del world.kube.objects["voiceagents", AGENT]
     await world.reconcile()
     assert world.condition("AgentJoined")["reason"] == "AgentNotFound"

@@ -8,29 +8,29 @@ from voicesession_operator.domain.observed import LeaveHint, LeaveReason
 from voicesession_operator.metrics import REGISTRY
 
 from tests.support.builders import ROOM, agent_participant, bound, human
-from tests.support.fakes.reconciler_world import HELLO, World
+from tests.support.fakes.reconciler_world import HELLO, ReconcilerWorld
 
 
-async def visited(**wanted: object) -> World:
+async def visited(**wanted: object) -> ReconcilerWorld:
     """A session whose human has just left, her webhook come, and nobody has looked yet."""
-    world = World()
+    world = ReconcilerWorld()
     world.change_spec(onLastHumanLeft={"action": "Reset", "graceSeconds": 0, **wanted})
     await world.reconcile()
     world.change_pod(phase="Running", podIP="10.0.0.1")
     world.rooms.rooms[ROOM] += [agent_participant(), human()]
-    world.control.states[world.pod()["metadata"]["uid"]] = bound()
+    world.pods.states[world.pod()["metadata"]["uid"]] = bound()
     await world.reconcile()
     world.rooms.rooms[ROOM].pop()
-    world.hints.record(HELLO, LeaveHint("alice", LeaveReason.LEFT, world.now))
+    world.leave_hints.record(HELLO, LeaveHint("alice", LeaveReason.LEFT, world.now))
     world.kube.writes.clear()
     world.recorder.events.clear()
     return world
 
 
-def joined(world: World, epoch: int = 2) -> None:
+def joined(world: ReconcilerWorld, epoch: int = 2) -> None:
     world.rooms.rooms[ROOM] = [agent_participant(f"PA_{epoch}")]
     uid = world.pod()["metadata"]["uid"]
-    world.control.states[uid] = bound(epoch=epoch, job_epoch=epoch, participant_sid=f"PA_{epoch}")
+    world.pods.states[uid] = bound(epoch=epoch, job_epoch=epoch, participant_sid=f"PA_{epoch}")
 
 
 async def die(*_: object) -> None:
@@ -45,7 +45,7 @@ async def test_without_a_grace_it_is_stored_and_told_in_one_go() -> None:
     world = await visited()
     assert await world.reconcile() == 0.05
     assert world.kube.writes == ["patch voicesessions"]
-    (told,) = world.control.told
+    (told,) = world.pods.received
     assert (told["epoch"], told["cause"]) == (2, "LastHumanLeft")
     assert (world.session()["status"]["resets"], world.session()["status"]["phase"]) == (1, "Starting")
 
@@ -54,9 +54,9 @@ async def test_a_write_that_is_lost_tells_nobody() -> None:
     world = await visited()
     world.kube.errors["patch voicesessions"] = ConflictError("Conflict", "changed")
     assert await world.reconcile() == 0.05
-    assert world.control.told == []
+    assert world.pods.received == []
     await world.reconcile()
-    assert (world.session()["status"]["resets"], len(world.control.told)) == (1, 1)
+    assert (world.session()["status"]["resets"], len(world.pods.received)) == (1, 1)
 
 
 async def test_an_operator_that_dies_after_the_write_is_followed_by_one_that_tells(
@@ -64,13 +64,13 @@ async def test_an_operator_that_dies_after_the_write_is_followed_by_one_that_tel
 ) -> None:
     world = await visited()
     with monkeypatch.context() as patched:
-        patched.setattr(world.control, "tell", die)
+        patched.setattr(world.pods, "put_state", die)
         with pytest.raises(RuntimeError):
             await world.reconcile()
-    assert (world.session()["status"]["resets"], world.control.told) == (1, [])
+    assert (world.session()["status"]["resets"], world.pods.received) == (1, [])
     for _ in range(3):
         await world.reconcile()
-    assert (world.session()["status"]["resets"], [told["epoch"] for told in world.control.told]) == (1, [2])
+    assert (world.session()["status"]["resets"], [told["epoch"] for told in world.pods.received]) == (1, [2])
 
 
 async def test_complete_is_told_and_counted_once() -> None:
@@ -96,7 +96,7 @@ async def test_one_that_is_escalated_is_counted_as_that() -> None:
     before = counted("resets_total", **labels)
     await world.reconcile()
     old = world.pod()["metadata"]["name"]
-    world.control.states.clear()
+    world.pods.states.clear()
     world.now += 10
     await world.reconcile()
     assert counted("resets_total", **labels) == before + 1
@@ -105,7 +105,7 @@ async def test_one_that_is_escalated_is_counted_as_that() -> None:
     assert len(pods) == 1
 
 
-async def in_a_call() -> World:
+async def in_a_call() -> ReconcilerWorld:
     """Alice is there, and somebody asks for a reset."""
     world = await visited(action="Teardown", reconnectGraceSeconds=0)
     world.rooms.rooms[ROOM].append(human())
@@ -119,7 +119,7 @@ async def test_one_that_is_asked_for_is_stored_told_and_counted_once() -> None:
     before = counted("resets_total", **labels)
     await world.reconcile()
     assert world.kube.writes == ["patch voicesessions"]
-    assert [(told["epoch"], told["cause"]) for told in world.control.told] == [(2, "Requested")]
+    assert [(told["epoch"], told["cause"]) for told in world.pods.received] == [(2, "Requested")]
     joined(world)
     world.rooms.rooms[ROOM].append(human())
     for _ in range(3):
@@ -127,19 +127,19 @@ async def test_one_that_is_asked_for_is_stored_told_and_counted_once() -> None:
     status = world.session()["status"]
     assert (status["resets"], status["humans"], status["lastReset"]["outcome"]) == (1, 1, "Complete")
     assert status["lastReset"]["request"] == "2026-11-24T10:45:05Z"
-    assert (len(world.control.told), counted("resets_total", **labels)) == (1, before + 1)
+    assert (len(world.pods.received), counted("resets_total", **labels)) == (1, before + 1)
 
 
 async def test_one_that_is_asked_for_outlives_the_operator_that_decided_it(monkeypatch: pytest.MonkeyPatch) -> None:
     world = await in_a_call()
     with monkeypatch.context() as patched:
-        patched.setattr(world.control, "tell", die)
+        patched.setattr(world.pods, "put_state", die)
         with pytest.raises(RuntimeError):
             await world.reconcile()
-    assert (world.session()["status"]["resets"], world.control.told) == (1, [])
+    assert (world.session()["status"]["resets"], world.pods.received) == (1, [])
     for _ in range(3):
         await world.reconcile()
-    assert (world.session()["status"]["resets"], [told["epoch"] for told in world.control.told]) == (1, [2])
+    assert (world.session()["status"]["resets"], [told["epoch"] for told in world.pods.received]) == (1, [2])
 
 
 async def test_a_request_that_is_no_time_is_told_of_and_nothing_else() -> None:
@@ -148,7 +148,7 @@ async def test_a_request_that_is_no_time_is_told_of_and_nothing_else() -> None:
     for _ in range(3):
         await world.reconcile()
     assert [event.reason for event in world.recorder.events] == ["ResetRequestInvalid"]
-    assert (world.control.told, world.session()["status"]["resets"]) == ([], 0)
+    assert (world.pods.received, world.session()["status"]["resets"]) == ([], 0)
 
 
 async def test_a_recycle_asks_both_pods() -> None:
@@ -160,18 +160,18 @@ async def test_a_recycle_asks_both_pods() -> None:
 
 
 async def test_a_users_own_memory_is_told_when_it_is_known() -> None:
-    world = World()
+    world = ReconcilerWorld()
     world.change_agent({"memory": {"letta": {"scope": "User"}}}, letta={"agentID": "agent-shared"})
     world.change_spec(user="alice")
     await world.reconcile()
     world.change_pod(phase="Running", podIP="10.0.0.1")
-    world.control.states[world.pod()["metadata"]["uid"]] = bound(state="Unbound", session_uid="", participant_sid="")
+    world.pods.states[world.pod()["metadata"]["uid"]] = bound(state="Unbound", session_uid="", participant_sid="")
     await world.reconcile()
     world.memories.answers["alice"] = Resolved("agent-alice")
     await world.reconcile()
-    assert [(told["memory"] or {}).get("agentID") for told in world.control.told] == [None, "agent-alice"]
+    assert [(told["memory"] or {}).get("agentID") for told in world.pods.received] == [None, "agent-alice"]
     assert world.session()["status"]["agent"]["memoryAgentID"] == "agent-alice"
-    assert set(world.memories.asked) == {"alice"}
+    assert set(world.memories.lookups) == {"alice"}
 
 
 async def test_a_deadline_counts_from_the_decision_not_from_the_write(monkeypatch: pytest.MonkeyPatch) -> None:

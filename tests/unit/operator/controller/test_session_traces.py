@@ -7,37 +7,37 @@ from opentelemetry.trace import StatusCode
 from voicesession_common.api.constants import TRACEPARENT_ANNOTATION
 from voicesession_common.api.voicesession import Status
 from voicesession_common.tracing import read_traceparent
-from voicesession_operator.controller.cache import Kind
+from voicesession_operator.controller.cache import ResourceKind
 from voicesession_operator.controller.session_traces import SessionTraces
 
 from tests.support.builders import AGENT, T0, UID, session
-from tests.support.fakes.reconciler_world import World
-from tests.support.fakes.session_lifecycle import gone, joined, ready, visited
-from tests.support.fakes.span_exporter import Kept, place, times, words
+from tests.support.fakes.reconciler_world import ReconcilerWorld
+from tests.support.fakes.session_lifecycle import join_agent, ready, remove_pod, visited
+from tests.support.fakes.span_exporter import RecordedSpans, attributes, span_context, times
 
 TRACE, SPAN = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 STAGES = ["found", "pod created", "process started", "models loaded", "bound", "joined", "seen"]
 
 
-def world(kept: Kept, traceparent: str = "") -> World:
-    made = World(SessionTraces(kept.tracing))
+def world(kept: RecordedSpans, traceparent: str = "") -> ReconcilerWorld:
+    made = ReconcilerWorld(SessionTraces(kept.tracing))
     if traceparent:
         found = made.session()
         metadata = {**found["metadata"], "annotations": {TRACEPARENT_ANNOTATION: traceparent}}
-        made.cache.upsert(Kind.SESSION, made.kube.put("voicesessions", {**found, "metadata": metadata}))
+        made.cache.upsert(ResourceKind.SESSION, made.kube.put("voicesessions", {**found, "metadata": metadata}))
     return made
 
 
 async def test_a_start_is_a_span_with_its_stages_one_after_the_other() -> None:
-    kept = Kept()
+    kept = RecordedSpans()
     await (await ready(world(kept))).reconcile()
     assert kept.names() == [*STAGES, "session start"]
     start = kept.one("session start")
     assert [times(kept.one(stage))[1] - T0 for stage in STAGES] == [1, 1, 2, 5, 5, 5.5, 6]
     assert times(start) == (T0 + 1, T0 + 6), "creation times lack up to a second"
-    assert all(span.parent == place(start) for span in kept.all if span is not start)
+    assert all(span.parent == span_context(start) for span in kept.all if span is not start)
     assert (start.parent, start.status.status_code) == (None, StatusCode.UNSET)
-    assert words(start) == {
+    assert attributes(start) == {
         "voicesession.session.uid": UID,
         "voicesession.agent": AGENT,
         "voicesession.namespace": "default",
@@ -45,39 +45,39 @@ async def test_a_start_is_a_span_with_its_stages_one_after_the_other() -> None:
 
 
 async def test_an_agent_is_told_the_place_of_the_start_before_that_is_written() -> None:
-    kept = Kept()
+    kept = RecordedSpans()
     made = world(kept)
     await made.reconcile()
     made.change_pod(phase="Running", podIP="10.0.0.1")
-    joined(made, session_uid="")
+    join_agent(made, session_uid="")
     await made.reconcile()
-    (told,) = made.control.told
-    joined(made)
+    (told,) = made.pods.received
+    join_agent(made)
     await made.reconcile()
-    start = place(kept.one("session start"))
+    start = span_context(kept.one("session start"))
     assert told["traceparent"] == f"00-{start.trace_id:032x}-{start.span_id:016x}-01"
 
 
 async def test_a_session_belongs_to_the_trace_that_it_was_made_in() -> None:
-    kept = Kept(ratio=0.0)
+    kept = RecordedSpans(ratio=0.0)
     await ready(world(kept, f"00-{TRACE}-{SPAN}-01"))
     start = kept.one("session start")
     assert start.parent is not None
     assert (f"{start.parent.span_id:016x}", start.parent.is_remote) == (SPAN, True)
-    assert {f"{place(span).trace_id:032x}" for span in kept.all} == {TRACE}
+    assert {f"{span_context(span).trace_id:032x}" for span in kept.all} == {TRACE}
 
 
 @pytest.mark.parametrize("given", ["", "00-x-y-01", f"00-{'0' * 32}-{SPAN}-01", f"00-{TRACE}-{SPAN}-01" * 9])
 async def test_without_one_it_has_a_trace_of_its_own_and_always_the_same(given: str) -> None:
-    first, second = Kept(), Kept()
+    first, second = RecordedSpans(), RecordedSpans()
     await ready(world(first, given))
     await ready(world(second))
-    assert place(first.one("session start")) == place(second.one("session start"))
+    assert span_context(first.one("session start")) == span_context(second.one("session start"))
 
 
 @pytest.mark.parametrize(("ratio", "given"), [(0.0, ""), (1.0, f"00-{TRACE}-{SPAN}-00")])
 def test_what_is_not_kept_is_not_written_and_agents_know_it(ratio: float, given: str) -> None:
-    kept = Kept(ratio)
+    kept = RecordedSpans(ratio)
     traces = SessionTraces(kept.tracing)
     made = replace(session().build(), traceparent=given)
     traces.ended(made, Status(finished_at=T0 + 9, end_reason="StartDeadline"))
@@ -86,27 +86,30 @@ def test_what_is_not_kept_is_not_written_and_agents_know_it(ratio: float, given:
 
 
 async def test_a_reset_and_the_teardown_are_spans_below_the_start() -> None:
-    kept = Kept()
+    kept = RecordedSpans()
     made = await visited(world(kept), action="Reset", graceSeconds=0)
     assert "reset" not in kept.names()
     made.now += 0.5
-    joined(made, epoch=2)
+    join_agent(made, epoch=2)
     await made.reconcile()
     made.change_spec(end=True)
     for _ in range(3):
         await made.reconcile()
     made.now += 2
-    await gone(made)
+    await remove_pod(made)
     start, reset, teardown = kept.one("session start"), kept.one("reset"), kept.one("teardown")
     assert times(reset) == (T0 + 101, T0 + 101.5)
     assert times(teardown) == (T0 + 101.5, T0 + 103.5)
-    assert reset.parent == teardown.parent == place(start)
-    assert words(reset) == {"voicesession.reset.cause": "LastHumanLeft", "voicesession.reset.outcome": "Complete"}
-    assert words(teardown) == {"voicesession.end_reason": "Requested"}
+    assert reset.parent == teardown.parent == span_context(start)
+    assert attributes(reset) == {
+        "voicesession.reset.cause": "LastHumanLeft",
+        "voicesession.reset.outcome": "Complete",
+    }
+    assert attributes(teardown) == {"voicesession.end_reason": "Requested"}
 
 
 async def test_a_session_that_is_never_ready_has_a_start_that_failed() -> None:
-    kept = Kept()
+    kept = RecordedSpans()
     made = world(kept)
     await made.reconcile()
     made.now = T0 + 500
@@ -114,14 +117,14 @@ async def test_a_session_that_is_never_ready_has_a_start_that_failed() -> None:
         await made.reconcile()
     start = kept.one("session start")
     assert start.status.status_code is StatusCode.ERROR
-    assert words(start)["error.type"] == "StartDeadline"
+    assert attributes(start)["error.type"] == "StartDeadline"
     assert times(start) == (T0, T0 + 500)
 
 
 async def test_with_tracing_off_agents_are_told_of_no_trace() -> None:
-    made = World()
+    made = ReconcilerWorld()
     await made.reconcile()
     made.change_pod(phase="Running", podIP="10.0.0.1")
-    joined(made, session_uid="")
+    join_agent(made, session_uid="")
     await made.reconcile()
-    assert made.control.told[0]["traceparent"] == ""
+    assert made.pods.received[0]["traceparent"] == ""

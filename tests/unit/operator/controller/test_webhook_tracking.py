@@ -1,12 +1,19 @@
-"""Webhooks that never came are found by looking; those that come late, or for somebody seen before, are not missed."""
+"""Leave hints, the counter of lost webhooks, and the handler of room events."""
 
 import pytest
-from voicesession_operator.controller.cache import Key
-from voicesession_operator.controller.webhook_tracking import PATIENCE_SECONDS, WebhookLosses
-from voicesession_operator.domain.observed import Room
-from voicesession_operator.metric_labels import LostEvent
+from voicesession_operator.clients.livekit import RoomEvent
+from voicesession_operator.controller.cache import Cache, Key, ResourceKind
+from voicesession_operator.controller.webhook_tracking import (
+    LOST_AFTER_SECONDS,
+    LeaveHints,
+    LostWebhookCounter,
+    WebhookHandler,
+)
+from voicesession_operator.domain.observed import LeaveHint, LeaveReason, Room
+from voicesession_operator.metric_labels import LostWebhookEvent
 
-from tests.support.builders import T0, human
+from tests.support import operator_objects
+from tests.support.builders import ROOM, T0, human
 from tests.support.metric_changes import Rise, counted
 
 HELLO = Key("default", "hello")
@@ -21,93 +28,140 @@ class Clock:
         return self.now
 
 
-class Room1:
-    """One session's room, looked at by a leader that saw it empty at first."""
+class TrackedRoom:
+    """The room of one session, empty at its first observation."""
 
     def __init__(self) -> None:
         self.clock = Clock()
-        self.losses = WebhookLosses(self.clock)
-        self.look()
+        self.counter = LostWebhookCounter(self.clock)
+        self.observe()
 
-    def look(self, *identities: str) -> None:
-        self.losses.looked(HELLO, Room("RM_1", tuple(human(identity) for identity in identities)))
+    def observe(self, *identities: str) -> None:
+        self.counter.on_observed(HELLO, Room("RM_1", tuple(human(identity) for identity in identities)))
 
-    def told(self, event: LostEvent, identity: str = "alice") -> None:
-        self.losses.told(HELLO, event, f"PA_{identity}")
+    def receive(self, event: LostWebhookEvent, identity: str = "alice") -> None:
+        self.counter.on_webhook(HELLO, event, f"PA_{identity}")
 
-    def later(self, seconds: float = PATIENCE_SECONDS) -> None:
+    def wait(self, seconds: float = LOST_AFTER_SECONDS) -> None:
         self.clock.now += seconds
-        self.losses.count()
+        self.counter.count()
 
 
 def lost(rise: Rise) -> tuple[float, float]:
-    """Comings and goings that nobody told of."""
+    """Return the counted joins and leaves."""
     return rise.of(LOST, event="participant_joined"), rise.of(LOST, event="participant_left")
 
 
-def test_who_came_and_went_untold_is_counted_once_patience_is_over() -> None:
+def leave(at: float) -> LeaveHint:
+    return LeaveHint("alice", LeaveReason.LEFT, at)
+
+
+def test_leave_hints_keep_the_latest_leave() -> None:
+    hints = LeaveHints()
+    assert hints.leave(HELLO) is None
+    hints.record(HELLO, leave(10))
+    hints.record(HELLO, leave(12))
+    hints.record(HELLO, leave(11))
+    assert hints.leave(HELLO) == leave(12)
+    hints.forget(HELLO)
+    assert hints.leave(HELLO) is None
+
+
+def test_leave_hints_at_capacity_drop_the_oldest_session() -> None:
+    hints = LeaveHints(capacity=2)
+    for number in range(3):
+        hints.record(Key("default", str(number)), leave(number))
+    assert hints.leave(Key("default", "0")) is None
+    assert hints.leave(Key("default", "2")) == leave(2)
+
+
+def test_unreported_join_and_leave_are_counted_once_after_the_limit() -> None:
     with counted() as rise:
-        room = Room1()
-        room.look("alice")
-        room.later(PATIENCE_SECONDS - 1)
+        room = TrackedRoom()
+        room.observe("alice")
+        room.wait(LOST_AFTER_SECONDS - 1)
         assert lost(rise) == (0, 0)
-        room.later(1)
+        room.wait(1)
         assert lost(rise) == (1, 0)
-        room.look("alice")
-        room.look()
-        room.later()
-        room.later()
+        room.observe("alice")
+        room.observe()
+        room.wait()
+        room.wait()
         assert lost(rise) == (1, 1)
 
 
-@pytest.mark.parametrize("first", ["the webhook", "the look"])
-def test_what_was_told_is_not_lost_whichever_came_first(first: str) -> None:
+@pytest.mark.parametrize("first", ["webhook", "observation"])
+def test_reported_changes_are_not_lost_in_either_order(first: str) -> None:
     with counted() as rise:
-        room = Room1()
-        for event, there in ((LostEvent.JOINED, ["alice"]), (LostEvent.LEFT, [])):
-            if first == "the webhook":
-                room.told(event)
-                room.look(*there)
+        room = TrackedRoom()
+        for event, present in ((LostWebhookEvent.JOINED, ["alice"]), (LostWebhookEvent.LEFT, [])):
+            if first == "webhook":
+                room.receive(event)
+                room.observe(*present)
             else:
-                room.look(*there)
-                room.later(PATIENCE_SECONDS - 1)
-                room.told(event)
-        room.later()
+                room.observe(*present)
+                room.wait(LOST_AFTER_SECONDS - 1)
+                room.receive(event)
+        room.wait()
         assert lost(rise) == (0, 0)
 
 
-def test_a_visit_between_two_looks_leaves_nothing_behind() -> None:
+def test_reported_visit_between_observations_expires() -> None:
     with counted() as rise:
-        room = Room1()
-        room.told(LostEvent.JOINED)
-        room.told(LostEvent.LEFT)
-        room.look()
-        room.later()
-        room.look()
+        room = TrackedRoom()
+        room.receive(LostWebhookEvent.JOINED)
+        room.receive(LostWebhookEvent.LEFT)
+        room.observe()
+        room.wait()
+        room.observe()
         assert lost(rise) == (0, 0)
-        assert room.losses._seen[HELLO].told == {}
-
-
-def test_whoever_was_there_before_the_first_look_was_told_to_somebody_else() -> None:
-    with counted() as rise:
-        room = Room1()
-        room.losses.forget(HELLO)
-        room.look("alice")
-        room.later()
-        assert lost(rise) == (0, 0)
-
-
-def test_it_is_counted_without_anybody_asking_for_metrics() -> None:
-    with counted() as rise:
-        room = Room1()
-        room.look("alice")
-        room.clock.now += PATIENCE_SECONDS
-        room.look("alice")
+        # The old report no longer covers a new join.
+        room.observe("alice")
+        room.wait()
         assert lost(rise) == (1, 0)
 
 
-def test_only_so_many_sessions_are_remembered() -> None:
-    losses = WebhookLosses(Clock(), capacity=2)
-    for number in range(3):
-        losses.looked(Key("default", str(number)), None)
-    assert [key.name for key in losses._seen] == ["1", "2"]
+def test_first_observation_counts_no_lost_webhooks() -> None:
+    with counted() as rise:
+        room = TrackedRoom()
+        room.counter.forget(HELLO)
+        room.observe("alice")
+        room.wait()
+        assert lost(rise) == (0, 0)
+
+
+def test_observation_counts_lost_webhooks_without_a_scrape() -> None:
+    with counted() as rise:
+        room = TrackedRoom()
+        room.observe("alice")
+        room.clock.now += LOST_AFTER_SECONDS
+        room.observe("alice")
+        assert lost(rise) == (1, 0)
+
+
+def test_counter_at_capacity_drops_the_oldest_session() -> None:
+    clock = Clock()
+    counter = LostWebhookCounter(clock, capacity=2)
+    with counted() as rise:
+        for number in range(3):
+            counter.on_observed(Key("default", str(number)), None)
+        for number in (1, 2, 0):
+            counter.on_observed(Key("default", str(number)), Room("RM_1", (human(f"human-{number}"),)))
+        clock.now += LOST_AFTER_SECONDS
+        counter.count()
+        assert lost(rise) == (2, 0), "session 0 was dropped, so its join is a first observation"
+
+
+def test_handler_passes_a_known_rooms_event_on() -> None:
+    cache, hints, enqueued = Cache(), LeaveHints(), list[Key]()
+    cache.upsert(ResourceKind.SESSION, operator_objects.session())
+    handler = WebhookHandler(cache, hints, LostWebhookCounter(Clock()), enqueued.append)
+    assert handler.handle(RoomEvent(ROOM, "participant_left", "PA_alice", leave(10)))
+    assert (enqueued, hints.leave(HELLO)) == ([HELLO], leave(10))
+
+
+def test_handler_refuses_an_unknown_room() -> None:
+    enqueued = list[Key]()
+    handler = WebhookHandler(Cache(), LeaveHints(), LostWebhookCounter(Clock()), enqueued.append)
+    assert not handler.handle(RoomEvent(ROOM, "participant_joined"))
+    assert enqueued == []

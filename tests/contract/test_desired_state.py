@@ -1,0 +1,95 @@
+"""The desired state sent by the operator's executor, parsed by the agent."""
+
+import json
+from typing import Any, cast
+
+from voicesession_agent.supervisor.desired_state import MemoryAddress, parse
+from voicesession_agent.tracing import read_traceparent
+from voicesession_common import JsonObject
+from voicesession_common.api.voicesession import Status
+from voicesession_common.kube_client import KubernetesApi
+from voicesession_operator.controller.cache import Cache
+from voicesession_operator.controller.executor import Addresses, Executor
+from voicesession_operator.controller.ports import AgentPods, LiveKitRooms
+from voicesession_operator.controller.session_traces import OFF, SessionTraces
+from voicesession_operator.domain.actions import SetPodState
+
+from tests.support.builders import T0, agent, session
+from tests.support.fakes.span_exporter import RecordedSpans
+
+LETTA = "http://letta:8283"
+
+
+class FakeTokens:
+    def agent_token(self, *_: Any) -> str:
+        return "room-token"
+
+
+class RecordingPods:
+    def __init__(self) -> None:
+        self.bodies: list[bytes] = []
+
+    async def put_state(self, ip: str, pod_uid: str, desired: JsonObject) -> None:
+        self.bodies.append(json.dumps(desired).encode())
+
+
+async def sent(letta_url: str, memory_agent_id: str, read_only: bool = False, traces: SessionTraces = OFF) -> bytes:
+    """Return the body that the executor sends."""
+    pods = RecordingPods()
+    addresses = Addresses("ws://livekit:7880", letta_url, "letta-key")
+    clients = cast(KubernetesApi, None), cast(LiveKitRooms, FakeTokens()), cast(AgentPods, pods)
+    executor = Executor(*clients, cast(Cache, None), addresses, traces)
+    action = SetPodState(
+        "10.0.0.1",
+        "pod-1",
+        "u1",
+        2,
+        "vs-1",
+        "agent-agent-66",
+        "Agent_66",
+        memory_agent_id,
+        3600,
+        cause="LastHumanLeft",
+        memory_read_only=read_only,
+        idle_seconds=60,
+    )
+    failure = await executor.execute(session().build(), agent(memory={"letta": {"capture": True}}), action)
+    assert failure is None
+    return pods.bodies[0]
+
+
+async def test_agent_parses_session_room_and_memory() -> None:
+    desired = parse(await sent(LETTA, "agent-1"))
+    assert (desired.session_uid, desired.epoch) == ("u1", 2)
+    assert (desired.room_name, desired.room_url) == ("vs-1", "ws://livekit:7880")
+    assert (desired.token, desired.identity) == ("room-token", "agent-agent-66")
+    assert (desired.capture, desired.end) == (True, False)
+    assert desired.memory == MemoryAddress(LETTA, "agent-1", "letta-key")
+
+
+async def test_agent_parses_missing_memory() -> None:
+    assert parse(await sent(LETTA, "")).memory is None
+    assert parse(await sent("", "agent-1")).memory is None
+
+
+async def test_body_contains_cause_and_idle_limit() -> None:
+    body = json.loads(await sent(LETTA, "agent-1"))
+    assert (body["cause"], body["idleSeconds"], body["memory"]["readOnly"]) == ("LastHumanLeft", 60, False)
+
+
+async def test_read_only_memory_disables_capture() -> None:
+    body = json.loads(await sent(LETTA, "agent-1", read_only=True))
+    assert (body["memory"]["readOnly"], body["capture"]) == (True, False)
+
+
+async def test_agent_parses_the_parent_of_its_spans() -> None:
+    spans = RecordedSpans()
+    desired = parse(await sent(LETTA, "agent-1", traces=SessionTraces(spans.tracing)))
+    SessionTraces(spans.tracing).ended(session().build(), Status(finished_at=T0 + 60))
+    start, parent = spans.one("session start").get_span_context(), read_traceparent(desired.traceparent)
+    assert start is not None
+    assert (parent.trace_id, parent.span_id, parent.trace_flags.sampled) == (start.trace_id, start.span_id, True)
+
+
+async def test_agent_without_tracing_has_no_parent_span() -> None:
+    assert not read_traceparent(parse(await sent("", "")).traceparent).is_valid

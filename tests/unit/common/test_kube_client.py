@@ -1,0 +1,82 @@
+"""The Kubernetes client against a local HTTP server: error classes, paging, status patches."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+from aiohttp import web
+from kubernetes.aio.client import Configuration
+from voicesession_common.errors import ConflictError, ExternalError, NotFoundError, RetryableError, TerminalError
+from voicesession_common.kube_client import PODS, SESSIONS, KubeClient
+
+from tests.support import operator_objects
+from tests.support.http_server import Handler, serving
+
+
+@asynccontextmanager
+async def kube_client(handler: Handler) -> AsyncIterator[KubeClient]:
+    async with serving(handler) as server:
+        client = KubeClient(Configuration(host=str(server.make_url("")).rstrip("/")))
+        try:
+            yield client
+        finally:
+            await client.close()
+
+
+@pytest.mark.parametrize(
+    ("status", "message", "kind"),
+    [
+        (404, "not found", NotFoundError),
+        (409, "changed", ConflictError),
+        (422, "invalid", TerminalError),
+        (403, "forbidden: violates PodSecurity", TerminalError),
+        (403, 'pods "x" is forbidden: exceeded quota: small', RetryableError),
+        (429, "too many requests", RetryableError),
+        (401, "token expired", RetryableError),
+        (500, "internal error", RetryableError),
+    ],
+)
+async def test_error_status_raises_its_error_class(status: int, message: str, kind: type[ExternalError]) -> None:
+    async def answer(_: web.Request) -> web.Response:
+        return web.json_response({"kind": "Status", "reason": "Reason", "message": message}, status=status)
+
+    async with kube_client(answer) as client:
+        with pytest.raises(kind) as caught:
+            await client.get(PODS, "default", "x")
+    assert caught.value.message == message
+
+
+async def test_list_reads_all_pages() -> None:
+    pages = {"": (["a", "b"], "next"), "next": (["c"], "")}
+
+    async def answer(request: web.Request) -> web.Response:
+        names, following = pages[request.query.get("continue", "")]
+        items = [{"metadata": {"name": name}} for name in names]
+        return web.json_response({"metadata": {"resourceVersion": "7", "continue": following}, "items": items})
+
+    async with kube_client(answer) as client:
+        items, version = await client.list(PODS, "", "a=b")
+    assert [item["metadata"]["name"] for item in items] == ["a", "b", "c"]
+    assert version == "7"
+
+
+async def test_patch_status_sends_resource_version_and_merge_patch() -> None:
+    requests: list[tuple[str, str, str, Any]] = []
+
+    async def answer(request: web.Request) -> web.Response:
+        requests.append((request.method, request.path, request.content_type, await request.json()))
+        return web.json_response(operator_objects.session())
+
+    async with kube_client(answer) as client:
+        await client.patch_status(SESSIONS, "default", "hello", "5", {"humans": 1})
+    path = "/apis/voicesession.dev/v1alpha1/namespaces/default/voicesessions/hello/status"
+    body = {"metadata": {"resourceVersion": "5"}, "status": {"humans": 1}}
+    assert requests == [("PATCH", path, "application/merge-patch+json", body)]
+
+
+async def test_unreachable_api_server_raises_retryable_error() -> None:
+    client = KubeClient(Configuration(host="http://127.0.0.1:9"))
+    with pytest.raises(RetryableError):
+        await client.get(PODS, "default", "x")
+    await client.close()

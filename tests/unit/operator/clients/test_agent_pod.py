@@ -1,0 +1,99 @@
+"""The client of agent pods against a local HTTP server: signed requests, refusals, parsing of states."""
+
+import hashlib
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import jwt
+import pytest
+from aiohttp import web
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from voicesession_common.errors import ExternalError, RetryableError, TerminalError
+from voicesession_operator.clients.agent_pod import AgentPodClient, to_pod_state
+
+from tests.support.http_server import Handler, serving
+
+NOW = 1_763_853_600.0
+KEY = Ed25519PrivateKey.generate()
+HOST = "127.0.0.1"
+
+
+@asynccontextmanager
+async def pod_client(handler: Handler) -> AsyncIterator[AgentPodClient]:
+    async with serving(handler) as server:
+        assert server.port is not None
+        client = AgentPodClient(KEY, lambda: NOW, port=server.port)
+        try:
+            yield client
+        finally:
+            await client.close()
+
+
+async def test_requests_carry_a_token_with_method_and_body_hash() -> None:
+    bodies: list[dict[str, Any]] = []
+
+    async def answer(request: web.Request) -> web.Response:
+        body, token = await request.read(), request.headers["Authorization"].removeprefix("Bearer ")
+        claims = jwt.decode(
+            token, KEY.public_key(), algorithms=["EdDSA"], audience="pod-uid", options={"verify_exp": False}
+        )
+        assert claims["sha256"] == hashlib.sha256(body).hexdigest()
+        assert claims["htm"] == request.method
+        assert claims["exp"] - claims["iat"] == 30
+        bodies.append(json.loads(body) if body else {})
+        return web.json_response({"podUID": "pod-uid", "state": "Bound", "sessionUID": "s", "epoch": 2})
+
+    async with pod_client(answer) as client:
+        await client.put_state(HOST, "pod-uid", {"epoch": 2})
+        state = await client.state(HOST, "pod-uid")
+        second = await client.state(HOST, "pod-uid")
+    assert bodies == [{"epoch": 2}, {}, {}]
+    assert state == second
+    assert state is not None
+    assert (state.state, state.session_uid, state.epoch) == ("Bound", "s", 2)
+
+
+@pytest.mark.parametrize(("status", "kind"), [(400, TerminalError), (401, RetryableError), (409, RetryableError)])
+async def test_refused_desired_state_raises_error_with_reason(status: int, kind: type[ExternalError]) -> None:
+    async def answer(_: web.Request) -> web.Response:
+        return web.json_response({"reason": "because"}, status=status)
+
+    async with pod_client(answer) as client:
+        with pytest.raises(kind, match="because"):
+            await client.put_state(HOST, "pod-uid", {})
+        assert await client.state(HOST, "pod-uid") is None
+
+
+async def test_state_of_another_pod_at_the_address_is_ignored() -> None:
+    async def answer(_: web.Request) -> web.Response:
+        return web.json_response({"podUID": "another", "state": "Unbound"})
+
+    async with pod_client(answer) as client:
+        assert await client.state(HOST, "pod-uid") is None
+
+
+def test_to_pod_state_parses_a_bound_pod() -> None:
+    state = to_pod_state(
+        {
+            "state": "Bound",
+            "sessionUID": "s",
+            "epoch": 1,
+            "job": {"state": "Joined", "participantSID": "PA_1", "restarts": 2, "epoch": 3},
+            "activeAt": 7.5,
+            "health": {"state": "Deaf", "message": "no turn in 60 s of speech", "remedies": 1},
+            "lastHumanLeft": {"identity": "alice", "reason": "CLIENT_INITIATED", "at": 5.5},
+            "memory": {"agentID": "agent-1", "state": "Unavailable", "message": "Letta does not answer"},
+            "trouble": "",
+        }
+    )
+    assert (state.participant_sid, state.job_restarts, state.job_epoch) == ("PA_1", 2, 3)
+    assert (state.active_at, state.health, state.health_message) == (7.5, "Deaf", "no turn in 60 s of speech")
+    assert (state.left_identity, state.left_reason, state.left_at) == ("alice", "CLIENT_INITIATED", 5.5)
+    assert state.memory_problem == "Letta does not answer"
+
+
+def test_to_pod_state_parses_an_unbound_pod() -> None:
+    state = to_pod_state({"state": "Unbound", "lastHumanLeft": None, "memory": None, "activeAt": None, "health": None})
+    assert (state.left_identity, state.active_at, state.health, state.job_epoch) == ("", None, "", 0)

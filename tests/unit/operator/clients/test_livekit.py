@@ -1,0 +1,87 @@
+"""The LiveKit client against a local HTTP server: error classes, timeouts, the agent's token."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import jwt
+import pytest
+from aiohttp import web
+from voicesession_common.errors import RetryableError
+from voicesession_operator.clients.livekit import REQUEST_SECONDS, RoomService
+from voicesession_operator.domain.observed import RoomUnknown
+
+from tests.support.http_server import Handler, serving
+from tests.support.metric_changes import counted
+
+SECRET = "0123456789abcdef0123456789abcdef"  # noqa: S105 - opens nothing
+
+
+@asynccontextmanager
+async def room_service(handler: Handler, request_seconds: float = REQUEST_SECONDS) -> AsyncIterator[RoomService]:
+    async with serving(handler) as server:
+        rooms = RoomService(str(server.make_url("")), "key", SECRET, request_seconds)
+        try:
+            yield rooms
+        finally:
+            await rooms.close()
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "reason"),
+    [
+        (401, "unauthenticated", "LiveKitUnauthorized"),
+        (503, "unavailable", "LiveKitUnavailable"),
+        (400, "invalid_argument", "LiveKitRefused"),
+    ],
+)
+async def test_observe_after_an_error_returns_unknown(status: int, code: str, reason: str) -> None:
+    async def answer(_: web.Request) -> web.Response:
+        return web.json_response({"code": code, "msg": "no"}, status=status)
+
+    async with room_service(answer) as rooms:
+        observed = await rooms.observe("vs-1")
+    assert isinstance(observed, RoomUnknown)
+    assert observed.reason == reason
+
+
+async def test_delete_room_ignores_a_missing_room() -> None:
+    async def answer(_: web.Request) -> web.Response:
+        return web.json_response({"code": "not_found", "msg": "no such room"}, status=404)
+
+    with counted() as rise:
+        async with room_service(answer) as rooms:
+            await rooms.delete_room("vs-1")
+    assert rise.of("voicesession_livekit_request_seconds_count", call="DeleteRoom", outcome="not_found") == 1
+
+
+async def test_agent_token_grants_one_room() -> None:
+    rooms = RoomService("ws://livekit:7880", "key", SECRET)
+    claims = jwt.decode(rooms.agent_token("vs-1", "agent-66", "Agent_66", 60), options={"verify_signature": False})
+    await rooms.close()
+    assert claims["video"] == {
+        "roomJoin": True,
+        "canUpdateOwnMetadata": True,
+        "room": "vs-1",
+        "canPublish": True,
+        "canSubscribe": True,
+        "canPublishData": True,
+    }
+    assert (claims["sub"], claims["name"], claims["kind"]) == ("agent-66", "Agent_66", "agent")
+    assert claims["attributes"] == {"voicesession.role": "agent"}
+    assert claims["exp"] - claims["nbf"] == 60
+
+
+async def test_request_without_a_response_times_out() -> None:
+    released = asyncio.Event()
+
+    async def hang(_: web.Request) -> web.Response:
+        await released.wait()
+        return web.Response()
+
+    async with room_service(hang, request_seconds=0.05) as rooms:
+        async with asyncio.timeout(5):
+            assert isinstance(await rooms.observe("vs-1"), RoomUnknown)
+            with pytest.raises(RetryableError, match="does not answer"):
+                await rooms.create_room("vs-1", "{}", 0)
+        released.set()
