@@ -13,7 +13,7 @@ from opentelemetry.trace import StatusCode
 from voicesession_common.api.constants import TRACEPARENT_ANNOTATION
 from voicesession_common.tracing import Tracing, read_traceparent, write_traceparent
 
-from tests.support.fakes.span_exporter import RecordedSpans, span_context, attributes
+from tests.support.fakes.span_exporter import RecordedSpans, attributes, span_context
 from tests.support.observability import otlp_receiver
 from tests.support.observability.otlp_receiver import Received
 
