@@ -1,4 +1,4 @@
-"""`make bench`: measures the installed release on the kind cluster and writes docs/benchmarks.md."""
+"""`make bench`: measure the installed release on the kind cluster and write docs/benchmarks.md."""
 
 import argparse
 import os
@@ -43,6 +43,7 @@ BENCHES: dict[str, tuple[Callable[[int], Section], int]] = {
 
 
 def main() -> int:
+    """Run the chosen benchmarks; return 1 if one of them fails or misses an aim."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--only", action="append", choices=BENCHES, help="run this one; repeat for more")
     parser.add_argument("--rounds", type=int, help="rounds (or sessions) instead of the usual number")
@@ -54,7 +55,7 @@ def main() -> int:
 
 
 def _run(name: str, rounds: int | None) -> bool:
-    """One bench; what it found is written at once, so that a later failure costs nothing. False if it misses a mark."""
+    """Run one benchmark and write its results at once; return False if it fails or misses an aim."""
     measure, usual = BENCHES[name]
     load, begin = os.getloadavg()[0], time.monotonic()
     print(f"{name}:", flush=True)

@@ -1,8 +1,8 @@
-"""Many sessions at once, with agents that only join."""
+"""Many concurrent sessions, with agents that join and do nothing else."""
 
 import time
 
-from tests.bench.environment import ground
+from tests.bench.environment import bench_environment
 from tests.bench.figures import Section, Table, distribution
 from tests.support.cluster import manifests, operator_pods
 
@@ -11,22 +11,22 @@ MIB = 2**20
 
 
 def run(rounds: int) -> Section:
-    """`rounds` is how many sessions."""
+    """Measure the sessions; `rounds` is their number."""
     names = [f"s{number}" for number in range(rounds)]
-    with ground("crowd") as here:
-        before = operator_pods.metrics(here.kube)
-        created = {n: here.timeline.create(manifests.session(n, here.trial.namespace)) for n in names}
-        ready = [here.timeline.at(n, "Ready", LONGEST) - created[n] for n in names]
-        here.say(f"{rounds} Ready, the last after {max(ready):.1f} s")
-        at_peak = operator_pods.metrics(here.kube)
+    with bench_environment("crowd") as env:
+        before = operator_pods.metrics(env.kube)
+        created = {n: env.timeline.create(manifests.session(n, env.scenario.namespace)) for n in names}
+        ready = [env.timeline.at(n, "Ready", LONGEST) - created[n] for n in names]
+        env.print_progress(f"{rounds} Ready, the last after {max(ready):.1f} s")
+        at_peak = operator_pods.metrics(env.kube)
         begin = time.time()
         for name in names:
-            here.kube.patch("voicesession", name, here.trial.namespace, {"spec": {"end": True}})
-        here.trial.gone(LONGEST)
+            env.kube.patch("voicesession", name, env.scenario.namespace, {"spec": {"end": True}})
+        env.scenario.wait_until_empty(LONGEST)
         gone = time.time() - begin
-        finished = [here.trial.finished(n, 60).end_reason for n in names]
-        after = operator_pods.metrics(here.kube)
-        left = [len(here.trial.livekit.rooms(here.trial.namespace)), len(here.trial.pods())]
+        finished = [env.scenario.wait_until_finished(n, 60).end_reason for n in names]
+        after = operator_pods.metrics(env.kube)
+        left = [len(env.scenario.livekit.rooms(env.scenario.namespace)), len(env.scenario.agent_pods())]
         table = _table(rounds, before, at_peak, after, finished, left, gone)
     return Section("crowd", "6. Many sessions at once", [distribution("In s", {"apply -> Ready": ready}), table])
 

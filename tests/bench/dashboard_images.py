@@ -1,4 +1,4 @@
-"""Pictures of the dashboards from a real Prometheus: every panel's own queries, drawn without Grafana."""
+"""Pictures of the dashboards from a real Prometheus, drawn from the panels' queries without Grafana."""
 
 import math
 import re
@@ -13,7 +13,7 @@ from tests.support.observability.prometheus import SCRAPE_SECONDS, Prometheus, S
 COLUMNS = 3
 POINTS = 240
 MOST_LINES = 9
-"""What has room beside a diagram; the largest are drawn."""
+"""Lines with space for a legend beside a diagram; the largest are drawn."""
 SVG = "{http://www.w3.org/2000/svg}"
 UNITS = {"s": ", s", "bytes": ", bytes", "reqps": ", per second", "short": ""}
 
@@ -21,7 +21,7 @@ Line = Sequence[float | None]
 
 
 def draw(prometheus: Prometheus, dashboard: Dashboard, path: Path, begin: float, end: float, window: str) -> None:
-    """Save the dashboard as it would be seen between these Unix seconds, with rates over `window`."""
+    """Save a picture of the dashboard between two Unix times, with rates over `window`."""
     step = max((end - begin) / POINTS, 1.0)
     times = [begin + number * step for number in range(int((end - begin) / step) + 1)]
     panels = [_panel(prometheus, panel, times, step, window) for panel in dashboard.panels]
@@ -29,23 +29,23 @@ def draw(prometheus: Prometheus, dashboard: Dashboard, path: Path, begin: float,
 
 
 def lines_in(path: Path) -> list[int]:
-    """How many lines each panel of a picture has, in the dashboard's order."""
-    groups = ET.parse(path).getroot().iter(f"{SVG}g")  # noqa: S314  our own
+    """Return the number of lines of each panel in a picture, in the dashboard's order."""
+    groups = ET.parse(path).getroot().iter(f"{SVG}g")  # noqa: S314  a file of this module
     return [len(list(group.iter(f"{SVG}polyline"))) for group in groups]
 
 
 def peak(prometheus: Prometheus, panel: Panel, since: float, window: str) -> float:
-    """The largest value that any of the panel's queries has had for so many seconds; 0 where there was none."""
-    told = [
+    """Return the largest value of the panel's queries in the last `since` seconds; 0 without a value."""
+    values = [
         value
         for query in panel.queries
         for value in prometheus.values(f"max_over_time(({with_window(query, window)})[{since:.0f}s:{SCRAPE_SECONDS}s])")
     ]
-    return max(filter(math.isfinite, told), default=0.0)
+    return max(filter(math.isfinite, values), default=0.0)
 
 
 def with_window(query: Query, window: str) -> str:
-    """The query as Grafana sends it."""
+    """Return the query in the form that Grafana sends."""
     return query.expr.replace(WINDOW, window)
 
 
@@ -64,6 +64,6 @@ def _legend(query: Query, panel: Panel, series: Series) -> str:
 
 
 def _on(times: Sequence[float], series: Series, step: float) -> Line:
-    """The series' values on the common axis, with gaps where it has none."""
+    """Return the series' values on the common axis; None for a gap."""
     values = {round((at - times[0]) / step): value for at, value in series.points if math.isfinite(value)}
     return [values.get(number) for number in range(len(times))]

@@ -1,4 +1,4 @@
-"""What every bench stands on: the cluster, LiveKit, and a namespace of its own."""
+"""The environment of a benchmark: clients of the cluster and of LiveKit, and a new namespace."""
 
 import secrets
 from collections.abc import Iterator
@@ -10,48 +10,54 @@ from tests.bench.start_timeline import Timeline
 from tests.support.cluster import manifests, operator_pods, rooms
 from tests.support.cluster.kubectl import Json, Kube
 from tests.support.cluster.manifests import copy_of
-from tests.support.cluster.scenario import Trial
+from tests.support.cluster.scenario import Scenario
 
 
 @dataclass
-class Ground:
-    trial: Trial
+class BenchEnvironment:
+    """A scenario in its own namespace, with a timeline of its objects."""
+
+    scenario: Scenario
     timeline: Timeline
 
     @property
     def kube(self) -> Kube:
-        return self.trial.kube
+        """Return the client of the cluster."""
+        return self.scenario.kube
 
     def example_agent(self, *without: str, **changes: Json) -> Json:
-        """A copy of the example VoiceAgent in this namespace, with changes; returns it as applied."""
-        copied = copy_of(manifests.example_agent(), constants.EXAMPLE_AGENT, self.trial.namespace, *without, **changes)
+        """Apply a copy of the example VoiceAgent, with changes, in the namespace; return it."""
+        copied = copy_of(
+            manifests.example_agent(), constants.EXAMPLE_AGENT, self.scenario.namespace, *without, **changes
+        )
         self.kube.apply(copied)
         return copied
 
-    def say(self, text: str) -> None:
+    def print_progress(self, text: str) -> None:
+        """Print a line of progress."""
         print(f"  {text}", flush=True)
 
 
 @contextmanager
-def ground(name: str) -> Iterator[Ground]:
-    """A fresh namespace with the fake agent in it; it is deleted afterwards."""
+def bench_environment(name: str) -> Iterator[BenchEnvironment]:
+    """Create a namespace with the fake agent, and delete it afterwards."""
     kube = Kube()
     operator_pods.leader(kube)
     namespace = f"bench-{name}-{secrets.token_hex(3)}"
     kube.run("create", "namespace", namespace)
-    trial = Trial(kube, rooms.connect(kube), namespace)
-    trial.fake_agent()
+    scenario = Scenario(kube, rooms.connect(kube), namespace)
+    scenario.apply_fake_agent()
     timeline = Timeline(namespace)
     try:
-        yield Ground(trial, timeline)
+        yield BenchEnvironment(scenario, timeline)
     finally:
         timeline.close()
-        trial.close()
+        scenario.close()
         kube.run("delete", "namespace", namespace, "--wait=false")
 
 
 def versions(kube: Kube) -> str:
-    """Kubernetes and the images that are measured."""
+    """Return the versions of Kubernetes and of the measured images."""
     node = kube.all("nodes")[0]["status"]["nodeInfo"]
     images = {c["image"] for p in kube.all("pods", constants.NAMESPACE) for c in p["spec"]["containers"]}
     short = sorted(image.rsplit("/", 1)[-1] for image in images)

@@ -1,4 +1,4 @@
-"""Figures as tables: percentiles, and the page they are written to."""
+"""Results as tables with percentiles, and the document that contains them."""
 
 import json
 import os
@@ -23,18 +23,21 @@ percentiles are nearest-rank. The cluster runs on the same machine as the people
 
 @dataclass
 class Table:
+    """A table with a title."""
+
     title: str
     columns: list[str]
     rows: list[list[str]] = field(default_factory=list)
 
     def render(self) -> str:
+        """Return the table in Markdown."""
         lines = [f"**{self.title}**", "", _row(self.columns), _row(["---"] * len(self.columns))]
         return "\n".join([*lines, *(_row(row) for row in self.rows)])
 
 
 @dataclass
 class Section:
-    """One bench's outcome; `notes` are sentences under its tables, `misses` say what was asked for and is not so."""
+    """The results of one benchmark; `notes` are sentences under its tables, `misses` are the missed aims."""
 
     name: str
     title: str
@@ -45,13 +48,14 @@ class Section:
     machine: str = ""
 
     def render(self) -> str:
+        """Return the section in Markdown."""
         parts = [f"## {self.title}", f"*{self.measured}; {self.machine}; bench `{self.name}`*"]
         missed = [f"**Missed: {miss}.**" for miss in self.misses]
         return "\n\n".join([*parts, *(t.render() for t in self.tables), *missed, *self.notes])
 
 
 def percentile(values: Sequence[float], percent: int) -> float:
-    """Nearest rank; raises ValueError when there are no values."""
+    """Return the nearest-rank percentile; raise ValueError without values."""
     if not values:
         raise ValueError("no values")
     ordered = sorted(values)
@@ -59,7 +63,7 @@ def percentile(values: Sequence[float], percent: int) -> float:
 
 
 def distribution(title: str, samples: Mapping[str, Sequence[float]]) -> Table:
-    """One row for each named series, in seconds: n, percentiles, maximum."""
+    """Return a table with count, percentiles and maximum of each named series, in seconds."""
     table = Table(title, ["", "n", *(f"p{p}" for p in PERCENTILES), "max"])
     for name, values in samples.items():
         if values:
@@ -71,7 +75,7 @@ def distribution(title: str, samples: Mapping[str, Sequence[float]]) -> Table:
 
 
 def stamp(section: Section, load_before: float, versions: str) -> Section:
-    """Say when and where: the machine and its load average before and after."""
+    """Add the date, the machine, and its load average before and after."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     section.measured = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
     section.machine = (
@@ -82,7 +86,7 @@ def stamp(section: Section, load_before: float, versions: str) -> Section:
 
 
 def keep(section: Section, store: Path = STORE, page: Path = PAGE) -> None:
-    """Replace this section's figures, and write the page anew from all that are known."""
+    """Store the section's results, and write the document from all stored sections."""
     known = json.loads(store.read_text()) if store.exists() else {}
     known[section.name] = asdict(section)
     store.parent.mkdir(exist_ok=True)
@@ -91,13 +95,13 @@ def keep(section: Section, store: Path = STORE, page: Path = PAGE) -> None:
 
 
 def page_of(sections: Sequence[Section]) -> str:
-    """The whole page, its sections by the number that their titles begin with."""
+    """Return the whole document, with sections in the order of the numbers in their titles."""
     ordered = sorted(sections, key=lambda s: int(s.title.split(".")[0]))
     return "\n\n".join([HEAD.strip(), *(s.render() for s in ordered)]) + "\n"
 
 
 def load(raw: dict[str, object]) -> Section:
-    """The reverse of dataclasses.asdict."""
+    """Convert the result of dataclasses.asdict back to a section."""
     fields = {**raw, "tables": [Table(**table) for table in raw["tables"]]}  # type: ignore[attr-defined]
     return Section(**fields)  # type: ignore[arg-type]
 

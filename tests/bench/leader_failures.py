@@ -1,27 +1,28 @@
-"""The leader is killed while sessions are made and while they are torn down: what is left over, or doubled?"""
+"""Deaths of the leader while sessions start and while they end: missing, leftover and duplicate objects."""
 
 import random
 import time
 
-from tests.bench.environment import Ground, ground
+from tests.bench.environment import BenchEnvironment, bench_environment
 from tests.bench.figures import Section, Table, distribution
 from tests.support.cluster import operator_pods
 
 SESSIONS = 3
 LONGEST = 180
 WINDOW_SECONDS = 1.5
-"""The kill comes at a random moment of the time in which three sessions are being made or removed."""
+"""The leader is killed at a random moment while three sessions start or end."""
 
 
 def run(rounds: int) -> Section:
+    """Kill the leader `rounds` times in each situation."""
     made: list[float] = []
     removed: list[float] = []
     wrong = {"mid-create": [0, 0, 0], "mid-teardown": [0, 0, 0]}
-    with ground("leaders") as here:
+    with bench_environment("leaders") as env:
         for number in range(rounds):
-            _add(wrong["mid-create"], _create(here, number, made))
-            _add(wrong["mid-teardown"], _tear_down(here, number, removed))
-            here.say(f"{number + 1}/{rounds}: made in {made[-1]:.1f} s, removed in {removed[-1]:.1f} s")
+            _add(wrong["mid-create"], _create(env, number, made))
+            _add(wrong["mid-teardown"], _tear_down(env, number, removed))
+            env.print_progress(f"{number + 1}/{rounds}: made in {made[-1]:.1f} s, removed in {removed[-1]:.1f} s")
     table = Table("Left over or doubled", ["leader killed", "rounds", "sessions", "rooms", "pods"])
     table.rows = [[what, str(rounds), *map(str, counts)] for what, counts in wrong.items()]
     times = {"kill -> all Ready": made, "kill -> nothing left": removed}
@@ -37,41 +38,41 @@ def _names(number: int) -> list[str]:
     return [f"r{number}-{index}" for index in range(SESSIONS)]
 
 
-def _create(here: Ground, number: int, took: list[float]) -> list[int]:
+def _create(env: BenchEnvironment, number: int, took: list[float]) -> list[int]:
     for name in _names(number):
-        here.trial.start(name)
-    begin = _kill_at_random(here)
+        env.scenario.apply_session(name)
+    begin = _kill_at_random(env)
     for name in _names(number):
-        here.kube.wait(f"voicesession/{name}", "condition=Ready", here.trial.namespace, LONGEST)
+        env.kube.wait(f"voicesession/{name}", "condition=Ready", env.scenario.namespace, LONGEST)
     took.append(time.monotonic() - begin)
-    counts = _counts(here)
+    counts = _counts(env)
     return [abs(count - SESSIONS) for count in counts]
 
 
-def _tear_down(here: Ground, number: int, took: list[float]) -> list[int]:
+def _tear_down(env: BenchEnvironment, number: int, took: list[float]) -> list[int]:
     for name in _names(number):
-        here.kube.delete("voicesession", name, here.trial.namespace, "--wait=false")
-    begin = _kill_at_random(here)
-    operator_pods.leader(here.kube, LONGEST)
+        env.kube.delete("voicesession", name, env.scenario.namespace, "--wait=false")
+    begin = _kill_at_random(env)
+    operator_pods.leader(env.kube, LONGEST)
     try:
-        here.trial.gone(LONGEST)
+        env.scenario.wait_until_empty(LONGEST)
     except AssertionError as left:
-        here.say(str(left))
+        env.print_progress(str(left))
     took.append(time.monotonic() - begin)
-    return _counts(here)
+    return _counts(env)
 
 
-def _kill_at_random(here: Ground) -> float:
+def _kill_at_random(env: BenchEnvironment) -> float:
     time.sleep(random.uniform(0, WINDOW_SECONDS))  # noqa: S311  the moment of a fault, not a secret
     begin = time.monotonic()
-    operator_pods.kill_leader(here.kube)
+    operator_pods.kill_leader(env.kube)
     return begin
 
 
-def _counts(here: Ground) -> list[int]:
-    """Sessions, rooms and live pods of the namespace."""
-    sessions = here.kube.all("voicesessions", here.trial.namespace)
-    return [len(sessions), len(here.trial.livekit.rooms(here.trial.namespace)), len(here.trial.pods())]
+def _counts(env: BenchEnvironment) -> list[int]:
+    """Return the numbers of sessions, rooms and agent pods of the namespace."""
+    sessions = env.kube.all("voicesessions", env.scenario.namespace)
+    return [len(sessions), len(env.scenario.livekit.rooms(env.scenario.namespace)), len(env.scenario.agent_pods())]
 
 
 def _add(sums: list[int], counts: list[int]) -> None:

@@ -1,4 +1,4 @@
-"""From a click on Connect, in a real browser on the release's own page, until the agent is heard."""
+"""The time from a click on Connect, in a real browser on the release's page, until the agent is audible."""
 
 import tempfile
 from pathlib import Path
@@ -7,7 +7,7 @@ from hack.cluster import constants
 from tests.bench.figures import Section, distribution
 from tests.support.cluster import gateway, manifests
 from tests.support.cluster.kubectl import Kube
-from tests.support.participants.browser import Screen, live, screen, spoken
+from tests.support.participants.browser import BrowserTab, microphone_recording, open_tab, wait_until_live
 from tests.support.participants.spoken_turns import QUESTION
 from tests.support.polling import until
 
@@ -23,43 +23,44 @@ STAGES = {
     "click -> audible": ("clicked", "audible"),
 }
 NOTE = (
-    "Chromium with a fake microphone; the agent greets whoever comes. The stages are the page's own User Timing marks, "
-    "the last one when the agent's audio is first louder than silence. Each round is a session of its own: the one "
-    "before is over and its pod gone."
+    "Chromium with a fake microphone; the agent greets every human. The stages are the page's User Timing marks, "
+    "the last one when the agent's audio is first louder than silence. Each round has its own session, and starts "
+    "after the end of the previous session and its pod."
 )
 
 
 def run(rounds: int) -> Section:
+    """Measure `rounds` calls."""
     kube, samples = Kube(), {stage: list[float]() for stage in STAGES}
     kube.apply(manifests.example_agent())
     kube.wait(f"voiceagent/{constants.EXAMPLE_AGENT}", "condition=Ready", constants.EXAMPLE_NAMESPACE, START_SECONDS)
-    until(lambda: gateway.local().knows(constants.EXAMPLE_AGENT), "the gateway knows the agent", LOAD_SECONDS)
+    until(lambda: gateway.local().lists_agent(constants.EXAMPLE_AGENT), "the gateway lists the agent", LOAD_SECONDS)
     with tempfile.TemporaryDirectory() as folder:
-        wav = spoken(Path(folder), QUESTION)
-        with screen(gateway.local().url, wav) as shown:
-            shown.open(constants.EXAMPLE_AGENT)
-            until(lambda: shown.agent() == "Agent_66", "the page has the agent", LOAD_SECONDS)
+        wav = microphone_recording(Path(folder), QUESTION)
+        with open_tab(gateway.local().url, wav) as tab:
+            tab.open(constants.EXAMPLE_AGENT)
+            until(lambda: tab.agent() == "Agent_66", "the page has the agent", LOAD_SECONDS)
             for number in range(rounds):
-                marks = _one(kube, shown)
+                marks = _measure_one(kube, tab)
                 for stage, (begin, end) in STAGES.items():
                     samples[stage].append(max(0.0, marks[end] - marks[begin]) / 1000)
                 print(f"  {number + 1}/{rounds}: audible after {samples['click -> audible'][-1]:.2f} s", flush=True)
     return Section("clicking", "11. Click to voice", [distribution("Where the time goes, in s", samples)], [NOTE])
 
 
-def _one(kube: Kube, shown: Screen) -> dict[str, float]:
-    shown.press("Connect")
-    live(shown, START_SECONDS)
-    name = until(shown.session, "the session's name", LOAD_SECONDS)
-    until(lambda: "audible" in shown.marks(), "the agent is audible", AUDIBLE_SECONDS)
-    marks = shown.marks()
-    shown.press("Disconnect")
+def _measure_one(kube: Kube, tab: BrowserTab) -> dict[str, float]:
+    tab.press_button("Connect")
+    wait_until_live(tab, START_SECONDS)
+    name = until(tab.session, "the session's name", LOAD_SECONDS)
+    until(lambda: "audible" in tab.marks(), "the agent is audible", AUDIBLE_SECONDS)
+    marks = tab.marks()
+    tab.press_button("Disconnect")
     until(lambda: _is_over(kube, name), f"the end of {name}", OVER_SECONDS)
     return marks
 
 
 def _is_over(kube: Kube, name: str) -> bool:
-    """Finished, and its pod gone: the next round begins on a quiet machine."""
+    """Return whether the session is Finished and its pod gone, so that the next round starts on an idle machine."""
     session = kube.session(name, constants.EXAMPLE_NAMESPACE)
     if session is None:
         return True

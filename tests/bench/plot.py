@@ -1,4 +1,4 @@
-"""A plain SVG of a few series over one axis: enough for a page of documentation, and no library."""
+"""SVG line charts for the documents, without a library."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,20 +15,21 @@ FONT = 'font-family="sans-serif" font-size="11"'
 
 @dataclass(frozen=True)
 class Panel:
-    """One diagram: series by name, each as long as the common x axis."""
+    """One diagram with series by name, each as long as the common x axis."""
 
     title: str
     series: dict[str, Sequence[float | None]]
-    """None where there is no value: the line has a gap."""
+    """None is a gap in the line."""
 
 
 def save(path: Path, x_label: str, xs: Sequence[float], panels: Sequence[Panel], columns: int = 1) -> None:
+    """Write the panels to a file."""
     path.parent.mkdir(exist_ok=True)
     path.write_text(render(x_label, xs, panels, columns))
 
 
 def render(x_label: str, xs: Sequence[float], panels: Sequence[Panel], columns: int = 1) -> str:
-    """The panels row by row; every y axis begins at 0, so that growth is not made to look larger."""
+    """Render the panels row by row; every y axis starts at 0, so that growth does not look larger than it is."""
     width, height = WIDTH * columns, HEIGHT * -(-len(panels) // columns)
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" {FONT}>',
@@ -56,7 +57,7 @@ def _panel(x_label: str, xs: Sequence[float], panel: Panel) -> list[str]:
 
 
 def _runs(xs: Sequence[float], ys: Sequence[float | None], last: float, top: float) -> list[str]:
-    """The points of each stretch without a gap; a single point is drawn as a line of one pixel."""
+    """Return the points of each stretch without a gap; a single point becomes a line of one pixel."""
     runs: list[list[tuple[float, float]]] = [[]]
     for x, y in zip(xs, ys, strict=True):
         if y is None:
@@ -88,7 +89,7 @@ def _y(value: float, top: float) -> float:
 
 
 def _round_up(value: float) -> float:
-    """To the next of 1, 2 or 5 times a power of ten, whose fifths are easy to read."""
+    """Round up to 1, 2, 5 or 10 times a power of ten, so that a fifth of it is easy to read."""
     power = 1.0
     while power * 10 <= value:
         power *= 10

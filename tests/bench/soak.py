@@ -1,25 +1,25 @@
-"""Many conversations in one pod: do its processes keep their size?"""
+"""Many conversations in one pod: growth of memory, descriptors and processes."""
 
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from tests.bench import plot
-from tests.bench.environment import Ground, ground
+from tests.bench.environment import BenchEnvironment, bench_environment
 from tests.bench.figures import PAGE, Section, Table, distribution, percentile
 from tests.bench.plot import Panel
 from tests.bench.trend import growth_per_hour
 from tests.support.cluster import nodes
 from tests.support.cluster.manifests import RESET
 from tests.support.cluster.pod_processes import Survey, node_of, survey
-from tests.support.participants.speaker import Guest
+from tests.support.participants.speaker import Speaker
 
 PLOT = PAGE.parent / "soak.svg"
 MIB = 2**20
 WARM_UP_PART = 5
-"""The first fifth of the cycles fills caches and is left out of every growth."""
+"""The first fifth of the cycles fills caches and does not count for growth."""
 MAX_GROWTH = 5.0
-"""Percent per hour, of resident memory."""
+"""Allowed growth of resident memory in percent per hour."""
 LONGEST = 60
 SENTENCE = "Test one"
 
@@ -29,7 +29,7 @@ MEMORY: dict[str, Measure] = {
     "largest other process": lambda s: max((p.rss for p in s.others), default=0) / MIB,
     "all processes": lambda s: sum(p.rss for p in s.all) / MIB,
 }
-"""Resident memory; of all processes it counts shared pages once for each."""
+"""Resident memory; the sum over processes counts shared pages several times."""
 DESCRIPTORS: dict[str, Measure] = {
     "supervisor": lambda s: s.supervisor.descriptors,
     "all processes": lambda s: sum(p.descriptors for p in s.all),
@@ -42,7 +42,7 @@ PROCESSES: dict[str, Measure] = {
 
 @dataclass(frozen=True)
 class Cycle:
-    """What was seen at the end of one conversation, while its job was still in the room."""
+    """Measurements at the end of one conversation, while its job is in the room."""
 
     at: float
     survey: Survey
@@ -50,15 +50,16 @@ class Cycle:
 
 
 def run(rounds: int) -> Section:
-    with ground("soak") as here:
-        here.example_agent("greeting", onLastHumanLeft=RESET)
-        here.kube.wait("voiceagent/agent-66", "condition=Ready", here.trial.namespace, 120)
-        session = here.trial.ready("call", "agent-66", grace=0, reconnect_grace=0, max_duration=86400)
-        pod = nodes.agent_pod(here.kube, session.pod, here.trial.namespace)
+    """Measure `rounds` conversations."""
+    with bench_environment("soak") as env:
+        env.example_agent("greeting", onLastHumanLeft=RESET)
+        env.kube.wait("voiceagent/agent-66", "condition=Ready", env.scenario.namespace, 120)
+        session = env.scenario.start_session("call", "agent-66", grace=0, reconnect_grace=0, max_duration=86400)
+        pod = nodes.agent_pod(env.kube, session.pod, env.scenario.namespace)
         supervisor, begin = nodes.supervisor(pod), time.time()
-        with Guest(here.trial.livekit, session) as alice:
-            cycles = [_one(here, alice, n, node_of(pod), supervisor) for n in range(rounds)]
-        after = here.trial.session("call")
+        with Speaker(env.scenario.livekit, session) as alice:
+            cycles = [_measure_one(env, alice, n, node_of(pod), supervisor) for n in range(rounds)]
+        after = env.scenario.session("call")
     assert after.pod == session.pod, f"another pod took over: {after.status}"
     times = [cycle.at - begin for cycle in cycles]
     plot.save(PLOT, "seconds", times, [_panel("Resident memory, MiB", MEMORY, cycles), *_counts(cycles)])
@@ -70,16 +71,16 @@ def run(rounds: int) -> Section:
 
 
 NOTE = (
-    "In each cycle she comes, says one sentence, is answered and leaves; the pod is looked at before she leaves. "
-    "The first fifth of the cycles is the warm-up. Growth is the slope of a least-squares line through all that "
-    "follow, in percent of their mean; where they took less than an hour, that of their time, extrapolated. "
-    f"Asked for: memory below {MAX_GROWTH:g} % per hour, descriptors no more in the last fifth (p50) than "
-    "in the first after the warm-up, and no zombie in any cycle."
+    "In each cycle a human joins, says one sentence, gets an answer and leaves; the pod is measured before that. "
+    "The first fifth of the cycles is the warm-up. Growth is the slope of a least-squares line through the others, "
+    "in percent of their mean; it is extrapolated if they took less than an hour. "
+    f"Aims: memory below {MAX_GROWTH:g} % per hour, not more descriptors in the last fifth (p50) than "
+    "in the first fifth after the warm-up, and no zombie in any cycle."
 )
 
 
 def misses(times: Sequence[float], surveys: Sequence[Survey]) -> list[str]:
-    """What is not as it must be."""
+    """Return the missed aims."""
     warm = len(surveys) // WARM_UP_PART
     found = []
     for name, measure in MEMORY.items():
@@ -95,21 +96,21 @@ def misses(times: Sequence[float], surveys: Sequence[Survey]) -> list[str]:
 
 
 def _more_at_the_end(values: Sequence[float]) -> float:
-    """By the medians of the fifth that follows the warm-up and of the last fifth."""
+    """Return the difference of the medians of the last fifth and of the fifth after the warm-up."""
     part = max(1, len(values) // WARM_UP_PART)
     warm = values[part : 2 * part] or values
     return percentile(values[-part:], 50) - percentile(warm, 50)
 
 
-def _one(here: Ground, alice: Guest, number: int, node: str, supervisor: int) -> Cycle:
-    alice.come()
-    alice.meet()
+def _measure_one(env: BenchEnvironment, alice: Speaker, number: int, node: str, supervisor: int) -> Cycle:
+    alice.join()
+    alice.wait_for_agent()
     answer = alice.say(SENTENCE)
     cycle = Cycle(time.time(), survey(node, supervisor), answer.latency)
     alice.leave()
-    here.trial.reset_complete("call", number + 1, LONGEST)
+    env.scenario.wait_for_reset("call", number + 1, LONGEST)
     seen = cycle.survey
-    here.say(
+    env.print_progress(
         f"{number + 1}: supervisor {seen.supervisor.rss / MIB:.1f} MiB, {seen.supervisor.descriptors} descriptors; "
         f"{len(seen.all)} processes, {MEMORY['all processes'](seen):.1f} MiB, {seen.zombies} zombies"
     )
@@ -125,7 +126,7 @@ def _panel(title: str, measures: dict[str, Measure], cycles: Sequence[Cycle]) ->
 
 
 def table(title: str, times: Sequence[float], surveys: Sequence[Survey]) -> Table:
-    """Memory with a tenth of a MiB, counts whole."""
+    """Return a table with memory in tenths of a MiB, and whole counts."""
     head = ["what", "first", "after warm-up", "last", "p50", "max", "growth per hour after warm-up"]
     made = Table(title, head)
     for unit, digits, measures in ((", MiB", 1, MEMORY), (", descriptors", 0, DESCRIPTORS), ("", 0, PROCESSES)):

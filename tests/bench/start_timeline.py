@@ -1,6 +1,6 @@
-"""When things were first seen: a watch on one namespace, with the arrival time of every change.
+"""First times of milestones: a watch on one namespace with the arrival time of every change.
 
-Kubernetes' own times have a resolution of one second; what a watch delivers is late by milliseconds only.
+Kubernetes' timestamps have a resolution of one second; the events of a watch are late by milliseconds.
 """
 
 import threading
@@ -17,7 +17,7 @@ RETRY_SECONDS = 0.2
 
 
 class Timeline:
-    """Milestones by (session name, milestone), in Unix seconds; the first sighting counts."""
+    """Unix times of milestones by session; the first observation counts."""
 
     def __init__(self, namespace: str) -> None:
         self._namespace = namespace
@@ -30,7 +30,7 @@ class Timeline:
             thread.start()
 
     def create(self, session: dict[str, Any]) -> float:
-        """Create the session; returns the moment just before the request."""
+        """Create the session; return the time just before the request."""
         begin = time.time()
         self._objects.create_namespaced_custom_object(GROUP, VERSION, self._namespace, "voicesessions", session)
         return begin
@@ -40,9 +40,11 @@ class Timeline:
         return until(lambda: self._seen.get((name, milestone)), f"{milestone} of {name}", seconds, poll=0.02)
 
     def seen(self, name: str, milestone: str) -> float | None:
+        """Return the time of the milestone, if seen."""
         return self._seen.get((name, milestone))
 
     def close(self) -> None:
+        """Stop the watches."""
         self._stop.set()
 
     def _follow(self, kind: str) -> None:
@@ -58,35 +60,35 @@ class Timeline:
     def _stream(self, kind: str) -> Any:
         follow: Any = watch.Watch().stream  # type: ignore[no-untyped-call]
         if kind == "vs":
-            where = (GROUP, VERSION, self._namespace, "voicesessions")
-            return follow(self._objects.list_namespaced_custom_object, *where, timeout_seconds=60)
+            resource = (GROUP, VERSION, self._namespace, "voicesessions")
+            return follow(self._objects.list_namespaced_custom_object, *resource, timeout_seconds=60)
         return _plain(follow(self._core.list_namespaced_pod, self._namespace, timeout_seconds=60))
 
     def _session(self, change: str, raw: dict[str, Any]) -> None:
         name = raw["metadata"]["name"]
-        self._note(name, "deleted" if change == "DELETED" else "created")
+        self._record(name, "deleted" if change == "DELETED" else "created")
         status = raw.get("status") or {}
         for condition in status.get("conditions", ()):
             if condition["status"] == "True":
-                self._note(name, condition["type"])
+                self._record(name, condition["type"])
         if status.get("humans"):
-            self._note(name, "human")
+            self._record(name, "human")
 
     def _pod(self, change: str, raw: dict[str, Any]) -> None:
         session = raw["metadata"].get("annotations", {}).get("voicesession.dev/session", "").partition("/")[2]
-        self._note(session, "pod deleted" if change == "DELETED" else "pod created")
+        self._record(session, "pod deleted" if change == "DELETED" else "pod created")
         for condition in raw["status"].get("conditions") or ():
             if condition["status"] == "True":
-                self._note(session, f"pod {condition['type']}")
+                self._record(session, f"pod {condition['type']}")
         states = raw["status"].get("containerStatuses") or ()
         if any((state.get("state") or {}).get("running") for state in states):
-            self._note(session, "pod running")
+            self._record(session, "pod running")
 
-    def _note(self, name: str, milestone: str) -> None:
+    def _record(self, name: str, milestone: str) -> None:
         self._seen.setdefault((name, milestone), time.time())
 
 
 def _plain(stream: Any) -> Any:
-    """Events of typed objects with their objects as the API server's JSON."""
+    """Yield the events with the API server's JSON in place of typed objects."""
     for event in stream:
         yield {"type": event["type"], "object": event["raw_object"]}

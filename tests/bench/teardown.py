@@ -1,12 +1,12 @@
-"""From the last human's leaving until pod and room are gone, less the grace."""
+"""The time from the last human leaving until pod and room are gone, without the grace."""
 
 import time
 from collections.abc import Callable
 
-from tests.bench.environment import Ground, ground
+from tests.bench.environment import BenchEnvironment, bench_environment
 from tests.bench.figures import Section, distribution
 from tests.support.cluster.faults import webhooks_dropped
-from tests.support.participants.human import Visitor
+from tests.support.participants.human import SilentHuman
 from tests.support.polling import until
 
 GRACE = 1
@@ -14,15 +14,16 @@ KILLED_ROUNDS = 3
 DROPPED_ROUNDS = 5
 LONGEST = 90
 
-Leaving = Callable[[Visitor], None]
+Leaving = Callable[[SilentHuman], None]
 
 
 def run(rounds: int) -> Section:
-    with ground("leaving") as here:
-        left = [_one(here, f"left{n}", Visitor.leave) for n in range(rounds)]
-        killed = [_one(here, f"killed{n}", Visitor.kill) for n in range(KILLED_ROUNDS)]
-        with webhooks_dropped(here.kube):
-            dropped = [_one(here, f"dropped{n}", Visitor.leave) for n in range(DROPPED_ROUNDS)]
+    """Measure `rounds` teardowns, and a few with killed humans and with dropped webhooks."""
+    with bench_environment("leaving") as env:
+        left = [_measure_one(env, f"left{n}", SilentHuman.leave) for n in range(rounds)]
+        killed = [_measure_one(env, f"killed{n}", SilentHuman.kill) for n in range(KILLED_ROUNDS)]
+        with webhooks_dropped(env.kube):
+            dropped = [_measure_one(env, f"dropped{n}", SilentHuman.leave) for n in range(DROPPED_ROUNDS)]
     samples = {
         "left -> room gone": [room for room, _ in left],
         "left -> pod and room gone": [both for _, both in left],
@@ -33,16 +34,16 @@ def run(rounds: int) -> Section:
     return Section("leaving", "3. Hanging up", [distribution("Beyond the grace, in s", samples)], [note])
 
 
-def _one(here: Ground, name: str, leaving: Leaving) -> tuple[float, float]:
-    """Seconds beyond the grace until the room, and until both were gone."""
-    trial = here.trial
-    session = trial.ready(name, grace=GRACE, reconnect_grace=GRACE)
-    visitor = trial.visit(name)
+def _measure_one(env: BenchEnvironment, name: str, leaving: Leaving) -> tuple[float, float]:
+    """Return the seconds beyond the grace until the room is gone, and until room and pod are gone."""
+    scenario = env.scenario
+    session = scenario.start_session(name, grace=GRACE, reconnect_grace=GRACE)
+    human = scenario.join_human(name)
     begin = time.time()
-    leaving(visitor)
-    until(lambda: not trial.livekit.exists(session.room), f"room of {name} gone", LONGEST, poll=0.02)
+    leaving(human)
+    until(lambda: not scenario.livekit.exists(session.room), f"room of {name} gone", LONGEST, poll=0.02)
     room_gone = time.time()
-    pod_gone = here.timeline.at(name, "pod deleted", LONGEST)
+    pod_gone = env.timeline.at(name, "pod deleted", LONGEST)
     room, both = room_gone - begin - GRACE, max(room_gone, pod_gone) - begin - GRACE
-    here.say(f"{name}: room {room:.2f} s, both {both:.2f} s")
+    env.print_progress(f"{name}: room {room:.2f} s, both {both:.2f} s")
     return room, both

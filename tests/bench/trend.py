@@ -1,4 +1,4 @@
-"""Growth over time: a straight line by least squares."""
+"""Growth over time, by a least-squares line."""
 
 from collections.abc import Sequence
 
@@ -6,7 +6,7 @@ HOUR_SECONDS = 3600
 
 
 def slope(times: Sequence[float], values: Sequence[float]) -> float:
-    """Change of the value per unit of time; 0 where there is nothing to fit."""
+    """Return the change of the value per unit of time; 0 without a spread of times."""
     if len(times) < 2:
         return 0.0
     mean_time, mean_value = sum(times) / len(times), sum(values) / len(values)
@@ -17,6 +17,6 @@ def slope(times: Sequence[float], values: Sequence[float]) -> float:
 
 
 def growth_per_hour(times: Sequence[float], values: Sequence[float]) -> float:
-    """Percent of the mean that the fitted line rises in an hour; times are in seconds."""
+    """Return the rise of the fitted line in an hour, in percent of the mean; times are in seconds."""
     mean = sum(values) / len(values) if values else 0.0
     return 100 * slope(times, values) * HOUR_SECONDS / mean if mean else 0.0

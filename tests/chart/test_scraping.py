@@ -175,8 +175,8 @@ def test_panel_peak_equals_highest_sample(idle_prometheus: Prometheus) -> None:
 
 
 def test_loss_of_all_operators_fires_alert(idle_prometheus: Prometheus) -> None:
-    idle_prometheus.fires("VoicesessionOperatorDown", 30)
-    assert idle_prometheus.firing() == idle_prometheus.has_fired() == {"VoicesessionOperatorDown"}
+    idle_prometheus.wait_until_firing("VoicesessionOperatorDown", 30)
+    assert idle_prometheus.firing() == idle_prometheus.fired_alerts() == {"VoicesessionOperatorDown"}
     (graph,) = idle_prometheus.graph("vector(1)", idle_prometheus.began - 10, idle_prometheus.began, 5)
     assert [value for _, value in graph.points] == [1.0, 1.0, 1.0]
 

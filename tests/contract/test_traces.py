@@ -20,14 +20,14 @@ from voicesession_operator.metric_labels import StartStage
 from tests.support.builders import session
 from tests.support.fakes.supervisor_world import DEADLINE, FakeJobs
 from tests.support.observability import otlp_receiver
-from tests.support.observability.otlp_receiver import Received
+from tests.support.observability.otlp_receiver import SpanStore
 
 KEY = Ed25519PrivateKey.generate()
 HERE = "127.0.0.1"
 
 
 @pytest.fixture
-def collector() -> Iterator[Received]:
+def collector() -> Iterator[SpanStore]:
     with otlp_receiver.serving(HERE, 0) as found:
         yield found
 
@@ -57,7 +57,7 @@ class Pod:
 
 
 @pytest.fixture
-async def pod(collector: Received, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Pod]:
+async def pod(collector: SpanStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Pod]:
     monkeypatch.setattr(agent, "configure_logging", lambda _: None)
     made = Pod(_address(collector), tmp_path)
     yield made
@@ -66,7 +66,7 @@ async def pod(collector: Received, tmp_path: Path, monkeypatch: pytest.MonkeyPat
     await asyncio.gather(made.running, return_exceptions=True)
 
 
-async def test_session_start_and_job_spans_share_one_trace(pod: Pod, collector: Received) -> None:
+async def test_session_start_and_job_spans_share_one_trace(pod: Pod, collector: SpanStore) -> None:
     tracing = Tracing.connect("voicesession-operator", "operator-1", _address(collector), 1.0)
     traces, call, began = SessionTraces(tracing), session().build(), time.time()
     control = AgentPodClient(KEY, time.time, port=pod.port)
@@ -116,7 +116,7 @@ async def _until(condition: Callable[[], bool]) -> None:
             await asyncio.sleep(0.01)
 
 
-def _address(collector: Received) -> str:
+def _address(collector: SpanStore) -> str:
     return f"http://{HERE}:{collector.server.server_port}"
 
 

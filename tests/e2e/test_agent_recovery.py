@@ -1,4 +1,4 @@
-"""Agents that are there and of no use: every fault is found and mended by itself, or it ends the session."""
+"""Agents that are in the room and do not work: each fault is detected and repaired, or ends the session."""
 
 import secrets
 import time
@@ -11,47 +11,47 @@ import pytest
 from hack.cluster import constants
 from tests.support.cluster import nodes
 from tests.support.cluster.kubectl import Json, Kube, Session
-from tests.support.cluster.manifests import RESET, TRIAL_IMAGE, copy_of, trial_agent
+from tests.support.cluster.manifests import FAULTY_AGENT_IMAGE, RESET, copy_of, faulty_agent
 from tests.support.cluster.rooms import LiveKit
-from tests.support.cluster.scenario import Trial
-from tests.support.observability.recovery_timer import Healing, Record
-from tests.support.observability.room_sampler import Attendance
-from tests.support.participants.human import Visitor
-from tests.support.participants.speaker import Guest
+from tests.support.cluster.scenario import Scenario
+from tests.support.observability.recovery_timer import Record, RecoveryTimer
+from tests.support.observability.room_sampler import RoomSampler
+from tests.support.participants.human import SilentHuman
+from tests.support.participants.speaker import Speaker
 
 pytestmark = pytest.mark.cluster
 
 BUSY = 20
-"""What a machine with two busy cores may add to any of these, in seconds."""
+"""Delay in seconds on a machine with two busy cores."""
 STUCK_SECONDS = 15 + BUSY
-"""Missed heartbeats, SIGKILL, a new job."""
+"""Missed heartbeats, SIGKILL, and a new job."""
 SILENT_SECONDS = 30 + BUSY
-"""Faults that show only in a turn, or in two."""
+"""Faults that appear in one turn or in two."""
 SPOKEN_SECONDS = 30 + SILENT_SECONDS
-"""The same from the first word that is said to such an agent."""
+"""The same from the first word to such an agent."""
 CUT_SECONDS = 22 + 5 + 10 + 60 + BUSY
-"""LiveKit notices, 5 s of absence, 10 s of a reset that cannot work, and a new pod."""
+"""LiveKit's timeout, 5 s of absence, 10 s of a failing reset, and a new pod."""
 CUT_REASONS = ("AgentDisconnected", "AgentAbsent")
-"""Whoever notices first: the supervisor from inside, or the operator by LiveKit's list."""
+"""The supervisor detects it in the pod, or the operator in LiveKit's participant list."""
 ROOM_SECONDS = 30 + BUSY
-"""The operator's poll finds the room gone where the webhook is lost."""
-HOPELESS_SECONDS = 150
-"""Three remedies in one pod and no second pod."""
+"""The operator's poll detects the missing room if the webhook is lost."""
+UNRECOVERABLE_SECONDS = 150
+"""Three health restarts in one pod and no second pod."""
 LAUNCHES = 6
-"""The first job and three remedies, with two to spare: more in the room would be a hot loop."""
+"""The first job, three health restarts and a margin of two; more jobs in the room would be a hot loop."""
 FAILING_TURNS = 3
-"""After which a provider counts as failing."""
-TURN_SECONDS = 7
-"""A failing turn: three refused tries within 4 s."""
+"""Failing turns until a provider counts as failing."""
+FAILING_TURN_SECONDS = 7
+"""Seconds of a failing turn: three refused attempts within 4 s."""
 LLM_PORT = {"name": "http", "port": 8000, "protocol": "TCP"}
 SCRIPTED_LLM = "app.kubernetes.io/component=scripted-llm"
 STOP = "Please stop talking for a moment"
 LONG_SENTENCE = "My name is Alice, I live in Berlin, and I would like to know how many open tasks are left on the board"
-"""6.4 s of speech."""
+"""A sentence of 6.4 s."""
 
 
-class Ailment(NamedTuple):
-    """What hack/images/trial-agent/faulty_speech.py does to one engine, and what she says until it is found."""
+class EngineFault(NamedTuple):
+    """A fault of hack/images/trial-agent/faulty_speech.py, and the sentences of the human until its detection."""
 
     role: str
     fault: str
@@ -61,182 +61,184 @@ class Ailment(NamedTuple):
     within: float = 1.0
 
 
-AILMENTS = {
-    # 10 s of speech without a word heard; the last of these is said to the next job
-    "deaf": Ailment("stt", "deaf", "AgentDeaf", LONG_SENTENCE, 3),
-    # 4 s of the agent's own speech that nobody hears, which one answer has; the second is said to the next job
-    "silent": Ailment("tts", "silent", "AgentMute", "Test one", 2, within=8),
-    "recognition fails": Ailment("stt", "failing", "ProviderFailing", "Test one", FAILING_TURNS, within=3),
-    "speech fails": Ailment("tts", "failing", "ProviderFailing", "Test one", FAILING_TURNS, within=4),
+ENGINE_FAULTS = {
+    # Detected after 10 s of speech without a transcript; the last sentence is for the next job.
+    "deaf": EngineFault("stt", "deaf", "AgentDeaf", LONG_SENTENCE, 3),
+    # Detected after 4 s of inaudible agent speech, the length of one answer; the second sentence is for the next job.
+    "silent": EngineFault("tts", "silent", "AgentMute", "Test one", 2, within=8),
+    "recognition fails": EngineFault("stt", "failing", "ProviderFailing", "Test one", FAILING_TURNS, within=3),
+    "speech fails": EngineFault("tts", "failing", "ProviderFailing", "Test one", FAILING_TURNS, within=4),
 }
 
-in_one_process = pytest.mark.xdist_group("stuck")
+same_process = pytest.mark.xdist_group("agent-recovery")
 
 
-def meanwhile(test: Callable[..., None]) -> Callable[..., None]:
-    """A test that goes on while another session proves to be hopeless."""
-    return in_one_process(pytest.mark.usefixtures("hopeless")(test))
+def beside_unrecoverable(test: Callable[..., None]) -> Callable[..., None]:
+    """Mark a test to run while another session becomes unrecoverable."""
+    return same_process(pytest.mark.usefixtures("unrecoverable")(test))
 
 
-def listening(trial: Trial, agent_66: Json, **changes: object) -> Session:
-    """The example without memory, which says only what it is asked."""
+def start_call(scenario: Scenario, agent_66: Json, **changes: object) -> Session:
+    """Start a session with the example agent, without greeting and memory."""
     settings: Json = {"onLastHumanLeft": RESET, **changes}
-    trial.kube.apply(copy_of(agent_66, "agent-66", trial.namespace, "greeting", "memory", **settings))
-    return trial.ready("call", "agent-66", grace=60, reconnect_grace=60)
+    scenario.kube.apply(copy_of(agent_66, "agent-66", scenario.namespace, "greeting", "memory", **settings))
+    return scenario.start_session("call", "agent-66", grace=60, reconnect_grace=60)
 
 
 @pytest.fixture(scope="module")
-def hopeless(kube: Kube, livekit: LiveKit) -> Iterator[tuple[Trial, Attendance]]:
-    """An agent that no new job can mend, begun before the others of its group: it needs minutes, its test is last."""
-    namespace = f"hopeless-{secrets.token_hex(3)}"
+def unrecoverable(kube: Kube, livekit: LiveKit) -> Iterator[tuple[Scenario, RoomSampler]]:
+    """Start a session with an agent that no restart repairs; it ends after minutes, so its test is the last one."""
+    namespace = f"unrecoverable-{secrets.token_hex(3)}"
     kube.run("create", "namespace", namespace)
-    trial = Trial(kube, livekit, namespace)
-    trial.kube.apply(trial_agent("stuck", namespace, "stuck"))
-    session = trial.ready("call", "stuck", max_replacements=0)
-    with Attendance(livekit, session.room, session.identity, period=0.25) as agents:
-        yield trial, agents
+    scenario = Scenario(kube, livekit, namespace)
+    scenario.kube.apply(faulty_agent("stuck", namespace, "stuck"))
+    session = scenario.start_session("call", "stuck", max_replacements=0)
+    with RoomSampler(livekit, session.room, session.identity, period=0.25) as agents:
+        yield scenario, agents
     kube.run("delete", "namespace", namespace, "--wait=false")
 
 
-@meanwhile
-def test_a_stopped_job_is_replaced(trial: Trial, agent_66: Json, record_property: Record) -> None:
-    session = listening(trial, agent_66)
-    trial.visit("call")
-    old = trial.agent_sid(session)
+@beside_unrecoverable
+def test_stopped_job_is_replaced(scenario: Scenario, agent_66: Json, record_property: Record) -> None:
+    session = start_call(scenario, agent_66)
+    scenario.join_human("call")
+    old = scenario.agent_sid(session)
 
-    nodes.stop_agent_job(trial.kube, session.pod, trial.namespace)
+    nodes.stop_agent_job(scenario.kube, session.pod, scenario.namespace)
 
-    healing = Healing(trial, "call", "AgentStuck", record=record_property)
-    healing.detected(STUCK_SECONDS)
-    healing.healed(old, STUCK_SECONDS)
-    after = trial.session("call")
+    recovery = RecoveryTimer(scenario, "call", "AgentStuck", record=record_property)
+    recovery.wait_until_detected(STUCK_SECONDS)
+    recovery.wait_until_recovered(old, STUCK_SECONDS)
+    after = scenario.session("call")
     assert (after.pod, after.status["replacements"]) == (session.pod, 0)
     assert after.status["humans"] == 1
 
 
 @pytest.mark.speech
-def test_a_blocked_event_loop_is_replaced(trial: Trial, record_property: Record) -> None:
-    trial.kube.apply(trial_agent("blocking", trial.namespace, "blocking"))
-    session = trial.ready("call", "blocking", grace=60)
-    with Guest(trial.livekit, session) as alice:
-        alice.come()
-        old = alice.meet()
-        alice.mutter(STOP)
+def test_job_with_blocked_event_loop_is_replaced(scenario: Scenario, record_property: Record) -> None:
+    scenario.kube.apply(faulty_agent("blocking", scenario.namespace, "blocking"))
+    session = scenario.start_session("call", "blocking", grace=60)
+    with Speaker(scenario.livekit, session) as alice:
+        alice.join()
+        old = alice.wait_for_agent()
+        alice.say_once(STOP)
 
-        healing = Healing(trial, "call", "AgentStuck", record=record_property)
-        healing.detected(STUCK_SECONDS)
-        healing.healed(old, STUCK_SECONDS)
-        alice.say("Test one", "test")
-    assert trial.session("call").pod == session.pod
-
-
-@pytest.mark.speech
-def test_a_language_model_that_does_not_answer(trial: Trial, agent_66: Json, record_property: Record) -> None:
-    trial.kube.apply(_language_model(trial.namespace))
-    model = {**agent_66["spec"]["llm"], "baseURL": f"http://llm.{trial.namespace}:8000/v1"}
-    session = listening(trial, agent_66, llm=model)
-    with Guest(trial.livekit, session) as alice:
-        alice.come()
-        alice.meet()
-        healing = Healing(trial, "call", "ProviderFailing", record=record_property)
-        healing.detected_by(lambda: alice.mutter("Test one", within=TURN_SECONDS), FAILING_TURNS, SPOKEN_SECONDS)
-
-        (scripted,) = trial.kube.all("pods", constants.NAMESPACE, SCRIPTED_LLM)
-        trial.kube.apply(_endpoint(trial.namespace, scripted["status"]["podIP"]))
-
-        alice.say("Test one", "test")
-        healing.healed("", SILENT_SECONDS)
-    assert trial.session("call").room == session.room
+        recovery = RecoveryTimer(scenario, "call", "AgentStuck", record=record_property)
+        recovery.wait_until_detected(STUCK_SECONDS)
+        recovery.wait_until_recovered(old, STUCK_SECONDS)
+        alice.say("Test one", "test", repeat_unanswered=True)
+    assert scenario.session("call").pod == session.pod
 
 
 @pytest.mark.speech
-def test_an_agent_that_speaks_and_is_not_heard(trial: Trial, agent_66: Json, record_property: Record) -> None:
-    session = listening(trial, agent_66)
-    with Guest(trial.livekit, session) as alice:
-        alice.come()
-        old = alice.meet()
-        alice.say("Test one", "test")
-        trial.livekit.mute(session.room, session.identity)
-
-        healing = Healing(trial, "call", "AgentMute", record=record_property)
-        healing.detected_by(lambda: alice.mutter("Test one", within=5), 1, SPOKEN_SECONDS)
-        healing.healed(old, SILENT_SECONDS)
-        alice.say("Test one", "test")
-    assert trial.session("call").pod == session.pod
-
-
-@pytest.mark.speech
-@pytest.mark.parametrize("what", AILMENTS)
-def test_an_agent_with_an_engine_that_does_not_work(
-    trial: Trial, agent_66: Json, what: str, record_property: Record
+def test_unanswering_language_model_is_reported_and_recovers(
+    scenario: Scenario, agent_66: Json, record_property: Record
 ) -> None:
-    ailment = AILMENTS[what]
-    engine: Json = {ailment.role: {"provider": "faulty", "options": {"fault": ailment.fault}}}
-    session = listening(trial, agent_66, pod={"image": TRIAL_IMAGE}, **engine)
-    with Guest(trial.livekit, session) as alice:
-        alice.come()
-        old = alice.meet()
-        healing = Healing(trial, "call", ailment.reason, record=record_property)
-        speak = partial(alice.mutter, ailment.sentence, within=ailment.within)
-        healing.detected_by(speak, ailment.times, SPOKEN_SECONDS)
-        healing.healed(old, SILENT_SECONDS)
+    scenario.kube.apply(_service(scenario.namespace))
+    model = {**agent_66["spec"]["llm"], "baseURL": f"http://llm.{scenario.namespace}:8000/v1"}
+    session = start_call(scenario, agent_66, llm=model)
+    with Speaker(scenario.livekit, session) as alice:
+        alice.join()
+        alice.wait_for_agent()
+        recovery = RecoveryTimer(scenario, "call", "ProviderFailing", record=record_property)
+        recovery.detect_by_speaking(
+            lambda: alice.say_once("Test one", within=FAILING_TURN_SECONDS), FAILING_TURNS, SPOKEN_SECONDS
+        )
+
+        (scripted,) = scenario.kube.all("pods", constants.NAMESPACE, SCRIPTED_LLM)
+        scenario.kube.apply(_endpoint(scenario.namespace, scripted["status"]["podIP"]))
+
+        alice.say("Test one", "test", repeat_unanswered=True)
+        recovery.wait_until_recovered("", SILENT_SECONDS)
+    assert scenario.session("call").room == session.room
+
+
+@pytest.mark.speech
+def test_muted_agent_is_replaced(scenario: Scenario, agent_66: Json, record_property: Record) -> None:
+    session = start_call(scenario, agent_66)
+    with Speaker(scenario.livekit, session) as alice:
+        alice.join()
+        old = alice.wait_for_agent()
         alice.say("Test one", "test")
-        after = trial.session("call")
+        scenario.livekit.mute(session.room, session.identity)
+
+        recovery = RecoveryTimer(scenario, "call", "AgentMute", record=record_property)
+        recovery.detect_by_speaking(lambda: alice.say_once("Test one", within=5), 1, SPOKEN_SECONDS)
+        recovery.wait_until_recovered(old, SILENT_SECONDS)
+        alice.say("Test one", "test", repeat_unanswered=True)
+    assert scenario.session("call").pod == session.pod
+
+
+@pytest.mark.speech
+@pytest.mark.parametrize("name", ENGINE_FAULTS)
+def test_faulty_engine_is_replaced(scenario: Scenario, agent_66: Json, name: str, record_property: Record) -> None:
+    fault = ENGINE_FAULTS[name]
+    engine: Json = {fault.role: {"provider": "faulty", "options": {"fault": fault.fault}}}
+    session = start_call(scenario, agent_66, pod={"image": FAULTY_AGENT_IMAGE}, **engine)
+    with Speaker(scenario.livekit, session) as alice:
+        alice.join()
+        old = alice.wait_for_agent()
+        recovery = RecoveryTimer(scenario, "call", fault.reason, record=record_property)
+        speak = partial(alice.say_once, fault.sentence, within=fault.within)
+        recovery.detect_by_speaking(speak, fault.times, SPOKEN_SECONDS)
+        recovery.wait_until_recovered(old, SILENT_SECONDS)
+        alice.say("Test one", "test", repeat_unanswered=True)
+        after = scenario.session("call")
         assert (after.pod, after.status["humans"]) == (session.pod, 1)
 
 
-@meanwhile
-def test_an_agent_whose_connection_is_cut(trial: Trial, agent_66: Json, record_property: Record) -> None:
-    session = listening(trial, agent_66)
-    trial.visit("call")
-    old = trial.agent_sid(session)
-    with nodes.cut_off(trial.kube, session.pod, trial.namespace):
-        healing = Healing(trial, "call", *CUT_REASONS, record=record_property)
-        healing.detected(CUT_SECONDS)
-        healing.healed(old, CUT_SECONDS)
-    after = trial.session("call")
+@beside_unrecoverable
+def test_agent_cut_off_from_livekit_is_replaced(scenario: Scenario, agent_66: Json, record_property: Record) -> None:
+    session = start_call(scenario, agent_66)
+    scenario.join_human("call")
+    old = scenario.agent_sid(session)
+    with nodes.cut_off(scenario.kube, session.pod, scenario.namespace):
+        recovery = RecoveryTimer(scenario, "call", *CUT_REASONS, record=record_property)
+        recovery.wait_until_detected(CUT_SECONDS)
+        recovery.wait_until_recovered(old, CUT_SECONDS)
+    after = scenario.session("call")
     assert after.room == session.room
     assert after.status["humans"] == 1
     assert after.status["replacements"] <= 1
 
 
-@meanwhile
-def test_a_room_that_somebody_else_has_deleted(trial: Trial, agent_66: Json, record_property: Record) -> None:
-    session = listening(trial, agent_66)
-    trial.visit("call")
-    old = trial.agent_sid(session)
+@beside_unrecoverable
+def test_deleted_room_is_recreated_with_agent(scenario: Scenario, agent_66: Json, record_property: Record) -> None:
+    session = start_call(scenario, agent_66)
+    scenario.join_human("call")
+    old = scenario.agent_sid(session)
 
-    trial.livekit.delete(session.room)
+    scenario.livekit.delete(session.room)
 
-    healing = Healing(trial, "call", "RoomRecreated", record=record_property)
-    healing.detected(ROOM_SECONDS)
-    healing.healed(old, ROOM_SECONDS)
-    after = trial.session("call")
+    recovery = RecoveryTimer(scenario, "call", "RoomRecreated", record=record_property)
+    recovery.wait_until_detected(ROOM_SECONDS)
+    recovery.wait_until_recovered(old, ROOM_SECONDS)
+    after = scenario.session("call")
     assert (after.room, after.pod) == (session.room, session.pod)
-    Visitor(trial.livekit, "call", trial.namespace, session.room, "bob").joined().leave()
+    SilentHuman(scenario.livekit, "call", scenario.namespace, session.room, "bob").wait_until_joined().leave()
 
 
-@in_one_process
-def test_what_cannot_be_mended_ends(hopeless: tuple[Trial, Attendance]) -> None:
-    trial, agents = hopeless
+@same_process
+def test_unrecoverable_session_ends(unrecoverable: tuple[Scenario, RoomSampler]) -> None:
+    scenario, agents = unrecoverable
 
-    session = trial.finished("call", HOPELESS_SECONDS)
+    session = scenario.wait_until_finished("call", UNRECOVERABLE_SECONDS)
 
     assert session.end_reason == "AgentLost"
-    trial.event("call", "AgentStuck")
-    seen = agents.lived(0, time.time())
+    scenario.wait_for_event("call", "AgentStuck")
+    seen = agents.seen_sids(0, time.time())
     assert 1 < len(seen) <= LAUNCHES, seen
-    trial.gone()
+    scenario.wait_until_empty()
 
 
-def _language_model(namespace: str) -> Json:
-    """The name `llm`, with nobody behind it."""
+def _service(namespace: str) -> Json:
+    """Return the Service `llm` without endpoints."""
     metadata = {"name": "llm", "namespace": namespace}
     return {"apiVersion": "v1", "kind": "Service", "metadata": metadata, "spec": {"ports": [LLM_PORT]}}
 
 
 def _endpoint(namespace: str, address: str) -> Json:
-    """Somebody behind it; the name's own address stays, so that no resolver has to forget anything."""
+    """Return an endpoint of the Service; the Service keeps its address, so that no DNS cache is outdated."""
     return {
         "apiVersion": "discovery.k8s.io/v1",
         "kind": "EndpointSlice",

@@ -1,4 +1,4 @@
-"""She leaves while work goes on in the background: none of it delays the reset, is lost, or is left running."""
+"""Background work during a reset: it does not delay the reset, is not lost, and does not keep running."""
 
 from collections import Counter
 from datetime import datetime
@@ -8,12 +8,12 @@ import pytest
 from hack.cluster import constants
 from tests.support.cluster import control_port
 from tests.support.cluster.kubectl import Json, Kube
-from tests.support.cluster.letta import opened
-from tests.support.cluster.manifests import RESET, copy_of, trial_agent
-from tests.support.cluster.scenario import Trial
-from tests.support.cluster.slow_proxy import PROXY, answers_held, held
+from tests.support.cluster.letta import open_letta
+from tests.support.cluster.manifests import RESET, copy_of, faulty_agent
+from tests.support.cluster.scenario import Scenario
+from tests.support.cluster.slow_proxy import PROXY, delayed_answers, delayed_count
 from tests.support.observability import pod_log
-from tests.support.participants.speaker import Guest
+from tests.support.participants.speaker import Speaker
 from tests.support.participants.spoken_turns import ASK, REMEMBER
 from tests.support.participants.transcript_match import words
 from tests.support.polling import until
@@ -21,114 +21,124 @@ from tests.support.polling import until
 pytestmark = [pytest.mark.cluster, pytest.mark.speech]
 
 HELD_SECONDS = 30
-"""Far more than the 4 s after which the pod gives a fact up, and all that a reset may take."""
+"""Longer than the 4 s timeout of a memory write and than the deadline of a reset."""
 PATIENCE_SECONDS = 5
-"""What the pod waits for Letta."""
+"""The pod's timeout for requests to Letta."""
 LATE_SECONDS = PATIENCE_SECONDS + 2
-"""Letta has the turn by then, and the pod cannot know."""
+"""Delay of an answer: Letta has stored the turn, and the pod cannot know it."""
 DEADLINE_SECONDS = 10
-"""Until a reset is escalated."""
-DRAINED_SECONDS = 60
+"""Time until a reset is escalated."""
+CAPTURE_SECONDS = 60
 SCRIPTED_LLM = "http://voicesession-scripted-llm.voicesession-system:8000/v1"
 
 
-def capture(trial: Trial) -> Json:
-    """The pod's own account of what it has captured."""
-    found: Json = control_port.state(trial.kube, trial.session("call").pod, trial.namespace)["capture"]
+def capture(scenario: Scenario) -> Json:
+    """Return the capture counters of the pod's state."""
+    found: Json = control_port.state(scenario.kube, scenario.session("call").pod, scenario.namespace)["capture"]
     return found
 
 
-def all_sent(trial: Trial) -> Json | None:
-    found = capture(trial)
+def all_sent(scenario: Scenario) -> Json | None:
+    """Return the capture counters once no turn is queued."""
+    found = capture(scenario)
     return found if found["backlog"] == 0 else None
 
 
-def held_at(kube: Kube) -> float:
-    """Unix time at which the first answer began to be held back."""
+def first_delay(kube: Kube) -> float:
+    """Return the Unix time of the first delayed answer."""
     lines = kube.logs(PROXY, constants.NAMESPACE, "--timestamps").splitlines()
     return next(datetime.fromisoformat(line.split()[0]).timestamp() for line in lines if line.endswith("held"))
 
 
 @pytest.mark.disruptive
-def test_a_turn_that_is_being_captured_arrives_once_or_is_counted(trial: Trial, agent_66: Json) -> None:
-    with answers_held(trial.kube, "/messages/capture", LATE_SECONDS, times=1):
-        trial.kube.apply(copy_of(agent_66, "agent-66", trial.namespace, "greeting", onLastHumanLeft=RESET))
-        trial.kube.wait("voiceagent/agent-66", "condition=Ready", trial.namespace, 120)
-        session = trial.ready("call", "agent-66", grace=0)
-        with Guest(trial.livekit, session) as alice:
-            alice.visit(("Test one", ("test",)))
-            until(lambda: held(trial.kube), "a capture whose answer is held back", 10)
-            sent = held_at(trial.kube)
+def test_turn_captured_during_reset_is_stored_once_or_counted(scenario: Scenario, agent_66: Json) -> None:
+    with delayed_answers(scenario.kube, "/messages/capture", LATE_SECONDS, times=1):
+        scenario.kube.apply(copy_of(agent_66, "agent-66", scenario.namespace, "greeting", onLastHumanLeft=RESET))
+        scenario.kube.wait("voiceagent/agent-66", "condition=Ready", scenario.namespace, 120)
+        session = scenario.start_session("call", "agent-66", grace=0)
+        with Speaker(scenario.livekit, session) as alice:
+            alice.hold_conversation(("Test one", ("test",)))
+            until(lambda: delayed_count(scenario.kube), "a capture with a delayed answer", 10)
+            sent = first_delay(scenario.kube)
 
-            after = trial.reset_complete("call", 1, DEADLINE_SECONDS)
+            after = scenario.wait_for_reset("call", 1, DEADLINE_SECONDS)
 
-            alice.visit(("Can you hear me?", ("hear",)))
-            trial.reset_complete("call", 2)
-            counted = until(lambda: all_sent(trial), "every turn captured", DRAINED_SECONDS, poll=1)
-    said = Counter(" ".join(words(a.heard_by_agent)) for a in alice.answers)
+            alice.hold_conversation(("Can you hear me?", ("hear",)))
+            scenario.wait_for_reset("call", 2)
+            counted = until(lambda: all_sent(scenario), "every turn captured", CAPTURE_SECONDS, poll=1)
+    sentences = Counter(" ".join(words(a.heard_by_agent)) for a in alice.answers)
     memory = str(after.status["agent"]["memoryAgentID"])
-    with opened(trial.kube) as letta:
-        until(lambda: set(said) <= set(letta.heard(memory)), f"{set(said)} in Letta", DRAINED_SECONDS, poll=1)
-        stored = letta.heard(memory)
+    with open_letta(scenario.kube) as letta:
+        until(
+            lambda: set(sentences) <= set(letta.captured_texts(memory)),
+            f"{set(sentences)} in Letta",
+            CAPTURE_SECONDS,
+            poll=1,
+        )
+        stored = letta.captured_texts(memory)
 
-    twice = sum(count - 1 for text, count in Counter(stored).items() if text in said)
-    started = pod_log.entries(trial.kube, session.pod, trial.namespace, "reset_started")[0]["time"]
-    print(f"said {dict(said)}, stored {stored}, counted {counted}, sent {started - sent:.2f} s before the reset")
+    duplicates = sum(count - 1 for text, count in Counter(stored).items() if text in sentences)
+    started = pod_log.entries(scenario.kube, session.pod, scenario.namespace, "reset_started")[0]["time"]
+    print(f"said {dict(sentences)}, stored {stored}, counted {counted}, sent {started - sent:.2f} s before the reset")
     assert sent <= started < sent + PATIENCE_SECONDS, "the capture was not under way when the reset began"
-    assert not [a for a in alice.answers if a.repeated and not a.misheard], "said twice, and so captured twice"
+    assert not [a for a in alice.answers if a.repeated and not a.misheard], (
+        "a sentence was said twice, and captured twice"
+    )
     assert counted["lost"] == 0
-    assert twice <= counted["repeated"], "an answer that did not come in time makes a repetition, which is counted"
-    assert counted["repeated"] > 0, "the pod had its answer in time after all"
-    assert pod_log.untidy(trial.kube, session.pod, trial.namespace) == []
+    assert duplicates <= counted["repeated"], "a timeout causes a repetition, which must be counted"
+    assert counted["repeated"] > 0, "the pod had its answer in time"
+    assert pod_log.unfinished_work(scenario.kube, session.pod, scenario.namespace) == []
 
 
-def test_a_tool_that_runs_for_half_a_minute_does_not_hold_the_reset(trial: Trial) -> None:
-    trial.kube.apply(trial_agent("slow", trial.namespace, "slow_tool", TRIAL_LLM=SCRIPTED_LLM))
-    session = trial.ready("call", "slow", grace=0)
-    with Guest(trial.livekit, session) as alice:
-        alice.come()
-        alice.meet()
-        alice.mutter("Remember that my favorite color is blue")
-        until(lambda: "tool began" in trial.kube.logs(session.pod, trial.namespace), "the tool runs", 15, poll=0.5)
+def test_running_tool_does_not_delay_reset(scenario: Scenario) -> None:
+    scenario.kube.apply(faulty_agent("slow", scenario.namespace, "slow_tool", TRIAL_LLM=SCRIPTED_LLM))
+    session = scenario.start_session("call", "slow", grace=0)
+    with Speaker(scenario.livekit, session) as alice:
+        alice.join()
+        alice.wait_for_agent()
+        alice.say_once("Remember that my favorite color is blue")
+        until(
+            lambda: "tool began" in scenario.kube.logs(session.pod, scenario.namespace), "the tool runs", 15, poll=0.5
+        )
         alice.leave()
 
-        trial.reset_complete("call", 1, DEADLINE_SECONDS)
+        scenario.wait_for_reset("call", 1, DEADLINE_SECONDS)
 
-        alice.come()
-        alice.meet()
+        alice.join()
+        alice.wait_for_agent()
         alice.say("Test one", "test")
         alice.leave()
-        trial.reset_complete("call", 2)
+        scenario.wait_for_reset("call", 2)
 
-    cancelled = pod_log.entries(trial.kube, session.pod, trial.namespace, "background_cancelled")
-    assert cancelled[0]["tools"] == 1, "she left while the tool was at work"
-    assert trial.session("call").status["replacements"] == 0
-    assert pod_log.untidy(trial.kube, session.pod, trial.namespace) == []
+    canceled = pod_log.entries(scenario.kube, session.pod, scenario.namespace, "background_cancelled")
+    assert canceled[0]["tools"] == 1, "the human left while the tool ran"
+    assert scenario.session("call").status["replacements"] == 0
+    assert pod_log.unfinished_work(scenario.kube, session.pod, scenario.namespace) == []
 
 
 @pytest.mark.disruptive
-def test_remembering_that_hangs_does_not_hold_the_reset(trial: Trial, agent_66: Json) -> None:
-    with answers_held(trial.kube, "/core-memory/blocks", HELD_SECONDS, times=1):
-        trial.kube.apply(copy_of(agent_66, "agent-66", trial.namespace, "greeting", onLastHumanLeft=RESET))
-        trial.kube.wait("voiceagent/agent-66", "condition=Ready", trial.namespace, 120)
-        session = trial.ready("call", "agent-66", grace=0)
-        with Guest(trial.livekit, session) as alice:
-            alice.come()
-            alice.meet()
-            alice.mutter(REMEMBER, within=0.5)
-            until(lambda: held(trial.kube), "a write whose answer is held back", 15)
+def test_hanging_memory_write_does_not_delay_reset(scenario: Scenario, agent_66: Json) -> None:
+    with delayed_answers(scenario.kube, "/core-memory/blocks", HELD_SECONDS, times=1):
+        scenario.kube.apply(copy_of(agent_66, "agent-66", scenario.namespace, "greeting", onLastHumanLeft=RESET))
+        scenario.kube.wait("voiceagent/agent-66", "condition=Ready", scenario.namespace, 120)
+        session = scenario.start_session("call", "agent-66", grace=0)
+        with Speaker(scenario.livekit, session) as alice:
+            alice.join()
+            alice.wait_for_agent()
+            alice.say_once(REMEMBER, within=0.5)
+            until(lambda: delayed_count(scenario.kube), "a memory write with a delayed answer", 15)
             alice.leave()
 
-            trial.reset_complete("call", 1, DEADLINE_SECONDS)
+            scenario.wait_for_reset("call", 1, DEADLINE_SECONDS)
 
-            alice.come()
-            alice.meet()
+            alice.join()
+            alice.wait_for_agent()
             asked = alice.say(ASK, "blue")
             alice.leave()
-            trial.reset_complete("call", 2)
+            scenario.wait_for_reset("call", 2)
 
-    cancelled = pod_log.entries(trial.kube, session.pod, trial.namespace, "background_cancelled")
-    assert cancelled[0]["tools"] == 1, "she left while the tool was at work"
-    assert asked.told, f"Letta had the fact though nobody was told so: {asked}"
-    assert trial.session("call").status["replacements"] == 0
-    assert pod_log.untidy(trial.kube, session.pod, trial.namespace) == []
+    canceled = pod_log.entries(scenario.kube, session.pod, scenario.namespace, "background_cancelled")
+    assert canceled[0]["tools"] == 1, "the human left while the tool ran"
+    assert asked.is_expected, f"Letta stored the fact, but the agent does not know it: {asked}"
+    assert scenario.session("call").status["replacements"] == 0
+    assert pod_log.unfinished_work(scenario.kube, session.pod, scenario.namespace) == []

@@ -1,191 +1,194 @@
-"""What users get to read when something is wrong, and that it mends itself."""
+"""Messages for invalid input and missing dependencies, and recovery once the cause is gone."""
 
 import pytest
 
 from tests.support.cluster import faults, manifests, nodes, operator_pods
 from tests.support.cluster.kubectl import Json, KubectlError, Session
 from tests.support.cluster.manifests import copy_of
-from tests.support.cluster.scenario import Trial
+from tests.support.cluster.scenario import Scenario
 from tests.support.participants.human import talk
 from tests.support.polling import until
 
 pytestmark = pytest.mark.cluster
 
 ESCALATED_SECONDS = 40
-"""10 s for a reset, and what a poll, a new pod and a busy machine add."""
+"""10 s for a reset, and the time for a poll, a new pod and the delay of a busy machine."""
 LONGEST_NAME = "n" * 253
 TOO_LONG_NAME = "n" * 300
 
 
-def refusal(trial: Trial, document: Json) -> str:
-    """What `kubectl apply` says."""
+def rejection(scenario: Scenario, document: Json) -> str:
+    """Apply an invalid object and return the error message."""
     with pytest.raises(KubectlError) as refused:
-        trial.kube.apply(document)
+        scenario.kube.apply(document)
     return str(refused.value)
 
 
-def becomes_ready(trial: Trial, name: str, seconds: float = 120) -> None:
-    trial.kube.wait(f"voicesession/{name}", "condition=Ready", trial.namespace, seconds)
+def wait_until_ready(scenario: Scenario, name: str, seconds: float = 120) -> None:
+    """Wait until the session is Ready."""
+    scenario.kube.wait(f"voicesession/{name}", "condition=Ready", scenario.namespace, seconds)
 
 
-def test_unknown_agent(trial: Trial) -> None:
-    trial.start("call", "nobody")
+def test_unknown_agent_is_reported_until_created(scenario: Scenario) -> None:
+    scenario.apply_session("call", "nobody")
 
-    trouble = trial.trouble("call", "AgentJoined", f'VoiceAgent "nobody" not found in namespace "{trial.namespace}"')
-    trial.one_event("call", trouble["reason"])
+    condition = scenario.wait_for_false_condition(
+        "call", "AgentJoined", f'VoiceAgent "nobody" not found in namespace "{scenario.namespace}"'
+    )
+    scenario.assert_single_event("call", condition["reason"])
 
-    trial.fake_agent("nobody")
-    becomes_ready(trial, "call")
+    scenario.apply_fake_agent("nobody")
+    wait_until_ready(scenario, "call")
 
 
-def test_agent_with_a_missing_secret(trial: Trial) -> None:
-    document = manifests.fake_agent("keyless", trial.namespace)
+def test_missing_secret_is_reported_until_created(scenario: Scenario) -> None:
+    document = manifests.fake_agent("keyless", scenario.namespace)
     document["spec"]["llm"] = {"provider": "openai", "apiKeySecretRef": {"name": "absent", "key": "apiKey"}}
-    trial.kube.apply(document)
-    trial.start("call", "keyless")
+    scenario.kube.apply(document)
+    scenario.apply_session("call", "keyless")
 
-    trouble = trial.trouble("call", "AgentJoined", 'secret "absent" not found')
-    trial.one_event("call", trouble["reason"])
+    condition = scenario.wait_for_false_condition("call", "AgentJoined", 'secret "absent" not found')
+    scenario.assert_single_event("call", condition["reason"])
 
-    trial.kube.run("create", "secret", "generic", "absent", "--from-literal=apiKey=x", "-n", trial.namespace)
-    becomes_ready(trial, "call")
+    scenario.kube.run("create", "secret", "generic", "absent", "--from-literal=apiKey=x", "-n", scenario.namespace)
+    wait_until_ready(scenario, "call")
 
 
-def test_the_longest_name_works(trial: Trial) -> None:
-    trial.fake_agent("a" * 63)
-    session = trial.ready(LONGEST_NAME, "a" * 63)
+def test_longest_session_name_is_accepted(scenario: Scenario) -> None:
+    scenario.apply_fake_agent("a" * 63)
+    session = scenario.start_session(LONGEST_NAME, "a" * 63)
 
     assert len(session.pod) <= 63
     assert session.identity == ("agent-" + "a" * 63)[:63]
-    trial.kube.delete("voicesession", LONGEST_NAME, trial.namespace, "--timeout=20s")
-    trial.gone()
+    scenario.kube.delete("voicesession", LONGEST_NAME, scenario.namespace, "--timeout=20s")
+    scenario.wait_until_empty()
 
 
-def test_an_agent_name_longer_than_a_label_works(trial: Trial) -> None:
-    trial.fake_agent(LONGEST_NAME)
-    trial.ready("call", LONGEST_NAME)
+def test_agent_name_longer_than_label_is_accepted(scenario: Scenario) -> None:
+    scenario.apply_fake_agent(LONGEST_NAME)
+    scenario.start_session("call", LONGEST_NAME)
 
 
-def test_a_name_that_is_too_long_is_refused(trial: Trial) -> None:
-    text = refusal(trial, manifests.session(TOO_LONG_NAME, trial.namespace))
+def test_too_long_name_is_rejected(scenario: Scenario) -> None:
+    text = rejection(scenario, manifests.session(TOO_LONG_NAME, scenario.namespace))
     assert "must be no more than 253" in text or "may not be more than 253" in text
 
 
-def test_labels_at_their_limit_and_beyond(trial: Trial) -> None:
-    document = manifests.session("call", trial.namespace)
+def test_label_length_limit_is_enforced(scenario: Scenario) -> None:
+    document = manifests.session("call", scenario.namespace)
     document["metadata"]["labels"] = {"example.com/" + "k" * 63: "v" * 63}
-    trial.kube.apply(document)
-    becomes_ready(trial, "call")
+    scenario.kube.apply(document)
+    wait_until_ready(scenario, "call")
 
     document["metadata"]["labels"] = {"example.com/key": "v" * 64}
-    assert "must be no more than 63" in refusal(trial, document)
+    assert "must be no more than 63" in rejection(scenario, document)
 
 
 @pytest.mark.parametrize("field", ["grace", "reconnect_grace", "start", "join", "idle", "max_duration"])
-def test_negative_and_huge_seconds_are_refused(trial: Trial, field: str) -> None:
-    path = ".".join(("spec", *manifests.CAMEL[field]))
-    for seconds, complaint in ((-1, "should be greater than or equal to"), (10**12, "should be less than or equal to")):
-        text = refusal(trial, manifests.session("call", trial.namespace, "fake", 600, **{field: seconds}))
+def test_seconds_out_of_range_are_rejected(scenario: Scenario, field: str) -> None:
+    path = ".".join(("spec", *manifests.SECONDS_FIELDS[field]))
+    for seconds, message in ((-1, "should be greater than or equal to"), (10**12, "should be less than or equal to")):
+        text = rejection(scenario, manifests.session("call", scenario.namespace, "fake", 600, **{field: seconds}))
         assert path in text
-        assert complaint in text or "int32" in text
+        assert message in text or "int32" in text
 
 
-def test_one_name_in_two_namespaces(trial: Trial) -> None:
-    other = f"{trial.namespace}-b"
-    trial.kube.run("create", "namespace", other)
+def test_same_name_in_two_namespaces_gets_separate_sessions(scenario: Scenario) -> None:
+    other = f"{scenario.namespace}-b"
+    scenario.kube.run("create", "namespace", other)
     try:
-        second = Trial(trial.kube, trial.livekit, other)
-        second.fake_agent()
-        rooms = {place.ready("call").room for place in (trial, second)}
+        second = Scenario(scenario.kube, scenario.livekit, other)
+        second.apply_fake_agent()
+        rooms = {each.start_session("call").room for each in (scenario, second)}
         assert len(rooms) == 2
 
-        trial.kube.delete("voicesession", "call", trial.namespace, "--timeout=20s")
-        trial.gone()
+        scenario.kube.delete("voicesession", "call", scenario.namespace, "--timeout=20s")
+        scenario.wait_until_empty()
         assert second.session("call").is_true("Ready")
         assert second.agent_sid(second.session("call"))
     finally:
-        trial.kube.run("delete", "namespace", other, "--wait=false")
+        scenario.kube.run("delete", "namespace", other, "--wait=false")
 
 
 @pytest.mark.disruptive
-def test_livekit_down(trial: Trial) -> None:
-    with faults.without(trial.kube, "livekit"):
-        trial.start("call")
-        trouble = trial.trouble("call", "RoomReady", "LiveKit")
-        until(lambda: "attempts" if trial.kube.events(trial.namespace, "call") else None, "an event", 30)
-        trial.one_event("call", trouble["reason"])
+def test_livekit_outage_is_reported_once(scenario: Scenario) -> None:
+    with faults.without(scenario.kube, "livekit"):
+        scenario.apply_session("call")
+        condition = scenario.wait_for_false_condition("call", "RoomReady", "LiveKit")
+        until(lambda: "attempts" if scenario.kube.events(scenario.namespace, "call") else None, "an event", 30)
+        scenario.assert_single_event("call", condition["reason"])
 
-    becomes_ready(trial, "call")
-    trial.one_event("call", trouble["reason"])
+    wait_until_ready(scenario, "call")
+    scenario.assert_single_event("call", condition["reason"])
 
 
 @pytest.mark.disruptive
-def test_wrong_livekit_key(trial: Trial) -> None:
-    with faults.operator_environment(trial.kube, LIVEKIT_API_SECRET="0" * 32):
-        trial.start("call")
-        trouble = trial.trouble("call", "RoomReady", "key")
-        trial.one_event("call", trouble["reason"])
+def test_wrong_livekit_key_is_reported_until_corrected(scenario: Scenario) -> None:
+    with faults.operator_environment(scenario.kube, LIVEKIT_API_SECRET="0" * 32):
+        scenario.apply_session("call")
+        condition = scenario.wait_for_false_condition("call", "RoomReady", "key")
+        scenario.assert_single_event("call", condition["reason"])
 
-    becomes_ready(trial, "call")
+    wait_until_ready(scenario, "call")
 
 
-def test_a_pod_that_no_longer_answers_cannot_be_reset_and_is_replaced(trial: Trial) -> None:
-    trial.kube.patch("voiceagent", "fake", trial.namespace, {"spec": {"onLastHumanLeft": manifests.RESET}})
-    trial.ready("call", grace=0, reconnect_grace=0, max_replacements=1)
-    first = _leave_while_its_supervisor_is_stopped(trial)
+def test_unresponsive_pod_is_replaced_after_failed_reset(scenario: Scenario) -> None:
+    scenario.kube.patch("voiceagent", "fake", scenario.namespace, {"spec": {"onLastHumanLeft": manifests.RESET}})
+    scenario.start_session("call", grace=0, reconnect_grace=0, max_replacements=1)
+    first = _leave_with_stopped_supervisor(scenario)
 
-    trial.event("call", "ResetEscalated", seconds=ESCALATED_SECONDS)
-    until(lambda: trial.session("call").status["replacements"] == 1, "the pod replaced", ESCALATED_SECONDS)
-    becomes_ready(trial, "call")
-    second = trial.session("call")
+    scenario.wait_for_event("call", "ResetEscalated", seconds=ESCALATED_SECONDS)
+    until(lambda: scenario.session("call").status["replacements"] == 1, "the pod replaced", ESCALATED_SECONDS)
+    wait_until_ready(scenario, "call")
+    second = scenario.session("call")
     assert second.pod != first.pod
     assert (second.room, second.status["resets"]) == (first.room, 1)
 
-    _leave_while_its_supervisor_is_stopped(trial)
+    _leave_with_stopped_supervisor(scenario)
 
-    assert trial.finished("call", ESCALATED_SECONDS).end_reason == "AgentLost"
-    trial.gone()
+    assert scenario.wait_until_finished("call", ESCALATED_SECONDS).end_reason == "AgentLost"
+    scenario.wait_until_empty()
 
 
-def _leave_while_its_supervisor_is_stopped(trial: Trial) -> Session:
-    visitor = trial.visit("call")
-    session = trial.session("call")
-    nodes.stop_agent_process(trial.kube, session.pod, trial.namespace)
-    visitor.leave()
+def _leave_with_stopped_supervisor(scenario: Scenario) -> Session:
+    human = scenario.join_human("call")
+    session = scenario.session("call")
+    nodes.stop_agent_process(scenario.kube, session.pod, scenario.namespace)
+    human.leave()
     return session
 
 
 @pytest.mark.speech
 @pytest.mark.disruptive
-def test_letta_down_does_not_stop_speech(trial: Trial, agent_66: Json) -> None:
-    trial.kube.apply(copy_of(agent_66, "agent-66", trial.namespace))
-    trial.kube.wait("voiceagent/agent-66", "condition=Ready", trial.namespace, 120)
-    with faults.without(trial.kube, "letta"):
-        trial.ready("call", "agent-66", grace=600)
-        told = talk(trial.livekit, "call", trial.namespace, "--say", "Test one")
-        assert told["turns"][0]["reply"]
-        trouble = trial.trouble("call", "MemoryReady", "letta")
-        trial.one_event("call", trouble["reason"])
-        assert trial.session("call").is_true("Ready")
+def test_letta_outage_does_not_stop_speech(scenario: Scenario, agent_66: Json) -> None:
+    scenario.kube.apply(copy_of(agent_66, "agent-66", scenario.namespace))
+    scenario.kube.wait("voiceagent/agent-66", "condition=Ready", scenario.namespace, 120)
+    with faults.without(scenario.kube, "letta"):
+        scenario.start_session("call", "agent-66", grace=600)
+        conversation = talk(scenario.livekit, "call", scenario.namespace, "--say", "Test one")
+        assert conversation["turns"][0]["reply"]
+        condition = scenario.wait_for_false_condition("call", "MemoryReady", "letta")
+        scenario.assert_single_event("call", condition["reason"])
+        assert scenario.session("call").is_true("Ready")
 
-    until(lambda: trial.session("call").is_true("MemoryReady") or None, "MemoryReady again", 180)
+    until(lambda: scenario.session("call").is_true("MemoryReady") or None, "MemoryReady again", 180)
 
 
 @pytest.mark.disruptive
-def test_postgres_restarted(trial: Trial, agent_66: Json) -> None:
-    trial.kube.apply(copy_of(agent_66, "before", trial.namespace))
-    trial.kube.wait("voiceagent/before", "condition=Ready", trial.namespace, 120)
-    known = _letta_agent(trial, "before")
+def test_postgres_restart_keeps_memory(scenario: Scenario, agent_66: Json) -> None:
+    scenario.kube.apply(copy_of(agent_66, "before", scenario.namespace))
+    scenario.kube.wait("voiceagent/before", "condition=Ready", scenario.namespace, 120)
+    known = _memory_agent(scenario, "before")
 
-    faults.restart(trial.kube, "postgres")
+    faults.restart(scenario.kube, "postgres")
 
-    trial.kube.apply(copy_of(agent_66, "after", trial.namespace))
-    trial.kube.wait("voiceagent/after", "condition=Ready", trial.namespace, 180)
-    assert _letta_agent(trial, "before") == known
-    assert operator_pods.all_ready(trial.kube)
+    scenario.kube.apply(copy_of(agent_66, "after", scenario.namespace))
+    scenario.kube.wait("voiceagent/after", "condition=Ready", scenario.namespace, 180)
+    assert _memory_agent(scenario, "before") == known
+    assert operator_pods.all_ready(scenario.kube)
 
 
-def _letta_agent(trial: Trial, name: str) -> str:
-    found = trial.kube.get("voiceagent", name, trial.namespace)
+def _memory_agent(scenario: Scenario, name: str) -> str:
+    found = scenario.kube.get("voiceagent", name, scenario.namespace)
     assert found
     return str(found["status"]["letta"]["agentID"])

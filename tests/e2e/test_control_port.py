@@ -1,4 +1,4 @@
-"""The control port of a real agent pod, called by strangers and by somebody who cannot write a request."""
+"""The control port of a real agent pod with invalid tokens and with invalid requests."""
 
 import json
 
@@ -7,11 +7,11 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from tests.support.cluster import control_port
-from tests.support.cluster.control_port import Port, sign
+from tests.support.cluster.control_port import ControlPortClient, sign
 from tests.support.cluster.kubectl import Json, Session
 from tests.support.cluster.manifests import copy_of
 from tests.support.cluster.nodes import agent_pod
-from tests.support.cluster.scenario import Trial
+from tests.support.cluster.scenario import Scenario
 
 pytestmark = pytest.mark.cluster
 
@@ -22,7 +22,7 @@ BODIES = {
     b"[]": "the body is not an object",
     b"{}": "room must be of type dict",
 }
-"""And what is said of them."""
+"""Invalid bodies and the reasons of the refusal."""
 FIELDS: dict[str, list[object]] = {
     "epoch": [-1, "two", 1.5, True],
     "end": ["yes", 1],
@@ -30,62 +30,63 @@ FIELDS: dict[str, list[object]] = {
     "cause": [5, []],
     "token": [""],
 }
-"""Each is wrong in a request that is otherwise right."""
+"""Invalid values of one field in an otherwise valid request."""
 
 
 @pytest.fixture
-def session(trial: Trial, agent_66: Json) -> Session:
-    trial.kube.apply(copy_of(agent_66, "agent-66", trial.namespace, "memory"))
-    return trial.ready("call", "agent-66")
+def session(scenario: Scenario, agent_66: Json) -> Session:
+    """Start a session with the example agent."""
+    scenario.kube.apply(copy_of(agent_66, "agent-66", scenario.namespace, "memory"))
+    return scenario.start_session("call", "agent-66")
 
 
-def test_strangers_are_refused_and_counted_and_bad_requests_are_explained(trial: Trial, session: Session) -> None:
-    uid = agent_pod(trial.kube, session.pod, trial.namespace)["metadata"]["uid"]
-    key, sid = control_port.operator_key(trial.kube), trial.agent_sid(session)
-    with control_port.opened(trial.kube, session.pod, trial.namespace) as port:
-        _strangers(port, key, uid)
-        _malformed(port, key, uid, session)
-        other = json.dumps(_wanted(session) | {"sessionUID": "another"}).encode()
-        assert port.ask("PUT", other, sign(key, uid, "PUT", other)) == (409, "bound to another session")
-        assert port.ask("GET", token=sign(key, uid)) == (200, "")
+def test_invalid_requests_are_refused_with_reason_and_counted(scenario: Scenario, session: Session) -> None:
+    uid = agent_pod(scenario.kube, session.pod, scenario.namespace)["metadata"]["uid"]
+    key, sid = control_port.operator_key(scenario.kube), scenario.agent_sid(session)
+    with control_port.connect(scenario.kube, session.pod, scenario.namespace) as port:
+        _check_tokens(port, key, uid)
+        _check_bodies(port, key, uid, session)
+        other = json.dumps(_desired_state(session) | {"sessionUID": "another"}).encode()
+        assert port.request("PUT", other, sign(key, uid, "PUT", other)) == (409, "bound to another session")
+        assert port.request("GET", token=sign(key, uid)) == (200, "")
 
-    assert trial.agent_sid(session) == sid, "something of all that disturbed the agent"
-    assert trial.session("call").is_true("Ready")
+    assert scenario.agent_sid(session) == sid, "a refused request disturbed the agent"
+    assert scenario.session("call").is_true("Ready")
 
 
-def _strangers(port: Port, key: str, uid: str) -> None:
-    before, good, body = port.refused(), sign(key, uid), b"{}"
+def _check_tokens(port: ControlPortClient, key: str, uid: str) -> None:
+    before, good, body = port.refused_requests(), sign(key, uid), b"{}"
     answers = {
-        "missing": port.ask("GET"),
-        "malformed": port.ask("GET", b"", "not-a-token"),
-        "signature": port.ask("GET", token=sign(_another_key(), uid)),
-        "audience": port.ask("GET", token=sign(key, "another-pod")),
-        "method": port.ask("PUT", token=sign(key, uid)),
-        "body": port.ask("PUT", body, sign(key, uid, "PUT", b"another body")),
+        "missing": port.request("GET"),
+        "malformed": port.request("GET", b"", "not-a-token"),
+        "signature": port.request("GET", token=sign(_another_key(), uid)),
+        "audience": port.request("GET", token=sign(key, "another-pod")),
+        "method": port.request("PUT", token=sign(key, uid)),
+        "body": port.request("PUT", body, sign(key, uid, "PUT", b"another body")),
     }
-    assert port.ask("GET", token=good) == (200, "")
-    answers["replayed"] = port.ask("GET", token=good)
+    assert port.request("GET", token=good) == (200, "")
+    answers["replayed"] = port.request("GET", token=good)
 
     assert answers == {reason: (401, reason) for reason in answers}
-    after = port.refused()
+    after = port.refused_requests()
     counted = {reason: after.get(reason, 0.0) - before.get(reason, 0.0) for reason in answers}
     assert counted == dict.fromkeys(answers, 1.0)
 
 
-def _malformed(port: Port, key: str, uid: str, session: Session) -> None:
-    answers = {body: port.ask("PUT", body, sign(key, uid, "PUT", body)) for body in BODIES}
+def _check_bodies(port: ControlPortClient, key: str, uid: str, session: Session) -> None:
+    answers = {body: port.request("PUT", body, sign(key, uid, "PUT", body)) for body in BODIES}
     assert answers == {body: (400, reason) for body, reason in BODIES.items()}
     for field, values in FIELDS.items():
         for value in values:
-            body = json.dumps(_wanted(session) | {field: value}).encode()
-            status, reason = port.ask("PUT", body, sign(key, uid, "PUT", body))
-            assert status == 400, f"{field}={value!r} was taken"
+            body = json.dumps(_desired_state(session) | {field: value}).encode()
+            status, reason = port.request("PUT", body, sign(key, uid, "PUT", body))
+            assert status == 400, f"{field}={value!r} was accepted"
             assert field in reason, f"{field}={value!r}: {reason}"
             assert str(session.uid) not in reason
 
 
-def _wanted(session: Session) -> Json:
-    """A right request that changes nothing: of an epoch that is over."""
+def _desired_state(session: Session) -> Json:
+    """Return a valid request without effect: its epoch is an earlier one."""
     room = session.status["room"]
     return {"sessionUID": session.uid, "epoch": 0, "room": {"name": room["name"], "url": room["url"]}, "token": "t"}
 

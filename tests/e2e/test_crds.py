@@ -1,4 +1,4 @@
-"""Every rule of the CRDs, accepted and refused by a real API server."""
+"""Validation rules of the CRDs on a real API server: accepted and rejected values, defaults of kubectl."""
 
 import copy
 import json
@@ -13,14 +13,16 @@ pytestmark = pytest.mark.cluster
 
 
 class Rule(NamedTuple):
+    """A field with an accepted value, a rejected value, and part of the error message."""
+
     field: tuple[str, ...]
     good: object
     bad: object
-    says: str
+    message: str
 
 
-ANYWHERE = "default"
-"""Nothing is stored by a dry run."""
+NAMESPACE = "default"
+"""Any namespace: a dry run stores nothing."""
 SHARED_RULES = {
     "teardown": Rule(("onLastHumanLeft", "action"), "Teardown", "Explode", "Unsupported value"),
     "reset": Rule(("onLastHumanLeft", "action"), "Reset", "reset", "Unsupported value"),
@@ -83,17 +85,17 @@ DOCUMENTED = {
 
 
 def changed(document: Json, field: tuple[str, ...], value: object) -> Json:
-    """A copy with one field of its spec set."""
+    """Return a copy with one spec field set."""
     result = copy.deepcopy(document)
-    place = result["spec"]
+    parent = result["spec"]
     for step in field[:-1]:
-        place = place.setdefault(step, {})
-    place[field[-1]] = value
+        parent = parent.setdefault(step, {})
+    parent[field[-1]] = value
     return result
 
 
-def try_apply(kube: Kube, document: Json) -> str:
-    """What the API server complains of; empty when it would take the object."""
+def dry_run(kube: Kube, document: Json) -> str:
+    """Return the API server's error message, or an empty string if it accepts the object."""
     try:
         kube.run("apply", "--dry-run=server", "-f", "-", stdin=json.dumps(document))
     except KubectlError as error:
@@ -102,23 +104,23 @@ def try_apply(kube: Kube, document: Json) -> str:
 
 
 @pytest.mark.parametrize("name", AGENT_RULES)
-def test_agent_rule(kube: Kube, name: str) -> None:
+def test_agent_rule_accepts_good_and_rejects_bad_value(kube: Kube, name: str) -> None:
     rule = AGENT_RULES[name]
-    assert try_apply(kube, changed(agent("a", ANYWHERE), rule.field, rule.good)) == ""
-    assert rule.says in try_apply(kube, changed(agent("a", ANYWHERE), rule.field, rule.bad))
+    assert dry_run(kube, changed(agent("a", NAMESPACE), rule.field, rule.good)) == ""
+    assert rule.message in dry_run(kube, changed(agent("a", NAMESPACE), rule.field, rule.bad))
 
 
 @pytest.mark.parametrize("name", SESSION_RULES)
-def test_session_rule(kube: Kube, name: str) -> None:
+def test_session_rule_accepts_good_and_rejects_bad_value(kube: Kube, name: str) -> None:
     rule = SESSION_RULES[name]
-    assert try_apply(kube, changed(session("s", ANYWHERE), rule.field, rule.good)) == ""
-    assert rule.says in try_apply(kube, changed(session("s", ANYWHERE), rule.field, rule.bad))
+    assert dry_run(kube, changed(session("s", NAMESPACE), rule.field, rule.good)) == ""
+    assert rule.message in dry_run(kube, changed(session("s", NAMESPACE), rule.field, rule.bad))
 
 
-def test_what_is_fixed_stays_and_what_may_change_may(kube: Kube, namespace: str) -> None:
+def test_immutable_fields_reject_and_mutable_fields_accept_changes(kube: Kube, namespace: str) -> None:
     kube.apply(fake_agent("fake", namespace), session("s", namespace))
-    for patch, says in IMMUTABLE.values():
-        with pytest.raises(KubectlError, match=says):
+    for patch, message in IMMUTABLE.values():
+        with pytest.raises(KubectlError, match=message):
             kube.patch("voicesession", "s", namespace, {"spec": patch})
     kube.patch("voicesession", "s", namespace, {"spec": {"limits": {"joinSeconds": 5}, "ttlSecondsAfterFinished": 60}})
     kube.patch("voicesession", "s", namespace, {"spec": {"end": True}})
@@ -126,20 +128,20 @@ def test_what_is_fixed_stays_and_what_may_change_may(kube: Kube, namespace: str)
         kube.patch("voicesession", "s", namespace, {"spec": {"end": False}})
 
 
-def test_unknown_fields_are_named(kube: Kube, namespace: str) -> None:
+def test_unknown_field_is_rejected_by_name(kube: Kube, namespace: str) -> None:
     document = changed(session("s", namespace), ("graceSecond",), 3)
     with pytest.raises(KubectlError, match="unknown field"):
         kube.run("create", "--dry-run=server", "--validate=strict", "-f", "-", stdin=json.dumps(document))
 
 
 @pytest.mark.parametrize("field", DOCUMENTED)
-def test_explain_reads_like_documentation(kube: Kube, field: str) -> None:
+def test_explain_describes_field(kube: Kube, field: str) -> None:
     text = " ".join(kube.run("explain", field).split())
     for words in DOCUMENTED[field]:
         assert words in text
 
 
-def test_columns_short_names_and_category(kube: Kube, namespace: str) -> None:
+def test_printer_columns_short_names_and_category_are_set(kube: Kube, namespace: str) -> None:
     kube.apply(fake_agent("fake", namespace), session("s", namespace))
     header = kube.run("get", "vs", "-n", namespace).splitlines()[0].split()
     assert header[1:] == ["AGENT", "PHASE", "HUMANS", "RESETS", "ROOM", "POD", "AGE"]

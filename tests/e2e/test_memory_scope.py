@@ -1,4 +1,4 @@
-"""`memory.letta.scope: User`: each user is remembered alone, and found again by the next session."""
+"""`memory.letta.scope: User`: each user has a separate memory, and the user's next session finds it."""
 
 import copy
 
@@ -6,66 +6,66 @@ import pytest
 
 from tests.support.cluster import manifests
 from tests.support.cluster.kubectl import Json, Session
-from tests.support.cluster.letta import opened
-from tests.support.cluster.scenario import START_SECONDS, Trial
-from tests.support.participants.code_words import UNKNOWN
-from tests.support.participants.speaker import Guest
+from tests.support.cluster.letta import open_letta
+from tests.support.cluster.scenario import START_SECONDS, Scenario
+from tests.support.participants.code_words import UNKNOWN_KEYWORDS
+from tests.support.participants.speaker import Speaker
 from tests.support.participants.spoken_turns import ASK, REMEMBER
 from tests.support.polling import until
 
 pytestmark = [pytest.mark.cluster, pytest.mark.speech, pytest.mark.timeout(600)]
 
-KNOWN_SECONDS = 30
-"""Until a user's Letta agent is found or made; sessions do not wait for it."""
+MEMORY_SECONDS = 30
+"""Time until a user's Letta agent is found or created; sessions do not wait for it."""
 END_SECONDS = 40
 LABEL = "human"
 
 
-def test_two_users_share_nothing_and_each_is_known_again(trial: Trial, agent_66: Json) -> None:
+def test_user_memory_is_separate_and_found_again(scenario: Scenario, agent_66: Json) -> None:
     own = copy.deepcopy(agent_66["spec"]["memory"])
     own["letta"]["scope"] = "User"
-    trial.kube.apply(manifests.copy_of(agent_66, "agent-66", trial.namespace, "greeting", memory=own))
-    trial.kube.wait("voiceagent/agent-66", "condition=Ready", trial.namespace, 120)
+    scenario.kube.apply(manifests.copy_of(agent_66, "agent-66", scenario.namespace, "greeting", memory=own))
+    scenario.kube.wait("voiceagent/agent-66", "condition=Ready", scenario.namespace, 120)
 
-    with opened(trial.kube) as letta:
-        alices, told = _conversation(trial, "first", "alice", REMEMBER, "blue")
+    with open_letta(scenario.kube) as letta:
+        alices, answered = _conversation(scenario, "first", "alice", REMEMBER, "blue")
         until(lambda: "blue" in letta.block(alices, LABEL), "the color in Alice's block", 15, poll=0.5)
-        bobs, asked = _conversation(trial, "second", "bob", ASK, *UNKNOWN)
-        again, known = _conversation(trial, "third", "alice", ASK, "blue")
+        bobs, unknown = _conversation(scenario, "second", "bob", ASK, *UNKNOWN_KEYWORDS)
+        again, known = _conversation(scenario, "third", "alice", ASK, "blue")
 
-        assert told, "Alice was not answered"
-        assert asked, "Bob is told what Alice said"
-        assert known, "Alice is not known again"
+        assert answered, "Alice got no answer"
+        assert unknown, "the agent knows Alice's color in Bob's session"
+        assert known, "the agent does not know Alice's color in the next session of Alice"
         assert (again, bobs) == (alices, bobs)
-        assert len({alices, bobs, _shared(trial)}) == 3, "the Letta agents of two users and of all others"
-        assert "blue" not in letta.block(bobs, LABEL) + letta.block(_shared(trial), LABEL)
+        assert len({alices, bobs, _shared(scenario)}) == 3, "two users and the VoiceAgent have three Letta agents"
+        assert "blue" not in letta.block(bobs, LABEL) + letta.block(_shared(scenario), LABEL)
 
 
-def _conversation(trial: Trial, name: str, user: str, text: str, *wanted: str) -> tuple[str, bool]:
-    """One sentence in a session of that user; returns her Letta agent, and whether the answer has the wanted words."""
-    trial.kube.apply(manifests.for_user(manifests.session(name, trial.namespace, "agent-66"), user))
-    trial.kube.wait(f"voicesession/{name}", "condition=Ready", trial.namespace, START_SECONDS)
-    session = until(lambda: _remembering(trial, name), f"the memory of {user}", KNOWN_SECONDS)
-    with Guest(trial.livekit, session, user) as guest:
-        guest.come()
-        guest.meet()
-        answer = guest.say(text, *wanted)
-        guest.leave()
-    trial.finished(name, END_SECONDS)
-    return _memory(session), answer.told
+def _conversation(scenario: Scenario, name: str, user: str, text: str, *keywords: str) -> tuple[str, bool]:
+    """Say one sentence in a session of the user; return the Letta agent, and whether the answer has the keywords."""
+    scenario.kube.apply(manifests.for_user(manifests.session(name, scenario.namespace, "agent-66"), user))
+    scenario.kube.wait(f"voicesession/{name}", "condition=Ready", scenario.namespace, START_SECONDS)
+    session = until(lambda: _with_memory(scenario, name), f"the memory of {user}", MEMORY_SECONDS)
+    with Speaker(scenario.livekit, session, user) as speaker:
+        speaker.join()
+        speaker.wait_for_agent()
+        answer = speaker.say(text, *keywords)
+        speaker.leave()
+    scenario.wait_until_finished(name, END_SECONDS)
+    return _memory_agent(session), answer.is_expected
 
 
-def _remembering(trial: Trial, name: str) -> Session | None:
-    found = trial.find(name)
-    return found if found and _memory(found) else None
+def _with_memory(scenario: Scenario, name: str) -> Session | None:
+    found = scenario.find_session(name)
+    return found if found and _memory_agent(found) else None
 
 
-def _memory(session: Session) -> str:
+def _memory_agent(session: Session) -> str:
     return str((session.status.get("agent") or {}).get("memoryAgentID") or "")
 
 
-def _shared(trial: Trial) -> str:
-    """The VoiceAgent's own Letta agent, for sessions of nobody in particular."""
-    found = trial.kube.get("voiceagent", "agent-66", trial.namespace)
+def _shared(scenario: Scenario) -> str:
+    """Return the VoiceAgent's Letta agent, which sessions without a user share."""
+    found = scenario.kube.get("voiceagent", "agent-66", scenario.namespace)
     assert found
     return str(found["status"]["letta"]["agentID"])

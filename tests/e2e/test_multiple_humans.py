@@ -1,4 +1,4 @@
-"""More than one person, in real speech: whoever comes is heard, and nothing begins anew while somebody is there."""
+"""Several humans in real speech: the agent hears each of them, and no reset starts while one is in the room."""
 
 from concurrent.futures import ThreadPoolExecutor
 
@@ -6,10 +6,17 @@ import pytest
 
 from tests.support.cluster.kubectl import Json, Session
 from tests.support.cluster.manifests import RESET, copy_of
-from tests.support.cluster.scenario import Trial
+from tests.support.cluster.scenario import Scenario
 from tests.support.observability import pod_log
-from tests.support.participants.code_words import UNKNOWN, WHICH, WISH, WISHED, code_word, telling
-from tests.support.participants.speaker import Answer, Guest
+from tests.support.participants.code_words import (
+    ASK_CODE_WORD,
+    REQUEST,
+    REQUEST_KEYWORD,
+    UNKNOWN_KEYWORDS,
+    code_word,
+    code_word_sentence,
+)
+from tests.support.participants.speaker import Answer, Speaker
 from tests.support.polling import until
 
 pytestmark = [pytest.mark.cluster, pytest.mark.speech]
@@ -20,91 +27,101 @@ TOGETHER_SECONDS = 15
 WITHIN_GRACE = {"grace": 60, "reconnect_grace": 60}
 
 
-def listening(trial: Trial, agent_66: Json, **seconds: int) -> Session:
-    trial.kube.apply(copy_of(agent_66, "agent-66", trial.namespace, "greeting", "memory", onLastHumanLeft=RESET))
-    return trial.ready("call", "agent-66", **seconds)
+def start_call(scenario: Scenario, agent_66: Json, **seconds: int) -> Session:
+    """Start a session with the example agent, without greeting and memory, that resets."""
+    scenario.kube.apply(copy_of(agent_66, "agent-66", scenario.namespace, "greeting", "memory", onLastHumanLeft=RESET))
+    return scenario.start_session("call", "agent-66", **seconds)
 
 
-def humans(trial: Trial, count: int) -> None:
-    until(lambda: trial.session("call").status["humans"] == count, f"{count} humans", 30)
+def wait_for_humans(scenario: Scenario, count: int) -> None:
+    """Wait until the session counts this number of humans."""
+    until(lambda: scenario.session("call").status["humans"] == count, f"{count} humans", 30)
 
 
-def heard_at_once(*answers: Answer) -> None:
-    """What one says while the agent is turned to another may lose its beginning, and may be misheard for that."""
+def assert_answered(*answers: Answer) -> None:
+    """Check the answers; a sentence may be misheard once, because its beginning is lost while another human speaks."""
     for answer in answers:
-        assert answer.told, answer
-        assert not answer.repeated or answer.misheard, f"not heard at all at first: {answer}"
+        assert answer.is_expected, answer
+        assert not answer.repeated or answer.misheard, f"unanswered at first: {answer}"
 
 
-def both_speak(alice: Guest, bob: Guest) -> list[Answer]:
+def speak_together(alice: Speaker, bob: Speaker) -> list[Answer]:
+    """Let both humans speak at the same time; return both answers."""
     with ThreadPoolExecutor(2) as pool:
-        said = (pool.submit(alice.mutter, BOARD, TOGETHER_SECONDS), pool.submit(bob.mutter, THANKS, TOGETHER_SECONDS))
-        return [one.result() for one in said]
+        futures = (
+            pool.submit(alice.say_once, BOARD, TOGETHER_SECONDS),
+            pool.submit(bob.say_once, THANKS, TOGETHER_SECONDS),
+        )
+        return [answer.result() for answer in futures]
 
 
-def test_of_two_people_the_one_who_speaks_is_heard(trial: Trial, agent_66: Json) -> None:
-    session = listening(trial, agent_66, grace=0, reconnect_grace=0)
-    with Guest(trial.livekit, session) as alice, Guest(trial.livekit, session, "bob") as bob:
-        alice.come()
-        agent = alice.meet()
-        told = alice.say(telling(0), code_word(0))
-        bob.come()
-        assert bob.meet() == agent
+def test_agent_hears_current_speaker_of_two_humans(scenario: Scenario, agent_66: Json) -> None:
+    session = start_call(scenario, agent_66, grace=0, reconnect_grace=0)
+    with Speaker(scenario.livekit, session) as alice, Speaker(scenario.livekit, session, "bob") as bob:
+        alice.join()
+        agent = alice.wait_for_agent()
+        first = alice.say(code_word_sentence(0), code_word(0))
+        bob.join()
+        assert bob.wait_for_agent() == agent
         alice.leave()
-        humans(trial, 1)
-        known = bob.say(WHICH, code_word(0))
+        wait_for_humans(scenario, 1)
+        known = bob.say(ASK_CODE_WORD, code_word(0))
 
-        alice.come()
-        assert alice.meet() == agent
-        humans(trial, 2)
-        in_turn = [alice.say(BOARD, "tasks", "board"), bob.say(THANKS, "today"), alice.say(WISH, WISHED)]
-        at_once = both_speak(alice, bob)
+        alice.join()
+        assert alice.wait_for_agent() == agent
+        wait_for_humans(scenario, 2)
+        alternating = [
+            alice.say(BOARD, "tasks", "board"),
+            bob.say(THANKS, "today"),
+            alice.say(REQUEST, REQUEST_KEYWORD),
+        ]
+        together = speak_together(alice, bob)
         after = bob.say(BOARD, "tasks", "board")
 
-        there = trial.session("call")
-        assert (there.status["resets"], trial.agent_sid(there)) == (0, agent)
+        there = scenario.session("call")
+        assert (there.status["resets"], scenario.agent_sid(there)) == (0, agent)
         alice.leave()
         bob.leave()
-        trial.reset_complete("call", 1)
+        scenario.wait_for_reset("call", 1)
 
-    print("\n".join(f"{a.said} -> {a.words}" for a in (told, known, *in_turn, *at_once, after)))
-    heard_at_once(told, known, *in_turn, after)
-    assert any(answer.told for answer in at_once), f"two spoke, neither was heard: {at_once}"
-    assert pod_log.untidy(trial.kube, session.pod, trial.namespace) == []
+    print("\n".join(f"{a.sentence} -> {a.transcript}" for a in (first, known, *alternating, *together, after)))
+    assert_answered(first, known, *alternating, after)
+    assert any(answer.is_expected for answer in together), f"two humans spoke and neither was heard: {together}"
+    assert pod_log.unfinished_work(scenario.kube, session.pod, scenario.namespace) == []
 
 
-def test_somebody_new_within_the_grace_goes_on_with_the_conversation(trial: Trial, agent_66: Json) -> None:
-    session = listening(trial, agent_66, **WITHIN_GRACE)
-    with Guest(trial.livekit, session) as alice, Guest(trial.livekit, session, "bob") as bob:
-        alice.come()
-        agent = alice.meet()
-        told = alice.say(telling(1), code_word(1))
+def test_second_human_within_grace_continues_conversation(scenario: Scenario, agent_66: Json) -> None:
+    session = start_call(scenario, agent_66, **WITHIN_GRACE)
+    with Speaker(scenario.livekit, session) as alice, Speaker(scenario.livekit, session, "bob") as bob:
+        alice.join()
+        agent = alice.wait_for_agent()
+        first = alice.say(code_word_sentence(1), code_word(1))
         alice.leave()
-        humans(trial, 0)
+        wait_for_humans(scenario, 0)
 
-        bob.come()
-        assert bob.meet() == agent
-        known = bob.say(WHICH, code_word(1))
-        there = trial.session("call")
+        bob.join()
+        assert bob.wait_for_agent() == agent
+        known = bob.say(ASK_CODE_WORD, code_word(1))
+        there = scenario.session("call")
         bob.leave()
 
     assert (there.status["resets"], there.pod) == (0, session.pod)
-    heard_at_once(told, known)
+    assert_answered(first, known)
 
 
-def test_somebody_new_after_the_reset_knows_nothing_of_the_one_before(trial: Trial, agent_66: Json) -> None:
-    session = listening(trial, agent_66, grace=0, reconnect_grace=0)
-    with Guest(trial.livekit, session) as alice, Guest(trial.livekit, session, "bob") as bob:
-        alice.visit((telling(2), (code_word(2),)))
-        trial.reset_complete("call", 1)
+def test_second_human_after_reset_starts_new_conversation(scenario: Scenario, agent_66: Json) -> None:
+    session = start_call(scenario, agent_66, grace=0, reconnect_grace=0)
+    with Speaker(scenario.livekit, session) as alice, Speaker(scenario.livekit, session, "bob") as bob:
+        alice.hold_conversation((code_word_sentence(2), (code_word(2),)))
+        scenario.wait_for_reset("call", 1)
 
-        bob.come()
-        bob.meet()
-        asked = bob.say(WHICH, *UNKNOWN)
-        there = trial.session("call")
+        bob.join()
+        bob.wait_for_agent()
+        asked = bob.say(ASK_CODE_WORD, *UNKNOWN_KEYWORDS)
+        there = scenario.session("call")
         bob.leave()
-        trial.reset_complete("call", 2)
+        scenario.wait_for_reset("call", 2)
 
     assert (there.status["resets"], there.pod, there.identity) == (1, session.pod, session.identity)
-    heard_at_once(*alice.answers, asked)
-    assert pod_log.untidy(trial.kube, session.pod, trial.namespace) == []
+    assert_answered(*alice.answers, asked)
+    assert pod_log.unfinished_work(scenario.kube, session.pod, scenario.namespace) == []

@@ -1,4 +1,4 @@
-"""Only people hold off a reset: everybody else may stay in the room through it."""
+"""Kinds of participants: only humans delay a reset; all others may stay in the room."""
 
 from collections.abc import Iterator
 
@@ -6,8 +6,8 @@ import pytest
 
 from tests.support.cluster.kubectl import Session
 from tests.support.cluster.manifests import RESET
-from tests.support.cluster.scenario import Trial
-from tests.support.participants.silent_participant import Bystander, Role
+from tests.support.cluster.scenario import Scenario
+from tests.support.participants.silent_participant import Role, RoleParticipant
 from tests.support.polling import always, until
 
 pytestmark = pytest.mark.cluster
@@ -26,60 +26,66 @@ HUMAN = {
     "a second human": Role(),
     "a caller by SIP": Role(kind="sip"),
     "a human who only listens": Role(can_publish=False),
-    "a human by the minter's word": Role(kind="ingress", attributes={ROLE: "human"}),
+    "a human by its token's attribute": Role(kind="ingress", attributes={ROLE: "human"}),
 }
 UNDISTURBED_SECONDS = 3
 
 
 @pytest.fixture
-def session(trial: Trial) -> Session:
-    """Resets the moment the last human has left."""
-    trial.kube.patch("voiceagent", "fake", trial.namespace, {"spec": {"onLastHumanLeft": RESET}})
-    return trial.ready("call", grace=0, reconnect_grace=0)
+def session(scenario: Scenario) -> Session:
+    """Start a session that resets without a grace."""
+    scenario.kube.patch("voiceagent", "fake", scenario.namespace, {"spec": {"onLastHumanLeft": RESET}})
+    return scenario.start_session("call", grace=0, reconnect_grace=0)
 
 
 @pytest.fixture
-def others(trial: Trial, session: Session, request: pytest.FixtureRequest) -> Iterator[dict[str, Bystander]]:
-    """Everybody of the test's parameter, in the room."""
-    made: dict[str, Bystander] = {}
+def others(
+    scenario: Scenario, session: Session, request: pytest.FixtureRequest
+) -> Iterator[dict[str, RoleParticipant]]:
+    """Let all participants of the test's parameter join the room."""
+    made: dict[str, RoleParticipant] = {}
     try:
         for number, (name, role) in enumerate(request.param.items()):
-            made[name] = Bystander(trial.livekit, session.room, f"other-{number}", role)
+            made[name] = RoleParticipant(scenario.livekit, session.room, f"other-{number}", role)
         yield made
     finally:
-        for bystander in made.values():
-            bystander.leave()
+        for participant in made.values():
+            participant.leave()
 
 
 @pytest.mark.parametrize("others", [NOT_HUMAN], indirect=True, ids=["all of them"])
-def test_nobody_but_a_human_holds_off_the_reset(trial: Trial, session: Session, others: dict[str, Bystander]) -> None:
-    assert trial.session("call").status["humans"] == 0, list(others)
-    before = trial.agent_sid(session)
-    trial.visit("call").leave()
+def test_participants_without_human_role_do_not_delay_reset(
+    scenario: Scenario, session: Session, others: dict[str, RoleParticipant]
+) -> None:
+    assert scenario.session("call").status["humans"] == 0, list(others)
+    before = scenario.agent_sid(session)
+    scenario.join_human("call").leave()
 
-    trial.reset_complete("call", 1)
+    scenario.wait_for_reset("call", 1)
 
-    assert trial.agent_sid(session) not in ("", before)
-    assert trial.session("call").status["humans"] == 0
+    assert scenario.agent_sid(session) not in ("", before)
+    assert scenario.session("call").status["humans"] == 0
 
 
 @pytest.mark.parametrize("others", [HUMAN], indirect=True, ids=["one after the other"])
-def test_every_other_human_holds_off_the_reset(trial: Trial, session: Session, others: dict[str, Bystander]) -> None:
-    before = trial.agent_sid(session)
-    alice = trial.visit("call")
-    _count_is(trial, 1 + len(others))
+def test_every_kind_of_human_delays_reset(
+    scenario: Scenario, session: Session, others: dict[str, RoleParticipant]
+) -> None:
+    before = scenario.agent_sid(session)
+    alice = scenario.join_human("call")
+    _wait_for_humans(scenario, 1 + len(others))
     alice.leave()
-    for left, bystander in enumerate(others.values()):
-        _count_is(trial, len(others) - left)
-        assert trial.agent_sid(session) == before, f"reset although {list(others)[left:]} are there"
+    for left, participant in enumerate(others.values()):
+        _wait_for_humans(scenario, len(others) - left)
+        assert scenario.agent_sid(session) == before, f"reset although {list(others)[left:]} are in the room"
         if left + 1 == len(others):
-            always(lambda: trial.agent_sid(session) == before, "the same agent", UNDISTURBED_SECONDS)
-        assert trial.session("call").status["resets"] == 0
-        bystander.leave()
+            always(lambda: scenario.agent_sid(session) == before, "the same agent", UNDISTURBED_SECONDS)
+        assert scenario.session("call").status["resets"] == 0
+        participant.leave()
 
-    trial.reset_complete("call", 1)
-    assert trial.agent_sid(session) not in ("", before)
+    scenario.wait_for_reset("call", 1)
+    assert scenario.agent_sid(session) not in ("", before)
 
 
-def _count_is(trial: Trial, count: int) -> None:
-    until(lambda: trial.session("call").status["humans"] == count, f"{count} humans", 40)
+def _wait_for_humans(scenario: Scenario, count: int) -> None:
+    until(lambda: scenario.session("call").status["humans"] == count, f"{count} humans", 40)

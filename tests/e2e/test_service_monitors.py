@@ -1,4 +1,4 @@
-"""For a Prometheus that reads ServiceMonitors: each replica of operator and gateway is scraped through its Service."""
+"""The chart's ServiceMonitors: Prometheus scrapes each replica of operator and gateway through its Service."""
 
 import json
 from pathlib import Path
@@ -17,7 +17,7 @@ COMPONENT = "app.kubernetes.io/component"
 SEEN_SECONDS = 30
 
 
-def test_all_that_the_monitors_select_is_scraped(kube: Kube, tmp_path: Path) -> None:
+def test_service_monitors_scrape_all_replicas(kube: Kube, tmp_path: Path) -> None:
     targets = tmp_path / "endpoints.json"
     targets.write_text(json.dumps(service_discovery.endpoints_of(kube.all("services"), kube.all("endpointslices"))))
     monitors = scrape_config.rendered("ServiceMonitor", "monitoring.serviceMonitor.enabled=true")

@@ -1,4 +1,4 @@
-"""`kubectl voice` on real sessions, and its doctor on a release that is broken in one way after the other."""
+"""`kubectl voice` on real sessions, and `kubectl voice doctor` on a release with one fault at a time."""
 
 import base64
 import json
@@ -17,126 +17,131 @@ from tests.support.cluster import faults, manifests
 from tests.support.cluster.kubectl import Json, Kube
 from tests.support.cluster.manifests import RESET
 from tests.support.cluster.nodes import agent_pod
-from tests.support.cluster.scenario import Trial
+from tests.support.cluster.scenario import Scenario
 from tests.support.polling import until
 
 pytestmark = [pytest.mark.cluster]
 
 LIVEKIT = f"{constants.RELEASE}-livekit"
 SCREENS = "TERMINAL_SCREENS"
-"""A file for the screens of eight sessions, such as docs/operations/screens.md; without it they are only printed."""
+"""Environment variable with a file for the screens, such as docs/operations/screens.md; without it they are printed."""
 
 
 def voice(*args: str, code: int = 0) -> str:
-    """What the command prints. Raises AssertionError where it ends with another code."""
+    """Run the CLI and return its output; raise AssertionError for another exit code."""
     command = [sys.executable, "-m", "voicesession_cli", *args, "--context", constants.CONTEXT]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == code, f"{done.returncode}: {done.stdout}{done.stderr}"
     return done.stdout
 
 
-def test_a_session_is_listed_described_reset_and_ended(trial: Trial) -> None:
-    session = trial.ready("call", grace=600, reconnect_grace=600)
-    alice = trial.visit("call")
-    where = ("call", "-n", trial.namespace)
+def test_cli_lists_describes_resets_and_ends_session(scenario: Scenario) -> None:
+    session = scenario.start_session("call", grace=600, reconnect_grace=600)
+    alice = scenario.join_human("call")
+    where = ("call", "-n", scenario.namespace)
 
-    (row,) = json.loads(voice("ls", "-n", trial.namespace, "-o", "json"))
+    (row,) = json.loads(voice("ls", "-n", scenario.namespace, "-o", "json"))
     assert (row["name"], row["phase"], row["humans"], row["pod"]) == ("call", "Active", 1, session.pod)
     assert row["talkSeconds"] >= 0
-    until(lambda: "first human in" in happened(where), "her visit in the timeline", 30)
-    said = happened(where)
-    assert said[0] == "created"
-    assert in_order(said, "created", "pod created", "bound", "joined", "ready", "first human in")
-    assert "pod ready" in said
+    until(lambda: "first human in" in timeline(where), "the first visit in the timeline", 30)
+    steps = timeline(where)
+    assert steps[0] == "created"
+    assert in_order(steps, "created", "pod created", "bound", "joined", "ready", "first human in")
+    assert "pod ready" in steps
     assert session.pod in voice("logs", *where, "-o", "json")
 
-    node = agent_pod(trial.kube, session.pod, trial.namespace)["spec"]["nodeName"]
+    node = agent_pod(scenario.kube, session.pod, scenario.namespace)["spec"]["nodeName"]
     calls = json.loads(voice("drain-check", node, "-o", "json", code=1))["calls"]
-    assert [call["humans"] for call in calls if call["namespace"] == trial.namespace] == [1]
+    assert [call["humans"] for call in calls if call["namespace"] == scenario.namespace] == [1]
 
-    (server,) = trial.kube.all("pods", constants.NAMESPACE, "app.kubernetes.io/component=livekit")
-    told = json.loads(voice("drain-check", server["spec"]["nodeName"], "-o", "json", code=1))
-    assert told["livekit"] == [f"{constants.NAMESPACE}/{server['metadata']['name']}"]
-    assert told["cutOffWithLiveKit"]["humans"] >= 1
+    (server,) = scenario.kube.all("pods", constants.NAMESPACE, "app.kubernetes.io/component=livekit")
+    report = json.loads(voice("drain-check", server["spec"]["nodeName"], "-o", "json", code=1))
+    assert report["livekit"] == [f"{constants.NAMESPACE}/{server['metadata']['name']}"]
+    assert report["cutOffWithLiveKit"]["humans"] >= 1
 
     assert json.loads(voice("reset", *where, "-o", "json"))["lastReset"]["cause"] == "Requested"
     alice.leave()
-    until(lambda: "last human out" in happened(where), "her leaving in the timeline", 30)
-    trial.visit("call", "bob")
-    until(lambda: "human in" in happened(where), "the next visit in the timeline", 30)
+    until(lambda: "last human out" in timeline(where), "the end of the visit in the timeline", 30)
+    scenario.join_human("call", "bob")
+    until(lambda: "human in" in timeline(where), "the next visit in the timeline", 30)
     assert json.loads(voice("end", *where, "-o", "json"))["endReason"] == "Requested"
-    said = happened(where)
-    assert in_order(said, "first human in", "reset 1 started", "reset 1 ended", "human out", "human in", "finished")
-    assert said.count("human out") == 1, "who is sent out by the end has not left"
+    steps = timeline(where)
+    assert in_order(steps, "first human in", "reset 1 started", "reset 1 ended", "human out", "human in", "finished")
+    assert steps.count("human out") == 1, "a human disconnected by the end of the session counts as left"
     assert "Requested" in voice("describe", *where).splitlines()[-1]
 
 
-def happened(where: tuple[str, ...]) -> list[str]:
+def timeline(where: tuple[str, ...]) -> list[str]:
+    """Return the events of the session's timeline."""
     return [moment["what"] for moment in json.loads(voice("describe", *where, "-o", "json"))["timeline"]]
 
 
-def in_order(said: list[str], *wanted: str) -> bool:
-    """Whether these are among what was said, in this order."""
-    rest = iter(said)
-    return all(what in rest for what in wanted)
+def in_order(events: list[str], *expected: str) -> bool:
+    """Return whether the expected events occur in this order."""
+    rest = iter(events)
+    return all(event in rest for event in expected)
 
 
-def test_what_is_not_there_ends_with_1(trial: Trial) -> None:
+def test_cli_commands_for_missing_objects_exit_with_1(scenario: Scenario) -> None:
     for command in ("describe", "logs", "reset", "end"):
-        voice(command, "nobody", "-n", trial.namespace, code=1)
+        voice(command, "nobody", "-n", scenario.namespace, code=1)
     voice("drain-check", "no-such-node", code=1)
 
 
-def test_the_screens_of_eight_sessions(trial: Trial) -> None:
-    trial.fake_agent("absent", FAKE_AGENT_JOIN="never")
-    again = manifests.fake_agent("again", trial.namespace)
-    trial.kube.apply({**again, "spec": {**again["spec"], "onLastHumanLeft": RESET}})
-    trial.start("pending", "nobody")
-    trial.start("starting", "absent")
+def test_cli_screens_show_eight_sessions(scenario: Scenario) -> None:
+    scenario.apply_fake_agent("absent", FAKE_AGENT_JOIN="never")
+    again = manifests.fake_agent("again", scenario.namespace)
+    scenario.kube.apply({**again, "spec": {**again["spec"], "onLastHumanLeft": RESET}})
+    scenario.apply_session("pending", "nobody")
+    scenario.apply_session("starting", "absent")
     for name in ("waiting", "talking", "second-talk", "left", "over"):
-        trial.ready(name, **({"grace": 600, "reconnect_grace": 600} if name == "left" else {}))
-    trial.ready("anew", "again", grace=0)
+        scenario.start_session(name, **({"grace": 600, "reconnect_grace": 600} if name == "left" else {}))
+    scenario.start_session("restarted", "again", grace=0)
     for name in ("talking", "second-talk"):
-        trial.visit(name)
-    for name in ("left", "anew"):
-        trial.visit(name, "bob").leave()
-    trial.reset_complete("anew", 1)
-    voice("end", "over", "-n", trial.namespace)
+        scenario.join_human(name)
+    for name in ("left", "restarted"):
+        scenario.join_human(name, "bob").leave()
+    scenario.wait_for_reset("restarted", 1)
+    voice("end", "over", "-n", scenario.namespace)
 
     def phases() -> bool:
-        rows = json.loads(voice("ls", "-n", trial.namespace, "-o", "json"))
-        wanted = {"Pending", "Starting", "Ready", "Active", "Grace", "Finished"}
-        return len(rows) == 8 and {row["phase"] for row in rows} == wanted
+        rows = json.loads(voice("ls", "-n", scenario.namespace, "-o", "json"))
+        expected = {"Pending", "Starting", "Ready", "Active", "Grace", "Finished"}
+        return len(rows) == 8 and {row["phase"] for row in rows} == expected
 
     until(phases, "eight sessions of six phases", 60, poll=1.0)
-    until(lambda: "human out" in happened(("anew", "-n", trial.namespace)), "her leaving in the timeline", 30)
-    screens = [("ls",), ("describe", "anew"), ("describe", "over")]
-    shown = [voice(*screen, "-n", trial.namespace) for screen in screens]
-    told = [f"$ kubectl voice {' '.join(s)}\n{printed}" for s, printed in zip(screens, shown, strict=True)]
-    text = "# Screens of the terminal\n\n" + "\n".join(f"```text\n{screen}```\n" for screen in told)
+    until(
+        lambda: "human out" in timeline(("restarted", "-n", scenario.namespace)),
+        "the end of the visit in the timeline",
+        30,
+    )
+    screens = [("ls",), ("describe", "restarted"), ("describe", "over")]
+    shown = [voice(*screen, "-n", scenario.namespace) for screen in screens]
+    blocks = [f"$ kubectl voice {' '.join(s)}\n{printed}" for s, printed in zip(screens, shown, strict=True)]
+    text = "# Screens of the terminal\n\n" + "\n".join(f"```text\n{block}```\n" for block in blocks)
     print(text)
     if SCREENS in os.environ:
         Path(os.environ[SCREENS]).write_text(text)
-    anew, over = (printed.splitlines() for printed in shown[1:])
+    restarted, ended = (printed.splitlines() for printed in shown[1:])
     steps = ("created", "pod created", "bound", "joined", "ready")
     visit = ("first human in", "human out", "reset 1 started", "reset 1 ended")
-    assert in_order([what(line) for line in anew], "TIME", *steps, *visit)
-    assert in_order([what(line) for line in over], "TIME", *steps, "finished")
-    assert any(line.startswith("Ready ") and " True " in line for line in anew)
-    assert any(line.startswith("Finished ") and "spec.end was set" in line for line in over)
-    assert re.fullmatch(r"PHASE +Finished \(Requested\)", over[3])
-    assert re.search(r"Complete after \d+\.\d{3}s$", anew[-1])
+    assert in_order([event_of(line) for line in restarted], "TIME", *steps, *visit)
+    assert in_order([event_of(line) for line in ended], "TIME", *steps, "finished")
+    assert any(line.startswith("Ready ") and " True " in line for line in restarted)
+    assert any(line.startswith("Finished ") and "spec.end was set" in line for line in ended)
+    assert re.fullmatch(r"PHASE +Finished \(Requested\)", ended[3])
+    assert re.search(r"Complete after \d+\.\d{3}s$", restarted[-1])
 
 
-def what(line: str) -> str:
-    """Of a line of a timeline what happened; of any other its first cell."""
+def event_of(line: str) -> str:
+    """Return the event of a timeline's line, or the first cell of another line."""
     cells = re.split(r" {2,}", line)
     return cells[3] if re.fullmatch(r"[\d:.]{12}", cells[0]) else cells[0]
 
 
 @pytest.mark.disruptive
-def test_a_healthy_installation_is_all_green(trial: Trial) -> None:
-    assert {verdict["state"] for verdict in diagnosis(0)} == {"OK"}
+def test_doctor_reports_healthy_installation(scenario: Scenario) -> None:
+    assert {check["state"] for check in diagnosis(0)} == {"OK"}
 
 
 @pytest.mark.disruptive
@@ -149,56 +154,57 @@ def test_a_healthy_installation_is_all_green(trial: Trial) -> None:
         ("room_finished, ", "", "LiveKit webhook events"),
     ],
 )
-def test_livekit_configured_wrongly(trial: Trial, old: str, new: str, check: str) -> None:
-    """Simulated: the ConfigMap says it, as after an edit by hand; that the server has read another one is told, too."""
-    with livekit_config(trial.kube, old, new):
+def test_doctor_finds_wrong_livekit_configuration(scenario: Scenario, old: str, new: str, check: str) -> None:
+    """Simulate an edit of the ConfigMap; the doctor also reports that the server runs with another configuration."""
+    with livekit_config(scenario.kube, old, new):
         assert failing() == {check, "LiveKit running configuration"}
     diagnosis(0)
 
 
 @pytest.mark.disruptive
-def test_livekits_key_is_wrong(trial: Trial) -> None:
-    """Simulated: the Secret alone has another one, with which the doctor asks; whatever runs has read the right one."""
-    with livekit_secret(trial.kube, "another-secret-of-thirty-two-characters"):
+def test_doctor_finds_wrong_livekit_key(scenario: Scenario) -> None:
+    """Simulate it by a change of the Secret, which the doctor uses; the running programs have the right key."""
+    with livekit_secret(scenario.kube, "another-secret-of-thirty-two-characters"):
         assert failing() == {"LiveKit key", "webhook delivery"}
     diagnosis(0)
 
 
 @pytest.mark.disruptive
-def test_letta_is_down(trial: Trial) -> None:
-    with faults.without(trial.kube, "letta"):
+def test_doctor_finds_letta_outage(scenario: Scenario) -> None:
+    with faults.without(scenario.kube, "letta"):
         assert failing() == {"Letta"}
     diagnosis(0)
 
 
 @pytest.mark.disruptive
-def test_the_gateway_is_down(trial: Trial) -> None:
-    with faults.without(trial.kube, "gateway"):
+def test_doctor_finds_gateway_outage(scenario: Scenario) -> None:
+    with faults.without(scenario.kube, "gateway"):
         assert failing() == {"gateway"}
     diagnosis(0)
 
 
 @pytest.mark.disruptive
-def test_there_is_no_operator_where_it_is_looked_for(trial: Trial) -> None:
-    said = {verdict["check"]: verdict["state"] for verdict in diagnosis(1, "--operator-namespace", trial.namespace)}
-    assert said.pop("operator") == "FAILED"
-    assert set(said.values()) == {"OK"}, "the definitions"
+def test_doctor_finds_missing_operator(scenario: Scenario) -> None:
+    states = {check["check"]: check["state"] for check in diagnosis(1, "--operator-namespace", scenario.namespace)}
+    assert states.pop("operator") == "FAILED"
+    assert set(states.values()) == {"OK"}, "the CRDs"
 
 
 @pytest.mark.disruptive
-def test_a_definition_is_missing(trial: Trial) -> None:
+def test_doctor_finds_missing_crd(scenario: Scenario) -> None:
     name = "voiceagents.voicesession.dev"
-    trial.kube.run("delete", "crd", name, "--timeout=60s", timeout=90)
+    scenario.kube.run("delete", "crd", name, "--timeout=60s", timeout=90)
     try:
         assert f"definition {name}" in failing()
     finally:
         release.apply_crds(print)
-        faults.restart(trial.kube, "operator")
+        faults.restart(scenario.kube, "operator")
         release.start_example(print, recreate=True)
-    until(lambda: not [v for v in diagnosis(None) if v["state"] == "FAILED"], "all green", 60, poll=1.0)
+    until(lambda: not [c for c in diagnosis(None) if c["state"] == "FAILED"], "all checks pass", 60, poll=1.0)
 
 
 def diagnosis(code: int | None, *flags: str) -> list[Json]:
+    """Run the doctor and return its checks; `code` is the expected exit code, None for any."""
     command = [sys.executable, "-m", "voicesession_cli", "doctor", "-o", "json", "--context", constants.CONTEXT, *flags]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert code in (None, done.returncode), f"{done.returncode}: {done.stdout}{done.stderr}"
@@ -207,12 +213,13 @@ def diagnosis(code: int | None, *flags: str) -> list[Json]:
 
 
 def failing() -> set[str]:
-    return {verdict["check"] for verdict in diagnosis(1) if verdict["state"] == "FAILED" and verdict["fix"]}
+    """Return the names of failed checks that propose a fix."""
+    return {check["check"] for check in diagnosis(1) if check["state"] == "FAILED" and check["fix"]}
 
 
 @contextmanager
 def livekit_config(kube: Kube, old: str, new: str) -> Iterator[None]:
-    """Another text in LiveKit's ConfigMap; the server that runs has read the right one."""
+    """Replace a text in LiveKit's ConfigMap; the running server keeps its configuration."""
     found = kube.get("configmap", LIVEKIT, constants.NAMESPACE)
     assert found
     text: str = found["data"]["config.yaml"]
@@ -226,7 +233,7 @@ def livekit_config(kube: Kube, old: str, new: str) -> Iterator[None]:
 
 @contextmanager
 def livekit_secret(kube: Kube, value: str) -> Iterator[None]:
-    """Another secret under LiveKit's key; whatever runs has read the right one."""
+    """Replace the secret of LiveKit's key; the running programs keep the right one."""
     found = kube.get("secret", LIVEKIT, constants.NAMESPACE)
     assert found
     wrong = base64.b64encode(value.encode()).decode()

@@ -1,4 +1,4 @@
-"""LiveKit's own client library, unmodified: in Node and on a page of another origin its token source gets a session."""
+"""The token source of LiveKit's unmodified client library, in Node and on a page of another origin."""
 
 import json
 import shutil
@@ -16,9 +16,9 @@ import pytest
 from hack.cluster import web_page
 from tests.support.cluster import gateway
 from tests.support.cluster.gateway import replica
-from tests.support.cluster.scenario import Trial
-from tests.support.participants.browser import Screen, screen
-from tests.support.participants.page_call import callers
+from tests.support.cluster.scenario import Scenario
+from tests.support.participants.browser import BrowserTab, open_tab
+from tests.support.participants.page_call import gateway_participants
 from tests.support.polling import until
 
 pytestmark = pytest.mark.cluster
@@ -54,63 +54,63 @@ try {
 }
 </script>
 """
-"""What a front end of its own needs; told as tests/support/participants/browser.py looks for it."""
+"""A minimal front end with the elements that tests/support/participants/browser.py reads."""
 
 
 class Files(SimpleHTTPRequestHandler):
-    """Static files, without a word on standard error for each."""
+    """Serves static files without a log."""
 
     def log_message(self, *_: object) -> None:
         pass
 
 
-def test_the_token_source_of_livekits_library_gets_a_ready_session(trial: Trial, tmp_path: Path) -> None:
-    trial.kube.apply(gateway.agent("joins", trial.namespace))
-    with replica(trial.kube, trial.livekit, trial.namespace, tmp_path) as people:
-        until(lambda: people.knows("joins"), "the gateway knows the agent", BUSY)
-        first, again = (_fetch(f"{people.url}/token", "joins", "alice") for _ in range(2))
-    (found,) = trial.kube.all("voicesessions", trial.namespace)
-    session = trial.session(found["metadata"]["name"])
+def test_livekit_token_source_gets_ready_session(scenario: Scenario, tmp_path: Path) -> None:
+    scenario.kube.apply(gateway.agent("joins", scenario.namespace))
+    with replica(scenario.kube, scenario.livekit, scenario.namespace, tmp_path) as client:
+        until(lambda: client.lists_agent("joins"), "the gateway lists the agent", BUSY)
+        first, again = (_fetch(f"{client.url}/token", "joins", "alice") for _ in range(2))
+    (found,) = scenario.kube.all("voicesessions", scenario.namespace)
+    session = scenario.session(found["metadata"]["name"])
     assert session.is_true("Ready")
-    for told in (first, again):
-        claims = jwt.decode(told["participantToken"], options={"verify_signature": False})
+    for token in (first, again):
+        claims = jwt.decode(token["participantToken"], options={"verify_signature": False})
         assert (claims["sub"], claims["video"]["room"]) == ("alice", session.room)
-        assert told["serverUrl"] == session.status["room"]["url"]
+        assert token["serverUrl"] == session.status["room"]["url"]
 
 
-def test_a_page_of_another_origin_that_is_allowed_is_in_the_call_with_its_agent(trial: Trial, tmp_path: Path) -> None:
-    trial.kube.apply(gateway.agent("joins", trial.namespace))
+def test_page_of_allowed_origin_joins_call_with_agent(scenario: Scenario, tmp_path: Path) -> None:
+    scenario.kube.apply(gateway.agent("joins", scenario.namespace))
     folder = tmp_path / "site"
     folder.mkdir()
     with (
-        _served(folder) as origin,
-        replica(trial.kube, trial.livekit, trial.namespace, tmp_path, CORS_ORIGINS=origin) as people,
+        _http_server(folder) as origin,
+        replica(scenario.kube, scenario.livekit, scenario.namespace, tmp_path, CORS_ORIGINS=origin) as client,
     ):
-        until(lambda: people.knows("joins"), "the gateway knows the agent", BUSY)
+        until(lambda: client.lists_agent("joins"), "the gateway lists the agent", BUSY)
         shutil.copy(web_page.PAGE / "node_modules" / "livekit-client" / "dist" / LIBRARY, folder)
-        (folder / "index.html").write_text(PAGE.replace("GATEWAY", people.url))
-        with screen(origin, tmp_path / "no-microphone.wav") as shown:
-            shown.open("joins")
-            until(lambda: shown.status() != "loading", "the page has called", START)
-            assert shown.status() == "connected"
-            _in_the_call(trial, shown)
+        (folder / "index.html").write_text(PAGE.replace("GATEWAY", client.url))
+        with open_tab(origin, tmp_path / "no-microphone.wav") as tab:
+            tab.open("joins")
+            until(lambda: tab.status() != "loading", "the page has called", START)
+            assert tab.status() == "connected"
+            _check_call(scenario, tab)
 
 
-def _in_the_call(trial: Trial, shown: Screen) -> None:
-    """The one session is Ready, its agent is the one on the page, and its human is the page's."""
-    (found,) = trial.kube.all("voicesessions", trial.namespace)
+def _check_call(scenario: Scenario, tab: BrowserTab) -> None:
+    """Check that the only session is Ready with the page's agent and the page's human."""
+    (found,) = scenario.kube.all("voicesessions", scenario.namespace)
     name = found["metadata"]["name"]
-    session = trial.session(name)
-    until(lambda: shown.agent() == session.identity, "the session's agent on the page", BUSY)
+    session = scenario.session(name)
+    until(lambda: tab.agent() == session.identity, "the session's agent on the page", BUSY)
     assert session.is_true("Ready")
-    (caller,) = until(lambda: callers(trial.livekit, session.room), "LiveKit has her in the room", BUSY)
+    (caller,) = until(lambda: gateway_participants(scenario.livekit, session.room), "the human in LiveKit's room", BUSY)
     assert caller.identity.startswith("human-")
-    until(lambda: trial.session(name).status.get("humans") == 1, "the session counts her", BUSY)
+    until(lambda: scenario.session(name).status.get("humans") == 1, "the session counts the human", BUSY)
 
 
 @contextmanager
-def _served(folder: Path) -> Iterator[str]:
-    """The folder's files at an origin of this machine."""
+def _http_server(folder: Path) -> Iterator[str]:
+    """Serve the folder's files; yield the origin."""
     with ThreadingHTTPServer(("127.0.0.1", 0), partial(Files, directory=str(folder))) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
@@ -125,5 +125,5 @@ def _fetch(*arguments: str) -> dict[str, str]:
     command = [str(web_page.node()), "--input-type=module", "-e", SCRIPT, *arguments]
     done = subprocess.run(command, cwd=web_page.PAGE, capture_output=True, text=True, timeout=START, check=False)
     assert done.returncode == 0, done.stderr
-    told: dict[str, str] = json.loads(done.stdout)
-    return told
+    token: dict[str, str] = json.loads(done.stdout)
+    return token

@@ -1,4 +1,4 @@
-"""Traces with a real collector: one of them leads from the request for a token to what the person heard first."""
+"""Traces with a real collector: one trace covers the token request, the start and the first audible audio."""
 
 import json
 import secrets
@@ -17,10 +17,10 @@ from tests.support.cluster.helm import helm
 from tests.support.cluster.kubectl import Json, Kube, Session
 from tests.support.cluster.manifests import copy_of
 from tests.support.cluster.rooms import LiveKit
-from tests.support.cluster.scenario import Trial
+from tests.support.cluster.scenario import Scenario
 from tests.support.observability import otlp_receiver
 from tests.support.observability.otlp_receiver import PORT
-from tests.support.participants.speaker import Guest
+from tests.support.participants.speaker import Speaker
 from tests.support.participants.spoken_turns import REMEMBER
 from tests.support.polling import until
 
@@ -28,16 +28,16 @@ pytestmark = [pytest.mark.cluster, pytest.mark.speech, pytest.mark.disruptive, p
 
 COLLECTOR = "collector"
 SAMPLED = 1
-"""W3C's flag of a trace that is kept."""
+"""The flag of a sampled trace in W3C's traceparent."""
 IMAGE = f"voicesession/operator:{constants.VERSION}"
-"""Has what the collector needs."""
+"""Any image with opentelemetry-proto."""
 UP_SECONDS = 60
 ROLLOUT_SECONDS = 180
 SENT_SECONDS = 30
-"""Batches are of 2 s; a busy machine."""
-KNOWN_SECONDS = 20
+"""Batches are sent every 2 s; the rest is for a busy machine."""
+LISTED_SECONDS = 20
 LIMITS = {"startSeconds": 180, "joinSeconds": 600}
-LEAVING = {"graceSeconds": 1, "reconnectGraceSeconds": 2}
+ON_LAST_HUMAN_LEFT = {"graceSeconds": 1, "reconnectGraceSeconds": 2}
 SERVICES = {"voicesession-gateway", "voicesession-operator", "voicesession-agent"}
 START = {"session start", "pod created", "process started", "models loaded", "bound", "joined", "seen", "job", "join"}
 ATTRIBUTES = {
@@ -55,33 +55,38 @@ SPOKEN = {"memory load", "first audio", "turn", "llm first token", "tts first au
 
 @dataclass(frozen=True)
 class Collector:
+    """The collector's pod."""
+
     kube: Kube
     namespace: str
 
     def address(self) -> str:
+        """Return the collector's URL inside the cluster."""
         pod = self.kube.get("pod", COLLECTOR, self.namespace)
         assert pod, "no collector"
         return f"http://{pod['status']['podIP']}:{PORT}"
 
     def spans(self, trace: str) -> dict[str, Json]:
-        """Those of one trace by name; of several with one name the first that came."""
+        """Return the spans of one trace by name; of several with the same name, the first."""
         text = self.kube.run("get", "--raw", f"/api/v1/namespaces/{self.namespace}/pods/{COLLECTOR}:{PORT}/proxy/spans")
         return {span["name"]: span for span in reversed(json.loads(text)) if span["trace"] == trace}
 
-    def with_all(self, trace: str, wanted: set[str]) -> dict[str, Json]:
+    def wait_for_spans(self, trace: str, names: set[str]) -> dict[str, Json]:
+        """Wait until the trace has spans of all these names; return its spans."""
+
         def check() -> dict[str, Json] | None:
             found = self.spans(trace)
-            return found if wanted <= found.keys() else None
+            return found if names <= found.keys() else None
 
         try:
-            return until(check, f"spans {sorted(wanted)}", SENT_SECONDS)
+            return until(check, f"spans {sorted(names)}", SENT_SECONDS)
         except AssertionError as late:
-            raise AssertionError(f"{late}; there are: {sorted(self.spans(trace))}") from None
+            raise AssertionError(f"{late}; found: {sorted(self.spans(trace))}") from None
 
 
 @pytest.fixture(scope="module")
 def collector(kube: Kube, livekit: LiveKit) -> Iterator[Collector]:
-    """With a release that sends its spans there."""
+    """Start a collector, and configure the release to send its spans there."""
     namespace = f"traces-{secrets.token_hex(3)}"
     kube.run("create", "namespace", namespace)
     kube.apply(_pod(namespace))
@@ -96,23 +101,25 @@ def collector(kube: Kube, livekit: LiveKit) -> Iterator[Collector]:
         kube.run("delete", "namespace", namespace, "--wait=false")
 
 
-def test_one_trace_leads_from_the_token_request_to_the_first_audio(
-    collector: Collector, trial: Trial, agent_66: Json, tmp_path: Path
+def test_trace_spans_token_request_to_first_audio(
+    collector: Collector, scenario: Scenario, agent_66: Json, tmp_path: Path
 ) -> None:
-    trial.kube.apply(copy_of(agent_66, "agent-66", trial.namespace, limits=LIMITS, onLastHumanLeft=LEAVING))
-    trial.kube.wait("voiceagent/agent-66", "condition=Ready", trial.namespace, 120)
-    asked = _token(collector, trial, tmp_path)
-    session = trial.session(asked.session)
-    trace, request = _place(session)
-    with Guest(trial.livekit, session) as alice:
-        alice.come_with(asked.body["participant_token"])
-        alice.meet()
-        alice.greeted()
+    scenario.kube.apply(
+        copy_of(agent_66, "agent-66", scenario.namespace, limits=LIMITS, onLastHumanLeft=ON_LAST_HUMAN_LEFT)
+    )
+    scenario.kube.wait("voiceagent/agent-66", "condition=Ready", scenario.namespace, 120)
+    answer = _token(collector, scenario, tmp_path)
+    session = scenario.session(answer.session)
+    trace, request = _request_context(session)
+    with Speaker(scenario.livekit, session) as alice:
+        alice.join_with_token(answer.body["participant_token"])
+        alice.wait_for_agent()
+        alice.wait_for_greeting()
         alice.say(REMEMBER, "blue")
-        collector.with_all(trace, START | SPOKEN)
+        collector.wait_for_spans(trace, START | SPOKEN)
         alice.leave()
-    trial.finished(asked.session, 60)
-    spans = collector.with_all(trace, {TOKEN_REQUEST, "teardown"} | START | SPOKEN)
+    scenario.wait_until_finished(answer.session, 60)
+    spans = collector.wait_for_spans(trace, {TOKEN_REQUEST, "teardown"} | START | SPOKEN)
 
     begin, heard = spans[TOKEN_REQUEST]["begin"], spans["first audio"]["end"]
     for span in sorted(spans.values(), key=lambda span: float(span["begin"])):
@@ -128,34 +135,34 @@ def test_one_trace_leads_from_the_token_request_to_the_first_audio(
     assert max(spans[name]["end"] for name in START) <= heard
     assert not [name for name, span in spans.items() if span["failed"]]
     assert {key for span in spans.values() for key in span["attributes"]} <= ATTRIBUTES
-    told = str([(span["name"], span["attributes"]) for span in spans.values()])
-    assert not [word for word in ("alice", "favorite", "color", "blue", "eyJ") if word in told]
+    exported = str([(span["name"], span["attributes"]) for span in spans.values()])
+    assert not [word for word in ("alice", "favorite", "color", "blue", "eyJ") if word in exported]
 
 
-def test_a_collector_that_is_away_delays_nobody(collector: Collector, trial: Trial) -> None:
-    trial.kube.delete("pod", COLLECTOR, collector.namespace, "--force", "--grace-period=0")
+def test_missing_collector_does_not_delay_sessions(collector: Collector, scenario: Scenario) -> None:
+    scenario.kube.delete("pod", COLLECTOR, collector.namespace, "--force", "--grace-period=0")
     for name in ("one", "two"):
-        trial.ready(name)
-    leader = operator_pods.leader(trial.kube)["metadata"]["name"]
+        scenario.start_session(name)
+    leader = operator_pods.leader(scenario.kube)["metadata"]["name"]
     lost = "spans are lost"
-    until(lambda: lost in trial.kube.logs(leader, constants.NAMESPACE), "the operator says that spans are lost", 60)
-    assert trial.kube.logs(leader, constants.NAMESPACE).count(lost) == 1
-    assert operator_pods.all_ready(trial.kube)
+    until(lambda: lost in scenario.kube.logs(leader, constants.NAMESPACE), "the operator's log reports lost spans", 60)
+    assert scenario.kube.logs(leader, constants.NAMESPACE).count(lost) == 1
+    assert operator_pods.all_ready(scenario.kube)
 
 
-def _token(collector: Collector, trial: Trial, folder: Path) -> Answer:
-    """Of a gateway that has ended by now, and sent its spans."""
-    with trial.kube.forwarded(f"pod/{COLLECTOR}", collector.namespace, PORT) as port:
+def _token(collector: Collector, scenario: Scenario, folder: Path) -> Answer:
+    """Request a token from a gateway that ends and sends its spans before this function returns."""
+    with scenario.kube.forwarded(f"pod/{COLLECTOR}", collector.namespace, PORT) as port:
         sends = {"OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{port}", "POD_NAME": "gateway-of-this-test"}
-        with replica(trial.kube, trial.livekit, trial.namespace, folder, **sends) as people:
-            until(lambda: people.knows("agent-66"), "the gateway knows the agent", KNOWN_SECONDS)
-            answer = people.token("agent-66", participant_identity="alice")
+        with replica(scenario.kube, scenario.livekit, scenario.namespace, folder, **sends) as client:
+            until(lambda: client.lists_agent("agent-66"), "the gateway lists the agent", LISTED_SECONDS)
+            answer = client.token("agent-66", participant_identity="alice")
     assert answer.status == 201, answer.body
     return answer
 
 
-def _place(session: Session) -> tuple[str, str]:
-    """Trace and span of the request that made the session, as W3C's traceparent has them."""
+def _request_context(session: Session) -> tuple[str, str]:
+    """Return trace and span of the request that created the session, from its traceparent."""
     _, trace, span, flags = session.raw["metadata"]["annotations"][TRACEPARENT_ANNOTATION].split("-")
     assert int(flags, 16) & SAMPLED
     return trace, span
@@ -171,7 +178,7 @@ def _upgrade(kube: Kube, *values: str) -> None:
             p["metadata"]["uid"] for p in operator_pods.pods(kube)
         )
 
-    until(replaced, "both operators anew", ROLLOUT_SECONDS)
+    until(replaced, "two new operators", ROLLOUT_SECONDS)
 
 
 def _pod(namespace: str) -> Json:

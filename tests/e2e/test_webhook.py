@@ -1,4 +1,4 @@
-"""The webhook receiver under everything that may arrive at it, while a call goes on."""
+"""The webhook receiver: answers to valid and invalid requests, and a flood during a call."""
 
 import gc
 import io
@@ -14,32 +14,32 @@ from hack.cluster import constants
 from tests.support.cluster import faults, operator_pods, request_flood, webhooks
 from tests.support.cluster.kubectl import Json, Kube
 from tests.support.cluster.rooms import Key
-from tests.support.cluster.scenario import Trial
+from tests.support.cluster.scenario import Scenario
 
 pytestmark = pytest.mark.cluster
 
 PER_SECOND = 1000
 SECONDS = 10
 SLOWEST = 90
-"""Seconds for the whole flood where sender and receiver share two busy cores; the rate reached is printed."""
+"""Deadline in seconds if sender and receiver share two busy cores; the reached rate is printed."""
 GROWTH_BYTES = 32 * 1024 * 1024
 TEN_MEGABYTES = 10 * 1024 * 1024
 ROOM = "vs-000000000000"
 PORT = 8080
-"""Of the operator and of its webhook Service."""
+"""The port of the operator and of its webhook Service."""
 
 
 @pytest.fixture
 def receiver(kube: Kube) -> Iterator[str]:
-    """The leader's webhook URL."""
+    """Return the leader's webhook URL."""
     pod = operator_pods.leader(kube)["metadata"]["name"]
     with kube.forwarded(f"pod/{pod}", constants.NAMESPACE, PORT) as port:
         yield f"http://127.0.0.1:{port}{webhooks.PATH}"
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-async def test_what_is_answered(receiver: str, trial: Trial) -> None:
-    key = trial.livekit.key
+async def test_webhook_answers_match_signature_age_and_size(receiver: str, scenario: Scenario) -> None:
+    key = scenario.livekit.key
     good = webhooks.event(ROOM)
     stale = webhooks.event(ROOM, at=time.time() - 3600)
     forged = Key(key.key, "0" * 32)
@@ -52,44 +52,44 @@ async def test_what_is_answered(receiver: str, trial: Trial) -> None:
         assert await _post(client, receiver, stale, webhooks.headers(stale, key)) == (401, "refused")
         assert await _post(client, receiver, good, {}) == (401, "refused")
         assert (await _post(client, receiver, huge, webhooks.headers(huge, key)))[0] == 413
-    # Most of the huge body was never taken: its transport warns when it is collected, which shall not hit a later test.
+    # The transport of the unread body warns when it is collected; collect it in this test.
     gc.collect()
 
 
 @pytest.mark.disruptive
-def test_a_flood_changes_nothing_for_a_live_call(trial: Trial) -> None:
-    session, sender = trial.ready("call"), trial.ready("sender")
-    trial.visit("call")
-    sid, before = trial.agent_sid(session), operator_pods.metrics(trial.kube)
+def test_webhook_flood_does_not_affect_live_call(scenario: Scenario) -> None:
+    session, sender = scenario.start_session("call"), scenario.start_session("sender")
+    scenario.join_human("call")
+    sid, before = scenario.agent_sid(session), operator_pods.metrics(scenario.kube)
 
-    # Half of them tell of a departure from the live room that did not happen: a hint, which the list of people refutes.
-    told = _flood(trial, sender.pod, (ROOM, session.room))
+    # Half of them report a human that left the live room; the list of participants refutes it.
+    result = _flood(scenario, sender.pod, (ROOM, session.room))
 
-    after, now = operator_pods.metrics(trial.kube), trial.session("call")
-    print(f"{PER_SECOND * SECONDS} webhooks in {told['seconds']:.1f} s: {told['answers']}")
-    assert set(told["answers"]) == {"200 unknown_room", "200 accepted"}
-    assert sum(told["answers"].values()) == PER_SECOND * SECONDS
-    assert told["seconds"] < SLOWEST
+    after, now = operator_pods.metrics(scenario.kube), scenario.session("call")
+    print(f"{PER_SECOND * SECONDS} webhooks in {result['seconds']:.1f} s: {result['answers']}")
+    assert set(result["answers"]) == {"200 unknown_room", "200 accepted"}
+    assert sum(result["answers"].values()) == PER_SECOND * SECONDS
+    assert result["seconds"] < SLOWEST
     assert after["process_resident_memory_bytes"] - before["process_resident_memory_bytes"] < GROWTH_BYTES
-    assert trial.agent_sid(session) == sid
+    assert scenario.agent_sid(session) == sid
     assert now.is_true("Ready")
     assert now.status["humans"] == 1
     assert now.condition("Ready") == session.condition("Ready")
 
 
-def _flood(trial: Trial, pod: str, rooms: tuple[str, ...]) -> Json:
-    """PER_SECOND signed webhooks a second for SECONDS, evenly spread over the rooms, from that pod."""
+def _flood(scenario: Scenario, pod: str, rooms: tuple[str, ...]) -> Json:
+    """Send signed webhooks about the rooms from the pod, PER_SECOND a second for SECONDS."""
     bodies = [webhooks.event(rooms[number % len(rooms)]) for number in range(PER_SECOND * SECONDS)]
     order = {
         "url": f"http://{faults.WEBHOOK}.{constants.NAMESPACE}.svc:{PORT}{webhooks.PATH}",
         "perSecond": PER_SECOND,
-        "requests": [(body.decode(), webhooks.headers(body, trial.livekit.key)) for body in bodies],
+        "requests": [(body.decode(), webhooks.headers(body, scenario.livekit.key)) for body in bodies],
     }
     program = Path(request_flood.__file__).read_text()
-    told = trial.kube.exec(
-        pod, trial.namespace, "python", "-c", program, stdin=json.dumps(order), timeout=SLOWEST + SECONDS
+    output = scenario.kube.exec(
+        pod, scenario.namespace, "python", "-c", program, stdin=json.dumps(order), timeout=SLOWEST + SECONDS
     )
-    found: Json = json.loads(told)
+    found: Json = json.loads(output)
     return found
 
 

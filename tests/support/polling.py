@@ -1,4 +1,4 @@
-"""Polling with a deadline: the only way tests wait."""
+"""Polling with a deadline, the only way in which tests wait."""
 
 import time
 from collections.abc import Callable
@@ -8,39 +8,43 @@ T = TypeVar("T")
 
 POLL_SECONDS = 0.05
 LONGEST_POLL_SECONDS = 0.25
-SHARE = 0.1
+POLL_SHARE = 0.1
+"""Length of a pause as a share of the time waited so far."""
 
 
-def until(check: Callable[[], T | None], what: str, seconds: float, poll: float = 0.0) -> T:
-    """The first true answer of `check`. Raises AssertionError naming `what` and the last answer when time is up.
+def until(check: Callable[[], T | None], description: str, seconds: float, poll: float = 0.0) -> T:
+    """Return the first true result of `check`.
 
-    `poll` is for what is measured. Without it a pause is a tenth of the wait so far: each question is a process of
-    kubectl, on the very cores that are waited for.
+    Raise AssertionError with the description and the last result after `seconds`. Pass `poll` when the time itself is
+    measured. By default, pauses grow with the time waited so far: each check starts a kubectl process, which takes CPU
+    time from the awaited programs.
     """
     begin = time.monotonic()
     while True:
-        answer = check()
-        if answer:
-            return answer
+        result = check()
+        if result:
+            return result
         waited = time.monotonic() - begin
         if waited > seconds:
-            raise AssertionError(f"{what}: not within {seconds:g} s (last answer: {answer!r})")
-        time.sleep(poll or min(max(POLL_SECONDS, SHARE * waited), LONGEST_POLL_SECONDS))
+            raise AssertionError(f"{description}: not within {seconds:g} s (last result: {result!r})")
+        time.sleep(poll or min(max(POLL_SECONDS, POLL_SHARE * waited), LONGEST_POLL_SECONDS))
 
 
-def always(check: Callable[[], bool], what: str, seconds: float) -> None:
-    """Raises AssertionError the moment `check` is false within `seconds`."""
+def always(check: Callable[[], bool], description: str, seconds: float) -> None:
+    """Raise AssertionError as soon as `check` is false within `seconds`."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
-        assert check(), what
+        assert check(), description
         time.sleep(POLL_SECONDS)
 
 
-def settles(check: Callable[[], bool], what: str, stretch: float, seconds: float, poll: float = POLL_SECONDS) -> None:
-    """`check` is true for `stretch` seconds on end, which begin within `seconds`; else raises AssertionError."""
+def settles(
+    check: Callable[[], bool], description: str, stretch: float, seconds: float, poll: float = POLL_SECONDS
+) -> None:
+    """Wait until `check` stays true for `stretch` seconds; raise AssertionError if this does not begin in `seconds`."""
     begin = since = time.monotonic()
     while time.monotonic() - since < stretch:
         if not check():
             since = time.monotonic()
-            assert since - begin <= seconds, f"{what}: not for {stretch:g} s on end within {seconds:g} s"
+            assert since - begin <= seconds, f"{description}: not for {stretch:g} s in a row within {seconds:g} s"
         time.sleep(poll)

@@ -1,4 +1,4 @@
-"""An agent pod's own view of itself, asked over its control port with the operator's key."""
+"""Requests to the control port of an agent pod, signed with the operator's key."""
 
 import base64
 import hashlib
@@ -16,7 +16,7 @@ from hack.cluster import constants
 from tests.support.cluster.kubectl import Json, Kube
 
 PORT, METRICS_PORT = 8080, 9001
-ASK = """
+GET_STATE = """
 import sys, urllib.request
 request = urllib.request.Request("http://127.0.0.1:8080/v1/state", headers={"Authorization": sys.stdin.read()})
 print(urllib.request.urlopen(request, timeout=5).read().decode())
@@ -24,22 +24,22 @@ print(urllib.request.urlopen(request, timeout=5).read().decode())
 
 
 def state(kube: Kube, pod: str, namespace: str) -> Json:
-    """`GET /v1/state` of a running agent pod."""
+    """Return the answer of `GET /v1/state` of a running agent pod."""
     raw = kube.get("pod", pod, namespace)
     assert raw, f"no pod {pod}"
     bearer = f"Bearer {sign(operator_key(kube), raw['metadata']['uid'])}"
-    found: Json = json.loads(kube.exec(pod, namespace, "python", "-c", ASK, stdin=bearer))
+    found: Json = json.loads(kube.exec(pod, namespace, "python", "-c", GET_STATE, stdin=bearer))
     return found
 
 
-class Port:
-    """Requests to one pod's control port as anybody may make them, and what its metrics tell of them."""
+class ControlPortClient:
+    """Requests to the control port of one pod with any token, and the pod's metrics about refused requests."""
 
     def __init__(self, address: str, metrics: str) -> None:
         self._address, self._metrics = address, metrics
 
-    def ask(self, method: str, body: bytes = b"", token: str = "") -> tuple[int, str]:
-        """The status, and the reason that is given for it."""
+    def request(self, method: str, body: bytes = b"", token: str = "") -> tuple[int, str]:
+        """Send a request; return the HTTP status and the reason of a refusal."""
         request = urllib.request.Request(f"{self._address}/v1/state", data=body or None, method=method)  # noqa: S310  http only
         if token:
             request.add_header("Authorization", f"Bearer {token}")
@@ -49,8 +49,8 @@ class Port:
         except urllib.error.HTTPError as refused:
             return refused.code, str(json.loads(refused.read())["reason"])
 
-    def refused(self) -> dict[str, float]:
-        """How many requests were refused so far, by reason."""
+    def refused_requests(self) -> dict[str, float]:
+        """Return the number of refused requests so far, by reason."""
         with urllib.request.urlopen(f"{self._metrics}/metrics", timeout=10) as answer:  # noqa: S310  http only
             lines = answer.read().decode().splitlines()
         counted = [line for line in lines if line.startswith("voicesession_control_refused_total{")]
@@ -58,16 +58,17 @@ class Port:
 
 
 @contextmanager
-def opened(kube: Kube, pod: str, namespace: str) -> Iterator[Port]:
+def connect(kube: Kube, pod: str, namespace: str) -> Iterator[ControlPortClient]:
+    """Forward the control port and the metrics port of the pod while the block runs."""
     with (
         kube.forwarded(f"pod/{pod}", namespace, PORT) as port,
         kube.forwarded(f"pod/{pod}", namespace, METRICS_PORT) as metrics_port,
     ):
-        yield Port(f"http://127.0.0.1:{port}", f"http://127.0.0.1:{metrics_port}")
+        yield ControlPortClient(f"http://127.0.0.1:{port}", f"http://127.0.0.1:{metrics_port}")
 
 
 def sign(key: str, pod_uid: str, method: str = "GET", body: bytes = b"") -> str:
-    """A token for one request, as the operator signs it."""
+    """Return a token for one request, signed like the operator's."""
     now = int(time.time())
     claims = {
         "aud": pod_uid,
@@ -81,7 +82,7 @@ def sign(key: str, pod_uid: str, method: str = "GET", body: bytes = b"") -> str:
 
 
 def operator_key(kube: Kube) -> str:
-    """The private key, in PEM."""
+    """Return the operator's private key in PEM."""
     secrets = [s for s in kube.all("secrets", constants.NAMESPACE) if "CONTROL_PRIVATE_KEY" in (s.get("data") or {})]
     assert len(secrets) == 1, f"{len(secrets)} Secrets hold CONTROL_PRIVATE_KEY"
     return base64.b64decode(secrets[0]["data"]["CONTROL_PRIVATE_KEY"]).decode()

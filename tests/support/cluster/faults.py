@@ -1,4 +1,4 @@
-"""Things that go wrong, and are put right again when the block ends."""
+"""Faults of the release that are reverted when the block ends."""
 
 import json
 from collections.abc import Iterator
@@ -10,29 +10,29 @@ from tests.support.cluster import operator_pods
 from tests.support.cluster.kubectl import Json, Kube
 from tests.support.polling import until
 
-NOWHERE = "voicesession.dev/nowhere"
+NO_POD_LABEL = "voicesession.dev/nowhere"
 WEBHOOK = f"{constants.RELEASE}-operator-webhook"
 LEASE = f"{constants.RELEASE}-voicesession-operator"
-BACK_SECONDS = 240
+ROLLOUT_SECONDS = 240
 LEADER_SECONDS = 90
-"""The operator that lost the lead is a container that is started again, after 10 s or more."""
+"""An operator that lost the lead is a container that restarts, after 10 s or more."""
 
 
 @contextmanager
 def webhooks_dropped(kube: Kube) -> Iterator[None]:
-    """LiveKit's webhooks reach nobody: their Service selects no pod."""
-    kube.patch("service", WEBHOOK, constants.NAMESPACE, {"spec": {"selector": {NOWHERE: "true"}}})
+    """Drop LiveKit's webhooks: their Service selects no pod."""
+    kube.patch("service", WEBHOOK, constants.NAMESPACE, {"spec": {"selector": {NO_POD_LABEL: "true"}}})
     try:
         until(lambda: not _addresses(kube, WEBHOOK), "no endpoint behind the webhook Service", 30)
         yield
     finally:
-        kube.patch("service", WEBHOOK, constants.NAMESPACE, {"spec": {"selector": {NOWHERE: None}}})
+        kube.patch("service", WEBHOOK, constants.NAMESPACE, {"spec": {"selector": {NO_POD_LABEL: None}}})
         until(lambda: _addresses(kube, WEBHOOK), "the leader behind the webhook Service", 60)
 
 
 @contextmanager
 def without(kube: Kube, component: str) -> Iterator[None]:
-    """A Deployment or StatefulSet of the release, found by its component label, scaled to nothing."""
+    """Scale a Deployment or StatefulSet of the release to zero; the component label identifies it."""
     kind, workload = _workload(kube, component)
     name, replicas = workload["metadata"]["name"], workload["spec"].get("replicas", 1)
     selector = ",".join(f"{k}={v}" for k, v in workload["spec"]["selector"]["matchLabels"].items())
@@ -42,14 +42,12 @@ def without(kube: Kube, component: str) -> Iterator[None]:
         yield
     finally:
         kube.run("scale", f"{kind}/{name}", f"--replicas={replicas}", "-n", constants.NAMESPACE)
-        kube.run(
-            "rollout", "status", f"{kind}/{name}", "-n", constants.NAMESPACE, f"--timeout={BACK_SECONDS}s", timeout=300
-        )
+        _wait_for_rollout(kube, f"{kind}/{name}", ROLLOUT_SECONDS)
 
 
 @contextmanager
-def nobody_leads(kube: Kube) -> Iterator[None]:
-    """The Lease is held by somebody who does not exist, for an hour: operators run and wait."""
+def no_leader(kube: Kube) -> Iterator[None]:
+    """Give the Lease to a holder that does not exist, for an hour: operators run and wait."""
     now = datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
     held = {"holderIdentity": "nobody", "leaseDurationSeconds": 3600, "acquireTime": now, "renewTime": now}
     kube.patch("lease", LEASE, constants.NAMESPACE, {"spec": held})
@@ -61,18 +59,16 @@ def nobody_leads(kube: Kube) -> Iterator[None]:
 
 
 def restart(kube: Kube, component: str) -> None:
-    """Delete the component's pods and wait until their successors are ready."""
+    """Restart the component's pods and wait until the new ones are ready."""
     kind, workload = _workload(kube, component)
     name = workload["metadata"]["name"]
     kube.run("rollout", "restart", f"{kind}/{name}", "-n", constants.NAMESPACE)
-    kube.run(
-        "rollout", "status", f"{kind}/{name}", "-n", constants.NAMESPACE, f"--timeout={BACK_SECONDS}s", timeout=300
-    )
+    _wait_for_rollout(kube, f"{kind}/{name}", ROLLOUT_SECONDS)
 
 
 @contextmanager
 def operator_environment(kube: Kube, **variables: str) -> Iterator[None]:
-    """The operator runs with these variables instead of its own."""
+    """Run the operator with these environment variables in place of its own."""
     kind, workload = _workload(kube, "operator")
     name = workload["metadata"]["name"]
     container = workload["spec"]["template"]["spec"]["containers"][0]
@@ -88,8 +84,13 @@ def operator_environment(kube: Kube, **variables: str) -> Iterator[None]:
 def _set_environment(kube: Kube, workload: str, variables: list[Json]) -> None:
     patch = [{"op": "add", "path": "/spec/template/spec/containers/0/env", "value": variables}]
     kube.run("patch", workload, "-n", constants.NAMESPACE, "--type", "json", "-p", json.dumps(patch))
-    kube.run("rollout", "status", workload, "-n", constants.NAMESPACE, "--timeout=180s", timeout=200)
-    operator_pods.leader(kube, 90)
+    _wait_for_rollout(kube, workload, 180)
+    operator_pods.leader(kube, LEADER_SECONDS)
+
+
+def _wait_for_rollout(kube: Kube, workload: str, seconds: float) -> None:
+    flags = ("-n", constants.NAMESPACE, f"--timeout={seconds:.0f}s")
+    kube.run("rollout", "status", workload, *flags, timeout=seconds + 60)
 
 
 def _addresses(kube: Kube, service: str) -> list[Json]:

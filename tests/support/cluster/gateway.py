@@ -1,4 +1,4 @@
-"""The gateway as its callers have it: the cluster's own, or replicas on this machine with settings of a test."""
+"""Clients of the gateway: of the release's gateway, or of replicas on the host with settings of a test."""
 
 import asyncio
 import json
@@ -26,14 +26,14 @@ from tests.support.polling import until
 
 NODE_PORT = 30900
 ANSWER_SECONDS = 200
-"""Longer than a session of a test may take to be Ready."""
+"""Longer than the start of any session in a test."""
 UP_SECONDS = 60
 STOP_SECONDS = 40
 
 
 @dataclass(frozen=True)
 class Answer:
-    """`body` is the JSON, or None for an empty answer; header names are lower-case."""
+    """One HTTP answer: `body` is the JSON or None, header names are lower-case."""
 
     status: int
     body: Any
@@ -42,23 +42,26 @@ class Answer:
 
     @property
     def code(self) -> str:
-        """Of an error."""
+        """Return the error code."""
         return str(self.body["error"]["code"])
 
     @property
     def session(self) -> str:
+        """Return the name of the VoiceSession."""
         return self.headers["voicesession-name"]
 
 
 class Gateway:
-    """Blocking calls as one caller."""
+    """Blocking client of one gateway, as one caller."""
 
     def __init__(self, url: str, key: str = "") -> None:
         self.url = url
         self._headers = {"Authorization": f"Bearer {key}"} if key else {}
 
-    def ask(self, method: str, path: str, body: Any = None, seconds: float = ANSWER_SECONDS, **headers: str) -> Answer:
-        """Any status is an answer. Raises OSError where none came in time."""
+    def request(
+        self, method: str, path: str, body: Any = None, seconds: float = ANSWER_SECONDS, **headers: str
+    ) -> Answer:
+        """Send a request and return the answer with any status; raise OSError if none came in time."""
         began = time.monotonic()
         try:
             with self._open(method, path, body, seconds, headers) as response:
@@ -68,20 +71,23 @@ class Gateway:
                 return _answer(refused, time.monotonic() - began)
 
     def get(self, path: str, **headers: str) -> Answer:
-        return self.ask("GET", path, **headers)
+        """Send a GET request."""
+        return self.request("GET", path, **headers)
 
     def post(self, path: str, body: Any, **headers: str) -> Answer:
-        return self.ask("POST", path, body, **headers)
+        """Send a POST request."""
+        return self.request("POST", path, body, **headers)
 
     def token(self, agent: str, **fields: Any) -> Answer:
-        """As LiveKit's client SDKs ask for one."""
+        """Request a token in the format of LiveKit's client SDKs."""
         return self.post("/token", token_body(agent, **fields))
 
-    def knows(self, agent: str) -> bool:
+    def lists_agent(self, agent: str) -> bool:
+        """Return whether the gateway lists the agent."""
         return agent in {found["name"] for found in self.get("/api/v1/agents").body}
 
     def events(self, name: str) -> Iterator[Json]:
-        """The data of a session's events, until the stream ends."""
+        """Yield the data of a session's events until the stream ends."""
         with self._open("GET", f"/api/v1/sessions/{name}/events", None, ANSWER_SECONDS, {}) as response:
             for line in response:
                 if line.startswith(b"data: "):
@@ -90,20 +96,21 @@ class Gateway:
     def _open(self, method: str, path: str, body: Any, seconds: float, headers: dict[str, str]) -> HTTPResponse:
         given = {name.replace("_", "-"): value for name, value in headers.items()}
         data = None if body is None else json.dumps(body).encode()
-        told = self._headers | {"Content-Type": "application/json"} | given
-        request = urllib.request.Request(self.url + path, data, told, method=method)  # noqa: S310  http only
+        all_headers = self._headers | {"Content-Type": "application/json"} | given
+        request = urllib.request.Request(self.url + path, data, all_headers, method=method)  # noqa: S310  http only
         opened: HTTPResponse = urllib.request.urlopen(request, timeout=seconds)  # noqa: S310
         return opened
 
 
 class Replica(Gateway):
-    """A process on this machine."""
+    """Client of a gateway process on the host."""
 
     def __init__(self, process: "subprocess.Popen[bytes]", url: str, log: Path) -> None:
         super().__init__(url)
         self.process, self.log = process, log
 
     def is_ready(self) -> bool:
+        """Return whether the process is ready; fail with its log if it ended."""
         assert self.process.poll() is None, self.log.read_text()
         try:
             return self.get("/readyz").status == 200
@@ -112,7 +119,7 @@ class Replica(Gateway):
 
 
 def in_cluster(kube: Kube) -> Gateway:
-    """At a node's own address."""
+    """Return a client of the release's gateway at a node's address."""
     nodes = kube.all("nodes")
     address = next(a["address"] for a in nodes[0]["status"]["addresses"] if a["type"] == "InternalIP")
     return Gateway(f"http://{address}:{NODE_PORT}")
@@ -120,7 +127,10 @@ def in_cluster(kube: Kube) -> Gateway:
 
 @contextmanager
 def replica(kube: Kube, livekit: LiveKit, namespace: str, folder: Path, **settings: str) -> Iterator[Replica]:
-    """One for the sessions of that namespace, without authentication unless the settings say otherwise; Ready."""
+    """Start a gateway on the host for the sessions of one namespace; yield its client when it is ready.
+
+    The settings are environment variables; authentication is off by default.
+    """
     port, number = _free_port(), len(list(folder.glob("gateway-*.log")))
     log, kubeconfig = folder / f"gateway-{number}.log", folder / "kubeconfig"
     kubeconfig.touch(mode=0o600)
@@ -153,33 +163,33 @@ def replica(kube: Kube, livekit: LiveKit, namespace: str, folder: Path, **settin
 
 
 def agent(name: str, namespace: str, limits: dict[str, int] | None = None, **env: str) -> Json:
-    """A fake agent whose sessions, made by a gateway, have these limits; a busy machine decides nothing."""
+    """Return a fake agent for sessions of a gateway, by default with limits that no busy machine reaches."""
     document = manifests.fake_agent(name, namespace, **env)
-    leaving = {"graceSeconds": 1, "reconnectGraceSeconds": 2}
+    on_last_human_left = {"graceSeconds": 1, "reconnectGraceSeconds": 2}
     given = {"startSeconds": 180, "joinSeconds": 600} | (limits or {})
-    return {**document, "spec": {**document["spec"], "limits": given, "onLastHumanLeft": leaving}}
+    return {**document, "spec": {**document["spec"], "limits": given, "onLastHumanLeft": on_last_human_left}}
 
 
 def token_body(agent: str, **fields: Any) -> Json:
-    """LiveKit's TokenSourceRequest as its SDKs send it."""
+    """Return a TokenSourceRequest in the format of LiveKit's SDKs."""
     return {"room_config": {"agents": [{"agent_name": agent}]}, **fields}
 
 
-def at_once(requests: list[tuple[Gateway, Json]]) -> list[Answer]:
-    """All these token requests at the same time, in their order."""
-    return asyncio.run(_all(requests))
+def request_concurrently(requests: list[tuple[Gateway, Json]]) -> list[Answer]:
+    """Send all token requests at the same time; return the answers in the order of the requests."""
+    return asyncio.run(_send_all(requests))
 
 
-async def _all(requests: list[tuple[Gateway, Json]]) -> list[Answer]:
+async def _send_all(requests: list[tuple[Gateway, Json]]) -> list[Answer]:
     limit = aiohttp.ClientTimeout(total=ANSWER_SECONDS)
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0), timeout=limit) as client:
 
         async def one(url: str, body: Json) -> Answer:
             began = time.monotonic()
             async with client.post(f"{url}/token", json=body) as response:
-                told = await response.json()
+                answer = await response.json()
                 headers = {name.lower(): value for name, value in response.headers.items()}
-                return Answer(response.status, told, headers, time.monotonic() - began)
+                return Answer(response.status, answer, headers, time.monotonic() - began)
 
         return list(await asyncio.gather(*(one(gateway.url, body) for gateway, body in requests)))
 
@@ -198,10 +208,10 @@ def _free_port() -> int:
 
 
 def local() -> Gateway:
-    """Where kind maps its port to."""
+    """Return a client of the release's gateway at the host port that kind maps."""
     return Gateway("http://localhost:9000")
 
 
 def service_account() -> str:
-    """As `kubectl --as` has it."""
+    """Return the name of the gateway's ServiceAccount for `kubectl --as`."""
     return f"system:serviceaccount:{constants.NAMESPACE}:{constants.RELEASE}-gateway"

@@ -1,4 +1,4 @@
-"""helm as a function: what the cluster tests change of the release goes through the real client."""
+"""The helm command line for tests that change the release."""
 
 import subprocess
 
@@ -7,7 +7,7 @@ from tests.support.cluster.kubectl import program
 
 
 def helm(*command: str, seconds: float = 300) -> str:
-    """What helm prints. Raises AssertionError with what it complained of."""
+    """Run helm on the release's namespace and return its output; raise AssertionError with its error message."""
     done = subprocess.run(
         [program("helm"), *command, "--kube-context", constants.CONTEXT, "--namespace", constants.NAMESPACE],
         capture_output=True,

@@ -1,4 +1,4 @@
-"""Letta asked from the host: what an agent's memory holds, and a hand that edits it."""
+"""Letta's API from the host: read, edit and search the memory of an agent."""
 
 import base64
 from collections.abc import Iterator
@@ -12,32 +12,33 @@ from tests.support.participants.transcript_match import words
 
 SERVICE = f"{constants.RELEASE}-letta"
 PORT = 8283
-MANY = 500
+MESSAGE_LIMIT = 500
 
 
 class Letta:
-    """One connection, around whatever a test does to Letta's Service: a port-forward goes to the pod itself."""
+    """One connection to the Letta pod; a port-forward bypasses Letta's Service, which tests may change."""
 
     def __init__(self, client: Client) -> None:
         self._client = client
 
     def block(self, agent_id: str, label: str) -> str:
+        """Return the value of a memory block."""
         return str(self._client.agents.blocks.retrieve(label, agent_id=agent_id).value)
 
     def write(self, agent_id: str, label: str, value: str) -> None:
-        """What a person does in Letta's own interface."""
+        """Set the value of a memory block, like an edit in Letta's user interface."""
         self._client.agents.blocks.update(label, agent_id=agent_id, value=value)
 
-    def heard(self, agent_id: str) -> list[str]:
-        """What people said, as it was captured, in Letta's order; each as lower-case words."""
-        page = self._client.agents.messages.list(agent_id, limit=MANY, order="asc")
+    def captured_texts(self, agent_id: str) -> list[str]:
+        """Return the captured sentences of humans in Letta's order, each as lower-case words."""
+        page = self._client.agents.messages.list(agent_id, limit=MESSAGE_LIMIT, order="asc")
         found = [m for m in page.items if m.message_type == "user_message"]
         return [" ".join(words(str(m.content))) for m in found]
 
 
 @contextmanager
-def opened(kube: Kube) -> Iterator[Letta]:
-    """With the password of the release's own Secret."""
+def open_letta(kube: Kube) -> Iterator[Letta]:
+    """Connect to the release's Letta with the password of its Secret."""
     secret = kube.get("secret", SERVICE, constants.NAMESPACE)
     assert secret, f"no secret {SERVICE} in {constants.NAMESPACE}"
     password = base64.b64decode(secret["data"]["password"]).decode()

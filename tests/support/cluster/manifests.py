@@ -1,4 +1,4 @@
-"""VoiceAgents and VoiceSessions as tests write them."""
+"""Builders of VoiceAgent and VoiceSession manifests."""
 
 import copy
 from typing import Any
@@ -11,9 +11,9 @@ Json = dict[str, Any]
 
 API_VERSION = "voicesession.dev/v1alpha1"
 FAKE_IMAGE = "voicesession/fake-agent:0.1.0"
-TRIAL_IMAGE = "voicesession/trial-agent:0.1.0"
+FAULTY_AGENT_IMAGE = "voicesession/trial-agent:0.1.0"
 SMALL = {"requests": {"cpu": "10m", "memory": "48Mi"}}
-CAMEL = {
+SECONDS_FIELDS = {
     "grace": ("onLastHumanLeft", "graceSeconds"),
     "reconnect_grace": ("onLastHumanLeft", "reconnectGraceSeconds"),
     "start": ("limits", "startSeconds"),
@@ -22,11 +22,12 @@ CAMEL = {
     "idle": ("limits", "idleSeconds"),
     "max_replacements": ("limits", "maxReplacements"),
 }
-PATIENT = {"start": 180, "join": 600, "grace": 1, "reconnect_grace": 2}
-"""A busy machine must not decide what a test finds; whoever tests a limit sets that one."""
+LONG_LIMITS = {"start": 180, "join": 600, "grace": 1, "reconnect_grace": 2}
+"""Limits too long for a busy machine to reach; a test of one limit sets that limit."""
 
 
 def agent(name: str, namespace: str, spec: Json | None = None) -> Json:
+    """Return a VoiceAgent."""
     return {
         "apiVersion": API_VERSION,
         "kind": "VoiceAgent",
@@ -36,27 +37,27 @@ def agent(name: str, namespace: str, spec: Json | None = None) -> Json:
 
 
 def example_agent() -> Json:
-    """The example VoiceAgent as its file has it."""
+    """Return the example VoiceAgent of examples/."""
     document: Json = yaml.safe_load((constants.ROOT / "examples" / f"{constants.EXAMPLE_AGENT}.yaml").read_text())
     return document
 
 
 def fake_agent(name: str, namespace: str, **env: str) -> Json:
-    """An agent that only joins; `env` goes to its container."""
+    """Return a VoiceAgent that joins the room and does nothing else; `env` is set on its container."""
     return agent(name, namespace, {"pod": {"image": FAKE_IMAGE, "resources": SMALL, "env": _variables(env)}})
 
 
-def trial_agent(name: str, namespace: str, function: str, **env: str) -> Json:
-    """One of the agents of tests/e2e/agents that misbehave, with the action Reset."""
-    pod = {"image": TRIAL_IMAGE, "env": _variables(env)}
+def faulty_agent(name: str, namespace: str, function: str, **env: str) -> Json:
+    """Return a VoiceAgent with a faulty agent of hack/images/trial-agent and the action Reset."""
+    pod = {"image": FAULTY_AGENT_IMAGE, "env": _variables(env)}
     return agent(name, namespace, {"entrypoint": f"trial_agents:{function}", "onLastHumanLeft": RESET, "pod": pod})
 
 
 def session(name: str, namespace: str, agent: str = "fake", ttl: int = 600, **seconds: int) -> Json:
-    """A VoiceSession; `seconds` are the keys of CAMEL, on top of PATIENT."""
+    """Return a VoiceSession; `seconds` are keys of SECONDS_FIELDS and override LONG_LIMITS."""
     spec: Json = {"agentRef": {"name": agent}, "ttlSecondsAfterFinished": ttl}
-    for key, value in (PATIENT | seconds).items():
-        group, field = CAMEL[key]
+    for key, value in (LONG_LIMITS | seconds).items():
+        group, field = SECONDS_FIELDS[key]
         spec.setdefault(group, {})[field] = value
     return {
         "apiVersion": API_VERSION,
@@ -67,17 +68,17 @@ def session(name: str, namespace: str, agent: str = "fake", ttl: int = 600, **se
 
 
 def for_user(document: Json, user: str) -> Json:
-    """The VoiceSession with its `spec.user`."""
+    """Return the VoiceSession with this `spec.user`."""
     return {**document, "spec": {**document["spec"], "user": user}}
 
 
 RESET: Json = {"action": "Reset"}
 RECYCLE: Json = {"action": "Recycle"}
-"""For a VoiceAgent's onLastHumanLeft; the graces are its sessions'."""
+"""Values of a VoiceAgent's onLastHumanLeft; the sessions set the graces."""
 
 
 def copy_of(original: Json, name: str, namespace: str, *without: str, **changes: Any) -> Json:
-    """The same VoiceAgent elsewhere, less some fields of its spec, with others replaced."""
+    """Return a copy of a VoiceAgent with another name and namespace, and with changes to its spec."""
     spec = {key: value for key, value in copy.deepcopy(original["spec"]).items() if key not in without}
     return agent(name, namespace, spec | changes)
 

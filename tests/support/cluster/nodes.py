@@ -1,4 +1,4 @@
-"""Signals for what runs in the cluster, and cut wires: from the node, where only the kernel stands above."""
+"""Faults caused from a node: signals to processes of pods, and dropped network packets."""
 
 import subprocess
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ for dir in /proc/[0-9]*; do
   if [ "$#" -gt 3 ] && [ "$last" = 1 ]; then echo "${dir#/proc/}"; fi
 done
 """
-"""Processes with that variable that are number 1 of a PID namespace below the node's: a container's main process."""
+"""Find the main process of a container: PID 1 of a nested PID namespace, with the variable in its environment."""
 
 SIGNAL_JOB = """
 import os, signal, sys
@@ -35,39 +35,39 @@ for pid in jobs:
     os.kill(pid, signal.Signals[sys.argv[1]])
 print(len(jobs))
 """
-"""Inside the pod: the agent job is the process, other than the supervisor, that holds media (UDP) sockets."""
+"""Signal the agent job from inside the pod: the process beside the supervisor that has media (UDP) sockets."""
 
 
 def kill_main_process(pod: Json, variable: str) -> None:
-    """SIGKILL the main process of the pod's container that has `NAME=value` in its environment."""
+    """Kill (SIGKILL) the main process of the pod's container with `NAME=value` in its environment."""
     on_node(pod["spec"]["nodeName"], "kill", "-9", str(main_process(pod, variable)))
 
 
 def kill_agent_process(kube: Kube, pod: str, namespace: str) -> None:
-    """SIGKILL the supervisor of an agent pod, and with it everything in its container."""
+    """Kill (SIGKILL) the supervisor of an agent pod, and so all processes of its container."""
     raw = agent_pod(kube, pod, namespace)
     kill_main_process(raw, _supervisor_of(raw))
 
 
 def stop_agent_process(kube: Kube, pod: str, namespace: str) -> None:
-    """SIGSTOP the supervisor: it is there and answers nobody."""
+    """Stop (SIGSTOP) the supervisor of an agent pod: it exists and answers no request."""
     raw = agent_pod(kube, pod, namespace)
     on_node(raw["spec"]["nodeName"], "kill", "-STOP", str(supervisor(raw)))
 
 
 def kill_agent_job(kube: Kube, pod: str, namespace: str) -> None:
-    """SIGKILL the process in the pod that is in the room; the supervisor lives on."""
+    """Kill (SIGKILL) the process of the pod that is in the room; the supervisor keeps running."""
     _signal_job(kube, pod, namespace, "SIGKILL")
 
 
 def stop_agent_job(kube: Kube, pod: str, namespace: str) -> None:
-    """SIGSTOP the process in the pod that is in the room: alive, and deaf and dumb."""
+    """Stop (SIGSTOP) the process of the pod that is in the room: it neither receives nor sends audio."""
     _signal_job(kube, pod, namespace, "SIGSTOP")
 
 
 @contextmanager
 def cut_off(kube: Kube, pod: str, namespace: str) -> Iterator[None]:
-    """Nothing passes between the pod and LiveKit, in either direction; all else does. The pod may end meanwhile."""
+    """Drop all packets between the pod and LiveKit in both directions; the pod may end inside the block."""
     raw = agent_pod(kube, pod, namespace)
     node, inside = raw["spec"]["nodeName"], ("nsenter", "-t", str(supervisor(raw)), "-n", "iptables", "-w")
     rules = _rules(kube)
@@ -82,18 +82,19 @@ def cut_off(kube: Kube, pod: str, namespace: str) -> Iterator[None]:
 
 
 def agent_pod(kube: Kube, pod: str, namespace: str) -> Json:
+    """Return the pod, which must exist."""
     raw = kube.get("pod", pod, namespace)
     assert raw, f"no pod {pod}"
     return raw
 
 
 def supervisor(pod: Json) -> int:
-    """The main process of an agent pod, by its number on the node."""
+    """Return the PID of an agent pod's main process on the node."""
     return main_process(pod, _supervisor_of(pod))
 
 
 def main_process(pod: Json, variable: str) -> int:
-    """The main process of the pod's container that has `NAME=value` in its environment, by its number on the node."""
+    """Return the PID on the node of the container main process with `NAME=value` in its environment."""
     node = pod["spec"]["nodeName"]
     found = on_node(node, "sh", "-c", FIND_MAIN, "find", variable).split()
     assert len(found) == 1, f"{len(found)} main processes with {variable} on {node}"
@@ -101,7 +102,7 @@ def main_process(pod: Json, variable: str) -> int:
 
 
 def on_node(node: str, *command: str) -> str:
-    """What a command prints on a node. Raises AssertionError with its complaint."""
+    """Run a command on a node and return its output; raise AssertionError with its error message."""
     done = subprocess.run(["docker", "exec", node, *command], capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, f"docker exec {node}: {done.stderr.strip()}"
     return done.stdout
@@ -112,12 +113,12 @@ def _supervisor_of(pod: Json) -> str:
 
 
 def _signal_job(kube: Kube, pod: str, namespace: str, name: str) -> None:
-    told = kube.exec(pod, namespace, "python", "-c", SIGNAL_JOB, name).strip()
-    assert told == "1", f"{told} job processes found in {pod}"
+    signaled = kube.exec(pod, namespace, "python", "-c", SIGNAL_JOB, name).strip()
+    assert signaled == "1", f"{signaled} job processes found in {pod}"
 
 
 def _rules(kube: Kube) -> list[tuple[str, ...]]:
-    """Signal and media by TCP on the ports of LiveKit's Service, and every UDP packet but those of name resolution."""
+    """Return iptables rules that drop TCP on the ports of LiveKit's Service and all UDP except DNS."""
     service = kube.get("service", LIVEKIT, constants.NAMESPACE)
     assert service, f"no service {LIVEKIT}"
     drop = ("-j", "DROP")

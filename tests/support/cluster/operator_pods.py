@@ -1,4 +1,4 @@
-"""The operator's own pods: who leads, and how it is made to stop."""
+"""The operator's pods: leader, readiness, metrics, and the death of the leader."""
 
 from hack.cluster import constants
 from tests.support.cluster.kubectl import Json, Kube, KubectlError
@@ -9,20 +9,24 @@ LEADER = "voicesession.dev/leader=true"
 OPERATOR = "app.kubernetes.io/component=operator"
 LEASES = 'resource="leases"'
 TAKEOVER_SECONDS = 60
-"""Lease duration (8 s), the restart of a pod, and a busy machine."""
+"""Lease duration (8 s), restart of a pod, and the delay of a busy machine."""
 
 
 def pods(kube: Kube) -> list[Json]:
+    """Return the operator's pods."""
     return kube.all("pods", constants.NAMESPACE, OPERATOR)
 
 
 def leader(kube: Kube, seconds: float = TAKEOVER_SECONDS) -> Json:
-    """The one running pod that leads."""
+    """Wait until exactly one pod leads and return it."""
     return until(lambda: _leader(kube), "one leading operator", seconds)
 
 
 def kill_leader(kube: Kube) -> str:
-    """SIGKILL its process, then remove the pod so that no restart backoff piles up; returns the pod's name."""
+    """Kill (SIGKILL) the leader and return its pod's name.
+
+    The pod is deleted too, because repeated restarts of one container back off.
+    """
     pod = leader(kube)
     name: str = pod["metadata"]["name"]
     kill_main_process(pod, f"POD_NAME={name}")
@@ -31,20 +35,20 @@ def kill_leader(kube: Kube) -> str:
 
 
 def all_ready(kube: Kube) -> bool:
-    """Whether every replica is Ready and one leads."""
+    """Return whether every replica is Ready and one of them leads."""
     states = [_is_ready(pod) for pod in pods(kube)]
     return len(states) > 1 and all(states) and _leader(kube) is not None
 
 
 def metrics(kube: Kube) -> dict[str, float]:
-    """The leader's metrics, summed over their labels; those of its Lease are left out."""
+    """Return the leader's metrics summed over their labels, without those about Leases."""
     name = leader(kube)["metadata"]["name"]
     path = f"/api/v1/namespaces/{constants.NAMESPACE}/pods/{name}:8080/proxy/metrics"
     return parse_metrics(kube.run("get", "--raw", path))
 
 
 def parse_metrics(text: str) -> dict[str, float]:
-    """Prometheus' text format as sums by metric name, without what is about Leases."""
+    """Parse Prometheus' text format into sums by metric name, without series about Leases."""
     sums: dict[str, float] = {}
     for line in text.splitlines():
         if line and not line.startswith("#") and LEASES not in line:

@@ -1,4 +1,4 @@
-"""The processes of one agent pod as its node's kernel sees them."""
+"""Processes of one agent pod, read from /proc on its node."""
 
 from dataclasses import dataclass
 
@@ -8,49 +8,53 @@ from tests.support.cluster.kubectl import Json
 KIB = 1024
 SURVEY = """
 for status in /proc/[0-9]*/status; do cat "$status" 2>/dev/null; done | awk '
-  function tell() { if (pid) print pid, parent, state, rss }
-  /^Name:/ { tell(); pid = 0; rss = 0 }
+  function emit() { if (pid) print pid, parent, state, rss }
+  /^Name:/ { emit(); pid = 0; rss = 0 }
   /^State:/ { state = $2 }
   /^Pid:/ { pid = $2 }
   /^PPid:/ { parent = $2 }
   /^VmRSS:/ { rss = $2 }
-  END { tell() }'
+  END { emit() }'
 """
-"""Every process of the node: number, parent's number, state letter, resident KiB (0 for those that are dead)."""
+"""List all processes of the node: PID, parent's PID, state letter, resident KiB (0 for zombies)."""
 DESCRIPTORS = 'for pid in "$@"; do echo "$pid" "$(ls "/proc/$pid/fd" 2>/dev/null | wc -l)"; done'
 ZOMBIE = "Z"
 
 
 @dataclass(frozen=True)
 class Process:
+    """One process of a pod."""
+
     pid: int
     parent: int
     state: str
     rss: int
-    """Bytes."""
+    """Resident memory in bytes."""
     descriptors: int = 0
 
 
 @dataclass(frozen=True)
 class Survey:
-    """The supervisor and everything below it: jobs, the spare, the fork server."""
+    """The supervisor and its descendants: jobs, the prewarmed job, the fork server."""
 
     supervisor: Process
     others: tuple[Process, ...]
 
     @property
     def all(self) -> tuple[Process, ...]:
+        """Return the supervisor and its descendants."""
         return (self.supervisor, *self.others)
 
     @property
     def zombies(self) -> int:
+        """Return the number of zombies."""
         return sum(p.state == ZOMBIE for p in self.all)
 
 
 def survey(node: str, supervisor: int) -> Survey:
-    """Everything below the supervisor, which goes by its number on the node (nodes.supervisor)."""
-    told = nodes.on_node(node, "sh", "-c", SURVEY)
-    found = family([_process(line) for line in told.splitlines()], supervisor)
+    """Return the supervisor and its descendants; `supervisor` is its PID on the node (nodes.supervisor)."""
+    listing = nodes.on_node(node, "sh", "-c", SURVEY)
+    found = family([_process(line) for line in listing.splitlines()], supervisor)
     counts = nodes.on_node(node, "sh", "-c", DESCRIPTORS, "count", *(str(p.pid) for p in found))
     descriptors = {int(pid): int(count) for pid, count in (line.split() for line in counts.splitlines())}
     first, *others = (Process(p.pid, p.parent, p.state, p.rss, descriptors.get(p.pid, 0)) for p in found)
@@ -58,7 +62,7 @@ def survey(node: str, supervisor: int) -> Survey:
 
 
 def family(processes: list[Process], ancestor: int) -> list[Process]:
-    """The ancestor first, then all its descendants."""
+    """Return the ancestor, then all its descendants."""
     found = [p for p in processes if p.pid == ancestor]
     assert found, f"no process {ancestor} on the node"
     known = {ancestor}
@@ -69,6 +73,7 @@ def family(processes: list[Process], ancestor: int) -> list[Process]:
 
 
 def node_of(pod: Json) -> str:
+    """Return the name of the pod's node."""
     return str(pod["spec"]["nodeName"])
 
 

@@ -1,7 +1,8 @@
-"""Many requests a second from inside the cluster: kubectl's tunnel, both ends on two busy cores, bears a third of them.
+"""A load generator that runs inside a pod (`python -c`, with the packages of the agent image).
 
-Run in a pod (`python -c`, with what our agent image has). Its order comes as JSON on standard input: url, perSecond and
-requests, pairs of body and headers. It tells how many seconds that took, and how often each answer came.
+kubectl's tunnel reaches only a third of the rate when both ends share two busy cores. The input is JSON on standard
+input: url, perSecond and requests (pairs of body and headers). The output is JSON: the duration in seconds and the
+number of each answer.
 """
 
 import asyncio
@@ -17,7 +18,7 @@ CONNECTIONS = 16
 
 
 async def send(url: str, per_second: int, requests: list[tuple[str, dict[str, str]]]) -> dict[str, Any]:
-    """Evenly spread; where the receiver is slower than that, as fast as it answers."""
+    """Send the requests at an even rate; a slower receiver is sent the next ones as fast as it answers."""
     answers: Counter[str] = Counter()
     begin = time.monotonic()
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=CONNECTIONS)) as client:

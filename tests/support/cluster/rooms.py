@@ -1,4 +1,4 @@
-"""LiveKit's own truth, asked from the host."""
+"""Rooms and participants, read from LiveKit's API on the host."""
 
 import asyncio
 import base64
@@ -20,65 +20,68 @@ CREDENTIALS = "voicesession.dev/livekit-credentials=true"
 
 @dataclass(frozen=True)
 class Key:
+    """API key and secret of LiveKit."""
+
     key: str
     secret: str
 
 
 class LiveKit:
-    """Blocking calls of the room service; each makes its own connection."""
+    """Blocking client of the room service; each call opens a connection."""
 
     def __init__(self, url: str, key: Key) -> None:
         self.url = url
         self.key = key
 
     def rooms(self, namespace: str | None = None) -> list[str]:
-        """Names of the rooms; those of the sessions of one namespace if it is given."""
-        found = self._ask(lambda lk: lk.room.list_rooms(api.ListRoomsRequest())).rooms
+        """Return the names of all rooms, or of those of one namespace's sessions."""
+        found = self._call(lambda lk: lk.room.list_rooms(api.ListRoomsRequest())).rooms
         return [room.name for room in found if namespace in (None, _namespace_of(room.metadata))]
 
     def exists(self, room: str) -> bool:
-        return bool(self._ask(lambda lk: lk.room.list_rooms(api.ListRoomsRequest(names=[room]))).rooms)
+        """Return whether the room exists."""
+        return bool(self._call(lambda lk: lk.room.list_rooms(api.ListRoomsRequest(names=[room]))).rooms)
 
     def participants(self, room: str) -> dict[str, api.ParticipantInfo]:
-        """The ACTIVE participants by identity; nobody when there is no such room."""
+        """Return the ACTIVE participants by identity; empty if the room does not exist."""
         if not self.exists(room):
             return {}
         request = api.ListParticipantsRequest(room=room)
         try:
-            found = self._ask(lambda lk: lk.room.list_participants(request)).participants
+            found = self._call(lambda lk: lk.room.list_participants(request)).participants
         except api.TwirpError:
             return {}
         return {p.identity: p for p in found if p.state == ACTIVE}
 
     def sid(self, room: str, identity: str) -> str:
-        """The participant's SID while it is ACTIVE, else an empty string."""
+        """Return the participant's SID while it is ACTIVE, else an empty string."""
         found = self.participants(room).get(identity)
         return found.sid if found else ""
 
     def delete(self, room: str) -> None:
-        """Behind the operator's back."""
-        self._ask(lambda lk: lk.room.delete_room(api.DeleteRoomRequest(room=room)))
+        """Delete the room without the operator."""
+        self._call(lambda lk: lk.room.delete_room(api.DeleteRoomRequest(room=room)))
 
     def mute(self, room: str, identity: str) -> None:
-        """Mute every track the participant has published: it may send, and nobody gets it."""
+        """Mute every track of the participant on the server: no other participant receives them."""
         found = self.participants(room)[identity]
         assert found.tracks, f"{identity} has published nothing"
         for track in found.tracks:
             self._mute(api.MuteRoomTrackRequest(room=room, identity=identity, track_sid=track.sid, muted=True))
 
     def _mute(self, request: api.MuteRoomTrackRequest) -> None:
-        self._ask(lambda lk: lk.room.mute_published_track(request))
+        self._call(lambda lk: lk.room.mute_published_track(request))
 
-    def _ask(self, call: Callable[[api.LiveKitAPI], Awaitable[T]]) -> T:
-        async def ask() -> T:
+    def _call(self, call: Callable[[api.LiveKitAPI], Awaitable[T]]) -> T:
+        async def run() -> T:
             async with api.LiveKitAPI(self.url.replace("ws", "http", 1), self.key.key, self.key.secret) as livekit:
                 return await call(livekit)
 
-        return asyncio.run(ask())
+        return asyncio.run(run())
 
 
 def connect(kube: Kube) -> LiveKit:
-    """The cluster's LiveKit at a node's own address, with the key of its Secret."""
+    """Return a client of the cluster's LiveKit at a node's address, with the key of its Secret."""
     nodes = kube.all("nodes", selector="!node-role.kubernetes.io/control-plane") or kube.all("nodes")
     address = next(a["address"] for a in nodes[0]["status"]["addresses"] if a["type"] == "InternalIP")
     (secret,) = kube.all("secrets", constants.NAMESPACE, CREDENTIALS)

@@ -1,4 +1,4 @@
-"""Servers made slow: a proxy that holds answers back, and Letta's Service leading to one for a while."""
+"""Delayed answers of servers: a proxy pod, and a block in which Letta's Service selects that pod."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,7 +9,7 @@ from tests.support.cluster.letta import PORT, SERVICE
 from tests.support.polling import until
 
 IMAGE = f"voicesession/fake-agent:{constants.VERSION}"
-"""Any image of ours with Python in it."""
+"""Any image of the project with Python."""
 LABEL = "voicesession.dev/slow"
 PROXY = "slow-letta"
 READY_SECONDS = 60
@@ -54,46 +54,49 @@ async def main():
 
 asyncio.run(main())
 """
-"""Holds back the answers to the first TIMES requests with HELD in their first line; Letta has done them by then."""
+"""Delay the answers to the first TIMES requests with HELD in the first line; the server has processed them by then."""
 
 
 @contextmanager
-def answers_held(kube: Kube, path: str, seconds: float, times: int) -> Iterator[None]:
-    """Begin it before an agent pod is started: a connection that is already open goes on to Letta itself."""
+def delayed_answers(kube: Kube, path: str, seconds: float, times: int) -> Iterator[None]:
+    """Delay answers of Letta for paths that contain `path`.
+
+    Enter the block before an agent pod starts: open connections keep going to Letta directly.
+    """
     service = kube.get("service", SERVICE, constants.NAMESPACE)
     assert service, f"no service {SERVICE}"
-    usual: Json = service["spec"]["selector"]
-    kube.apply(proxy(PROXY, constants.NAMESPACE, f"{_address(kube, usual)}:{PORT}", path, seconds, times))
+    original: Json = service["spec"]["selector"]
+    kube.apply(proxy(PROXY, constants.NAMESPACE, f"{_address(kube, original)}:{PORT}", path, seconds, times))
     try:
         kube.wait(f"pod/{PROXY}", "condition=Ready", constants.NAMESPACE, READY_SECONDS)
-        _select(kube, {**dict.fromkeys(usual), LABEL: PROXY})
+        _select(kube, {**dict.fromkeys(original), LABEL: PROXY})
         yield
     finally:
-        _select(kube, {LABEL: None, **usual})
+        _select(kube, {LABEL: None, **original})
         kube.delete("pod", PROXY, constants.NAMESPACE, "--force", "--grace-period=0")
 
 
-def held(kube: Kube) -> int:
-    """How many answers have been held back so far."""
+def delayed_count(kube: Kube) -> int:
+    """Return the number of answers delayed so far."""
     return kube.logs(PROXY, constants.NAMESPACE).count("held")
 
 
 def _select(kube: Kube, selector: Json) -> None:
-    """None takes a key away."""
+    """Set the selector of Letta's Service; the value None removes a key."""
     kube.patch("service", SERVICE, constants.NAMESPACE, {"spec": {"selector": selector}})
-    until(lambda: _endpoints(kube), "somebody behind Letta's Service", READY_SECONDS)
+    until(lambda: _endpoints(kube), "an endpoint behind Letta's Service", READY_SECONDS)
 
 
 def _endpoints(kube: Kube) -> list[Json]:
-    """None while the slices still tell of the pods that the Service led to before."""
+    """Return the addresses behind the Service; none while the slices still list the previous pods."""
     service = kube.get("service", SERVICE, constants.NAMESPACE)
     slices = kube.all("endpointslices", constants.NAMESPACE, f"kubernetes.io/service-name={SERVICE}")
-    there = [a for s in slices for e in s.get("endpoints") or () for a in e["addresses"]]
-    return there if service and set(there) == {_address(kube, service["spec"]["selector"])} else []
+    addresses = [a for s in slices for e in s.get("endpoints") or () for a in e["addresses"]]
+    return addresses if service and set(addresses) == {_address(kube, service["spec"]["selector"])} else []
 
 
 def _address(kube: Kube, selector: Json) -> str:
-    """Of the one running pod."""
+    """Return the address of the only running pod."""
     chosen = ",".join(f"{key}={value}" for key, value in selector.items())
     found = [p for p in kube.all("pods", constants.NAMESPACE, chosen) if "deletionTimestamp" not in p["metadata"]]
     assert len(found) == 1, f"{len(found)} pods have the labels {chosen}"
@@ -101,13 +104,13 @@ def _address(kube: Kube, selector: Json) -> str:
 
 
 def proxy(name: str, namespace: str, upstream: str, path: str, seconds: float, times: int) -> Json:
-    """A pod that listens on the port of `upstream` (host:port) and leads there; holds answers as the program says."""
+    """Return a proxy pod for `upstream` (host:port) that listens on the same port and delays answers."""
     host, _, port = upstream.rpartition(":")
     environment = {"UPSTREAM": host, "PORT": port, "HELD": path, "SECONDS": seconds, "TIMES": times}
     return {
         "apiVersion": "v1",
         "kind": "Pod",
-        # Where network policies are enforced, Letta lets in whoever is an agent pod.
+        # Enforced network policies admit agent pods to Letta.
         "metadata": {
             "name": name,
             "namespace": namespace,
@@ -123,7 +126,7 @@ def proxy(name: str, namespace: str, upstream: str, path: str, seconds: float, t
                     "image": IMAGE,
                     "imagePullPolicy": "IfNotPresent",
                     "command": ["python", "-u", "-c", PROGRAM],
-                    # Letta's Service looks for its port by this name.
+                    # Letta's Service refers to the port by this name.
                     "ports": [{"name": "http", "containerPort": int(port)}],
                     "env": [{"name": key, "value": str(value)} for key, value in environment.items()],
                     "readinessProbe": {"tcpSocket": {"port": int(port)}, "periodSeconds": 1},

@@ -1,4 +1,4 @@
-"""Webhooks as LiveKit sends them, and as nobody should."""
+"""Webhooks in LiveKit's format, with valid or invalid signatures."""
 
 import base64
 import hashlib
@@ -15,7 +15,7 @@ PATH = "/livekit/webhook"
 
 
 def event(room: str, kind: str = "participant_left", identity: str = "alice", at: float | None = None) -> bytes:
-    """The body of one webhook; every one has an id of its own."""
+    """Return the body of one webhook with a unique id."""
     created = int(time.time() if at is None else at)
     document = {
         "event": kind,
@@ -28,7 +28,7 @@ def event(room: str, kind: str = "participant_left", identity: str = "alice", at
 
 
 def headers(body: bytes, key: Key) -> dict[str, str]:
-    """What LiveKit signs: the issuer, the body's hash, five minutes."""
+    """Return the headers with LiveKit's signature: issuer and hash of the body, valid for five minutes."""
     now = int(time.time())
     claims: dict[str, Any] = {
         "iss": key.key,

@@ -1,4 +1,4 @@
-"""What a failed cluster test leaves to be read: sessions, pods, events and logs."""
+"""State of the cluster after a failed test: sessions, pods, events and logs."""
 
 from hack.cluster import constants
 from tests.support.cluster.kubectl import Kube, KubectlError
@@ -8,9 +8,9 @@ from tests.support.cluster.scenario import AGENT_POD
 TAIL = "--tail=60"
 
 
-def of(kube: Kube, namespace: str) -> list[tuple[str, str]]:
-    """Titled texts, for pytest's report sections."""
-    asked = {
+def collect(kube: Kube, namespace: str) -> list[tuple[str, str]]:
+    """Return titles and texts for pytest's report sections."""
+    commands = {
         "sessions": ("get", "voiceagents,voicesessions", "-n", namespace, "-o", "yaml"),
         "pods": ("get", "pods", "-n", namespace, "-o", "wide"),
         "events": ("get", "events", "-n", namespace, "--sort-by=.lastTimestamp"),
@@ -18,10 +18,10 @@ def of(kube: Kube, namespace: str) -> list[tuple[str, str]]:
         "operator pods": ("get", "pods", "-n", constants.NAMESPACE, "-o", "wide"),
         "operator logs": ("logs", "-n", constants.NAMESPACE, "-l", OPERATOR, "--prefix", TAIL),
     }
-    return [(title, _ask(kube, *command)) for title, command in asked.items()]
+    return [(title, _run(kube, *command)) for title, command in commands.items()]
 
 
-def _ask(kube: Kube, *command: str) -> str:
+def _run(kube: Kube, *command: str) -> str:
     try:
         return kube.run(*command)
     except (KubectlError, OSError) as error:

@@ -1,6 +1,6 @@
-"""A collector of spans that keeps them: `POST /v1/traces` as OTLP over HTTP has it, `GET /spans` as JSON.
+"""A collector that stores spans: `POST /v1/traces` (OTLP over HTTP) receives them, `GET /spans` returns JSON.
 
-Runs in any Python that has opentelemetry-proto, without the rest of this project: in the operator's image, too.
+It needs opentelemetry-proto and no other module of the project, so that it also runs in the operator's image.
 """
 
 import json
@@ -14,27 +14,27 @@ from typing import Any
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 PORT = 4318
-"""Of OTLP over HTTP."""
+"""The port of OTLP over HTTP."""
 
 
-class Received:
-    """The spans so far, in the order in which they came."""
+class SpanStore:
+    """The received spans in order of arrival, and the HTTP server that receives them."""
 
     def __init__(self, host: str, port: int) -> None:
         self.spans: list[dict[str, Any]] = []
         self.server = ThreadingHTTPServer((host, port), _handler(self))
 
-    def take(self, body: bytes) -> None:
-        """Raises google.protobuf.message.DecodeError when it is no export of spans."""
+    def add(self, body: bytes) -> None:
+        """Add the spans of an export request; raise google.protobuf.message.DecodeError if it is none."""
         for resource in ExportTraceServiceRequest.FromString(body).resource_spans:
-            about = _words(resource.resource)
+            resource_attributes = _attributes(resource.resource)
             for scope in resource.scope_spans:
-                self.spans += [_told(span, about) for span in scope.spans]
+                self.spans += [_to_dict(span, resource_attributes) for span in scope.spans]
 
 
-def _told(span: Any, about: dict[str, Any]) -> dict[str, Any]:
+def _to_dict(span: Any, resource: dict[str, Any]) -> dict[str, Any]:
     return {
-        "service": about.get("service.name", ""),
+        "service": resource.get("service.name", ""),
         "name": span.name,
         "trace": span.trace_id.hex(),
         "span": span.span_id.hex(),
@@ -42,23 +42,23 @@ def _told(span: Any, about: dict[str, Any]) -> dict[str, Any]:
         "begin": span.start_time_unix_nano / 1e9,
         "end": span.end_time_unix_nano / 1e9,
         "failed": span.status.code == span.status.STATUS_CODE_ERROR,
-        "attributes": _words(span) | about,
+        "attributes": _attributes(span) | resource,
         "events": len(span.events),
     }
 
 
-def _words(owner: Any) -> dict[str, Any]:
+def _attributes(owner: Any) -> dict[str, Any]:
     return {pair.key: getattr(pair.value, pair.value.WhichOneof("value")) for pair in owner.attributes}
 
 
-def _handler(received: Received) -> type[BaseHTTPRequestHandler]:
+def _handler(store: SpanStore) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
-            received.take(self.rfile.read(int(self.headers["Content-Length"])))
+            store.add(self.rfile.read(int(self.headers["Content-Length"])))
             self._answer(b"", "application/x-protobuf")
 
         def do_GET(self) -> None:
-            self._answer(json.dumps(received.spans).encode(), "application/json")
+            self._answer(json.dumps(store.spans).encode(), "application/json")
 
         def log_message(self, format: str, *args: Any) -> None:
             return
@@ -74,18 +74,18 @@ def _handler(received: Received) -> type[BaseHTTPRequestHandler]:
 
 
 @contextmanager
-def serving(host: str, port: int) -> Iterator[Received]:
-    """Until the block ends; port 0 is a free one."""
-    received = Received(host, port)
-    thread = threading.Thread(target=received.server.serve_forever, kwargs={"poll_interval": 0.05})
+def serving(host: str, port: int) -> Iterator[SpanStore]:
+    """Run a collector while the block runs; port 0 chooses a free port."""
+    store = SpanStore(host, port)
+    thread = threading.Thread(target=store.server.serve_forever, kwargs={"poll_interval": 0.05})
     thread.start()
     try:
-        yield received
+        yield store
     finally:
-        received.server.shutdown()
-        received.server.server_close()
+        store.server.shutdown()
+        store.server.server_close()
         thread.join()
 
 
 if __name__ == "__main__":
-    Received("", int(sys.argv[1])).server.serve_forever()
+    SpanStore("", int(sys.argv[1])).server.serve_forever()

@@ -1,4 +1,4 @@
-"""What an agent pod wrote into its log: one JSON object per line, and what Python itself complains of."""
+"""Logs of agent pods: events (one JSON object a line), and complaints of Python about unfinished work."""
 
 import json
 
@@ -8,25 +8,25 @@ from tests.support.cluster.kubectl import Json, Kube
 from tests.support.polling import until
 
 COMPLAINTS = ("Task was destroyed but it is pending", "was never awaited", "exception was never retrieved")
-"""Of asyncio and the interpreter: somebody left something running, or never ran it."""
+"""Messages of asyncio and the interpreter about a task that was left running, or a coroutine that never ran."""
 KILLED = "job_killed"
 
 
 def entries(kube: Kube, pod: str, namespace: str, event: str) -> list[Json]:
-    """The lines of one event, oldest first."""
+    """Return the log lines of one event, oldest first."""
     found = [_parse(line) for line in kube.logs(pod, namespace).splitlines()]
     return [entry for entry in found if entry.get("event") == event]
 
 
-def awaited(kube: Kube, pod: str, namespace: str, event: str, seconds: float) -> list[Json]:
-    """The same as soon as there is one; raises AssertionError when there is none in that time."""
+def wait_for_entries(kube: Kube, pod: str, namespace: str, event: str, seconds: float) -> list[Json]:
+    """Wait until the log has at least one line of the event; return all of them."""
     return until(lambda: entries(kube, pod, namespace, event), f"{event} in the log of {pod}", seconds)
 
 
-def untidy(kube: Kube, pod: str, namespace: str) -> list[str]:
-    """What no reset may leave in any log: complaints of the pod or of an operator, and jobs that had to be killed.
+def unfinished_work(kube: Kube, pod: str, namespace: str) -> list[str]:
+    """Return log lines that no reset may cause: complaints in the pod's or an operator's log, and killed jobs.
 
-    A process that is killed complains of nothing, so the second is part of the first.
+    A killed process writes no complaint, so killed jobs count too.
     """
     operator_logs = [kube.logs(p["metadata"]["name"], constants.NAMESPACE) for p in operator_pods.pods(kube)]
     lines = [line for log in (kube.logs(pod, namespace), *operator_logs) for line in log.splitlines()]
@@ -35,7 +35,7 @@ def untidy(kube: Kube, pod: str, namespace: str) -> list[str]:
 
 
 def milliseconds(found: list[Json]) -> list[float]:
-    """The `ms` of every entry that has one."""
+    """Return `ms` of every entry that has it."""
     return [float(entry["ms"]) for entry in found if entry.get("ms") is not None]
 
 

@@ -1,4 +1,4 @@
-"""A real Prometheus on this machine, with the chart's scrape configurations and alerts."""
+"""A Prometheus on the host with the chart's scrape configurations and alerts."""
 
 import json
 import socket
@@ -27,59 +27,62 @@ ANSWER_SECONDS = 20
 
 @dataclass(frozen=True)
 class Series:
-    """One line of a graph: points as (Unix seconds, value)."""
+    """One line of a graph; points are pairs of Unix time and value."""
 
     labels: dict[str, str]
     points: list[tuple[float, float]]
 
 
 class Prometheus:
-    """Asked over HTTP, as Grafana does."""
+    """Client of the HTTP API."""
 
     def __init__(self, address: str) -> None:
         self._address = address
         self.began = time.time()
 
     def query(self, expr: str) -> list[Json]:
-        """An instant vector as of now. Raises AssertionError with Prometheus' words when it does not understand."""
-        found: list[Json] = self._ask("query", query=expr)["result"]
+        """Return the instant vector of now; raise AssertionError with Prometheus' error message."""
+        found: list[Json] = self._get("query", query=expr)["result"]
         return found
 
     def values(self, expr: str) -> list[float]:
+        """Return the values of the instant vector."""
         return [float(found["value"][1]) for found in self.query(expr)]
 
     def graph(self, expr: str, begin: float, end: float, step: float) -> list[Series]:
-        found = self._ask("query_range", query=expr, start=begin, end=end, step=step)["result"]
+        """Return the series between two Unix times."""
+        found = self._get("query_range", query=expr, start=begin, end=end, step=step)["result"]
         return [Series(s["metric"], [(float(at), float(value)) for at, value in s["values"]]) for s in found]
 
     def targets(self) -> list[Json]:
-        """What is scraped now."""
-        found: list[Json] = self._ask("targets", state="active")["activeTargets"]
+        """Return the active targets."""
+        found: list[Json] = self._get("targets", state="active")["activeTargets"]
         return found
 
     def firing(self) -> set[str]:
-        """Names of the alerts that fire."""
+        """Return the names of the firing alerts."""
         return {found["metric"]["alertname"] for found in self.query('ALERTS{alertstate="firing"}')}
 
-    def fires(self, alert: str, seconds: float) -> None:
-        """Wait until it does."""
+    def wait_until_firing(self, alert: str, seconds: float) -> None:
+        """Wait until the alert fires."""
         until(lambda: alert in self.firing(), f"{alert} fires", seconds, poll=1.0)
 
-    def has_fired(self) -> set[str]:
-        """Names of the alerts that have fired since this Prometheus began."""
+    def fired_alerts(self) -> set[str]:
+        """Return the names of all alerts that have fired since this Prometheus started."""
         since = max(int(time.time() - self.began), 1)
         found = self.query(f'max by (alertname) (max_over_time(ALERTS{{alertstate="firing"}}[{since}s]))')
         return {series["metric"]["alertname"] for series in found}
 
     def is_ready(self) -> bool:
+        """Return whether Prometheus is ready."""
         try:
             with urllib.request.urlopen(f"{self._address}/-/ready", timeout=ANSWER_SECONDS):  # noqa: S310  http only
                 return True
         except OSError:
             return False
 
-    def _ask(self, what: str, **fields: Any) -> Json:
-        url = f"{self._address}/api/v1/{what}?{urllib.parse.urlencode(fields)}"
+    def _get(self, path: str, **fields: Any) -> Json:
+        url = f"{self._address}/api/v1/{path}?{urllib.parse.urlencode(fields)}"
         try:
             with urllib.request.urlopen(url, timeout=ANSWER_SECONDS) as answer:  # noqa: S310  http only
                 data: Json = json.loads(answer.read())["data"]
@@ -89,6 +92,7 @@ class Prometheus:
 
 
 def configuration(scrape_configs: list[Json], rules: Path) -> Json:
+    """Return a configuration with short intervals."""
     interval = f"{SCRAPE_SECONDS}s"
     return {
         "global": {"scrape_interval": interval, "scrape_timeout": interval, "evaluation_interval": interval},
@@ -99,7 +103,7 @@ def configuration(scrape_configs: list[Json], rules: Path) -> Json:
 
 @contextmanager
 def running(scrape_configs: list[Json], rules: Json, folder: Path) -> Iterator[Prometheus]:
-    """Until the block ends. Raises AssertionError with its log when it does not come up."""
+    """Run Prometheus while the block runs; raise AssertionError with its log if it does not start."""
     (folder / "rules.yaml").write_text(yaml.safe_dump(rules))
     config, log, port = folder / "prometheus.yaml", folder / "prometheus.log", _free_port()
     config.write_text(yaml.safe_dump(configuration(scrape_configs, folder / "rules.yaml")))

@@ -1,7 +1,7 @@
-"""What a Prometheus Operator makes of the chart's monitors, for a Prometheus outside of the cluster.
+"""Scrape configurations from the chart's monitors, like those of a Prometheus Operator, for a Prometheus on the host.
 
-Pods' addresses lead nowhere from there, so that every scrape goes through the API server's proxy; all else is as it
-would be inside: the same selectors, namespaces, ports, paths and relabelings.
+The host cannot reach the addresses of pods, so each scrape goes through the API server's proxy. Selectors, namespaces,
+ports, paths and relabelings are the same as inside the cluster.
 """
 
 import base64
@@ -31,23 +31,23 @@ TARGET_LABELS = {
 
 
 @dataclass(frozen=True)
-class Looks:
-    """What a kind of monitor looks at: the labels that it selects by, the name of a port, its field of endpoints."""
+class MonitorFields:
+    """Fields of a kind of monitor: the prefix of the selected labels, the label of the port, the endpoints field."""
 
-    at: str
+    labels: str
     port: str
     endpoints: str
 
 
-LOOKS = {
-    "PodMonitor": Looks(POD, f"{POD}_container_port_name", "podMetricsEndpoints"),
-    "ServiceMonitor": Looks(SERVICE, f"{ENDPOINT}_port_name", "endpoints"),
+MONITOR_FIELDS = {
+    "PodMonitor": MonitorFields(POD, f"{POD}_container_port_name", "podMetricsEndpoints"),
+    "ServiceMonitor": MonitorFields(SERVICE, f"{ENDPOINT}_port_name", "endpoints"),
 }
 
 
 @dataclass(frozen=True)
 class ApiServer:
-    """How to get in: files that hold what a kubeconfig does."""
+    """Address and credentials of the API server, as files."""
 
     server: str
     ca: Path
@@ -56,7 +56,7 @@ class ApiServer:
 
     @classmethod
     def from_kubeconfig(cls, text: str, folder: Path) -> "ApiServer":
-        """From `kubectl config view --minify --flatten --raw -o json`; writes files for our own eyes into `folder`."""
+        """Write the credentials of `kubectl config view --minify --flatten --raw -o json` into `folder`."""
         config = json.loads(text)
         cluster, user = config["clusters"][0]["cluster"], config["users"][0]["user"]
         held = {
@@ -72,12 +72,12 @@ class ApiServer:
 
 
 def api_server(kube: Kube, folder: Path) -> ApiServer:
-    """The cluster's own; writes files into `folder`."""
+    """Return the cluster's API server; the credentials are written into `folder`."""
     return ApiServer.from_kubeconfig(kube.run("config", "view", "--minify", "--flatten", "--raw", "-o", "json"), folder)
 
 
 def rendered(kind: str, *values: str) -> list[Json]:
-    """The chart's objects of that kind with all monitoring on, as `make up` would install them with these values."""
+    """Render the chart like `make up`, with all monitoring and these values; return the objects of one kind."""
     switches = [f"monitoring.{part}.enabled={str(on).lower()}" for part, on in ON.items()]
     command = [
         program("helm"),
@@ -96,7 +96,7 @@ def rendered(kind: str, *values: str) -> list[Json]:
 
 
 def rules(window: str, held: str) -> Json:
-    """The chart's alerts: over `window` instead of their own ones, and firing after their condition held for `held`."""
+    """Return the chart's alerts with this window and this duration until they fire."""
     (rule,) = rendered("PrometheusRule", f"monitoring.prometheusRule.for={held}")
     groups = rule["spec"]["groups"]
     for alert in (alert for group in groups for alert in group["rules"]):
@@ -105,25 +105,25 @@ def rules(window: str, held: str) -> Json:
 
 
 def scrape_configs(monitors: list[Json], api: ApiServer, targets: Path) -> list[Json]:
-    """One for every endpoint of every monitor; `targets` is a file that discovery.py makes: pods, or endpoints."""
+    """Return a configuration for each endpoint of each monitor; service_discovery.py writes the file `targets`."""
     return [
         _scrape_config(monitor, endpoint, api, targets)
         for monitor in monitors
-        for endpoint in monitor["spec"][LOOKS[monitor["kind"]].endpoints]
+        for endpoint in monitor["spec"][MONITOR_FIELDS[monitor["kind"]].endpoints]
     ]
 
 
 def _scrape_config(monitor: Json, endpoint: Json, api: ApiServer, targets: Path) -> Json:
-    meta, looks = monitor["metadata"], LOOKS[monitor["kind"]]
+    meta, fields = monitor["metadata"], MONITOR_FIELDS[monitor["kind"]]
     return {
         "job_name": f"{meta['namespace']}/{meta['name']}",
         "scheme": "https",
         "tls_config": {"ca_file": str(api.ca), "cert_file": str(api.certificate), "key_file": str(api.key)},
         "file_sd_configs": [{"files": [str(targets)]}],
         "relabel_configs": [
-            *_where(monitor),
-            *(_keep(f"{looks.at}_label_{as_label(name)}", value) for name, value in _labels(monitor).items()),
-            _keep(looks.port, endpoint["port"]),
+            *_namespaces(monitor),
+            *(_keep(f"{fields.labels}_label_{as_label(name)}", value) for name, value in _labels(monitor).items()),
+            _keep(fields.port, endpoint["port"]),
             {"source_labels": [f"{POD}_phase"], "regex": "(Failed|Succeeded)", "action": "drop"},
             *({"source_labels": [source], "target_label": target} for target, source in TARGET_LABELS.items()),
             {"target_label": "endpoint", "replacement": endpoint["port"]},
@@ -133,20 +133,25 @@ def _scrape_config(monitor: Json, endpoint: Json, api: ApiServer, targets: Path)
     }
 
 
-def _where(monitor: Json) -> list[Json]:
-    """By default a monitor looks into its own namespace."""
+def _namespaces(monitor: Json) -> list[Json]:
+    """Return the relabeling for the monitor's namespaces; the default is its own namespace."""
     selector = monitor["spec"].get("namespaceSelector", {})
     if selector.get("any"):
         return []
-    wanted = selector.get("matchNames", [monitor["metadata"]["namespace"]])
-    return [{"source_labels": [NAMESPACE], "regex": "|".join(map(re.escape, wanted)), "action": "keep"}]
+    names = selector.get("matchNames", [monitor["metadata"]["namespace"]])
+    return [{"source_labels": [NAMESPACE], "regex": "|".join(map(re.escape, names)), "action": "keep"}]
 
 
 def _by_proxy(path: str, api: ApiServer) -> list[Json]:
-    place = [TARGET_LABELS["namespace"], TARGET_LABELS["pod"], f"{POD}_container_port_number"]
+    sources = [TARGET_LABELS["namespace"], TARGET_LABELS["pod"], f"{POD}_container_port_number"]
     proxied = f"/api/v1/namespaces/$1/pods/$2:$3/proxy{path}"
     return [
-        {"source_labels": place, "regex": "(.+);(.+);(.+)", "target_label": "__metrics_path__", "replacement": proxied},
+        {
+            "source_labels": sources,
+            "regex": "(.+);(.+);(.+)",
+            "target_label": "__metrics_path__",
+            "replacement": proxied,
+        },
         {"target_label": "__address__", "replacement": api.server.removeprefix("https://")},
     ]
 

@@ -1,4 +1,4 @@
-"""Pods and endpoints as Prometheus' own discovery would tell of them, kept in a file: Debian's build has none."""
+"""Pods and endpoints in a target file for Prometheus; Debian's build has no Kubernetes service discovery."""
 
 import json
 import re
@@ -26,7 +26,7 @@ RETRY_SECONDS = 0.5
 
 
 def targets_of(pods: Iterable[Json]) -> list[Json]:
-    """One target for each port of each container of each pod that has an address."""
+    """Return a target for each port of each container of each pod with an address."""
     return [
         _target(pod, container, port)
         for pod in pods
@@ -37,28 +37,28 @@ def targets_of(pods: Iterable[Json]) -> list[Json]:
 
 
 def endpoints_of(services: Iterable[Json], slices: Iterable[Json]) -> list[Json]:
-    """One target for each port of each ready pod behind each Service."""
+    """Return a target for each port of each ready pod behind each Service."""
     known = {(service["metadata"]["namespace"], service["metadata"]["name"]): service for service in services}
     return [
-        _endpoint(known[place], endpoint, port)
+        _endpoint(known[service], endpoint, port)
         for found in slices
-        for place in [(found["metadata"]["namespace"], found["metadata"]["labels"].get(SERVICE_NAME))]
+        for service in [(found["metadata"]["namespace"], found["metadata"]["labels"].get(SERVICE_NAME))]
         for endpoint in found.get("endpoints") or ()
         for port in found.get("ports") or ()
-        if place in known
+        if service in known
         and endpoint.get("conditions", {}).get("ready")
         and endpoint.get("targetRef", {}).get("kind") == "Pod"
     ]
 
 
 def as_label(name: str) -> str:
-    """A Kubernetes label's name as Prometheus takes it."""
+    """Return the name of a Kubernetes label in Prometheus' form."""
     return re.sub(r"[^a-zA-Z0-9_]", "_", name)
 
 
 @contextmanager
-def kept(file: Path) -> Iterator[None]:
-    """`file` tells of the cluster's pods, and of every change within a second, while the block runs."""
+def updated(file: Path) -> Iterator[None]:
+    """Write the cluster's pods to `file`, and every change within a second, while the block runs."""
     discovery = _Discovery(file)
     discovery.refresh()
     thread = threading.Thread(target=discovery.follow, daemon=True)
@@ -70,6 +70,8 @@ def kept(file: Path) -> Iterator[None]:
 
 
 class _Discovery:
+    """List and watch of all pods."""
+
     def __init__(self, file: Path) -> None:
         api = config.new_client_from_config(context=constants.CONTEXT)  # type: ignore[no-untyped-call]
         self._core = client.CoreV1Api(api)
@@ -78,14 +80,14 @@ class _Discovery:
         self.stop = threading.Event()
 
     def refresh(self) -> str:
-        """List all pods; returns the version from which a watch goes on."""
+        """List all pods; return the resource version for a watch."""
         listed = json.loads(self._core.list_pod_for_all_namespaces(_preload_content=False).data)
         self._pods = {pod["metadata"]["uid"]: pod for pod in listed["items"]}
         self._write()
         return str(listed["metadata"]["resourceVersion"])
 
     def follow(self) -> None:
-        """List anew whenever a watch ends, however it ended."""
+        """List again each time a watch ends, for any reason."""
         while not self.stop.is_set():
             try:
                 self._watch(self.refresh())
@@ -105,10 +107,10 @@ class _Discovery:
                 return
 
     def _write(self) -> None:
-        """At once: Prometheus reads the file whenever it changes."""
-        beside = self._file.with_suffix(".new")
-        beside.write_text(json.dumps(targets_of(self._pods.values())))
-        beside.rename(self._file)
+        """Replace the file atomically, because Prometheus reads it on each change."""
+        new = self._file.with_suffix(".new")
+        new.write_text(json.dumps(targets_of(self._pods.values())))
+        new.rename(self._file)
 
 
 def _endpoint(service: Json, endpoint: Json, port: Json) -> Json:

@@ -1,19 +1,19 @@
-"""What a browser's requests can meet instead of the gateway."""
+"""Playwright routes that answer a browser's requests in place of the gateway."""
 
 from playwright.async_api import Route
 
 TOO_MANY = {"error": {"code": "RateLimited", "message": "too many requests of this caller"}}
 
 
-async def nobody(route: Route) -> None:
-    """Nobody can be reached."""
+async def unreachable(route: Route) -> None:
+    """Abort the request, as if the server were unreachable."""
     await route.abort()
 
 
-async def silence(_: Route) -> None:
-    """Somebody takes the request, and never answers."""
+async def hang(_: Route) -> None:
+    """Accept the request and never answer."""
 
 
-async def a_limit(route: Route) -> None:
-    """The gateway refuses, for now."""
+async def rate_limited(route: Route) -> None:
+    """Answer with the gateway's error for too many requests."""
     await route.fulfill(status=429, json=TOO_MANY)

@@ -1,10 +1,11 @@
-"""People as processes of their own: only a process can be killed in the middle of a call."""
+"""Humans as processes of the CLI, so that a test can kill one in the middle of a call."""
 
 import json
 import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 from typing import Any
 
 from hack.cluster import constants
@@ -14,46 +15,46 @@ from tests.support.polling import until
 STAY_SECONDS = 3600
 
 
-class Visitor:
-    """A human who is in the room and says nothing, until she leaves or is killed."""
+class SilentHuman:
+    """A human that stays in the room without speaking, until they leave or are killed."""
 
     def __init__(self, livekit: LiveKit, session: str, namespace: str, room: str, identity: str = "alice") -> None:
         self.identity = identity
         self._livekit, self._room = livekit, room
-        self._output = tempfile.TemporaryFile("w+")  # noqa: SIM115  lives as long as the process
+        self._output = tempfile.TemporaryFile("w+")  # noqa: SIM115  open as long as the process runs
         command = _command(session, namespace, "--identity", identity, "--linger", str(STAY_SECONDS))
         self._process = subprocess.Popen(
             command, stdout=self._output, stderr=subprocess.STDOUT, env=_environment(livekit)
         )
 
-    def joined(self, seconds: float = 60) -> "Visitor":
-        """Wait until LiveKit shows her; fails with her own words if she gave up."""
-        until(self._is_there, f"{self.identity} in the room {self._room}", seconds)
+    def wait_until_joined(self, seconds: float = 60) -> "SilentHuman":
+        """Wait until LiveKit lists the human; fail with the output of the process if it ended."""
+        until(self._is_in_room, f"{self.identity} in the room {self._room}", seconds)
         return self
 
     def leave(self) -> None:
-        """Leave politely; returns when the process has ended."""
+        """Leave the room; return when the process has ended."""
         self._end(self._process.terminate)
 
     def kill(self) -> None:
-        """SIGKILL: nobody is told."""
+        """Kill the process (SIGKILL), so that LiveKit is not notified."""
         self._end(self._process.kill)
 
-    def _is_there(self) -> bool:
+    def _is_in_room(self) -> bool:
         if self._process.poll() is not None:
             self._output.seek(0)
-            raise AssertionError(f"{self.identity} gave up: {self._output.read().strip()}")
+            raise AssertionError(f"{self.identity} ended: {self._output.read().strip()}")
         return bool(self._livekit.sid(self._room, self.identity))
 
-    def _end(self, how: Any) -> None:
+    def _end(self, send_signal: Callable[[], None]) -> None:
         if self._process.poll() is None:
-            how()
+            send_signal()
         self._process.wait(20)
         self._output.close()
 
 
 def talk(livekit: LiveKit, session: str, namespace: str, *flags: str, seconds: float = 180) -> dict[str, Any]:
-    """`voicesession talk ... -o json` as a user runs it. Fails with the command's own words unless it exits with 0."""
+    """Run `voicesession talk ... -o json` and return its output; fail with its error message."""
     done = subprocess.run(
         _command(session, namespace, *flags, "-o", "json"),
         capture_output=True,
@@ -73,5 +74,5 @@ def _command(session: str, namespace: str, *flags: str) -> list[str]:
 
 
 def _environment(livekit: LiveKit) -> dict[str, str]:
-    """With the key at hand, people need no right to read Secrets."""
+    """Return the environment with LiveKit's key, so that the CLI reads no Secret."""
     return {**os.environ, "LIVEKIT_API_KEY": livekit.key.key, "LIVEKIT_API_SECRET": livekit.key.secret}

@@ -1,4 +1,4 @@
-"""The independent ear for recordings of a browser, in a process of its own: it loads much and keeps every core busy."""
+"""The independent recognizer for recordings of a browser, in its own process: it uses all memory and CPU it can get."""
 
 import subprocess
 import sys
@@ -9,22 +9,22 @@ import numpy as np
 from voicesession_cli.voice import audio as sound
 from voicesession_cli.voice.recognizer import SpeechRecognizer
 
-HEAR_SECONDS = 120
+TRANSCRIBE_SECONDS = 120
 
 
-def heard(recordings: list[bytes], folder: Path) -> str:
-    """The words of all recordings (WebM). Listen when nobody is in a room any more."""
+def transcribe(recordings: list[bytes], folder: Path) -> str:
+    """Return the words of all recordings (WebM); call it when all rooms are empty."""
     paths = [folder / f"heard-{number}.webm" for number in range(len(recordings))]
     for path, recording in zip(paths, recordings, strict=True):
         path.write_bytes(recording)
     command = [sys.executable, "-m", "tests.support.participants.recording_transcriber", *map(str, paths)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=HEAR_SECONDS, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=TRANSCRIBE_SECONDS, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()
 
 
 def samples(path: Path) -> sound.Samples:
-    """16 kHz mono."""
+    """Decode a recording to 16 kHz mono."""
     resampler = av.AudioResampler("s16", "mono", sound.RECEIVE_RATE)
     with av.open(str(path)) as media:
         frames = [part for frame in media.decode(audio=0) for part in resampler.resample(frame)]
@@ -33,5 +33,5 @@ def samples(path: Path) -> sound.Samples:
 
 
 if __name__ == "__main__":
-    ear = SpeechRecognizer()
-    print(" ".join(ear.transcribe(samples(Path(name))) for name in sys.argv[1:]))
+    recognizer = SpeechRecognizer()
+    print(" ".join(recognizer.transcribe(samples(Path(name))) for name in sys.argv[1:]))

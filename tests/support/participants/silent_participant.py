@@ -1,4 +1,4 @@
-"""Somebody in a room without media, who is whatever the token says: a recorder, a SIP caller, a hidden observer."""
+"""Participants without media and with any kind of token: recorders, SIP callers, hidden observers."""
 
 import asyncio
 import json
@@ -17,7 +17,7 @@ LEAVE_SECONDS = 10
 
 @dataclass(frozen=True)
 class Role:
-    """What a minter may write into a token; `role` is the attribute voicesession.role."""
+    """Kind, grants and attributes of a participant's token."""
 
     kind: Kind = "standard"
     hidden: bool = False
@@ -27,6 +27,7 @@ class Role:
     attributes: dict[str, str] = field(default_factory=dict)
 
     def token(self, livekit: LiveKit, room: str, identity: str) -> str:
+        """Return a token for the room."""
         grants = api.VideoGrants(
             room_join=True,
             room=room,
@@ -39,8 +40,8 @@ class Role:
         return token.with_attributes(dict(self.attributes)).with_grants(grants).to_jwt()
 
 
-class Holder:
-    """Of a token: in its room from the making of this until leave()."""
+class SilentParticipant:
+    """A participant with a given token, in the room from construction until leave()."""
 
     def __init__(self, url: str, token: str, identity: str) -> None:
         self._process = subprocess.Popen(
@@ -54,11 +55,11 @@ class Holder:
         assert self._process.stdout
         self._process.stdin.write(json.dumps({"url": url, "token": token}) + "\n")
         self._process.stdin.flush()
-        told = self._process.stdout.readline().strip()
-        assert told == "in", f"{identity} could not join: {told}{self._process.stdout.read()}"
+        line = self._process.stdout.readline().strip()
+        assert line == "in", f"{identity} could not join: {line}{self._process.stdout.read()}"
 
     def leave(self) -> None:
-        """Politely; does nothing when it has already left."""
+        """Leave the room; do nothing if already outside."""
         if self._process.stdin and not self._process.stdin.closed:
             self._process.stdin.close()
         self._process.wait(LEAVE_SECONDS)
@@ -66,14 +67,14 @@ class Holder:
             self._process.stdout.close()
 
 
-class Bystander(Holder):
-    """Somebody whose token says what she is."""
+class RoleParticipant(SilentParticipant):
+    """A participant with a role."""
 
     def __init__(self, livekit: LiveKit, room: str, identity: str, role: Role) -> None:
         super().__init__(livekit.url, role.token(livekit, room, identity), identity)
 
 
-async def _stand_by(url: str, token: str) -> None:
+async def _stay_in_room(url: str, token: str) -> None:
     room = rtc.Room()
     await asyncio.wait_for(room.connect(url, token), LEAVE_SECONDS)
     print("in", flush=True)
@@ -82,4 +83,4 @@ async def _stand_by(url: str, token: str) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(_stand_by(**json.loads(sys.stdin.readline())))
+    asyncio.run(_stay_in_room(**json.loads(sys.stdin.readline())))

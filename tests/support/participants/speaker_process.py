@@ -1,4 +1,4 @@
-"""The child's side of guest.py: orders come as JSON lines on standard input, each is answered by one line."""
+"""The child process of speaker.py: reads commands as JSON lines and answers each with one JSON line."""
 
 import asyncio
 import contextlib
@@ -16,106 +16,118 @@ from voicesession_cli.voice.recognizer import SpeechRecognizer
 
 from tests.support.participants.transcript_match import has_words, misheard
 
-NOBODY = "not in the room"
-Order = dict[str, Any]
-Told = dict[str, Any]
+NOT_IN_ROOM = "not in the room"
+GREETING_STARTS_SECONDS = 5
+Fields = dict[str, Any]
 
 
-class Life:
-    """One person, in the room or out of it."""
+class SpeakerCommands:
+    """The commands of one human, by method name; arguments and results are JSON objects."""
 
     def __init__(self) -> None:
-        self._person: HumanParticipant | None = None
+        self._participant: HumanParticipant | None = None
         self._recordings: list[Samples | None] = []
-        self._ear: SpeechRecognizer | None = None
+        self._recognizer: SpeechRecognizer | None = None
 
-    async def come(self, order: Order) -> Told:
-        person = HumanParticipant(order["identity"])
-        await person.join(order["url"], order["token"])
-        self._person = person
+    async def join(self, command: Fields) -> Fields:
+        """Join the room."""
+        participant = HumanParticipant(command["identity"])
+        await participant.join(command["url"], command["token"])
+        self._participant = participant
         return {"at": time.time()}
 
-    async def meet(self, order: Order) -> Told:
-        person = self._speaker()
-        await person.wait_for_agent(order["seconds"])
-        return {"sid": person.agents[0].sid if person.agents else ""}
+    async def wait_for_agent(self, command: Fields) -> Fields:
+        """Wait for an agent's audio."""
+        participant = self._in_room()
+        await participant.wait_for_agent(command["seconds"])
+        return {"sid": participant.agents[0].sid if participant.agents else ""}
 
-    async def quiet(self, _: Order) -> Told:
-        return {"greeted": await self._speaker().wait_for_quiet(5)}
+    async def wait_for_greeting(self, _: Fields) -> Fields:
+        """Wait until a greeting ends."""
+        return {"greeted": await self._in_room().wait_for_quiet(GREETING_STARTS_SECONDS)}
 
-    async def say(self, order: Order) -> Told:
-        """Up to `tries` times, until the answer has the wanted words."""
-        text, utterance, reply, tried, mistaken = order["text"], sound.synthesize(order["text"]), None, 0, 0
-        while tried < order["tries"] and not (reply and has_words(reply.words, *order["wanted"])):
-            began = time.perf_counter()
-            reply = await self._once(utterance, order["within"]) or reply
-            if not (reply and has_words(reply.words, *order["wanted"])):
-                mistaken += misheard(text, self._speaker().transcript.text_of(self._speaker().identity, began))
-            tried += 1
-        return self._told(reply, repeated=tried > 1, misheard=mistaken)
+    async def say(self, command: Fields) -> Fields:
+        """Say a sentence, and once more if the rules of Speaker.say() allow it."""
+        utterance, keywords = sound.synthesize(command["sentence"]), command["keywords"]
+        reply, heard = await self._say_once(utterance, command["within"])
+        if reply and has_words(reply.words, *keywords):
+            return self._answer(reply)
+        mistakes = int(misheard(command["sentence"], heard))
+        may_repeat = mistakes or (command["repeat_unanswered"] and reply is None)
+        if not (command["may_repeat"] and may_repeat):
+            return self._answer(reply, mistakes=mistakes)
+        second, heard = await self._say_once(utterance, command["within"])
+        if not (second and has_words(second.words, *keywords)):
+            mistakes += misheard(command["sentence"], heard)
+        return self._answer(second or reply, repeated=True, mistakes=mistakes)
 
-    async def hear(self, order: Order) -> Told:
-        """What the agent says of itself."""
-        person, began = self._speaker(), time.perf_counter()
-        spoke = await person.wait_for_quiet(order["within"])
-        reply = person.reply(began, began) if spoke else None
-        return self._told(reply, repeated=False, misheard=0)
+    async def wait_for_speech(self, command: Fields) -> Fields:
+        """Wait for unprompted speech of the agent."""
+        participant, began = self._in_room(), time.perf_counter()
+        spoke = await participant.wait_for_quiet(command["within"])
+        return self._answer(participant.reply(began, began) if spoke else None)
 
-    async def stay(self, order: Order) -> Told:
-        await asyncio.sleep(order["seconds"])
+    async def wait(self, command: Fields) -> Fields:
+        """Wait without speaking."""
+        await asyncio.sleep(command["seconds"])
         return {}
 
-    async def leave(self, _: Order) -> Told:
+    async def leave(self, _: Fields) -> Fields:
+        """Leave the room."""
         at = time.time()
-        person, self._person = self._person, None
-        if person:
-            await person.leave()
+        participant, self._participant = self._participant, None
+        if participant:
+            await participant.leave()
         return {"at": at}
 
-    async def listen(self, _: Order) -> Told:
-        if self._ear is None:
-            self._ear = await asyncio.to_thread(SpeechRecognizer)
-        return {"heard": [self._ear.transcribe(audio) if audio is not None else "" for audio in self._recordings]}
+    async def transcribe(self, _: Fields) -> Fields:
+        """Transcribe all recorded answers."""
+        if self._recognizer is None:
+            self._recognizer = await asyncio.to_thread(SpeechRecognizer)
+        recordings = self._recordings
+        return {"transcripts": [self._recognizer.transcribe(r) if r is not None else "" for r in recordings]}
 
-    def _told(self, reply: Reply | None, *, repeated: bool, misheard: int) -> Told:
+    def _answer(self, reply: Reply | None, *, repeated: bool = False, mistakes: int = 0) -> Fields:
+        """Record the reply's audio and return the fields of an Answer."""
         self._recordings.append(reply.audio if reply else None)
         return {
-            "words": reply.words if reply else "",
+            "transcript": reply.words if reply else "",
             "heard_by_agent": reply.heard_by_agent if reply else "",
             "latency": reply.latency if reply else 0.0,
             "repeated": repeated,
-            "misheard": misheard,
+            "misheard": mistakes,
         }
 
-    async def _once(self, utterance: Samples, within: float) -> Reply | None:
-        """None when nothing was heard; what ends the visit itself is raised."""
-        person = self._speaker()
+    async def _say_once(self, utterance: Samples, within: float) -> tuple[Reply | None, str]:
+        """Return the reply, or None if there was none, and the agent's transcript; raise if the room ended."""
+        participant, began = self._in_room(), time.perf_counter()
         try:
-            return await person.say(utterance, within=within)
+            reply = await participant.say(utterance, within=within)
         except CommandError:
-            if person.disconnected.is_set():
+            if participant.disconnected.is_set():
                 raise
-            return None
+            reply = None
+        return reply, participant.transcript.text_of(participant.identity, began)
 
-    def _speaker(self) -> HumanParticipant:
-        if self._person is None:
-            raise CommandError(NOBODY)
-        return self._person
+    def _in_room(self) -> HumanParticipant:
+        if self._participant is None:
+            raise CommandError(NOT_IN_ROOM)
+        return self._participant
 
 
-async def live() -> None:
-    """Until standard input ends."""
-    life, loop = Life(), asyncio.get_running_loop()
+async def run_commands() -> None:
+    """Execute commands until standard input ends."""
+    commands, loop = SpeakerCommands(), asyncio.get_running_loop()
     while line := await loop.run_in_executor(None, sys.stdin.readline):
-        order = json.loads(line)
+        command = json.loads(line)
         try:
-            told = await getattr(life, order.pop("do"))(order)
+            answer = await getattr(commands, command.pop("command"))(command)
         except (CommandError, rtc.ConnectError, TimeoutError) as error:
-            told = {"error": str(error) or type(error).__name__}
-        print(json.dumps(told), flush=True)
+            answer = {"error": str(error) or type(error).__name__}
+        print(json.dumps(answer), flush=True)
     with contextlib.suppress(TimeoutError):
-        await asyncio.wait_for(life.leave({}), 5)
+        await asyncio.wait_for(commands.leave({}), 5)
 
 
 if __name__ == "__main__":
-    asyncio.run(live())
+    asyncio.run(run_commands())

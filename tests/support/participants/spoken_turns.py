@@ -1,13 +1,13 @@
-"""Ten turns that survive offline speech recognition, and a visit in which they are spoken."""
+"""Ten turns that offline speech recognition transcribes reliably, and a conversation of such turns."""
 
 from collections.abc import Iterable
 
 from tests.support.cluster.kubectl import Session
 from tests.support.cluster.rooms import LiveKit
-from tests.support.participants.speaker import Answer, Guest
+from tests.support.participants.speaker import Answer, Speaker
 
 Turn = tuple[str, tuple[str, ...]]
-"""What is said, and what must be heard in the answer."""
+"""A sentence, and the keywords of its answer."""
 
 QUESTION = "What do you know about this project?"
 REMEMBER = "Remember that my favorite color is blue"
@@ -27,12 +27,12 @@ TURNS: tuple[Turn, ...] = (
 
 
 def converse(livekit: LiveKit, session: Session, turns: Iterable[Turn], identity: str = "alice") -> list[Answer]:
-    """Join, let a greeting end, speak every turn, leave; then the independent ear hears the answers."""
-    with Guest(livekit, session, identity) as guest:
-        guest.come()
-        guest.meet()
-        guest.greeted()
-        for said, wanted in turns:
-            guest.say(said, *wanted)
-        guest.leave()
-        return guest.listen()
+    """Join, let a greeting end, speak every turn and leave; return the answers with independent transcripts."""
+    with Speaker(livekit, session, identity) as speaker:
+        speaker.join()
+        speaker.wait_for_agent()
+        speaker.wait_for_greeting()
+        for sentence, keywords in turns:
+            speaker.say(sentence, *keywords)
+        speaker.leave()
+        return speaker.transcribe()

@@ -59,7 +59,7 @@ def test_soak_table_shows_tenths_of_a_mebibyte() -> None:
     [
         ((turn(), turn()), ""),
         ((turn(), turn(words="")), "1 turns were not answered"),
-        ((turn(words="walrus", expected=("not", "know")), turn()), "1 cycles did not answer that they do not know"),
+        ((turn(words="walrus", expected=("not", "know")), turn()), "1 cycles knew the word of the previous cycle"),
     ],
 )
 def test_missed_cycle_is_reported(last: tuple[Answer, Answer], missed: str) -> None:

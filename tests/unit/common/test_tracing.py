@@ -15,19 +15,19 @@ from voicesession_common.tracing import Tracing, read_traceparent, write_tracepa
 
 from tests.support.fakes.span_exporter import RecordedSpans, attributes, span_context
 from tests.support.observability import otlp_receiver
-from tests.support.observability.otlp_receiver import Received
+from tests.support.observability.otlp_receiver import SpanStore
 
 UNUSED_ADDRESS = "http://127.0.0.1:9"
 """The port `discard`, without a listener."""
 
 
 @pytest.fixture
-def received() -> Iterator[Received]:
+def received() -> Iterator[SpanStore]:
     with otlp_receiver.serving("127.0.0.1", 0) as found:
         yield found
 
 
-def address(received: Received) -> str:
+def address(received: SpanStore) -> str:
     server: ThreadingHTTPServer = received.server
     return f"http://127.0.0.1:{server.server_port}/"
 
@@ -70,7 +70,7 @@ def test_failed_token_request_records_only_error_type() -> None:
     assert (attributes(request), request.events) == ({"error.type": "KeyError"}, ())
 
 
-async def test_close_sends_remaining_spans(received: Received) -> None:
+async def test_close_sends_remaining_spans(received: SpanStore) -> None:
     tracing = connect(address(received))
     write(tracing, "bound")
     await tracing.close(5.0)
@@ -106,5 +106,5 @@ def test_connect_sets_no_global_tracer_provider() -> None:
     assert isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider)
 
 
-def test_receiver_spans_are_json(received: Received) -> None:
+def test_receiver_spans_are_json(received: SpanStore) -> None:
     assert json.loads(json.dumps(received.spans)) == []
