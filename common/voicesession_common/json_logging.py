@@ -16,7 +16,7 @@ NOISY_LIBRARIES: Final = ("asyncio", "kopf", "aiohttp", "livekit", "httpx", "htt
 _STANDARD: Final = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName"}
 
 
-class JsonFormatter(logging.Formatter):
+class JsonLogFormatter(logging.Formatter):
     """A formatter that renders a record as one line of JSON."""
 
     def format(self, record: logging.LogRecord) -> str:
@@ -36,7 +36,7 @@ class JsonFormatter(logging.Formatter):
 def configure(level: str) -> None:
     """Log to standard output at `level` (a name such as `INFO`), and noisy libraries at WARNING."""
     handler = logging.StreamHandler(sys.stdout)
-    handler.setFormatter(JsonFormatter())
+    handler.setFormatter(JsonLogFormatter())
     logging.basicConfig(level=level, handlers=[handler], force=True)
     for name in NOISY_LIBRARIES:
         logging.getLogger(name).setLevel(logging.WARNING)

@@ -5,7 +5,7 @@ from typing import Any
 
 from voicesession_common.api import constants
 from voicesession_common.api.conditions import Condition, find_condition, is_condition_true
-from voicesession_common.api.reasons import ConditionType, EndReason, Phase
+from voicesession_common.api.reasons import ConditionType, EndReason, SessionPhase
 from voicesession_common.api.timestamps import to_rfc3339
 from voicesession_common.api.voicesession import VoiceSession
 
@@ -90,7 +90,7 @@ def view(record: Record) -> View:
 
 def gone_view(record: Record) -> View:
     """Of a session that was deleted: like one that was asked to end."""
-    told = {"phase": str(Phase.FINISHED), "reason": "Deleted", "message": "The session was deleted", "humans": 0}
+    told = {"phase": str(SessionPhase.FINISHED), "reason": "Deleted", "message": "The session was deleted", "humans": 0}
     return view(record) | told | {"endReason": str(record.session.status.end_reason or EndReason.REQUESTED)}
 
 

@@ -11,7 +11,7 @@ from hack.reference.source import Constant, constants, rows
 API = ROOT / "common" / "voicesession_common" / "api"
 NAMES = ("_LABEL", "_ANNOTATION", "_ATTRIBUTE")
 WORDS = (
-    ("Phase", "Phases", "`status.phase` of a VoiceSession, for humans; programs read the conditions."),
+    ("SessionPhase", "Phases", "`status.phase` of a VoiceSession, for humans; programs read the conditions."),
     ("ConditionType", "Conditions", "In `status.conditions` of both kinds."),
     ("EndReason", "End reasons", "`status.endReason`, and the reason of Finished."),
     ("Action", "Actions", "`onLastHumanLeft.action`."),

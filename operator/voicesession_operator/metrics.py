@@ -13,7 +13,7 @@ from prometheus_client import (
     disable_created_metrics,
     generate_latest,
 )
-from voicesession_common.api.reasons import Cause, ConditionType, EndReason, Phase, ResetOutcome
+from voicesession_common.api.reasons import Cause, ConditionType, EndReason, ResetOutcome, SessionPhase
 from voicesession_common.errors import ConflictError, ExternalError, NotFoundError, RetryableError, TerminalError
 from voicesession_common.kube_client import READ_VERBS, VERBS
 
@@ -228,7 +228,7 @@ QUEUES: Final = ("sessions", "agents", "users")
 
 def _initialize_series() -> None:
     """Create the series that alerts use. Without a value of 0, Prometheus sees no increase at the first failure."""
-    for phase in Phase:
+    for phase in SessionPhase:
         SESSIONS.labels(phase.value)
     for end_reason in EndReason:
         SESSIONS_FINISHED.labels(end_reason.value)

@@ -161,7 +161,7 @@ class ResetOutcome(StrEnum):
     """The pod did not complete the reset in time and was replaced."""
 
 
-class Phase(StrEnum):
+class SessionPhase(StrEnum):
     """Values of `status.phase`: derived from the rest of the status, only for display."""
 
     PENDING = "Pending"

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from voicesession_common import JsonObject
 from voicesession_common.api.conditions import find_condition
-from voicesession_common.api.reasons import Cause, ConditionType, EndReason, Phase, Reason, ResetOutcome
+from voicesession_common.api.reasons import Cause, ConditionType, EndReason, Reason, ResetOutcome, SessionPhase
 from voicesession_common.api.timestamps import TIMESTAMP_RESOLUTION_SECONDS
 from voicesession_common.api.voicesession import LastReset, Status, VoiceSession
 from voicesession_common.lru import LruDict
@@ -37,7 +37,7 @@ class SessionGauges:
         """Update all gauges before a scrape."""
         statuses = [raw.get("status") or {} for raw in self._cache.all(ResourceKind.SESSION)]
         phases = Counter(status.get("phase") for status in statuses)
-        for phase in Phase:
+        for phase in SessionPhase:
             metrics.SESSIONS.labels(phase.value).set(phases[phase.value])
         metrics.HUMANS.set(sum(status.get("humans") or 0 for status in statuses))
         degraded = Counter(condition for status in statuses for condition in _degraded_conditions(status))

@@ -4,7 +4,7 @@ from dataclasses import replace
 from typing import Final
 
 from voicesession_common.api.conditions import Condition, find_condition, is_condition_true, set_condition
-from voicesession_common.api.reasons import ConditionType, Phase, Reason
+from voicesession_common.api.reasons import ConditionType, Reason, SessionPhase
 from voicesession_common.api.voicesession import Status, VoiceSession
 
 from voicesession_operator.domain.actions import Action, DeleteRoom, DeleteSession, EndOfSession, Plan
@@ -58,19 +58,19 @@ def finish(status: Status, end: EndOfSession, now: float) -> Status:
         humans=0,
         finished_at=now,
         end_reason=str(end.reason),
-        phase=str(Phase.FINISHED),
+        phase=str(SessionPhase.FINISHED),
     )
 
 
-def derive_phase(status: Status) -> Phase:
+def derive_phase(status: Status) -> SessionPhase:
     """Return the phase for display; no decision reads it."""
     if status.finished_at is not None:
-        return Phase.FINISHED
+        return SessionPhase.FINISHED
     if status.last_human_left_at is not None:
-        return Phase.GRACE
+        return SessionPhase.GRACE
     if not is_condition_true(status.conditions, ConditionType.READY):
-        return Phase.STARTING if status.agent_pod or status.ready_at is not None else Phase.PENDING
-    return Phase.ACTIVE if status.humans else Phase.READY
+        return SessionPhase.STARTING if status.agent_pod or status.ready_at is not None else SessionPhase.PENDING
+    return SessionPhase.ACTIVE if status.humans else SessionPhase.READY
 
 
 CLEANUP_POLL_SECONDS: Final = 1.0

@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
-from voicesession_common.api.reasons import ConditionType, EndReason, Phase, Reason
+from voicesession_common.api.reasons import ConditionType, EndReason, Reason, SessionPhase
 
 from hack.cluster.constants import ROOT
 from hack.reference import document, metrics, outside, values
@@ -32,7 +32,7 @@ def test_every_metric_is_in_reference() -> None:
     }
 
 
-@pytest.mark.parametrize("words", [ConditionType, EndReason, Phase, Reason])
+@pytest.mark.parametrize("words", [ConditionType, EndReason, SessionPhase, Reason])
 def test_every_status_word_is_in_reference(words: type[Reason]) -> None:
     text = document.render()
     assert [word for word in words if f"| `{word}` |" not in text] == []
