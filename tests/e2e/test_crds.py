@@ -75,10 +75,10 @@ DOCUMENTED = {
     "voicesession.spec.onLastHumanLeft": ("grace passes first", "graceSeconds", "Teardown"),
     "voicesession.spec.onLastHumanLeft.action": ("Reset keeps room and pod", "Recycle", "takes over"),
     "voicesession.status.lastReset": ("outcome", "completedAt"),
-    "voiceagent.spec.memory.letta.scope": ("a Letta agent of their own",),
+    "voiceagent.spec.memory.letta.scope": ("a separate Letta agent",),
     "voiceagent.spec.stt.options": ("turnDetection",),
     "voicesession.spec.limits": ("startSeconds", "maxDurationSeconds"),
-    "voicesession.spec.end": ("politely",),
+    "voicesession.spec.end": ("gracefully",),
     "voiceagent.spec.memory.letta": ("Letta agent",),
     "voiceagent.spec.entrypoint": ("package.module:function",),
 }

@@ -99,14 +99,14 @@ def scenario(kube: Kube, livekit: LiveKit) -> Iterator[Scenario]:
 def test_monitors_scrape_all_selected_pods(server: Prometheus, scenario: Scenario) -> None:
     session = scenario.start_session("steady", join=3600)
 
-    agent = until(lambda: server.query(f'up{{pod="{session.pod}"}} == 1'), "its agent is scraped", SEEN_SECONDS)
+    agent = until(lambda: server.query(f'up{{pod="{session.pod}"}} == 1'), "the agent is scraped", SEEN_SECONDS)
 
     assert [found["metric"]["voiceagent"] for found in agent] == ["fake"]
     assert {found["metric"]["endpoint"] for found in agent} == {"metrics"}
     replicas = {pod["metadata"]["name"] for pod in operator_pods.pods(scenario.kube)}
     up = f'up{{job="{constants.NAMESPACE}/voicesession-operator"}} == 1'
     until(lambda: _pods(server.query(up)) == replicas, "both operators are scraped", SEEN_SECONDS)
-    until(lambda: server.values("sum(voicesession_leader)") == [1.0], "one leads", SEEN_SECONDS)
+    until(lambda: server.values("sum(voicesession_leader)") == [1.0], "one operator leads", SEEN_SECONDS)
     assert server.values(f'voicesession_agent_job_joined{{pod="{session.pod}"}}') == [1.0]
 
 
@@ -170,9 +170,9 @@ def test_admitted_human_is_counted_by_gateway_metrics(server: Prometheus, scenar
         answer = client.token(present, participant_identity=present)
         assert answer.status == 201, answer.body
         given = 'sum(increase(voicesession_gateway_tokens_total{how="created"}[60s]))'
-        until(lambda: server.values(given)[0] > 0, "its token is counted", SEEN_SECONDS, poll=1.0)
+        until(lambda: server.values(given)[0] > 0, "the token is counted", SEEN_SECONDS, poll=1.0)
         live = "max(voicesession_gateway_live_sessions)"
-        until(lambda: server.values(live)[0] > 0, "its session is counted", SEEN_SECONDS, poll=1.0)
+        until(lambda: server.values(live)[0] > 0, "the session is counted", SEEN_SECONDS, poll=1.0)
         assert client.request("DELETE", f"/api/v1/sessions/{answer.session}").status == 204
 
 
@@ -207,7 +207,7 @@ def test_lost_webhooks_fire_alert(server: Prometheus, scenario: Scenario) -> Non
 
     assert scenario.wait_until_finished("steady", 60).end_reason == "LastHumanLeft"
     torn_down = 'sum(increase(voicesession_last_human_seconds_count{until="torn_down"}[60s]))'
-    until(lambda: server.values(torn_down)[0] > 0, "its end is measured", 2 * SEEN_SECONDS, poll=1.0)
+    until(lambda: server.values(torn_down)[0] > 0, "the teardown is measured", 2 * SEEN_SECONDS, poll=1.0)
 
 
 def test_late_webhooks_fire_alert(server: Prometheus, scenario: Scenario) -> None:
