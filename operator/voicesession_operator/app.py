@@ -34,7 +34,7 @@ from voicesession_operator.controller.webhook_tracking import LeaveHints, LostWe
 from voicesession_operator.controller.workqueue import WorkQueue
 from voicesession_operator.domain.config import Config
 from voicesession_operator.leader_election import LeaderElector, LeaseLostError, label_leader
-from voicesession_operator.settings import Settings, SettingsError
+from voicesession_operator.settings import OperatorSettings, SettingsError
 from voicesession_operator.web.server import Probes, WebServer
 from voicesession_operator.web.webhook import WebhookEndpoint
 
@@ -56,7 +56,7 @@ class Operator:
 
     def __init__(
         self,
-        settings: Settings,
+        settings: OperatorSettings,
         control_key: Ed25519PrivateKey,
         kube: KubeClient,
         rooms: RoomService,
@@ -203,11 +203,11 @@ class Operator:
         self._lost_webhooks.count()
 
 
-def _addresses(settings: Settings) -> Addresses:
+def _addresses(settings: OperatorSettings) -> Addresses:
     return Addresses(settings.livekit_url, settings.letta_url, settings.letta_api_key)
 
 
-def _operator_config(settings: Settings, control_key: Ed25519PrivateKey) -> Config:
+def _operator_config(settings: OperatorSettings, control_key: Ed25519PrivateKey) -> Config:
     return Config(
         agent_image=settings.agent_image,
         pull_policy=settings.agent_image_pull_policy,
@@ -231,7 +231,7 @@ async def _cancel(*tasks: "asyncio.Task[object]") -> None:
     await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def serve(settings: Settings, control_key: Ed25519PrivateKey) -> int:
+async def serve(settings: OperatorSettings, control_key: Ed25519PrivateKey) -> int:
     """Create the clients, run the operator and close the clients. Return the exit code."""
     async with AsyncExitStack() as stack:
         kube = KubeClient(await load_configuration(settings.kubeconfig), metrics.observe_kubernetes_request)
@@ -256,7 +256,7 @@ async def serve(settings: Settings, control_key: Ed25519PrivateKey) -> int:
 def main() -> int:
     """Run one replica. Return the exit code: 0 after a signal, 1 after a failure, 2 for invalid settings."""
     try:
-        settings = Settings.from_env()
+        settings = OperatorSettings.from_env()
         control_key = load_private_key(settings.control_private_key)
     except SettingsError as error:
         sys.stderr.write(f"voicesession-operator: {error}\n")

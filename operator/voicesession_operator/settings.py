@@ -16,11 +16,11 @@ from voicesession_common.env import (
     read_url,
 )
 
-__all__ = ["Settings", "SettingsError", "UninstallSettings"]
+__all__ = ["OperatorSettings", "SettingsError", "UninstallSettings"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settings:
+class OperatorSettings:
     """Settings of one installation; `repr` shows no secret."""
 
     pod_name: str
@@ -49,7 +49,7 @@ class Settings:
     trace_ratio: float = 1.0
 
     def __repr__(self) -> str:
-        return f"Settings(release={self.release!r}, installation_id={self.installation_id!r})"
+        return f"OperatorSettings(release={self.release!r}, installation_id={self.installation_id!r})"
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] | None = None) -> Self:

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 import yaml
-from voicesession_operator.settings import Settings
+from voicesession_operator.settings import OperatorSettings
 
 from tests.support.chart.rendering import (
     EVERYTHING,
@@ -63,8 +63,8 @@ def test_scripted_llm_is_off_by_default() -> None:
 
 def test_operator_environment_gives_every_setting() -> None:
     env = _operator_environment({**EVERYTHING, "letta.embedding": "openai/text-embedding-3-small", **NAMESPACED})
-    settings = Settings.from_env({name: v if isinstance(v, str) else GIVEN for name, v in env.items()})
-    assert settings == Settings(
+    settings = OperatorSettings.from_env({name: v if isinstance(v, str) else GIVEN for name, v in env.items()})
+    assert settings == OperatorSettings(
         pod_name=GIVEN,
         pod_namespace=GIVEN,
         release="rel",

@@ -3,8 +3,8 @@
 from collections.abc import Callable
 
 import pytest
-from voicesession_gateway.settings import Settings as GatewaySettings
-from voicesession_operator.settings import Settings
+from voicesession_gateway.settings import OperatorSettings as GatewaySettings
+from voicesession_operator.settings import OperatorSettings
 
 from tests.support.chart.rendering import (
     VARIANTS,
@@ -18,7 +18,7 @@ from tests.support.chart.rendering import (
 )
 
 PROGRAMS = pytest.mark.parametrize(
-    ("program", "read"), [("operator", Settings.from_env), ("gateway", GatewaySettings.from_env)]
+    ("program", "read"), [("operator", OperatorSettings.from_env), ("gateway", GatewaySettings.from_env)]
 )
 
 
@@ -35,7 +35,7 @@ def test_tracing_is_off_by_default() -> None:
 @PROGRAMS
 @pytest.mark.parametrize(("ratio", "expected"), [(None, 1.0), (0.25, 0.25), (0, 0.0), (0.00001, 0.00001)])
 def test_program_settings_equal_tracing_values(
-    program: str, read: Callable[[Object], Settings | GatewaySettings], ratio: float | None, expected: float
+    program: str, read: Callable[[Object], OperatorSettings | GatewaySettings], ratio: float | None, expected: float
 ) -> None:
     found = variables(program, VARIANTS["traced"] | ({} if ratio is None else {"tracing.sampleRatio": ratio}))
     settings = read({name: value if isinstance(value, str) else "given" for name, value in found.items()})

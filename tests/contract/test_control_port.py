@@ -112,7 +112,7 @@ async def test_long_poll_returns_at_a_change(pod: Pod, operator: AgentPodClient)
     assert await asyncio.wait_for(waiting, DEADLINE) not in ("", known)
 
 
-async def test_long_poll_returns_the_known_tag_after_its_timeout(pod: Pod) -> None:
+async def test_long_poll_returns_the_known_tag_after_the_timeout(pod: Pod) -> None:
     operator = AgentPodClient(KEY, time.time, port=pod.port, wait_seconds=0)
     known = await operator.wait_for_change("127.0.0.1", "pod-1", "")
     assert await operator.wait_for_change("127.0.0.1", "pod-1", known) == known
@@ -157,7 +157,7 @@ def test_every_field_of_the_state_is_parsed() -> None:
     assert state.job is JobPhase.JOINED
 
 
-def test_state_shows_a_reset_from_its_epoch_to_the_join() -> None:
+def test_state_shows_a_reset_from_epoch_to_join() -> None:
     state = PodState("pod-1", process_started=1.0)
     state.tell(Wanted("u1", 1, "vs-1", "ws://x", "t"), 2.0)
     state.job_starts()

@@ -82,7 +82,7 @@ async def test_read_only_memory_disables_capture() -> None:
     assert (body["memory"]["readOnly"], body["capture"]) == (True, False)
 
 
-async def test_agent_parses_the_parent_of_its_spans() -> None:
+async def test_agent_parses_the_parent_span() -> None:
     spans = RecordedSpans()
     desired = parse(await sent(LETTA, "agent-1", traces=SessionTraces(spans.tracing)))
     SessionTraces(spans.tracing).ended(session().build(), Status(finished_at=T0 + 60))

@@ -66,7 +66,7 @@ async def pod(collector: SpanStore, tmp_path: Path, monkeypatch: pytest.MonkeyPa
     await asyncio.gather(made.running, return_exceptions=True)
 
 
-async def test_session_start_and_job_spans_share_one_trace(pod: Pod, collector: SpanStore) -> None:
+async def test_session_start_and_job_spans_share_a_trace(pod: Pod, collector: SpanStore) -> None:
     tracing = Tracing.connect("voicesession-operator", "operator-1", _address(collector), 1.0)
     traces, call, began = SessionTraces(tracing), session().build(), time.time()
     control = AgentPodClient(KEY, time.time, port=pod.port)

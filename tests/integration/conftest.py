@@ -1,4 +1,4 @@
-"""Fixtures of the fault tests: the cluster's operator stands aside, one on this machine works through a proxy."""
+"""Fixtures of the fault tests: an operator on this machine replaces the cluster's one and connects through a proxy."""
 
 import asyncio
 import secrets
@@ -9,7 +9,7 @@ import pytest
 
 from tests.support.cluster import fault_proxy, faults, operator_pods, rooms
 from tests.support.cluster.fault_proxy import FaultProxy
-from tests.support.cluster.fault_scenario import Scene
+from tests.support.cluster.fault_scenario import FaultScenario
 from tests.support.cluster.kubectl import Kube, KubectlError
 from tests.support.cluster.rooms import LiveKit
 from tests.support.outcome import FAILED
@@ -17,7 +17,7 @@ from tests.support.outcome import FAILED
 
 @pytest.fixture(scope="module")
 def kube() -> Iterator[Kube]:
-    """The cluster, without its own operator while the module's tests run."""
+    """Connect to the cluster and stop its own operator for the tests of the module."""
     try:
         found = Kube()
         operator_pods.leader(found)
@@ -42,7 +42,7 @@ def namespace(kube: Kube) -> Iterator[str]:
 
 @pytest.fixture
 async def proxy(kube: Kube, tmp_path: Path) -> AsyncIterator[FaultProxy]:
-    """In front of the cluster's real API server."""
+    """Run a fault proxy in front of the cluster's API server."""
     kubeconfig = tmp_path / "real-kubeconfig"
     kubeconfig.write_text(await asyncio.to_thread(kube.run, "config", "view", "--minify", "--flatten", "--raw"))
     async with fault_proxy.running(str(kubeconfig)) as made:
@@ -52,9 +52,9 @@ async def proxy(kube: Kube, tmp_path: Path) -> AsyncIterator[FaultProxy]:
 @pytest.fixture
 async def scene(
     kube: Kube, livekit: LiveKit, namespace: str, proxy: FaultProxy, tmp_path: Path, request: pytest.FixtureRequest
-) -> AsyncIterator[Scene]:
-    """A namespace with a VoiceAgent, and an operator that leads there."""
-    made = Scene(kube, livekit, namespace, proxy, tmp_path)
+) -> AsyncIterator[FaultScenario]:
+    """Create a namespace with a VoiceAgent and run an operator that leads there."""
+    made = FaultScenario(kube, livekit, namespace, proxy, tmp_path)
     try:
         async with made.operator():
             await made.begin()

@@ -1,66 +1,66 @@
-"""The operator against a real API server that loses watches, errs, conflicts and dawdles."""
+"""The operator against a real API server with lost watches, errors, conflicts and delays."""
 
 import asyncio
 
 import pytest
 
 from tests.support.cluster.fault_proxy import Fault, FaultProxy
-from tests.support.cluster.fault_scenario import Scene
+from tests.support.cluster.fault_scenario import FaultScenario
 
 pytestmark = [pytest.mark.cluster, pytest.mark.disruptive]
 
-HEALED_SECONDS = 80
-"""A full list every 60 s, and a busy machine."""
+RESYNC_DEADLINE_SECONDS = 80
+"""The resync interval of 60 s, plus time for a busy machine."""
 BURST_SECONDS = 5
 
 
-async def _lost(scene: Scene, watched: str, *deletion: str) -> None:
-    """Delete something while the watch on its kind is down and its history forgotten."""
-    await scene.until(lambda: _watches(scene.proxy, watched), f"a watch of {watched}", 30)
-    fault = scene.proxy.forget(watched)
-    await scene.until(lambda: _hit(fault, 1), "the watch was refused", 30)
+async def _delete_unnoticed(scene: FaultScenario, watched: str, *deletion: str) -> None:
+    """Delete an object while watches of its kind are refused and their history is expired."""
+    await scene.until(lambda: _is_watching(scene.proxy, watched), f"a watch of {watched}", 30)
+    fault = scene.proxy.expire_watches(watched)
+    await scene.until(lambda: _has_hits(fault, 1), "the watch was refused", 30)
     await scene.do(scene.kube.run, "delete", *deletion, "-n", scene.namespace)
-    # So many refusals later every watcher has listed after the deletion, even one whose last list is slow to arrive.
-    enough = fault.hits + 6
-    await scene.until(lambda: _hit(fault, enough), "the watch was refused again", 30)
+    # After six more refusals every watcher has listed again, including one with a slow list.
+    hits = fault.hits + 6
+    await scene.until(lambda: _has_hits(fault, hits), "the watch was refused again", 30)
     scene.proxy.lift(fault)
-    await scene.until(lambda: _watches(scene.proxy, watched), f"a watch of {watched} again", 30)
+    await scene.until(lambda: _is_watching(scene.proxy, watched), f"a watch of {watched} again", 30)
 
 
-async def _watches(proxy: FaultProxy, watched: str) -> bool:
+async def _is_watching(proxy: FaultProxy, watched: str) -> bool:
     return proxy.watching(watched)
 
 
-async def _hit(fault: Fault, times: int) -> bool:
+async def _has_hits(fault: Fault, times: int) -> bool:
     return fault.hits >= times
 
 
-async def test_what_was_deleted_and_never_told_of_is_found_out(scene: Scene) -> None:
-    """A pod is replaced; of a session nothing is left. Both wait for the same full list."""
+async def test_missed_deletions_are_found_by_resync(scene: FaultScenario) -> None:
+    """Expect a new pod for one session, and no room or pod of the other; one resync repairs both."""
     await scene.start("kept")
     await scene.sessions_have(1)
     (before,) = await scene.pods()
     await scene.start("lost")
     await scene.sessions_have(2)
 
-    await _lost(scene, "/pods", "pod", before["metadata"]["name"], "--force", "--grace-period=0")
-    await _lost(scene, "/voicesessions", "voicesession", "lost")
+    await _delete_unnoticed(scene, "/pods", "pod", before["metadata"]["name"], "--force", "--grace-period=0")
+    await _delete_unnoticed(scene, "/voicesessions", "voicesession", "lost")
 
-    async def healed() -> bool:
+    async def repaired() -> bool:
         uids = [pod["metadata"]["uid"] for pod in await scene.pods()]
         return len(uids) == 1 and uids != [before["metadata"]["uid"]] and len(await scene.rooms()) == 1
 
-    await scene.until(healed, "another pod, and nothing of the lost session", HEALED_SECONDS)
+    await scene.until(repaired, "a new pod, and no room or pod of the lost session", RESYNC_DEADLINE_SECONDS)
 
 
-async def test_a_watch_that_is_merely_cut_loses_nothing(scene: Scene) -> None:
-    await scene.until(lambda: _watches(scene.proxy, "/voicesessions"), "a watch", 30)
-    scene.proxy.lift(scene.proxy.forget("/voicesessions"))
+async def test_cut_watch_resumes(scene: FaultScenario) -> None:
+    await scene.until(lambda: _is_watching(scene.proxy, "/voicesessions"), "a watch", 30)
+    scene.proxy.lift(scene.proxy.expire_watches("/voicesessions"))
     await scene.start("after-the-cut")
     await scene.sessions_have(1)
 
 
-async def test_a_status_write_that_loses_its_race_is_made_again(scene: Scene) -> None:
+async def test_conflicting_status_write_is_retried(scene: FaultScenario) -> None:
     fault = scene.proxy.add(Fault(r"/voicesessions/raced/status", "PATCH", status=409, times=3))
     await scene.start("raced")
     await scene.sessions_have(1)
@@ -68,14 +68,14 @@ async def test_a_status_write_that_loses_its_race_is_made_again(scene: Scene) ->
 
 
 @pytest.mark.parametrize("status", [429, 503])
-async def test_a_pod_that_cannot_be_made_yet_is_made_later(scene: Scene, status: int) -> None:
+async def test_throttled_pod_creation_is_retried(scene: FaultScenario, status: int) -> None:
     fault = scene.proxy.add(Fault(r"/pods$", "POST", status=status, times=2))
     await scene.start("throttled")
     await scene.sessions_have(1)
     assert fault.hits == 2
 
 
-async def test_a_burst_of_server_errors_is_sat_out(scene: Scene) -> None:
+async def test_operator_survives_a_burst_of_server_errors(scene: FaultScenario) -> None:
     fault = scene.proxy.add(Fault(r".*", status=500))
     await scene.start("one", "two", "three")
     await asyncio.sleep(BURST_SECONDS)
@@ -84,22 +84,22 @@ async def test_a_burst_of_server_errors_is_sat_out(scene: Scene) -> None:
     assert scene.process.process.returncode is None
 
 
-async def test_a_slow_api_server_doubles_nothing(scene: Scene) -> None:
+async def test_slow_api_server_causes_no_duplicate_pods(scene: FaultScenario) -> None:
     fault = scene.proxy.add(Fault(r".*", "(POST|PATCH|DELETE)", delay=1.0))
     await scene.start("one", "two", "three", "four")
     await scene.sessions_have(4)
-    made = [path for method, path, _ in scene.proxy.requests if method == "POST" and path.endswith("/pods")]
-    assert len(made) == 4
+    created = [path for method, path, _ in scene.proxy.requests if method == "POST" and path.endswith("/pods")]
+    assert len(created) == 4
     scene.proxy.lift(fault)
 
 
-async def test_a_leader_that_cannot_renew_its_lease_stops(scene: Scene, proxy: FaultProxy) -> None:
+async def test_leader_without_renewed_lease_stops(scene: FaultScenario, proxy: FaultProxy) -> None:
     assert await scene.process.stop() == 0
     async with scene.operator(lease_seconds=4) as operator:
         await scene.until(operator.ready, "the operator leads", 60)
         fault = proxy.add(Fault(r"/leases/", status=500))
         assert await asyncio.wait_for(operator.process.wait(), 30) == 1
         proxy.lift(fault)
-    async with scene.operator() as successor:
-        await scene.until(successor.ready, "the next one leads", 60)
-        assert await successor.stop() == 0
+    async with scene.operator() as next_operator:
+        await scene.until(next_operator.ready, "the next operator leads", 60)
+        assert await next_operator.stop() == 0

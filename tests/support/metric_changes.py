@@ -1,4 +1,4 @@
-"""What a block of a test has added to the operator's metrics."""
+"""Changes of the operator's metrics during a block of a test."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,13 +9,13 @@ Labels = dict[str, str]
 
 
 class Rise:
-    """After the block: by how much a sample has risen."""
+    """Increase of samples since the start of the block."""
 
     def __init__(self) -> None:
         self._before = _samples()
 
     def of(self, sample: str, **labels: str) -> float:
-        """0 for one that is not there, so that a wrong name never passes for no rise: ask for something that rose."""
+        """Return the increase of a sample; 0 if it does not exist, so assert increases to detect wrong names."""
         key = sample, tuple(sorted(labels.items()))
         return _samples().get(key, 0.0) - self._before.get(key, 0.0)
 
@@ -26,7 +26,7 @@ def counted() -> Iterator[Rise]:
 
 
 def value(sample: str, **labels: str) -> float:
-    """A sample as it is now. Raises KeyError where there is none."""
+    """Return the current value of a sample. Raise KeyError if it does not exist."""
     return _samples()[sample, tuple(sorted(labels.items()))]
 
 

@@ -1,19 +1,18 @@
-"""Objects as the API server sends them."""
+"""Raw Kubernetes objects in the format of the API server."""
 
 from typing import Any
 
+from voicesession_common import JsonObject
 from voicesession_common.api import constants
 from voicesession_common.api.timestamps import to_rfc3339
 from voicesession_operator.domain.naming import pod_name
 
 from tests.support.builders import AGENT, ROOM, T0, UID
 
-Object = dict[str, Any]
-
 __all__ = ["ROOM", "UID", "agent", "pod", "session"]
 
 
-def session(name: str = "hello", uid: str = UID, version: int = 1, spec: Object | None = None) -> Object:
+def session(name: str = "hello", uid: str = UID, version: int = 1, spec: JsonObject | None = None) -> JsonObject:
     return {
         "apiVersion": f"{constants.GROUP}/{constants.VERSION}",
         "kind": "VoiceSession",
@@ -30,7 +29,7 @@ def session(name: str = "hello", uid: str = UID, version: int = 1, spec: Object 
     }
 
 
-def agent(version: int = 1, spec: Object | None = None) -> Object:
+def agent(version: int = 1, spec: JsonObject | None = None) -> JsonObject:
     return {
         "apiVersion": f"{constants.GROUP}/{constants.VERSION}",
         "kind": "VoiceAgent",
@@ -45,7 +44,7 @@ def agent(version: int = 1, spec: Object | None = None) -> Object:
     }
 
 
-def pod(ordinal: int = 0, version: int = 1, owner: str = UID, **status: Any) -> Object:
+def pod(ordinal: int = 0, version: int = 1, owner: str = UID, **status: Any) -> JsonObject:
     return {
         "apiVersion": "v1",
         "kind": "Pod",

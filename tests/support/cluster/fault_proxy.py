@@ -1,7 +1,7 @@
-"""A proxy in front of the real API server that can make it slow, sick or forgetful.
+"""A proxy in front of the real API server that injects delays, errors and expired watches.
 
-Plain HTTP on localhost towards the operator; behind it the API server of a kubeconfig, with that kubeconfig's own
-credentials. What is answered is always Kubernetes' own answer, except for what a fault says.
+It serves plain HTTP on localhost and connects to the API server of a kubeconfig, with its credentials. Answers are
+those of Kubernetes unless a fault replaces them.
 """
 
 import asyncio
@@ -23,14 +23,14 @@ GONE = 410
 
 @dataclass
 class Fault:
-    """Applies to requests whose method and path (with query) match; `times` None means until it is lifted."""
+    """Applies to requests with a matching method and path (including the query); `times` None means until lifted."""
 
     path: str
     method: str = ".*"
     status: int = 0
-    """Answer this instead of asking; 0 asks."""
+    """Status of the injected answer; 0 forwards the request."""
     delay: float = 0.0
-    """Seconds before anything else."""
+    """Seconds of delay before the answer."""
     times: int | None = None
     hits: int = field(default=0, init=False)
 
@@ -40,12 +40,12 @@ class Fault:
 
 
 class FaultProxy:
-    """`url` is where it listens. Watches can be cut off and, until they are let in again, refused."""
+    """Forwards requests and applies faults; `url` is its own address. Open watches can be cut off."""
 
     def __init__(self, server: str, client: aiohttp.ClientSession) -> None:
         self.url = ""
         self.requests: list[tuple[str, str, int]] = []
-        """Method, path with query, status of every answer so far."""
+        """Method, path with query, and status of every answer."""
         self._server = server
         self._client = client
         self._faults: list[Fault] = []
@@ -58,8 +58,8 @@ class FaultProxy:
     def lift(self, fault: Fault) -> None:
         self._faults.remove(fault)
 
-    def forget(self, path: str) -> Fault:
-        """Cut every watch whose path matches and answer the next ones 410 Gone, until the fault is lifted."""
+    def expire_watches(self, path: str) -> Fault:
+        """Cut every watch with a matching path and answer new ones with 410 Gone until the fault is lifted."""
         fault = self.add(Fault(rf"{path}.*watch=true", "GET", status=GONE))
         for cut, watched in self._watches.items():
             if re.search(path, watched):
@@ -67,7 +67,7 @@ class FaultProxy:
         return fault
 
     def watching(self, path: str) -> bool:
-        """Whether a watch of that path is open."""
+        """Return whether a watch of this path is open."""
         return any(re.search(path, watched) for watched in self._watches.values())
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
@@ -77,17 +77,17 @@ class FaultProxy:
             fault.hits += 1
             await asyncio.sleep(fault.delay)
             if fault.status:
-                self._note(request, fault.status)
+                self._record(request, fault.status)
                 return _answer(fault.status, request.query.get("watch") == "true")
         return await self._forward(request)
 
     async def _forward(self, request: web.Request) -> web.StreamResponse:
         headers = {name: value for name, value in request.headers.items() if name.lower() not in HOP_BY_HOP}
         timeout = aiohttp.ClientTimeout(total=None, connect=10)
-        # An empty body would be sent with a content type, which the API server refuses on a GET.
+        # An empty body would be sent with a content type, which the API server refuses for GET.
         url, body = self._server + request.path_qs, await request.read() or None
         async with self._client.request(request.method, url, data=body, headers=headers, timeout=timeout) as answer:
-            self._note(request, answer.status)
+            self._record(request, answer.status)
             kept = {name: value for name, value in answer.headers.items() if name.lower() not in HOP_BY_HOP}
             if request.query.get("watch") == "true":
                 return await self._stream(request, answer, kept)
@@ -111,7 +111,7 @@ class FaultProxy:
             await asyncio.gather(copying, cutting, return_exceptions=True)
         return response
 
-    def _note(self, request: web.Request, status: int) -> None:
+    def _record(self, request: web.Request, status: int) -> None:
         self.requests.append((request.method, request.path_qs, status))
 
 
@@ -121,14 +121,14 @@ async def _copy(answer: aiohttp.ClientResponse, response: web.StreamResponse) ->
 
 
 def _answer(code: int, watch: bool) -> web.Response:
-    """A failure as the API server tells it; that a watch's history is gone, it tells inside a healthy stream."""
+    """Build a failure in the API server's format; an expired watch is reported inside a successful stream."""
     reasons = {409: "Conflict", 410: "Expired", 429: "TooManyRequests"}
     failure: dict[str, Any] = {
         "kind": "Status",
         "apiVersion": "v1",
         "status": "Failure",
         "reason": reasons.get(code, "InternalError"),
-        "message": "made up by the fault proxy",
+        "message": "injected by the fault proxy",
         "code": code,
     }
     if watch and code == GONE:
@@ -149,7 +149,7 @@ def _ssl_context(credentials: Credentials) -> ssl.SSLContext:
 
 @asynccontextmanager
 async def running(kubeconfig: str) -> AsyncIterator[FaultProxy]:
-    """A proxy in front of the API server of that kubeconfig's current context."""
+    """Run a proxy in front of the API server of the kubeconfig's current context."""
     credentials = await load_credentials(kubeconfig)
     connector = aiohttp.TCPConnector(ssl=_ssl_context(credentials), limit=0)
     headers = {"Authorization": f"{credentials.scheme or 'Bearer'} {credentials.token}"} if credentials.token else {}

@@ -1,4 +1,4 @@
-"""One namespace, one operator behind the proxy, and what a test asks about them."""
+"""A namespace with an operator behind the fault proxy, and queries about their state."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -20,8 +20,11 @@ GONE_SECONDS = 60
 POLL_SECONDS = 0.1
 
 
-class Scene:
-    """Agent pods are never bound: pod addresses lead nowhere from this machine, and no test here needs them."""
+class FaultScenario:
+    """A namespace and its operator.
+
+    Agent pods are never bound, since this machine cannot reach their addresses, and no fault test needs that.
+    """
 
     def __init__(self, kube: Kube, livekit: LiveKit, namespace: str, proxy: FaultProxy, directory: Path) -> None:
         self.kube, self.livekit, self.namespace, self.proxy = kube, livekit, namespace, proxy
@@ -31,7 +34,7 @@ class Scene:
 
     @asynccontextmanager
     async def operator(self, lease_seconds: int = 60) -> AsyncIterator[HostOperator]:
-        """Run one; several in a row are fine."""
+        """Run an operator; may be used several times in sequence."""
         arguments = (self.proxy.url, self.livekit, self.namespace, self._directory, lease_seconds)
         async with host_operator.running(*arguments) as running:
             self._operator = running
@@ -47,11 +50,11 @@ class Scene:
         await self.until(self.process.ready, "the operator leads", START_SECONDS)
 
     async def end(self) -> None:
-        """Whatever the faults were, nothing is left, and an operator that still runs ends as it should."""
+        """Assert that no room and no pod remains and that a running operator exits with 0."""
         if self.process.process.returncode is not None:
             return
         await self.do(self.kube.run, "delete", "voicesessions", "--all", "-n", self.namespace)
-        await self.until(self._nothing_left, "no room and no pod left", GONE_SECONDS)
+        await self.until(self._is_empty, "no rooms and no pods", GONE_SECONDS)
         assert await self.process.stop() == 0, self.log.read_text()
 
     async def start(self, *names: str) -> None:
@@ -65,18 +68,18 @@ class Scene:
         return await self.do(self.livekit.rooms, self.namespace)
 
     async def sessions_have(self, count: int) -> None:
-        """Wait until `count` sessions have a room, a pod and a status that says so, one of each."""
+        """Wait until `count` sessions have exactly one room and one pod each, and a status with the room."""
 
         async def complete() -> bool:
             assert self.process.process.returncode is None, self.log.read_text()
             found = await self.do(self.kube.all, "voicesessions", self.namespace)
-            told = [raw for raw in found if (raw.get("status") or {}).get("room", {}).get("sid")]
-            return len(told) == count and len(await self.rooms()) == count and len(await self.pods()) == count
+            bound = [raw for raw in found if (raw.get("status") or {}).get("room", {}).get("sid")]
+            return len(bound) == count and len(await self.rooms()) == count and len(await self.pods()) == count
 
         await self.until(complete, f"{count} sessions with a room and a pod", START_SECONDS)
 
-    async def until(self, check: Callable[[], Awaitable[T]], what: str, seconds: float) -> T:
-        """The first true answer. Raises AssertionError when time is up."""
+    async def until(self, check: Callable[[], Awaitable[T]], expected: str, seconds: float) -> T:
+        """Poll until `check` returns a true value and return it. Raise AssertionError at the deadline."""
         try:
             async with asyncio.timeout(seconds):
                 while True:
@@ -85,11 +88,11 @@ class Scene:
                         return answer
                     await asyncio.sleep(POLL_SECONDS)
         except TimeoutError:
-            raise AssertionError(f"{what}: not within {seconds:g} s") from None
+            raise AssertionError(f"{expected}: not within {seconds:g} s") from None
 
     async def do(self, call: Callable[..., T], *args: Any) -> T:
-        """A blocking call, off the loop that the proxy runs in."""
+        """Run a blocking call in a thread, since the proxy runs in this event loop."""
         return await asyncio.to_thread(call, *args)
 
-    async def _nothing_left(self) -> bool:
+    async def _is_empty(self) -> bool:
         return not await self.rooms() and not await self.pods()

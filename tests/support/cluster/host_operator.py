@@ -1,4 +1,4 @@
-"""The operator as a process on this machine, talking to the cluster through the fault proxy."""
+"""The operator as a process on this machine, connected to the cluster through the fault proxy."""
 
 import asyncio
 import json
@@ -17,7 +17,7 @@ from tests.support.cluster.operator_pods import parse_metrics
 from tests.support.cluster.rooms import LiveKit
 
 STOP_SECONDS = 40
-"""Drain, the end of the watch and of the lease, on a busy machine."""
+"""Time for drain, end of the watch and release of the lease on a busy machine."""
 
 
 class HostOperator:
@@ -29,7 +29,7 @@ class HostOperator:
         self._url = f"http://127.0.0.1:{port}"
 
     async def ready(self) -> bool:
-        """Whether it leads and has listed everything once."""
+        """Return whether the operator leads and has listed all objects once."""
         assert self.process.returncode is None, self.log.read_text()
         try:
             async with aiohttp.ClientSession() as client, client.get(f"{self._url}/readyz") as answer:
@@ -42,7 +42,7 @@ class HostOperator:
             return parse_metrics(await answer.text())
 
     async def stop(self) -> int:
-        """SIGTERM; returns the exit code."""
+        """Send SIGTERM and return the exit code."""
         if self.process.returncode is None:
             self.process.terminate()
         return await asyncio.wait_for(self.process.wait(), STOP_SECONDS)
@@ -52,7 +52,7 @@ class HostOperator:
 async def running(
     proxy_url: str, livekit: LiveKit, namespace: str, directory: Path, lease_seconds: int = 60
 ) -> AsyncIterator[HostOperator]:
-    """An operator of its own installation that knows only this namespace. Killed at the end if it still runs."""
+    """Run an operator with its own installation ID that watches only this namespace; kill it at the end if needed."""
     kubeconfig, log, port = directory / "kubeconfig", directory / "operator.log", _free_port()
     kubeconfig.write_text(json.dumps(_kubeconfig(proxy_url)))
     environment = {

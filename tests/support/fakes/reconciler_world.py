@@ -196,7 +196,7 @@ class FakeUserMemories:
 class ReconcilerWorld:
     """A session reconciler with fakes of all external systems; the VoiceAgent and one session exist."""
 
-    def __init__(self, traces: SessionTraces = OFF) -> None:
+    def __init__(self, traces: SessionTraces = OFF, *, agent_cached: bool = True) -> None:
         self.now = T0 + 1
         self.kube, self.rooms, self.pods = FakeKubernetes(lambda: self.now), FakeRooms(), FakeAgentPods()
         self.recorder, self.cache, self.memories = FakeEventRecorder(), Cache(), FakeUserMemories()
@@ -208,7 +208,9 @@ class ReconcilerWorld:
         self.reconciler = SessionReconciler(
             clients, executor, self.cache, self.leave_hints, CONFIG, lambda: self.now, self.lost_webhooks, traces
         )
-        self.cache.upsert(ResourceKind.AGENT, self.kube.put("voiceagents", operator_objects.agent()))
+        agent = self.kube.put("voiceagents", operator_objects.agent())
+        if agent_cached:
+            self.cache.upsert(ResourceKind.AGENT, agent)
         self.cache.upsert(ResourceKind.SESSION, self.kube.put("voicesessions", operator_objects.session()))
 
     async def reconcile(self) -> float | None:

@@ -37,7 +37,7 @@ async def kube_client(handler: Handler) -> AsyncIterator[KubeClient]:
         (500, "internal error", RetryableError),
     ],
 )
-async def test_error_status_raises_its_error_class(status: int, message: str, kind: type[ExternalError]) -> None:
+async def test_error_status_raises_matching_error_class(status: int, message: str, kind: type[ExternalError]) -> None:
     async def answer(_: web.Request) -> web.Response:
         return web.json_response({"kind": "Status", "reason": "Reason", "message": message}, status=status)
 

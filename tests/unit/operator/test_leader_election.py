@@ -78,7 +78,7 @@ async def test_first_candidate_creates_the_lease(leases: FakeLeases, clock: Cloc
     assert leases.lease["spec"]["renewTime"] == "1970-01-01T00:16:40.000000Z"
 
 
-async def test_held_lease_is_taken_over_after_its_duration_without_renewal(leases: FakeLeases, clock: Clock) -> None:
+async def test_held_lease_is_taken_over_when_the_holder_stops_renewing(leases: FakeLeases, clock: Clock) -> None:
     a, b = elector(leases, "a", clock), elector(leases, "b", clock)
     assert await a.attempt()
     assert not await b.attempt()
@@ -101,7 +101,7 @@ async def test_lease_age_ignores_the_holders_clock(leases: FakeLeases, clock: Cl
     assert not await elector(leases, "b", clock).attempt()
 
 
-async def test_concurrent_attempts_have_one_winner(leases: FakeLeases, clock: Clock) -> None:
+async def test_concurrent_attempts_have_a_single_winner(leases: FakeLeases, clock: Clock) -> None:
     won = await asyncio.gather(*(elector(leases, name, clock).attempt() for name in "abc"))
     assert sum(won) == 1
 
@@ -145,7 +145,7 @@ async def test_hold_during_outage_raises_lease_lost(leases: FakeLeases) -> None:
         await asyncio.wait_for(a.hold(), 2)
 
 
-async def test_hold_survives_one_failed_renewal(leases: FakeLeases) -> None:
+async def test_hold_survives_a_failed_renew(leases: FakeLeases) -> None:
     a = LeaderElector(leases, "system", "lease", "a", 0.4)
     assert await a.attempt()
     holding = asyncio.create_task(a.hold())

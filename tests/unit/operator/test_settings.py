@@ -1,7 +1,7 @@
 """Settings: defaults, and errors that name the variable."""
 
 import pytest
-from voicesession_operator.settings import Settings, SettingsError
+from voicesession_operator.settings import OperatorSettings, SettingsError
 
 REQUIRED = {
     "POD_NAME": "operator-0",
@@ -17,7 +17,7 @@ REQUIRED = {
 
 
 def test_required_variables_suffice() -> None:
-    settings = Settings.from_env(REQUIRED)
+    settings = OperatorSettings.from_env(REQUIRED)
     assert settings.livekit_public_url == "ws://livekit:7880"
     assert settings.watch_namespaces == ()
     assert (settings.http_port, settings.poll_seconds, settings.lease_duration_seconds) == (8080, 10, 8)
@@ -26,13 +26,13 @@ def test_required_variables_suffice() -> None:
 
 
 def test_namespaces_are_split_at_commas() -> None:
-    assert Settings.from_env({**REQUIRED, "WATCH_NAMESPACES": "a, b,"}).watch_namespaces == ("a", "b")
+    assert OperatorSettings.from_env({**REQUIRED, "WATCH_NAMESPACES": "a, b,"}).watch_namespaces == ("a", "b")
 
 
 @pytest.mark.parametrize("missing", sorted(REQUIRED))
 def test_missing_variable_is_named(missing: str) -> None:
     with pytest.raises(SettingsError, match=f"^{missing} is not set$"):
-        Settings.from_env({**REQUIRED, missing: " "})
+        OperatorSettings.from_env({**REQUIRED, missing: " "})
 
 
 @pytest.mark.parametrize(
@@ -49,8 +49,8 @@ def test_missing_variable_is_named(missing: str) -> None:
 )
 def test_invalid_value_is_named(name: str, value: str, message: str) -> None:
     with pytest.raises(SettingsError, match=message):
-        Settings.from_env({**REQUIRED, name: value})
+        OperatorSettings.from_env({**REQUIRED, name: value})
 
 
 def test_repr_contains_no_secrets() -> None:
-    assert "secret" not in repr(Settings.from_env(REQUIRED))
+    assert "secret" not in repr(OperatorSettings.from_env(REQUIRED))

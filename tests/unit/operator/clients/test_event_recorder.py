@@ -46,7 +46,7 @@ async def test_rate_limit_applies_per_reason_and_object() -> None:
     assert rise.of("voicesession_events_lost_total") == 5
 
 
-def test_event_rate_after_burst_allows_one_event_a_minute() -> None:
+def test_event_rate_after_burst_allows_an_event_a_minute() -> None:
     buckets = TokenBuckets(EVENT_RATE)
     assert all(buckets.take("kind", T0) == 0 for _ in range(EVENT_RATE.burst))
     allowed = [buckets.take("kind", T0 + at) == 0 for at in (0, 59, 60, 61, 180, 181, 182)]

@@ -50,7 +50,7 @@ def voice_agent(namespace: str = "default", **memory: Any) -> VoiceAgent:
     return VoiceAgent.parse(raw)
 
 
-async def test_resolve_user_returns_one_memory_per_agent_and_user() -> None:
+async def test_resolve_user_returns_a_memory_per_agent_and_user() -> None:
     letta = FakeLetta()
     async with letta_directory(letta) as directory:
         users = [(voice_agent(), "alice"), (voice_agent(), "bob"), (voice_agent("other"), "alice")]

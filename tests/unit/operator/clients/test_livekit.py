@@ -55,7 +55,7 @@ async def test_delete_room_ignores_a_missing_room() -> None:
     assert rise.of("voicesession_livekit_request_seconds_count", call="DeleteRoom", outcome="not_found") == 1
 
 
-async def test_agent_token_grants_one_room() -> None:
+async def test_agent_token_grants_a_single_room() -> None:
     rooms = RoomService("ws://livekit:7880", "key", SECRET)
     claims = jwt.decode(rooms.agent_token("vs-1", "agent-66", "Agent_66", 60), options={"verify_signature": False})
     await rooms.close()

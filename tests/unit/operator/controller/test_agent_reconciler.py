@@ -43,7 +43,7 @@ async def test_resolved_memory_enqueues_the_sessions_once() -> None:
     assert scene.enqueued == [HELLO]
 
 
-async def test_outage_of_letta_emits_one_event_and_is_retried() -> None:
+async def test_outage_of_letta_emits_a_single_event_and_is_retried() -> None:
     scene = Scene()
     scene.directory.answer = Unavailable("Letta does not answer")
     waits = [await scene.reconciler.reconcile(KEY) for _ in range(3)]

@@ -42,7 +42,7 @@ def test_late_deletion_keeps_a_new_object_with_the_same_name() -> None:
     assert [uid_of(raw) for raw in cache.deleted_sessions(HELLO)] == ["old"]
 
 
-def test_new_object_with_the_same_name_marks_the_old_one_deleted() -> None:
+def test_new_object_with_the_same_name_marks_the_old_object_deleted() -> None:
     cache = Cache()
     old = operator_objects.session(uid="old", version=5)
     cache.upsert(ResourceKind.SESSION, old)

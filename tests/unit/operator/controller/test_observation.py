@@ -28,5 +28,5 @@ from tests.support import operator_objects
         ),
     ],
 )
-def test_to_pod_reports_the_problem_of_a_pod_that_cannot_start(status: dict[str, Any], problem: str) -> None:
+def test_to_pod_reports_the_problem_of_a_blocked_pod(status: dict[str, Any], problem: str) -> None:
     assert to_pod(operator_objects.pod(**status)).problem == problem

@@ -84,7 +84,7 @@ async def test_pod_without_entity_tags_is_not_polled_again(watched: WatchedPods)
     assert len(watched.pods.waits) == 1
 
 
-async def test_watcher_that_is_not_running_polls_no_pod() -> None:
+async def test_stopped_watcher_polls_no_pod() -> None:
     pods = FakeAgentPods()
     PodWatcher(pods, lambda _: None).follow(HELLO, [pod()])
     await asyncio.sleep(0)

@@ -1,4 +1,4 @@
-"""The reconciler: observe, plan, act; one status write; events only after it."""
+"""The reconciler of sessions: start, status writes, events, outages, end, cleanup."""
 
 import pytest
 from voicesession_common.errors import ConflictError, RetryableError, TerminalError
@@ -11,8 +11,8 @@ from tests.support.builders import AGENT, IDENTITY, ROOM, UID, agent_participant
 from tests.support.fakes.reconciler_world import HELLO, ReconcilerWorld
 
 
-async def ready() -> ReconcilerWorld:
-    """A world whose agent is in the room."""
+async def ready_world() -> ReconcilerWorld:
+    """Return a world with the agent in the room."""
     world = ReconcilerWorld()
     await world.reconcile()
     world.change_pod(phase="Running", podIP="10.0.0.1")
@@ -24,18 +24,18 @@ async def ready() -> ReconcilerWorld:
     return world
 
 
-async def test_a_new_session_gets_room_and_pod_and_one_status_write() -> None:
+async def test_new_session_gets_room_pod_and_a_single_status_write() -> None:
     world = ReconcilerWorld()
-    again = await world.reconcile()
+    requeue_after = await world.reconcile()
     assert ROOM in world.rooms.rooms
     assert world.pod()["metadata"]["ownerReferences"][0]["uid"] == UID
     assert world.kube.writes.count("patch voicesessions") == 1
     assert world.kube.writes.count("create pods") == 1
     assert world.session()["status"]["room"]["sid"] == f"RM_{ROOM}"
-    assert again is not None
+    assert requeue_after is not None
 
 
-async def test_doing_it_again_writes_nothing() -> None:
+async def test_second_reconcile_without_changes_writes_no_object() -> None:
     world = ReconcilerWorld()
     await world.reconcile()
     world.kube.writes.clear()
@@ -43,15 +43,15 @@ async def test_doing_it_again_writes_nothing() -> None:
     assert world.kube.writes == []
 
 
-async def test_a_pod_that_answers_is_told_its_session() -> None:
+async def test_answering_pod_receives_the_desired_state() -> None:
     world = ReconcilerWorld()
     world.change_agent({"memory": {"letta": {}}, "limits": {"idleSeconds": 60}}, letta={"agentID": "agent-letta"})
     await world.reconcile()
     world.change_pod(phase="Running", podIP="10.0.0.1")
     world.pods.states[world.pod()["metadata"]["uid"]] = bound(state="Unbound", session_uid="", participant_sid="")
     await world.reconcile()
-    (told,) = world.pods.received
-    assert told == {
+    (desired,) = world.pods.received
+    assert desired == {
         "sessionUID": UID,
         "epoch": 1,
         "room": {"name": ROOM, "url": "ws://livekit:7880"},
@@ -66,14 +66,14 @@ async def test_a_pod_that_answers_is_told_its_session() -> None:
     }
 
 
-async def test_ready_is_told_once_and_after_it_was_stored() -> None:
-    world = await ready()
+async def test_ready_emits_a_single_event() -> None:
+    world = await ready_world()
     assert [event.reason for event in world.recorder.events] == ["Ready"]
     await world.reconcile()
     assert len(world.recorder.events) == 1
 
 
-async def test_no_event_without_a_status_write() -> None:
+async def test_events_follow_a_successful_status_write() -> None:
     world = ReconcilerWorld()
     await world.reconcile()
     world.change_pod(phase="Running", podIP="10.0.0.1")
@@ -86,7 +86,7 @@ async def test_no_event_without_a_status_write() -> None:
     assert [event.reason for event in world.recorder.events] == ["Ready"]
 
 
-async def test_a_lost_race_is_run_again_on_the_new_object() -> None:
+async def test_conflict_refreshes_the_cache_and_requeues() -> None:
     world = ReconcilerWorld()
     changed = {**world.session(), "spec": {"agentRef": {"name": AGENT}, "end": True}}
     world.kube.put("voicesessions", changed)
@@ -96,7 +96,7 @@ async def test_a_lost_race_is_run_again_on_the_new_object() -> None:
     assert found["spec"]["end"] is True
 
 
-async def test_a_pod_that_exists_already_is_adopted() -> None:
+async def test_existing_pod_of_the_session_is_adopted() -> None:
     world = ReconcilerWorld()
     await world.reconcile()
     fresh = ReconcilerWorld()
@@ -105,27 +105,27 @@ async def test_a_pod_that_exists_already_is_adopted() -> None:
     assert len(fresh.cache.pods_of(UID)) == 1
 
 
-async def test_somebody_elses_pod_of_that_name_is_a_conflict() -> None:
+async def test_pod_with_another_owner_is_a_name_conflict() -> None:
     world = ReconcilerWorld()
-    world.kube.put("pods", operator_objects.pod(owner="somebody-else"))
+    world.kube.put("pods", operator_objects.pod(owner="another-owner"))
     await world.reconcile()
     assert world.condition("AgentJoined")["reason"] == "NameConflict"
     assert [event.reason for event in world.recorder.events] == ["NameConflict"]
 
 
-async def test_a_refused_pod_is_said_once_with_kubernetes_own_words() -> None:
+async def test_refused_pod_emits_a_single_event_with_the_api_servers_message() -> None:
     world = ReconcilerWorld()
     for _ in range(3):
         world.kube.errors["create pods"] = TerminalError("Forbidden", "pods is forbidden: violates PodSecurity")
-        again = await world.reconcile()
+        requeue_after = await world.reconcile()
     assert world.condition("AgentJoined")["message"] == "pods is forbidden: violates PodSecurity"
     assert [event.reason for event in world.recorder.events] == ["Forbidden"]
-    assert again is not None
-    assert again > 5
+    assert requeue_after is not None
+    assert requeue_after > 5
 
 
-async def test_an_outage_is_said_once_and_healed() -> None:
-    world = await ready()
+async def test_outage_of_livekit_emits_a_single_event_and_recovers() -> None:
+    world = await ready_world()
     world.recorder.events.clear()
     world.rooms.down = RoomUnknown("LiveKitUnavailable", "LiveKit does not answer")
     await world.reconcile()
@@ -136,16 +136,16 @@ async def test_an_outage_is_said_once_and_healed() -> None:
     assert world.condition("Ready")["status"] == "True"
 
 
-async def test_the_last_human_leaves_and_everything_goes() -> None:
-    world = await ready()
+async def test_last_human_leaving_tears_down_room_and_pod() -> None:
+    world = await ready_world()
     world.rooms.rooms[ROOM].append(human())
     await world.reconcile()
     world.rooms.rooms[ROOM].pop()
     world.now += 60
     world.leave_hints.record(HELLO, LeaveHint("alice", LeaveReason.LEFT, world.now))
-    again = await world.reconcile()
-    assert again is not None
-    assert 2.9 < again <= 3
+    requeue_after = await world.reconcile()
+    assert requeue_after is not None
+    assert 2.9 < requeue_after <= 3
     world.now += 3
     assert await world.reconcile() == 0.0
     assert world.session()["status"]["endReason"] == "LastHumanLeft"
@@ -155,8 +155,8 @@ async def test_the_last_human_leaves_and_everything_goes() -> None:
     assert "deletionTimestamp" in world.pod()["metadata"]
 
 
-async def test_after_its_time_to_live_the_session_is_deleted() -> None:
-    world = await ready()
+async def test_finished_session_is_deleted_after_the_ttl() -> None:
+    world = await ready_world()
     ended = {**world.session(), "spec": {"agentRef": {"name": AGENT}, "end": True}}
     world.cache.upsert(ResourceKind.SESSION, world.kube.put("voicesessions", ended))
     await world.reconcile()
@@ -165,16 +165,16 @@ async def test_after_its_time_to_live_the_session_is_deleted() -> None:
     assert ("voicesessions", "hello") not in world.kube.objects
 
 
-async def test_a_deleted_sessions_room_goes_at_once() -> None:
-    world = await ready()
+async def test_room_of_deleted_session_is_deleted_at_once() -> None:
+    world = await ready_world()
     world.cache.remove(ResourceKind.SESSION, world.session())
     assert await world.reconcile() is None
     assert world.rooms.deleted == [ROOM]
     assert world.cache.deleted_sessions(HELLO) == []
 
 
-async def test_a_room_that_cannot_be_deleted_is_not_forgotten() -> None:
-    world = await ready()
+async def test_failed_room_deletion_is_retried() -> None:
+    world = await ready_world()
     world.cache.remove(ResourceKind.SESSION, world.session())
     world.rooms.error = RetryableError("LiveKitUnavailable", "LiveKit does not answer")
     with pytest.raises(RetryableError):
@@ -184,8 +184,8 @@ async def test_a_room_that_cannot_be_deleted_is_not_forgotten() -> None:
     assert world.rooms.deleted == [ROOM]
 
 
-async def test_a_pod_whose_deletion_the_watch_has_missed_is_replaced_all_the_same() -> None:
-    world = await ready()
+async def test_pod_with_a_missed_deletion_is_replaced() -> None:
+    world = await ready_world()
     lost = world.pod()
     del world.kube.objects["pods", lost["metadata"]["name"]]
     world.pods.states.clear()
@@ -200,23 +200,21 @@ async def test_a_pod_whose_deletion_the_watch_has_missed_is_replaced_all_the_sam
     assert [event.reason for event in world.recorder.events] == ["Ready", "AgentReplaced"]
 
 
-async def test_an_agent_that_the_watch_has_not_told_of_is_asked_for() -> None:
-    world = ReconcilerWorld()
-    world.cache._objects[ResourceKind.AGENT].clear()
+async def test_agent_missing_from_the_cache_is_read_from_the_api_server() -> None:
+    world = ReconcilerWorld(agent_cached=False)
     await world.reconcile()
     assert world.pod()
 
 
-async def test_a_missing_agent_is_said() -> None:
-    world = ReconcilerWorld()
-    world.cache._objects[ResourceKind.AGENT].clear()
+async def test_missing_agent_is_reported() -> None:
+    world = ReconcilerWorld(agent_cached=False)
     del world.kube.objects["voiceagents", AGENT]
     await world.reconcile()
     assert world.condition("AgentJoined")["reason"] == "AgentNotFound"
 
 
-async def test_polls_are_spread_and_deadlines_are_not() -> None:
-    world = await ready()
+async def test_polls_have_a_jitter() -> None:
+    world = await ready_world()
     waits = {await world.reconcile() for _ in range(20)}
     assert len(waits) > 10
     assert all(wait is not None and 8 <= wait <= 12 for wait in waits)

@@ -1,4 +1,4 @@
-"""The trace of a session: whatever began it, its stages, its resets and its end hang below one span."""
+"""Spans of a session: start with stages, resets and teardown, all below one span."""
 
 from dataclasses import replace
 
@@ -19,8 +19,8 @@ TRACE, SPAN = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 STAGES = ["found", "pod created", "process started", "models loaded", "bound", "joined", "seen"]
 
 
-def world(kept: RecordedSpans, traceparent: str = "") -> ReconcilerWorld:
-    made = ReconcilerWorld(SessionTraces(kept.tracing))
+def traced_world(spans: RecordedSpans, traceparent: str = "") -> ReconcilerWorld:
+    made = ReconcilerWorld(SessionTraces(spans.tracing))
     if traceparent:
         found = made.session()
         metadata = {**found["metadata"], "annotations": {TRACEPARENT_ANNOTATION: traceparent}}
@@ -28,14 +28,14 @@ def world(kept: RecordedSpans, traceparent: str = "") -> ReconcilerWorld:
     return made
 
 
-async def test_a_start_is_a_span_with_its_stages_one_after_the_other() -> None:
-    kept = RecordedSpans()
-    await (await ready(world(kept))).reconcile()
-    assert kept.names() == [*STAGES, "session start"]
-    start = kept.one("session start")
-    assert [times(kept.one(stage))[1] - T0 for stage in STAGES] == [1, 1, 2, 5, 5, 5.5, 6]
-    assert times(start) == (T0 + 1, T0 + 6), "creation times lack up to a second"
-    assert all(span.parent == span_context(start) for span in kept.all if span is not start)
+async def test_start_span_contains_consecutive_stages() -> None:
+    spans = RecordedSpans()
+    await (await ready(traced_world(spans))).reconcile()
+    assert spans.names() == [*STAGES, "session start"]
+    start = spans.one("session start")
+    assert [times(spans.one(stage))[1] - T0 for stage in STAGES] == [1, 1, 2, 5, 5, 5.5, 6]
+    assert times(start) == (T0 + 1, T0 + 6), "creation times are truncated to seconds"
+    assert all(span.parent == span_context(start) for span in spans.all if span is not start)
     assert (start.parent, start.status.status_code) == (None, StatusCode.UNSET)
     assert attributes(start) == {
         "voicesession.session.uid": UID,
@@ -44,51 +44,51 @@ async def test_a_start_is_a_span_with_its_stages_one_after_the_other() -> None:
     }
 
 
-async def test_an_agent_is_told_the_place_of_the_start_before_that_is_written() -> None:
-    kept = RecordedSpans()
-    made = world(kept)
+async def test_agent_receives_the_start_span_before_the_export() -> None:
+    spans = RecordedSpans()
+    made = traced_world(spans)
     await made.reconcile()
     made.change_pod(phase="Running", podIP="10.0.0.1")
     join_agent(made, session_uid="")
     await made.reconcile()
-    (told,) = made.pods.received
+    (desired,) = made.pods.received
     join_agent(made)
     await made.reconcile()
-    start = span_context(kept.one("session start"))
-    assert told["traceparent"] == f"00-{start.trace_id:032x}-{start.span_id:016x}-01"
+    start = span_context(spans.one("session start"))
+    assert desired["traceparent"] == f"00-{start.trace_id:032x}-{start.span_id:016x}-01"
 
 
-async def test_a_session_belongs_to_the_trace_that_it_was_made_in() -> None:
-    kept = RecordedSpans(ratio=0.0)
-    await ready(world(kept, f"00-{TRACE}-{SPAN}-01"))
-    start = kept.one("session start")
+async def test_session_joins_the_trace_of_the_token_request() -> None:
+    spans = RecordedSpans(ratio=0.0)
+    await ready(traced_world(spans, f"00-{TRACE}-{SPAN}-01"))
+    start = spans.one("session start")
     assert start.parent is not None
     assert (f"{start.parent.span_id:016x}", start.parent.is_remote) == (SPAN, True)
-    assert {f"{span_context(span).trace_id:032x}" for span in kept.all} == {TRACE}
+    assert {f"{span_context(span).trace_id:032x}" for span in spans.all} == {TRACE}
 
 
 @pytest.mark.parametrize("given", ["", "00-x-y-01", f"00-{'0' * 32}-{SPAN}-01", f"00-{TRACE}-{SPAN}-01" * 9])
-async def test_without_one_it_has_a_trace_of_its_own_and_always_the_same(given: str) -> None:
+async def test_session_without_valid_traceparent_has_a_stable_trace(given: str) -> None:
     first, second = RecordedSpans(), RecordedSpans()
-    await ready(world(first, given))
-    await ready(world(second))
+    await ready(traced_world(first, given))
+    await ready(traced_world(second))
     assert span_context(first.one("session start")) == span_context(second.one("session start"))
 
 
 @pytest.mark.parametrize(("ratio", "given"), [(0.0, ""), (1.0, f"00-{TRACE}-{SPAN}-00")])
-def test_what_is_not_kept_is_not_written_and_agents_know_it(ratio: float, given: str) -> None:
-    kept = RecordedSpans(ratio)
-    traces = SessionTraces(kept.tracing)
+def test_unsampled_trace_writes_no_spans_and_reaches_the_agent(ratio: float, given: str) -> None:
+    spans = RecordedSpans(ratio)
+    traces = SessionTraces(spans.tracing)
     made = replace(session().build(), traceparent=given)
     traces.ended(made, Status(finished_at=T0 + 9, end_reason="StartDeadline"))
-    assert kept.all == []
+    assert spans.all == []
     assert not read_traceparent(traces.traceparent(made)).trace_flags.sampled
 
 
-async def test_a_reset_and_the_teardown_are_spans_below_the_start() -> None:
-    kept = RecordedSpans()
-    made = await visited(world(kept), action="Reset", graceSeconds=0)
-    assert "reset" not in kept.names()
+async def test_reset_and_teardown_are_children_of_the_start() -> None:
+    spans = RecordedSpans()
+    made = await visited(traced_world(spans), action="Reset", graceSeconds=0)
+    assert "reset" not in spans.names()
     made.now += 0.5
     join_agent(made, epoch=2)
     await made.reconcile()
@@ -97,7 +97,7 @@ async def test_a_reset_and_the_teardown_are_spans_below_the_start() -> None:
         await made.reconcile()
     made.now += 2
     await remove_pod(made)
-    start, reset, teardown = kept.one("session start"), kept.one("reset"), kept.one("teardown")
+    start, reset, teardown = spans.one("session start"), spans.one("reset"), spans.one("teardown")
     assert times(reset) == (T0 + 101, T0 + 101.5)
     assert times(teardown) == (T0 + 101.5, T0 + 103.5)
     assert reset.parent == teardown.parent == span_context(start)
@@ -108,20 +108,20 @@ async def test_a_reset_and_the_teardown_are_spans_below_the_start() -> None:
     assert attributes(teardown) == {"voicesession.end_reason": "Requested"}
 
 
-async def test_a_session_that_is_never_ready_has_a_start_that_failed() -> None:
-    kept = RecordedSpans()
-    made = world(kept)
+async def test_session_without_readiness_has_a_failed_start() -> None:
+    spans = RecordedSpans()
+    made = traced_world(spans)
     await made.reconcile()
     made.now = T0 + 500
     for _ in range(3):
         await made.reconcile()
-    start = kept.one("session start")
+    start = spans.one("session start")
     assert start.status.status_code is StatusCode.ERROR
     assert attributes(start)["error.type"] == "StartDeadline"
     assert times(start) == (T0, T0 + 500)
 
 
-async def test_with_tracing_off_agents_are_told_of_no_trace() -> None:
+async def test_agent_without_tracing_receives_no_traceparent() -> None:
     made = ReconcilerWorld()
     await made.reconcile()
     made.change_pod(phase="Running", podIP="10.0.0.1")

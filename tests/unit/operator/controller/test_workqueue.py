@@ -1,9 +1,10 @@
-"""The queue: one worker per key, nothing lost, failures back off, the earliest wish wins."""
+"""The work queue: deduplication, concurrency, delays, backoff, drain and health."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
+import pytest
 from voicesession_common.errors import RetryableError
 from voicesession_operator.controller.workqueue import WorkQueue
 
@@ -24,24 +25,24 @@ async def running(handle: Handle, workers: int = 4) -> AsyncIterator[WorkQueue[s
 
 
 class Gate:
-    """A handler that waits to be let through and notes what it saw."""
+    """A handler that records its keys and blocks until opened."""
 
     def __init__(self) -> None:
         self.started: list[str] = []
         self.open = asyncio.Event()
-        self.at_once = 0
-        self.most_at_once = 0
+        self.concurrent = 0
+        self.max_concurrent = 0
 
     async def __call__(self, key: str) -> float | None:
         self.started.append(key)
-        self.at_once += 1
-        self.most_at_once = max(self.most_at_once, self.at_once)
+        self.concurrent += 1
+        self.max_concurrent = max(self.max_concurrent, self.concurrent)
         await self.open.wait()
-        self.at_once -= 1
+        self.concurrent -= 1
         return None
 
 
-async def test_a_key_waits_only_once() -> None:
+async def test_waiting_key_is_queued_once() -> None:
     gate = Gate()
     async with running(gate, workers=1) as queue:
         queue.add("busy")
@@ -54,7 +55,7 @@ async def test_a_key_waits_only_once() -> None:
     assert gate.started == ["busy", "a"]
 
 
-async def test_a_key_added_while_it_runs_runs_once_more_and_never_beside_itself() -> None:
+async def test_key_added_while_running_runs_once_more_afterwards() -> None:
     gate = Gate()
     async with running(gate) as queue:
         queue.add("a")
@@ -66,10 +67,10 @@ async def test_a_key_added_while_it_runs_runs_once_more_and_never_beside_itself(
         gate.open.set()
         await until(lambda: gate.started == ["a", "a"])
         await queue.drain(1)
-    assert gate.most_at_once == 1
+    assert gate.max_concurrent == 1
 
 
-async def test_other_keys_run_side_by_side() -> None:
+async def test_different_keys_run_concurrently() -> None:
     gate = Gate()
     async with running(gate, workers=3) as queue:
         for key in "abcd":
@@ -77,10 +78,10 @@ async def test_other_keys_run_side_by_side() -> None:
         await until(lambda: len(gate.started) == 3)
         gate.open.set()
         await until(lambda: len(gate.started) == 4)
-    assert gate.most_at_once == 3
+    assert gate.max_concurrent == 3
 
 
-async def test_the_earliest_of_several_wishes_wins() -> None:
+async def test_add_after_keeps_the_earliest_time() -> None:
     seen: list[float] = []
     loop = asyncio.get_running_loop()
 
@@ -99,7 +100,7 @@ async def test_the_earliest_of_several_wishes_wins() -> None:
     assert len(seen) == 1
 
 
-async def test_what_the_handler_returns_is_when_it_runs_again() -> None:
+async def test_returned_seconds_delay_the_next_run() -> None:
     waits = [0.0, 0.01, None]
     seen: list[str] = []
 
@@ -114,7 +115,7 @@ async def test_what_the_handler_returns_is_when_it_runs_again() -> None:
     assert len(seen) == 3
 
 
-async def test_a_run_takes_the_place_of_a_wish_for_later() -> None:
+async def test_run_cancels_the_pending_delay() -> None:
     seen: list[str] = []
 
     async def handle(key: str) -> float | None:
@@ -130,7 +131,7 @@ async def test_a_run_takes_the_place_of_a_wish_for_later() -> None:
     assert seen == ["a", "b"]
 
 
-async def test_failures_back_off_and_success_forgets_them() -> None:
+async def test_failures_back_off_until_success() -> None:
     loop = asyncio.get_running_loop()
     times: list[float] = []
     errors: list[Exception | None] = [RetryableError("Down", "down"), ValueError("a bug"), None]
@@ -151,7 +152,7 @@ async def test_failures_back_off_and_success_forgets_them() -> None:
     assert second >= 0.16
 
 
-async def test_drain_finishes_what_runs_and_takes_in_nothing() -> None:
+async def test_drain_finishes_running_keys_and_refuses_new_keys() -> None:
     gate = Gate()
     async with running(gate, workers=1) as queue:
         queue.add("a")
@@ -166,7 +167,7 @@ async def test_drain_finishes_what_runs_and_takes_in_nothing() -> None:
     assert gate.started == ["a"]
 
 
-async def test_drain_gives_up_on_a_key_that_does_not_end() -> None:
+async def test_drain_returns_false_at_the_deadline() -> None:
     gate = Gate()
     async with running(gate) as queue:
         queue.add("a")
@@ -174,12 +175,15 @@ async def test_drain_gives_up_on_a_key_that_does_not_end() -> None:
         assert not await queue.drain(0.02)
 
 
-async def test_a_stuck_key_is_unhealthy() -> None:
+async def test_stuck_key_is_unhealthy(monkeypatch: pytest.MonkeyPatch) -> None:
     gate = Gate()
     async with running(gate) as queue:
         assert queue.healthy()
         queue.add("a")
         await until(lambda: gate.started)
         assert queue.healthy()
-        queue._running["a"] -= 1000
-        assert not queue.healthy()
+        loop = asyncio.get_running_loop()
+        later = loop.time() + 1000
+        with monkeypatch.context() as patched:
+            patched.setattr(loop, "time", lambda: later)
+            assert not queue.healthy()
