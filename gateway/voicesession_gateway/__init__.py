@@ -1,1 +1,1 @@
-"""The people's way in: LiveKit's token endpoint, a session API, the page. Runs as a program of its own."""
+"""HTTP gateway for humans and back ends: LiveKit's token endpoint, a session API and the web page."""

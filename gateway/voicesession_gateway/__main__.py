@@ -1,4 +1,4 @@
-"""`python -m voicesession_gateway` runs one replica of the gateway."""
+"""Entry point: `python -m voicesession_gateway` runs one replica of the gateway."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""What every request passes before it is looked at: host, origin, caller, rate."""
+"""Checks that every request passes before its handler runs: host, origin, caller, rate."""
 
 import ipaddress
 from collections import Counter
@@ -11,31 +11,25 @@ from aiohttp import web
 from voicesession_common.rate_limit import Rate, TokenBuckets
 
 from voicesession_gateway.auth import Authenticator
-from voicesession_gateway.errors import Kind, Refusal
+from voicesession_gateway.errors import ApiError, ErrorCode
 from voicesession_gateway.naming import Caller
 
 PREFLIGHT_SECONDS: Final = 600
-
-
-EXPOSED: Final = "Voicesession-Name, Retry-After, Location"
-
-
-HEADERS: Final = "Authorization, Content-Type, Idempotency-Key, Last-Event-ID"
-
-
-METHODS: Final = "GET, POST, DELETE"
-
-
+EXPOSED_HEADERS: Final = "Voicesession-Name, Retry-After, Location"
+ALLOWED_HEADERS: Final = "Authorization, Content-Type, Idempotency-Key, Last-Event-ID"
+ALLOWED_METHODS: Final = "GET, POST, DELETE"
 JSON: Final = "application/json"
 RETRY_SECONDS: Final = 10.0
 LOCALHOST: Final = "localhost"
 
 
-class Door:
-    """`origins` are those whose pages may call; the gateway's own page may anyway. `monotonic` is in seconds.
+class AccessControl:
+    """Host, origin, authentication and rate checks. `monotonic` returns seconds.
 
-    `hosts` are the names by which it may be called, besides localhost and IP addresses; None is any. Where nobody needs
-    a key, a page could otherwise have its own name lead to the gateway, and would pass for the gateway's own.
+    `origins` are the origins of foreign pages that may call; the gateway's own page always may. `hosts` are the
+    accepted host names besides localhost and IP addresses; None accepts every name. Without authentication the host
+    check stops DNS rebinding: a foreign page could otherwise resolve its own name to the gateway and count as the
+    gateway's own page.
     """
 
     def __init__(
@@ -54,36 +48,37 @@ class Door:
         self._streams: Counter[str] = Counter()
         self._streams_per_caller = streams_per_caller
 
-    async def enter(self, request: web.Request) -> Caller:
-        """Who it is. Raises Refusal: a strange host or origin, no caller, or one above her rate."""
-        if not self._is_ours(request.headers.get("Host", "")):
-            message = (
-                "without authentication this gateway is called by an IP address, localhost or a name that it knows"
-            )
-            raise Refusal(Kind.HOST_NOT_ALLOWED, message)
+    async def authorize(self, request: web.Request) -> Caller:
+        """Return the caller. Raises ApiError for a foreign host or origin, a missing caller, or too many requests."""
+        if not self._is_known_host(request.headers.get("Host", "")):
+            message = "without authentication this gateway accepts only localhost, IP addresses and configured hosts"
+            raise ApiError(ErrorCode.HOST_NOT_ALLOWED, message)
         origin = request.headers.get("Origin", "")
-        if origin and not self.allows(origin) and urlsplit(origin).netloc != request.host:
-            raise Refusal(Kind.ORIGIN_NOT_ALLOWED, "pages of this origin may not call here")
-        caller = await self._authenticator.caller(request.headers.get("Authorization", ""))
-        self._take(self._callers, caller.label, "caller")
+        if origin and not self.allows_origin(origin) and urlsplit(origin).netloc != request.host:
+            raise ApiError(ErrorCode.ORIGIN_NOT_ALLOWED, "pages of this origin may not call this gateway")
+        caller = await self._authenticator.authenticate(request.headers.get("Authorization", ""))
+        wait = self._callers.take(caller.label, self._monotonic())
+        if wait:
+            raise ApiError(ErrorCode.RATE_LIMITED, "too many requests of this caller", retry_after=wait)
         return caller
 
-    def allows(self, origin: str) -> bool:
-        """Whether CORS lets pages of that origin in."""
+    def allows_origin(self, origin: str) -> bool:
+        """Return True if CORS admits pages of that origin."""
         return origin in self._origins
 
-    def take_for_user(self, user_label: str) -> None:
-        """Count one session or token for a user; nothing is counted without one. Raises Refusal."""
-        if user_label:
-            self._take(self._users, user_label, "user")
+    def count_user_request(self, user_label: str) -> None:
+        """Count one session or token for a user; an empty label counts nothing. Raises ApiError."""
+        wait = self._users.take(user_label, self._monotonic()) if user_label else 0.0
+        if wait:
+            raise ApiError(ErrorCode.RATE_LIMITED, "too many requests of this user", retry_after=wait)
 
     @contextmanager
-    def stream(self, caller: Caller) -> Iterator[None]:
-        """While the block runs the caller has one more event stream open. Raises Refusal."""
+    def count_stream(self, caller: Caller) -> Iterator[None]:
+        """Count one open event stream of the caller while the block runs. Raises ApiError."""
         limit = self._streams_per_caller
         if limit and self._streams[caller.label] >= limit:
-            message = f"this caller follows {limit} sessions, and no more are allowed at once"
-            raise Refusal(Kind.TOO_MANY_STREAMS, message, retry_after=RETRY_SECONDS)
+            message = f"this caller has {limit} open event streams, and no more are allowed at once"
+            raise ApiError(ErrorCode.TOO_MANY_STREAMS, message, retry_after=RETRY_SECONDS)
         self._streams[caller.label] += 1
         try:
             yield
@@ -92,23 +87,18 @@ class Door:
             if not self._streams[caller.label]:
                 del self._streams[caller.label]
 
-    def _is_ours(self, host: str) -> bool:
+    def _is_known_host(self, host: str) -> bool:
         if self._hosts is None:
             return True
         try:
             name = urlsplit(f"//{host}").hostname or ""
         except ValueError:
             return False
-        return name == LOCALHOST or name in self._hosts or _is_address(name)
-
-    def _take(self, buckets: TokenBuckets, key: str, whose: str) -> None:
-        wait = buckets.take(key, self._monotonic())
-        if wait:
-            raise Refusal(Kind.RATE_LIMITED, f"too many requests of this {whose}", retry_after=wait)
+        return name == LOCALHOST or name in self._hosts or _is_ip_address(name)
 
 
-def _is_address(name: str) -> bool:
-    """No name server has a say in where one leads."""
+def _is_ip_address(name: str) -> bool:
+    """Return True for an IP address, which DNS cannot redirect."""
     try:
         ipaddress.ip_address(name)
     except ValueError:
@@ -116,26 +106,26 @@ def _is_address(name: str) -> bool:
     return True
 
 
-async def body(request: web.Request) -> object:
-    """The JSON of a request. Raises Refusal.
+async def read_json(request: web.Request) -> object:
+    """Return the parsed JSON body. Raises ApiError.
 
-    Other types are refused because a page of any origin may send them without asking (CORS calls that simple).
+    Other content types are refused: for some of them CORS lets a page of any origin send requests without preflight.
     """
     if request.content_type != JSON:
-        raise Refusal(Kind.NOT_JSON, f"send Content-Type: {JSON}")
+        raise ApiError(ErrorCode.NOT_JSON, f"send Content-Type: {JSON}")
     try:
         return await request.json()
     except ValueError:
-        raise Refusal(Kind.INVALID_REQUEST, "the body is no JSON") from None
+        raise ApiError(ErrorCode.INVALID_REQUEST, "the body is not valid JSON") from None
 
 
-def allowance(origin: str) -> dict[str, str]:
-    """The headers that let a page of that origin read an answer."""
+def cors_headers(origin: str) -> dict[str, str]:
+    """Return the headers that let a page of that origin read a response."""
     return {
         "Vary": "Origin",
         "Access-Control-Allow-Origin": origin,
-        "Access-Control-Allow-Methods": METHODS,
-        "Access-Control-Allow-Headers": HEADERS,
-        "Access-Control-Expose-Headers": EXPOSED,
+        "Access-Control-Allow-Methods": ALLOWED_METHODS,
+        "Access-Control-Allow-Headers": ALLOWED_HEADERS,
+        "Access-Control-Expose-Headers": EXPOSED_HEADERS,
         "Access-Control-Max-Age": str(PREFLIGHT_SECONDS),
     }

@@ -1,23 +1,23 @@
-"""Which session a request leads to, whether another one may be made, and which of two that were made at once stays.
+"""Admission of session requests: the matching session, the quota, and the winner of concurrent creations.
 
-Every replica sees the same creations in the same order (etcd's), so all judge alike without talking to each other.
+All replicas see the creations in the same order (etcd's), so all of them decide alike without communication.
 """
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 from voicesession_gateway import naming
-from voicesession_gateway.errors import Kind, Refusal
-from voicesession_gateway.session_record import Record
-from voicesession_gateway.session_request import Wish
+from voicesession_gateway.errors import ApiError, ErrorCode
+from voicesession_gateway.session_record import SessionRecord
+from voicesession_gateway.session_request import SessionRequest
 
 RETRY_SECONDS = 10.0
-"""When to ask again for a session above a limit: nobody knows when another one ends."""
+"""Retry-After for requests above a quota. The end of another session cannot be predicted, so this is a guess."""
 
 
 @dataclass(frozen=True)
 class Quota:
-    """Live sessions at once; 0 is no limit."""
+    """Limits of simultaneous live sessions; 0 means no limit."""
 
     caller: int
     user: int
@@ -25,66 +25,77 @@ class Quota:
 
 @dataclass(frozen=True)
 class Join:
-    record: Record
+    """Decision to join an existing session."""
+
+    record: SessionRecord
 
 
 @dataclass(frozen=True)
 class Create:
+    """Decision to create a session with this name."""
+
     name: str
 
 
 @dataclass(frozen=True)
-class Pending:
-    """A session that is being made and that no watch has shown yet."""
+class PendingSession:
+    """A session whose creation has begun and that the store does not hold yet."""
 
     caller: str
     user: str
 
 
-def choose(mine: Iterable[Record], wish: Wish) -> Join | Create:
-    """Join the live session of that conversation, or of that very name or room; else make the next one.
+def match_or_name(mine: Iterable[SessionRecord], request: SessionRequest) -> Join | Create:
+    """Return the live session to join, or the name of the conversation's next session.
 
-    `mine` are the caller's sessions. Raises Refusal where the conversation has another agent.
+    A session matches by its name or room name first, then by its conversation. `mine` are the caller's sessions.
+    Raises ApiError if the conversation has another agent.
     """
-    found = sorted(mine, key=lambda record: record.born)
+    found = sorted(mine, key=lambda record: record.created_version)
     live = [record for record in found if record.is_live]
-    same = next((r for r in live if r.conversation == wish.conversation), None)
-    named = next((r for r in live if wish.room_name and wish.room_name in (r.room, r.name)), None)
-    joined = named or same
+    by_conversation = next((r for r in live if r.conversation == request.conversation), None)
+    by_name = next((r for r in live if request.room_name and request.room_name in (r.room, r.name)), None)
+    joined = by_name or by_conversation
     if joined is not None:
-        _same_agent(joined, wish)
+        _check_agent(joined, request)
         return Join(joined)
-    numbers = [naming.session_number(r.name, wish.conversation) for r in found if r.conversation == wish.conversation]
-    return Create(naming.session_name(wish.conversation, max(numbers, default=0) + 1))
+    same = [r.name for r in found if r.conversation == request.conversation]
+    numbers = [naming.session_number(name, request.conversation) for name in same]
+    return Create(naming.session_name(request.conversation, max(numbers, default=0) + 1))
 
 
-def admit(mine: Iterable[Record], pending: Iterable[Pending], wish: Wish, quota: Quota) -> None:
-    """Raises Refusal where one more live session would be one too many."""
-    live: list[Record | Pending] = [*(r for r in mine if r.is_live), *(p for p in pending if p.caller == wish.caller)]
-    _within(quota.caller, len(live), "caller")
-    if wish.user_label:
-        _within(quota.user, sum(s.user == wish.user_label for s in live), "user")
+def check_quota(
+    mine: Iterable[SessionRecord], pending: Iterable[PendingSession], request: SessionRequest, quota: Quota
+) -> None:
+    """Raise ApiError if another live session would exceed the quota."""
+    pending = (session for session in pending if session.caller == request.caller)
+    live: list[SessionRecord | PendingSession] = [*(r for r in mine if r.is_live), *pending]
+    _check_limit(quota.caller, len(live), "caller")
+    if request.user_label:
+        _check_limit(quota.user, sum(session.user == request.user_label for session in live), "user")
 
 
-def judge(mine: Iterable[Record], made: Record, quota: Quota) -> None:
-    """Raises Refusal unless the session that was just made may stay: CONFLICT where an older one is the same
-    conversation, TOO_MANY_SESSIONS where older ones are as many as are allowed.
+def recheck_quota(mine: Iterable[SessionRecord], created: SessionRecord, quota: Quota) -> None:
+    """Raise ApiError if the new session must be deleted again.
+
+    The code is CONFLICT if an older session has the same conversation, and TOO_MANY_SESSIONS if the older sessions
+    already reach the quota.
     """
-    older = [r for r in mine if r.is_live and r.born < made.born]
-    if any(r.conversation == made.conversation for r in older):
-        raise Refusal(Kind.CONFLICT, "another session of this conversation came first")
-    _within(quota.caller, len(older), "caller")
-    if made.user:
-        _within(quota.user, sum(r.user == made.user for r in older), "user")
+    older = [r for r in mine if r.is_live and r.created_version < created.created_version]
+    if any(r.conversation == created.conversation for r in older):
+        raise ApiError(ErrorCode.CONFLICT, "another session of this conversation was created first")
+    _check_limit(quota.caller, len(older), "caller")
+    if created.user:
+        _check_limit(quota.user, sum(r.user == created.user for r in older), "user")
 
 
-def _same_agent(record: Record, wish: Wish) -> None:
-    if wish.agent and wish.agent != record.session.agent_ref:
-        message = f"this conversation is with the agent {record.session.agent_ref!r}, not {wish.agent!r}"
-        raise Refusal(Kind.CONFLICT, message)
+def _check_agent(record: SessionRecord, request: SessionRequest) -> None:
+    if request.agent and request.agent != record.session.agent_ref:
+        message = f"this conversation has the agent {record.session.agent_ref!r}, not {request.agent!r}"
+        raise ApiError(ErrorCode.CONFLICT, message)
 
 
-def _within(limit: int, count: int, whose: str) -> None:
+def _check_limit(limit: int, count: int, owner: str) -> None:
     if limit and count >= limit:
-        message = f"this {whose} has {count} live sessions, and {limit} are allowed at once"
-        raise Refusal(Kind.TOO_MANY_SESSIONS, message, retry_after=RETRY_SECONDS)
+        message = f"this {owner} has {count} live sessions, and {limit} are allowed at once"
+        raise ApiError(ErrorCode.TOO_MANY_SESSIONS, message, retry_after=RETRY_SECONDS)

@@ -1,4 +1,4 @@
-"""The composition root of the gateway: wires everything together and shuts down in order."""
+"""Composition root of the gateway: constructs every part and shuts them down in order."""
 
 import asyncio
 import logging
@@ -15,38 +15,38 @@ from voicesession_common.json_logging import configure
 from voicesession_common.kube_client import AGENTS, SESSIONS, KubeClient, load_configuration
 from voicesession_common.tracing import Tracing
 
-from voicesession_gateway.access import Door
-from voicesession_gateway.auth import Anonymous, Authenticator, Keys, Oidc
-from voicesession_gateway.informer import Watch
+from voicesession_gateway.access import AccessControl
+from voicesession_gateway.auth import Anonymous, ApiKeys, Authenticator, OidcTokens
+from voicesession_gateway.informer import StoreInformer
 from voicesession_gateway.page import Page
 from voicesession_gateway.routes import Api
-from voicesession_gateway.server import public, scraped, serve
-from voicesession_gateway.session_store import Agents, Sessions
-from voicesession_gateway.sessions import Desk
-from voicesession_gateway.settings import Settings, SettingsError
-from voicesession_gateway.tokens import Mint
+from voicesession_gateway.server import metrics_app, public_app, serve
+from voicesession_gateway.session_store import AgentStore, SessionStore
+from voicesession_gateway.sessions import SessionService
+from voicesession_gateway.settings import GatewaySettings, SettingsError
+from voicesession_gateway.tokens import TokenIssuer
 
 log = logging.getLogger(__name__)
 
-UNNOTICED_SECONDS: Final = 3.0
-"""How long requests may still come after the pod is told to stop: so long its address may take to be forgotten."""
-BAD_SETTINGS: Final = 2
+ENDPOINT_REMOVAL_SECONDS: Final = 3.0
+"""Keep serving this long after SIGTERM: endpoint removal takes time to reach every proxy."""
+INVALID_SETTINGS: Final = 2
 SERVICE: Final = "voicesession-gateway"
 
 
 class Gateway:
-    """One replica. Built inside a running loop from a client that its caller closes."""
+    """One replica. Construct it inside a running loop; the caller closes the client."""
 
-    def __init__(self, settings: Settings, kube: KubeClient, tracing: Tracing) -> None:
+    def __init__(self, settings: GatewaySettings, kube: KubeClient, tracing: Tracing) -> None:
         self._settings = settings
-        self._agents = Agents()
-        self._sessions = Sessions(self._agents.spec)
+        self._agents = AgentStore()
+        self._sessions = SessionStore(self._agents.spec)
         self._stop, self._stopping = asyncio.Event(), False
-        self.watches = (
-            Watch(kube, AGENTS, settings.namespace, self._agents),
-            Watch(kube, SESSIONS, settings.namespace, self._sessions, selector=constants.CALLER_LABEL),
+        self.informers = (
+            StoreInformer(kube, AGENTS, settings.namespace, self._agents),
+            StoreInformer(kube, SESSIONS, settings.namespace, self._sessions, selector=constants.CALLER_LABEL),
         )
-        door = Door(
+        access = AccessControl(
             authenticator(settings),
             settings.caller_rate,
             settings.user_rate,
@@ -55,7 +55,7 @@ class Gateway:
             time.monotonic,
             settings.hosts,
         )
-        desk = Desk(
+        service = SessionService(
             kube,
             settings.namespace,
             self._agents,
@@ -66,8 +66,8 @@ class Gateway:
             time.monotonic,
             tracing=tracing,
         )
-        mint = Mint(settings.livekit_api_key, settings.livekit_api_secret, settings.token_seconds)
-        api = Api(door, desk, self._agents, self._sessions, mint, settings.default_agent)
+        issuer = TokenIssuer(settings.livekit_api_key, settings.livekit_api_secret, settings.token_seconds)
+        api = Api(access, service, self._agents, self._sessions, issuer, settings.default_agent)
         page = Page(
             settings.page_dir,
             settings.livekit_public_url,
@@ -75,34 +75,34 @@ class Gateway:
             settings.default_agent,
             settings.ready_seconds,
         )
-        self.app = public(api, page, door, self._is_ready, self._sessions.wake_all)
+        self.app = public_app(api, page, access, self._is_ready, self._sessions.wake_all)
 
     async def run(self) -> int:
-        """Until SIGTERM or SIGINT (0), or until a watch fails for good (1)."""
+        """Run until SIGTERM or SIGINT and return 0; return 1 if an informer fails."""
         self._catch_signals()
-        watching = [asyncio.create_task(watch.run()) for watch in self.watches]
+        informing = [asyncio.create_task(informer.run()) for informer in self.informers]
         stop = asyncio.create_task(self._stop.wait())
-        scraper, _ = await serve(scraped(self._sessions.count), self._settings.metrics_port)
-        people, port = await serve(self.app, self._settings.http_port)
+        metrics_runner, _ = await serve(metrics_app(self._sessions.count), self._settings.metrics_port)
+        public_runner, port = await serve(self.app, self._settings.http_port)
         log.info("listening", extra={"port": port, "auth": self._settings.auth})
         try:
-            done, _ = await asyncio.wait({stop, *watching}, return_when=asyncio.FIRST_COMPLETED)
+            done, _ = await asyncio.wait({stop, *informing}, return_when=asyncio.FIRST_COMPLETED)
             if stop not in done:
-                log.error("a watch failed", exc_info=next(iter(done)).exception())
+                log.error("informer failed", exc_info=next(iter(done)).exception())
                 return 1
-            await self._shut_down(people)
+            await self._shut_down(public_runner)
             return 0
         finally:
-            await people.cleanup()
-            await scraper.cleanup()
-            await _cancel(stop, *watching)
+            await public_runner.cleanup()
+            await metrics_runner.cleanup()
+            await _cancel(stop, *informing)
 
-    async def _shut_down(self, people: web.AppRunner) -> None:
-        """Not ready any more, then no new requests and no streams; who waits for a session gets it."""
+    async def _shut_down(self, public_runner: web.AppRunner) -> None:
+        """Report unready, then stop accepting requests and end streams. Pending requests get their session."""
         self._stopping = True
         log.info("shutting down")
-        await asyncio.sleep(UNNOTICED_SECONDS)
-        await people.cleanup()
+        await asyncio.sleep(ENDPOINT_REMOVAL_SECONDS)
+        await public_runner.cleanup()
 
     def _is_ready(self) -> bool:
         return self._agents.synced and self._sessions.synced and not self._stopping
@@ -113,12 +113,12 @@ class Gateway:
             loop.add_signal_handler(number, self._stop.set)
 
 
-def authenticator(settings: Settings) -> Authenticator:
-    """As the settings say."""
+def authenticator(settings: GatewaySettings) -> Authenticator:
+    """Return the authenticator that the settings select."""
     if settings.oidc is not None:
-        return Oidc(settings.oidc, time.monotonic)
+        return OidcTokens(settings.oidc, time.monotonic)
     if settings.keys_dir:
-        return Keys(Path(settings.keys_dir), time.monotonic)
+        return ApiKeys(Path(settings.keys_dir), time.monotonic)
     return Anonymous()
 
 
@@ -128,8 +128,8 @@ async def _cancel(*tasks: "asyncio.Task[object]") -> None:
     await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def run(settings: Settings) -> int:
-    """Build the client, run the gateway, close the client; returns the exit code."""
+async def run(settings: GatewaySettings) -> int:
+    """Construct the client, run the gateway, close the client. Return the exit code."""
     async with AsyncExitStack() as stack:
         kube = KubeClient(await load_configuration(settings.kubeconfig))
         stack.push_async_callback(kube.close)
@@ -139,11 +139,11 @@ async def run(settings: Settings) -> int:
 
 
 def main() -> int:
-    """Run one replica; returns the exit code: 0 after a signal, 1 after a failure, 2 for senseless settings."""
+    """Run one replica. Return the exit code: 0 after a signal, 1 after a failure, 2 for invalid settings."""
     try:
-        settings = Settings.from_env()
+        settings = GatewaySettings.from_env()
     except SettingsError as error:
         sys.stderr.write(f"voicesession-gateway: {error}\n")
-        return BAD_SETTINGS
+        return INVALID_SETTINGS
     configure(settings.log_level)
     return asyncio.run(run(settings))

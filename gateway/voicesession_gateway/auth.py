@@ -1,4 +1,4 @@
-"""Who calls: nobody in particular, the holder of a key, or whom an OpenID provider vouches for."""
+"""Authentication of callers: anonymous, by API key, or by a token of an OpenID provider."""
 
 import hashlib
 import logging
@@ -8,87 +8,93 @@ from typing import Any, Final, Protocol
 
 import jwt
 
-from voicesession_gateway.errors import Kind, Refusal
-from voicesession_gateway.jwks import FAILED_SECONDS, ProviderKeys
+from voicesession_gateway.errors import ApiError, ErrorCode
+from voicesession_gateway.jwks import FAILURE_BACKOFF_SECONDS, JwksCache
 from voicesession_gateway.naming import ANONYMOUS, Caller
 from voicesession_gateway.settings import OidcSettings
 
 log = logging.getLogger(__name__)
 
 BEARER: Final = "bearer "
-LOOK_SECONDS: Final = 1.0
-"""How often the directory of keys is looked at, at most."""
+CHECK_SECONDS: Final = 1.0
+"""Shortest interval between two checks of the key directory."""
 KEY_CHARACTERS: Final = 16
-"""A shorter key could be guessed."""
+"""Shorter keys could be guessed."""
 ALGORITHMS: Final = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA")
-"""Those with a public key: a secret that both sides know would make everybody who checks tokens able to sign them."""
+"""Public-key algorithms only: with a shared secret, every party that verifies tokens could also sign them."""
 LEEWAY_SECONDS: Final = 30
 CLAIM_CHARACTERS: Final = 253
 
 
 class Authenticator(Protocol):
-    async def caller(self, authorization: str) -> Caller:
-        """Whose request it is, by its Authorization header. Raises Refusal."""
+    """Maps an Authorization header to a caller."""
+
+    async def authenticate(self, authorization: str) -> Caller:
+        """Return the caller. Raises ApiError."""
 
 
 class Anonymous:
-    """Everybody is the same caller: for one's own machine."""
+    """Treats all requests as one caller; for development on one machine."""
 
-    async def caller(self, _: str) -> Caller:
+    async def authenticate(self, _: str) -> Caller:
+        """Return the anonymous caller."""
         return ANONYMOUS
 
 
-class Keys:
-    """A directory, mounted from a Secret: each file is a caller and holds her keys, one a line.
+class ApiKeys:
+    """API keys in a directory mounted from a Secret: each file is a caller and holds its keys, one per line.
 
-    Read again when it changes. Keys are compared by their hashes, which tell nothing by the time that takes.
+    The files are read again when they change. Keys are compared by their hashes, so timing reveals nothing about them.
     """
 
     def __init__(self, directory: Path, monotonic: Callable[[], float]) -> None:
         self._directory, self._monotonic = directory, monotonic
-        self._looked_at = float("-inf")
+        self._checked_at = float("-inf")
         self._seen: tuple[object, ...] | None = None
         self._callers: dict[bytes, str] = {}
 
-    async def caller(self, authorization: str) -> Caller:
+    async def authenticate(self, authorization: str) -> Caller:
+        """Return the owner of the key. Raises ApiError."""
         self._refresh()
         name = self._callers.get(_hash(_bearer(authorization)))
         if name is None:
-            raise _unauthenticated("this key is not known")
+            raise _unauthenticated("this key is unknown")
         return Caller(f"keys:{name}")
 
     def _refresh(self) -> None:
         now = self._monotonic()
-        if now - self._looked_at < LOOK_SECONDS:
+        if now - self._checked_at < CHECK_SECONDS:
             return
-        self._looked_at = now
+        self._checked_at = now
         try:
             files = sorted(path for path in self._directory.iterdir() if path.is_file())
             stats = [(path, path.stat()) for path in files]
             seen = tuple((path.name, stat.st_mtime_ns, stat.st_size, stat.st_ino) for path, stat in stats)
             if seen != self._seen:
-                self._seen, self._callers = seen, dict(_keys(files))
-                log.info("keys read", extra={"callers": len(set(self._callers.values()))})
+                self._seen, self._callers = seen, dict(_read_keys(files))
+                log.info("API keys read", extra={"callers": len(set(self._callers.values()))})
         except (OSError, UnicodeError) as error:
-            log.error("the keys cannot be read: those known before hold on", extra={"error": type(error).__name__})
+            message = "API keys cannot be read; the previous keys stay valid"
+            log.error(message, extra={"error": type(error).__name__})
 
 
-class Oidc:
-    """Signed by the provider, for our audience, not expired; a claim says who calls and another one for whom."""
+class OidcTokens:
+    """Tokens of an OpenID provider: signature, issuer, audience and expiry are checked, claims name caller and user."""
 
     def __init__(self, settings: OidcSettings, monotonic: Callable[[], float]) -> None:
-        self._settings, self._keys = settings, ProviderKeys(settings, monotonic)
+        self._settings, self._keys = settings, JwksCache(settings, monotonic)
 
-    async def caller(self, authorization: str) -> Caller:
+    async def authenticate(self, authorization: str) -> Caller:
+        """Return the caller and user named in the token's claims. Raises ApiError."""
         claims = await self._claims(_bearer(authorization))
         caller, user = (_claim(claims, name) for name in (self._settings.caller_claim, self._settings.user_claim))
         return Caller(f"oidc:{self._settings.issuer}:{caller}", user)
 
     async def _claims(self, token: str) -> dict[str, Any]:
-        """Raises Refusal."""
+        """Return the verified claims. Raises ApiError."""
         settings = self._settings
         try:
-            key = await self._keys.key(str(jwt.get_unverified_header(token).get("kid")))
+            key = await self._keys.get(str(jwt.get_unverified_header(token).get("kid")))
             return jwt.decode(
                 token,
                 key,
@@ -99,20 +105,19 @@ class Oidc:
                 options={"require": ["exp", "iss", "aud", settings.caller_claim, settings.user_claim]},
             )
         except jwt.PyJWKClientConnectionError as error:
-            raise Refusal(
-                Kind.UNAVAILABLE, "the identity provider does not answer", retry_after=FAILED_SECONDS
-            ) from error
-        except (jwt.PyJWTError, ValueError) as error:  # a ValueError: no text that could be a token
-            raise _unauthenticated(f"this token is not accepted: {_words(error)}") from error
+            message = "the identity provider does not answer"
+            raise ApiError(ErrorCode.UNAVAILABLE, message, retry_after=FAILURE_BACKOFF_SECONDS) from error
+        except (jwt.PyJWTError, ValueError) as error:  # ValueError: the text cannot be a token at all
+            raise _unauthenticated(f"this token is not accepted: {_explain(error)}") from error
 
 
-def _keys(files: list[Path]) -> list[tuple[bytes, str]]:
-    """Hash and caller of every key."""
+def _read_keys(files: list[Path]) -> list[tuple[bytes, str]]:
+    """Return hash and caller of every key."""
     found = []
     for path in files:
         for key in path.read_text().split():
             if len(key) < KEY_CHARACTERS:
-                log.error("a key is too short and ignored", extra={"caller": path.name, "characters": KEY_CHARACTERS})
+                log.error("API key too short, ignored", extra={"caller": path.name, "characters": KEY_CHARACTERS})
             else:
                 found.append((_hash(key), path.name))
     return found
@@ -129,14 +134,14 @@ def _bearer(authorization: str) -> str:
 
 
 def _claim(claims: dict[str, Any], name: str) -> str:
-    found = claims[name]
-    if not isinstance(found, str) or not 0 < len(found) <= CLAIM_CHARACTERS:
-        raise _unauthenticated(f"the claim {name!r} is no string of at most {CLAIM_CHARACTERS} characters")
-    return found
+    value = claims[name]
+    if not isinstance(value, str) or not 0 < len(value) <= CLAIM_CHARACTERS:
+        raise _unauthenticated(f"the claim {name!r} is not a string of 1 to {CLAIM_CHARACTERS} characters")
+    return value
 
 
-def _words(error: Exception) -> str:
-    """What the library says about the token; never the token."""
+def _explain(error: Exception) -> str:
+    """Return the library's reason in plain words, without any part of the token."""
     known: tuple[tuple[type[jwt.PyJWTError], str], ...] = (
         (jwt.ExpiredSignatureError, "it has expired"),
         (jwt.InvalidIssuerError, "another issuer"),
@@ -149,5 +154,5 @@ def _words(error: Exception) -> str:
     return next((text for kind, text in known if isinstance(error, kind)), "it is malformed")
 
 
-def _unauthenticated(message: str) -> Refusal:
-    return Refusal(Kind.UNAUTHENTICATED, message)
+def _unauthenticated(message: str) -> ApiError:
+    return ApiError(ErrorCode.UNAUTHENTICATED, message)

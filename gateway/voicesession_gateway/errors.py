@@ -1,97 +1,102 @@
-"""Why a caller does not get what she asked for: one class, one list of kinds, each with its HTTP status."""
+"""Errors that the API returns: one exception class and one list of codes, each with its HTTP status."""
 
 from enum import StrEnum
 from typing import Final
 
 
-class Kind(StrEnum):
-    """What `error.code` can be, unless the session's own reason says more."""
+class ErrorCode(StrEnum):
+    """Values of `error.code`. An ApiError can replace the code with the more specific reason of a session."""
 
     INVALID_REQUEST = "InvalidRequest"
-    """The body is no JSON object, or a field has a wrong type, is too long or makes no sense."""
+    """The body is not a JSON object, or a field has a wrong type, is too long or has an invalid value."""
     FIELD_NOT_ALLOWED = "FieldNotAllowed"
-    """The field exists, and callers may not set it."""
+    """The field exists, but callers must not set it."""
     AGENT_REQUIRED = "AgentRequired"
-    """No agent is named, and the gateway has no default one."""
+    """The request names no agent, and the gateway has no default agent."""
     UNAUTHENTICATED = "Unauthenticated"
-    """There is no key or token, or it is not a valid one."""
+    """The key or token is missing or invalid."""
     USER_NOT_ALLOWED = "UserNotAllowed"
-    """The caller asks for a session of another user than her token says."""
+    """The request names another user than the caller's token."""
     ORIGIN_NOT_ALLOWED = "OriginNotAllowed"
-    """A page of another origin asks, and this origin is not allowed."""
+    """The request comes from a page whose origin is not allowed."""
     HOST_NOT_ALLOWED = "HostNotAllowed"
-    """Without authentication: the request is for a host that is neither localhost, an IP address nor a known name."""
+    """Without authentication: the Host is neither localhost, an IP address nor an allowed name."""
     NOT_FOUND = "NotFound"
-    """There is nothing at this path."""
+    """The path does not exist."""
     UNKNOWN_AGENT = "UnknownAgent"
-    """There is no VoiceAgent of that name."""
+    """No VoiceAgent has this name."""
     UNKNOWN_SESSION = "UnknownSession"
-    """The caller has no session of that name."""
+    """The caller has no session with this name."""
     METHOD_NOT_ALLOWED = "MethodNotAllowed"
-    """The path exists for other methods only."""
+    """The path exists, but not for this method."""
     CONFLICT = "Conflict"
-    """The conversation exists with another agent, or the session kept changing."""
+    """The conversation has another agent, or its session kept changing."""
     TOO_LARGE = "TooLarge"
-    """The body is longer than any request needs to be."""
+    """The body exceeds the size limit."""
     NOT_JSON = "NotJSON"
     """The Content-Type is not application/json."""
     INVALID_SESSION = "InvalidSession"
-    """The API server refuses such a session."""
+    """The API server rejected the session."""
     RATE_LIMITED = "RateLimited"
-    """Too many requests of this caller, or for this user; Retry-After says when there is room again."""
+    """The caller or the user sends too many requests; Retry-After gives the seconds to wait."""
     TOO_MANY_SESSIONS = "TooManySessions"
-    """The caller, or the user, has as many live sessions as are allowed at once."""
+    """The caller or the user has reached the limit of live sessions."""
     TOO_MANY_STREAMS = "TooManyStreams"
-    """The caller follows as many sessions as are allowed at once."""
+    """The caller has reached the limit of open event streams."""
     INTERNAL = "Internal"
-    """The gateway failed; its log says at what."""
+    """The gateway failed; its log has the details."""
     UNAVAILABLE = "Unavailable"
-    """Kubernetes or the identity provider does not answer, or this replica is just starting."""
+    """Kubernetes or the identity provider does not answer, or this replica is starting."""
     SESSION_ENDED = "SessionEnded"
-    """The session ended before its agent came; the code is its end reason."""
+    """The session ended before its agent joined; the code is the end reason."""
     SESSION_NOT_READY = "SessionNotReady"
-    """The agent was not in the room in time; the code is the reason of the condition that is missing."""
+    """The agent did not join in time; the code is the reason of the condition that is not met."""
 
 
 STATUS: Final = {
-    Kind.INVALID_REQUEST: 400,
-    Kind.FIELD_NOT_ALLOWED: 400,
-    Kind.AGENT_REQUIRED: 400,
-    Kind.UNAUTHENTICATED: 401,
-    Kind.USER_NOT_ALLOWED: 403,
-    Kind.ORIGIN_NOT_ALLOWED: 403,
-    Kind.HOST_NOT_ALLOWED: 403,
-    Kind.NOT_FOUND: 404,
-    Kind.UNKNOWN_AGENT: 404,
-    Kind.UNKNOWN_SESSION: 404,
-    Kind.METHOD_NOT_ALLOWED: 405,
-    Kind.CONFLICT: 409,
-    Kind.TOO_LARGE: 413,
-    Kind.NOT_JSON: 415,
-    Kind.INVALID_SESSION: 422,
-    Kind.RATE_LIMITED: 429,
-    Kind.TOO_MANY_SESSIONS: 429,
-    Kind.TOO_MANY_STREAMS: 429,
-    Kind.INTERNAL: 500,
-    Kind.UNAVAILABLE: 503,
-    Kind.SESSION_ENDED: 503,
-    Kind.SESSION_NOT_READY: 504,
+    ErrorCode.INVALID_REQUEST: 400,
+    ErrorCode.FIELD_NOT_ALLOWED: 400,
+    ErrorCode.AGENT_REQUIRED: 400,
+    ErrorCode.UNAUTHENTICATED: 401,
+    ErrorCode.USER_NOT_ALLOWED: 403,
+    ErrorCode.ORIGIN_NOT_ALLOWED: 403,
+    ErrorCode.HOST_NOT_ALLOWED: 403,
+    ErrorCode.NOT_FOUND: 404,
+    ErrorCode.UNKNOWN_AGENT: 404,
+    ErrorCode.UNKNOWN_SESSION: 404,
+    ErrorCode.METHOD_NOT_ALLOWED: 405,
+    ErrorCode.CONFLICT: 409,
+    ErrorCode.TOO_LARGE: 413,
+    ErrorCode.NOT_JSON: 415,
+    ErrorCode.INVALID_SESSION: 422,
+    ErrorCode.RATE_LIMITED: 429,
+    ErrorCode.TOO_MANY_SESSIONS: 429,
+    ErrorCode.TOO_MANY_STREAMS: 429,
+    ErrorCode.INTERNAL: 500,
+    ErrorCode.UNAVAILABLE: 503,
+    ErrorCode.SESSION_ENDED: 503,
+    ErrorCode.SESSION_NOT_READY: 504,
 }
 
 
-class Refusal(Exception):  # noqa: N818 - it is an answer, not a failure of ours
-    """`reason` replaces the kind as `error.code`; `retry_after` is in seconds, 0 for none."""
+class ApiError(Exception):
+    """An error response. The caller sees `reason` as `error.code`; it defaults to `code`.
 
-    def __init__(self, kind: Kind, message: str, reason: str = "", retry_after: float = 0.0) -> None:
-        super().__init__(f"{kind}: {message}")
-        self.kind = kind
+    `retry_after` is in seconds; 0 sends no Retry-After header.
+    """
+
+    def __init__(self, code: ErrorCode, message: str, reason: str = "", retry_after: float = 0.0) -> None:
+        super().__init__(f"{code}: {message}")
+        self.code = code
         self.message = message
-        self.reason = reason or str(kind)
+        self.reason = reason or str(code)
         self.retry_after = retry_after
 
     @property
     def status(self) -> int:
-        return STATUS[self.kind]
+        """Return the HTTP status."""
+        return STATUS[self.code]
 
-    def render(self) -> dict[str, dict[str, str]]:
+    def to_json(self) -> dict[str, dict[str, str]]:
+        """Return the response body."""
         return {"error": {"code": self.reason, "message": self.message}}

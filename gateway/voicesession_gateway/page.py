@@ -1,4 +1,4 @@
-"""The page: static files, and what they need to know about this gateway."""
+"""The web page: static files, and their configuration for this gateway."""
 
 from pathlib import Path
 from typing import Final
@@ -6,15 +6,16 @@ from urllib.parse import urlsplit
 
 from aiohttp import web
 
-from voicesession_gateway.errors import Kind, Refusal
+from voicesession_gateway.errors import ApiError, ErrorCode
 
+NO_PAGE: Final = "this gateway was built without a page; its API is at /api/v1/openapi.json"
 INDEX: Final = "index.html"
 SOCKET: Final = {"http": "ws", "https": "wss", "ws": "ws", "wss": "wss"}
 REQUESTS: Final = {"http": "http", "https": "https", "ws": "http", "wss": "https"}
 
 
-def policy(livekit_url: str) -> str:
-    """The Content-Security-Policy of the page: its own files, this gateway and LiveKit, nothing else."""
+def content_security_policy(livekit_url: str) -> str:
+    """Return the page's Content-Security-Policy: its own files, this gateway and LiveKit, nothing else."""
     parts = urlsplit(livekit_url)
     livekit = f"{SOCKET[parts.scheme]}://{parts.netloc} {REQUESTS[parts.scheme]}://{parts.netloc}"
     return (
@@ -24,7 +25,7 @@ def policy(livekit_url: str) -> str:
 
 
 class Page:
-    """`directory` may be absent: there is no page then, and the rest works."""
+    """Handlers of the page. Without `directory` there is no page; the API works all the same."""
 
     def __init__(self, directory: str, livekit_url: str, auth: str, default_agent: str, ready_seconds: float) -> None:
         self._directory = Path(directory) if directory else None
@@ -37,7 +38,7 @@ class Page:
             "readySeconds": ready_seconds,
         }
         self._headers = {
-            "Content-Security-Policy": policy(livekit_url),
+            "Content-Security-Policy": content_security_policy(livekit_url),
             "Permissions-Policy": "microphone=(self), camera=(), geolocation=()",
             "Referrer-Policy": "no-referrer",
             "X-Content-Type-Options": "nosniff",
@@ -45,12 +46,12 @@ class Page:
         }
 
     def add_to(self, app: web.Application) -> None:
-        """Routes that match what no other route does, so they come last."""
+        """Add the routes. They must come last, because they match every remaining path."""
         app.router.add_get("/config.json", self._configuration)
         app.router.add_get("/", self._index)
         if self._directory and self._directory.is_dir():
             app.router.add_static("/", self._directory)
-        app.on_response_prepare.append(self._protect)
+        app.on_response_prepare.append(self._set_security_headers)
 
     async def _configuration(self, _: web.Request) -> web.Response:
         return web.json_response(self._config)
@@ -58,9 +59,11 @@ class Page:
     async def _index(self, _: web.Request) -> web.StreamResponse:
         path = self._directory / INDEX if self._directory else None
         if path is None or not path.is_file():
-            raise Refusal(Kind.NOT_FOUND, "this gateway was built without a page; its API is at /api/v1/openapi.json")
+            raise ApiError(
+                ErrorCode.NOT_FOUND, "this gateway was built without a page; its API is at /api/v1/openapi.json"
+            )
         return web.FileResponse(path)
 
-    async def _protect(self, _: web.Request, response: web.StreamResponse) -> None:
+    async def _set_security_headers(self, _: web.Request, response: web.StreamResponse) -> None:
         for name, value in self._headers.items():
             response.headers.setdefault(name, value)

@@ -1,4 +1,4 @@
-"""The handlers: LiveKit's token endpoint and the session API."""
+"""Request handlers: LiveKit's token endpoint and the session API."""
 
 import logging
 import secrets
@@ -13,15 +13,15 @@ from voicesession_common.api.conditions import is_condition_true
 from voicesession_common.api.reasons import ConditionType
 
 from voicesession_gateway import metrics
-from voicesession_gateway.access import Door, allowance, body
-from voicesession_gateway.errors import Kind, Refusal
-from voicesession_gateway.event_stream import follow
+from voicesession_gateway.access import AccessControl, cors_headers, read_json
+from voicesession_gateway.errors import ApiError, ErrorCode
+from voicesession_gateway.event_stream import stream_events
 from voicesession_gateway.naming import Caller
-from voicesession_gateway.session_record import Record, view
-from voicesession_gateway.session_request import session_wish, token_wish
-from voicesession_gateway.session_store import Agents, Sessions
-from voicesession_gateway.sessions import Desk
-from voicesession_gateway.tokens import Mint
+from voicesession_gateway.session_record import SessionRecord, to_json
+from voicesession_gateway.session_request import parse_session_request, parse_token_request
+from voicesession_gateway.session_store import AgentStore, SessionStore
+from voicesession_gateway.sessions import SessionService
+from voicesession_gateway.tokens import TokenIssuer
 
 log = logging.getLogger(__name__)
 
@@ -38,21 +38,21 @@ NO_STORE: Final = {"Cache-Control": "no-store"}
 
 
 class Api:
-    """All of it for one namespace. `nonce` gives 32 hex characters that nobody has seen before."""
+    """Handlers for one namespace. `nonce` returns 32 hexadecimal characters, different at each call."""
 
     def __init__(
         self,
-        door: Door,
-        desk: Desk,
-        agents: Agents,
-        sessions: Sessions,
-        mint: Mint,
+        access: AccessControl,
+        service: SessionService,
+        agents: AgentStore,
+        sessions: SessionStore,
+        issuer: TokenIssuer,
         default_agent: str,
         nonce: Callable[[], str] = lambda: secrets.token_hex(16),
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._door, self._desk, self._agents, self._sessions = door, desk, agents, sessions
-        self._mint, self._default_agent, self._nonce, self._monotonic = mint, default_agent, nonce, monotonic
+        self._access, self._service, self._agents, self._sessions = access, service, agents, sessions
+        self._issuer, self._default_agent, self._nonce, self._monotonic = issuer, default_agent, nonce, monotonic
 
     def add_to(self, app: web.Application) -> None:
         app.router.add_post(TOKEN, self._token)
@@ -65,30 +65,37 @@ class Api:
         app.router.add_get(OPENAPI, self._openapi)
 
     async def _token(self, request: web.Request) -> web.Response:
-        """LiveKit's standard endpoint: the answer comes when the agent is in the room."""
-        began, caller = self._monotonic(), await self._enter(request)
-        wish, guest = token_wish(
-            await body(request), caller, self._default_agent, self._nonce(), _idempotency_key(request)
+        """Handle LiveKit's standard token request; respond once the agent is in the room."""
+        started, caller = self._monotonic(), await self._authorize(request)
+        session_request, participant = parse_token_request(
+            await read_json(request), caller, self._default_agent, self._nonce(), _idempotency_key(request)
         )
-        self._door.take_for_user(wish.user_label)
-        record, how = await self._desk.ready(wish)
-        metrics.TOKENS.labels(how.value).inc()
-        metrics.WAIT_SECONDS.labels(how.value).observe(self._monotonic() - began)
-        log.info("token handed out", extra={"session": record.name, "how": how.value, "caller": caller.label})
-        answer = {"server_url": record.session.status.room_url, "participant_token": self._mint.token(record, guest)}
+        self._access.count_user_request(session_request.user_label)
+        record, source = await self._service.wait_until_ready(session_request)
+        metrics.TOKENS.labels(source.value).inc()
+        metrics.READY_SECONDS.labels(source.value).observe(self._monotonic() - started)
+        log.info("token issued", extra={"session": record.name, "how": source.value, "caller": caller.label})
+        answer = {
+            "server_url": record.session.status.room_url,
+            "participant_token": self._issuer.issue(record, participant),
+        }
         return web.json_response(answer, status=201, headers={NAME_HEADER: record.name, **NO_STORE})
 
     async def _create(self, request: web.Request) -> web.Response:
-        caller = await self._enter(request)
-        wish = session_wish(await body(request), caller, self._nonce(), _idempotency_key(request))
-        self._door.take_for_user(wish.user_label)
-        record, how = await self._desk.obtain(wish)
-        place = {"Location": f"{SESSIONS}/{record.name}", NAME_HEADER: record.name, **NO_STORE}
-        return web.json_response(view(record), status=201 if how is metrics.How.CREATED else 200, headers=place)
+        caller = await self._authorize(request)
+        session_request = parse_session_request(
+            await read_json(request), caller, self._nonce(), _idempotency_key(request)
+        )
+        self._access.count_user_request(session_request.user_label)
+        record, source = await self._service.get_or_create(session_request)
+        headers = {"Location": f"{SESSIONS}/{record.name}", NAME_HEADER: record.name, **NO_STORE}
+        return web.json_response(
+            to_json(record), status=201 if source is metrics.SessionSource.CREATED else 200, headers=headers
+        )
 
     async def _list_agents(self, request: web.Request) -> web.Response:
-        await self._enter(request)
-        told = [
+        await self._authorize(request)
+        agents = [
             {
                 "name": a.name,
                 "displayName": a.display_name,
@@ -96,51 +103,54 @@ class Api:
             }
             for a in self._agents.all()
         ]
-        return web.json_response(told, headers=NO_STORE)
+        return web.json_response(agents, headers=NO_STORE)
 
     async def _list(self, request: web.Request) -> web.Response:
-        caller = await self._enter(request)
-        return web.json_response([view(r) for r in reversed(self._sessions.of(caller.label))], headers=NO_STORE)
+        caller = await self._authorize(request)
+        return web.json_response(
+            [to_json(r) for r in reversed(self._sessions.of_caller(caller.label))], headers=NO_STORE
+        )
 
     async def _get(self, request: web.Request) -> web.Response:
-        return web.json_response(view(self._own(request, await self._enter(request))), headers=NO_STORE)
+        return web.json_response(to_json(self._own(request, await self._authorize(request))), headers=NO_STORE)
 
     async def _end(self, request: web.Request) -> web.Response:
-        await self._desk.end(self._own(request, await self._enter(request)))
+        await self._service.end(self._own(request, await self._authorize(request)))
         return web.Response(status=204)
 
     async def _events(self, request: web.Request) -> web.StreamResponse:
-        caller = await self._enter(request)
+        caller = await self._authorize(request)
         record, origin = self._own(request, caller), request.headers.get("Origin", "")
-        with self._door.stream(caller):
-            return await follow(request, record, self._sessions, allowance(origin) if self._door.allows(origin) else {})
+        with self._access.count_stream(caller):
+            headers = cors_headers(origin) if self._access.allows_origin(origin) else {}
+            return await stream_events(request, record, self._sessions, headers)
 
     async def _openapi(self, _: web.Request) -> web.Response:
         return web.Response(text=document(), content_type="application/json")
 
-    async def _enter(self, request: web.Request) -> Caller:
-        """Raises Refusal, also before the cluster has been seen for the first time."""
-        caller = await self._door.enter(request)
+    async def _authorize(self, request: web.Request) -> Caller:
+        """Return the caller. Raises ApiError, also before the first full list from the API server."""
+        caller = await self._access.authorize(request)
         if not (self._agents.synced and self._sessions.synced):
-            raise Refusal(Kind.UNAVAILABLE, "this replica is just starting", retry_after=1.0)
+            raise ApiError(ErrorCode.UNAVAILABLE, "this replica is starting", retry_after=1.0)
         return caller
 
-    def _own(self, request: web.Request, caller: Caller) -> Record:
-        """The caller's own session of that name. Raises Refusal: those of others are as good as none."""
-        found = self._sessions.get(request.match_info["name"])
-        if found is None or found.caller != caller.label:
-            raise Refusal(Kind.UNKNOWN_SESSION, "this caller has no such session")
-        return found
+    def _own(self, request: web.Request, caller: Caller) -> SessionRecord:
+        """Return the caller's own session of that name. Raises ApiError; sessions of other callers count as unknown."""
+        record = self._sessions.get(request.match_info["name"])
+        if record is None or record.caller != caller.label:
+            raise ApiError(ErrorCode.UNKNOWN_SESSION, "this caller has no such session")
+        return record
 
 
 @cache
 def document() -> str:
-    """The OpenAPI document, a file beside this one."""
+    """Return the OpenAPI document, a file beside this module."""
     return files(__package__).joinpath("openapi.json").read_text()
 
 
 def _idempotency_key(request: web.Request) -> str:
-    found = request.headers.get(IDEMPOTENCY, "")
-    if len(found) > IDEMPOTENCY_CHARACTERS:
-        raise Refusal(Kind.INVALID_REQUEST, f"{IDEMPOTENCY} must have at most {IDEMPOTENCY_CHARACTERS} characters")
-    return found
+    key = request.headers.get(IDEMPOTENCY, "")
+    if len(key) > IDEMPOTENCY_CHARACTERS:
+        raise ApiError(ErrorCode.INVALID_REQUEST, f"{IDEMPOTENCY} has more than {IDEMPOTENCY_CHARACTERS} characters")
+    return key

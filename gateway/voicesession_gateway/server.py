@@ -1,4 +1,4 @@
-"""The two HTTP servers of a replica: one for people, one for whoever scrapes metrics."""
+"""HTTP servers of a replica: the public one, and the one for metrics."""
 
 import asyncio
 import logging
@@ -10,8 +10,8 @@ from aiohttp import web
 from aiohttp.typedefs import Middleware
 
 from voicesession_gateway import metrics
-from voicesession_gateway.access import Door, allowance
-from voicesession_gateway.errors import Kind, Refusal
+from voicesession_gateway.access import AccessControl, cors_headers
+from voicesession_gateway.errors import ApiError, ErrorCode
 from voicesession_gateway.event_stream import CLOSING, Closing
 from voicesession_gateway.page import Page
 from voicesession_gateway.routes import Api
@@ -22,43 +22,48 @@ log = logging.getLogger(__name__)
 
 STREAM: Final = "text/event-stream"
 PROBES: Final = frozenset({"/healthz", "/readyz"})
-"""Not counted: a kubelet asks more often than people do, and would hide how many of their requests fail."""
+"""Routes that metrics leave out: frequent probes would hide the error rate of other requests."""
 KNOWN_METHODS: Final = frozenset({"GET", "HEAD", "POST", "DELETE", "OPTIONS"})
-BY_STATUS: Final = {403: Kind.NOT_FOUND, 404: Kind.NOT_FOUND, 405: Kind.METHOD_NOT_ALLOWED, 413: Kind.TOO_LARGE}
+BY_STATUS: Final = {
+    403: ErrorCode.NOT_FOUND,
+    404: ErrorCode.NOT_FOUND,
+    405: ErrorCode.METHOD_NOT_ALLOWED,
+    413: ErrorCode.TOO_LARGE,
+}
 
 
-def refused(refusal: Refusal) -> web.Response:
-    """The one shape of every error."""
-    metrics.REFUSALS.labels(refusal.kind.value).inc()
-    headers = {"Retry-After": str(math.ceil(refusal.retry_after))} if refusal.retry_after else {}
-    if refusal.kind is Kind.UNAUTHENTICATED:
+def error_response(error: ApiError) -> web.Response:
+    """Return the JSON response of an error; every error has the same shape."""
+    metrics.ERRORS.labels(error.code.value).inc()
+    headers = {"Retry-After": str(math.ceil(error.retry_after))} if error.retry_after else {}
+    if error.code is ErrorCode.UNAUTHENTICATED:
         headers["WWW-Authenticate"] = "Bearer"
-    return web.json_response(refusal.render(), status=refusal.status, headers=headers)
+    return web.json_response(error.to_json(), status=error.status, headers=headers)
 
 
 @web.middleware
-async def errors(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Turns what is raised into an answer."""
+async def map_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Convert exceptions into responses."""
     try:
         return await handler(request)
-    except Refusal as refusal:
-        return refused(refusal)
+    except ApiError as error:
+        return error_response(error)
     except web.HTTPException as error:
         if error.status < web.HTTPBadRequest.status_code:
             raise
-        kind = BY_STATUS.get(error.status, Kind.INVALID_REQUEST)
-        return refused(Refusal(kind, error.reason))
+        code = BY_STATUS.get(error.status, ErrorCode.INVALID_REQUEST)
+        return error_response(ApiError(code, error.reason))
     except ConnectionError:
         raise
     except Exception:
-        log.exception("a request failed", extra={"route": _route(request)})
-        return refused(Refusal(Kind.INTERNAL, "the gateway failed; its log says at what"))
+        log.exception("request failed", extra={"route": _route(request)})
+        return error_response(ApiError(ErrorCode.INTERNAL, "internal error; see the gateway's log"))
 
 
 @web.middleware
-async def counted(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Counts and times every answer, but for probes."""
-    began = asyncio.get_running_loop().time()
+async def count_requests(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Count and time every response except those of probes."""
+    started = asyncio.get_running_loop().time()
     response = await handler(request)
     method = request.method if request.method in KNOWN_METHODS else "other"
     route = _route(request)
@@ -66,43 +71,45 @@ async def counted(request: web.Request, handler: Handler) -> web.StreamResponse:
         return response
     metrics.REQUESTS.labels(method, route, str(response.status)).inc()
     if response.content_type != STREAM:
-        metrics.REQUEST_SECONDS.labels(method, route).observe(asyncio.get_running_loop().time() - began)
+        metrics.REQUEST_SECONDS.labels(method, route).observe(asyncio.get_running_loop().time() - started)
     return response
 
 
-def cors(door: Door) -> Middleware:
-    """Lets pages of allowed origins ask and read; for all others browsers keep the door shut."""
+def cors(access: AccessControl) -> Middleware:
+    """Return middleware that sets CORS headers for pages of allowed origins."""
 
     @web.middleware
     async def answer(request: web.Request, handler: Handler) -> web.StreamResponse:
         origin = request.headers.get("Origin", "")
-        allowed = bool(origin) and door.allows(origin)
+        allowed = bool(origin) and access.allows_origin(origin)
         if request.method == "OPTIONS" and "Access-Control-Request-Method" in request.headers:
             response: web.StreamResponse = web.Response(status=204 if allowed else 403)
         else:
             response = await handler(request)
         if not response.prepared:
-            response.headers.update(allowance(origin) if allowed else {"Vary": "Origin"})
+            response.headers.update(cors_headers(origin) if allowed else {"Vary": "Origin"})
         return response
 
     return answer
 
 
 def _route(request: web.Request) -> str:
-    """The path as it was registered: a fixed set, whatever people ask for."""
+    """Return the registered path, one of a fixed set, so that labels stay bounded."""
     resource = request.match_info.route.resource
     return resource.canonical if resource else "other"
 
 
 BODY_BYTES: Final = 256 * 1024
-"""All fields at their longest, and JSON's escapes."""
+"""Every field at its maximum length, with JSON escapes."""
 SHUTDOWN_SECONDS: Final = 20.0
-"""Requests that wait for a session have this long; a session is Ready within 6 s as a rule."""
+"""Time for pending requests at shutdown; a session is usually Ready within 6 s."""
 
 
-def public(api: Api, page: Page, door: Door, ready: Callable[[], bool], wake: Callable[[], None]) -> web.Application:
-    """What people and back ends see. At its end `wake` lets event streams see that they are to end too."""
-    app = web.Application(client_max_size=BODY_BYTES, middlewares=[counted, cors(door), errors])
+def public_app(
+    api: Api, page: Page, access: AccessControl, ready: Callable[[], bool], wake: Callable[[], None]
+) -> web.Application:
+    """Return the public application. At shutdown, `wake` makes the event streams check the closing flag."""
+    app = web.Application(client_max_size=BODY_BYTES, middlewares=[count_requests, cors(access), map_errors])
     app[CLOSING] = Closing()
 
     async def healthz(_: web.Request) -> web.Response:
@@ -124,11 +131,11 @@ def public(api: Api, page: Page, door: Door, ready: Callable[[], bool], wake: Ca
     return app
 
 
-def scraped(before: Callable[[], None]) -> web.Application:
-    """`/metrics` alone; `before` brings gauges up to date."""
+def metrics_app(before_scrape: Callable[[], None]) -> web.Application:
+    """Return the application for `/metrics`; `before_scrape` updates gauges."""
 
     async def render(_: web.Request) -> web.Response:
-        before()
+        before_scrape()
         return web.Response(body=metrics.render(), headers={"Content-Type": "text/plain; version=0.0.4; charset=utf-8"})
 
     app = web.Application()
@@ -137,7 +144,7 @@ def scraped(before: Callable[[], None]) -> web.Application:
 
 
 async def serve(app: web.Application, port: int) -> tuple[web.AppRunner, int]:
-    """Listen; `port` 0 takes any free one, of which the one for IPv4 is told. Raises OSError if it is taken."""
+    """Listen on `port` and return the runner and the IPv4 port; 0 selects a free one. Raises OSError."""
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=SHUTDOWN_SECONDS, keepalive_timeout=60.0)
     await runner.setup()
     await web.TCPSite(runner, port=port).start()

@@ -1,41 +1,42 @@
-"""A VoiceSession as the gateway looks at it, what callers are shown of it, and what waiting for it comes to."""
+"""The gateway's view of a VoiceSession: parsing, JSON for callers, errors for waiting requests."""
 
 from dataclasses import dataclass
-from typing import Any
 
+from voicesession_common import JsonObject
 from voicesession_common.api import constants
 from voicesession_common.api.conditions import Condition, find_condition, is_condition_true
 from voicesession_common.api.reasons import ConditionType, EndReason, SessionPhase
 from voicesession_common.api.timestamps import to_rfc3339
 from voicesession_common.api.voicesession import VoiceSession
 
-from voicesession_gateway.errors import Kind, Refusal
+from voicesession_gateway.errors import ApiError, ErrorCode
 
-Object = dict[str, Any]
-View = dict[str, Any]
-
-NOTHING_SAID = "the operator has not said anything about it yet"
+NO_STATUS = "the operator has not reported a status yet"
 
 
 @dataclass(frozen=True)
-class Record:
-    """`born` is the resourceVersion at its creation, or the first one known: it orders sessions for all replicas."""
+class SessionRecord:
+    """A VoiceSession with the labels that the gateway set.
+
+    `created_version` is the resourceVersion at creation, or the first known one. It orders sessions equally in all
+    replicas.
+    """
 
     session: VoiceSession
     version: int
-    born: int
+    created_version: int
     caller: str
     user: str
     conversation: str
 
     @classmethod
-    def parse(cls, raw: Object, born: int = 0, agent_spec: Object | None = None) -> "Record":
-        """From the API server's JSON; `born` 0 takes the object's own version."""
+    def parse(cls, raw: JsonObject, created_version: int = 0, agent_spec: JsonObject | None = None) -> "SessionRecord":
+        """Parse the API server's JSON; `created_version` 0 stands for the object's current version."""
         labels, version = raw["metadata"].get("labels") or {}, int(raw["metadata"]["resourceVersion"])
         return cls(
             session=VoiceSession.parse(raw, agent_spec),
             version=version,
-            born=born or version,
+            created_version=created_version or version,
             caller=labels.get(constants.CALLER_LABEL, ""),
             user=labels.get(constants.USER_LABEL, ""),
             conversation=labels.get(constants.CONVERSATION_LABEL, ""),
@@ -43,42 +44,46 @@ class Record:
 
     @property
     def name(self) -> str:
+        """Return the session's name."""
         return self.session.name
 
     @property
     def uid(self) -> str:
+        """Return the session's UID."""
         return self.session.uid
 
     @property
     def room(self) -> str:
+        """Return the name of the LiveKit room, empty before it exists."""
         return self.session.status.room_name
 
     @property
     def finished(self) -> Condition | None:
-        """The condition, once the session is over."""
+        """Return the Finished condition if it is true."""
         found = find_condition(self.session.status.conditions, ConditionType.FINISHED)
         return found if found and found.status == "True" else None
 
     @property
     def is_live(self) -> bool:
-        """Whether somebody may still join it."""
+        """Return True if humans may still join."""
         return not (self.session.deleting or self.session.end or self.finished)
 
     @property
     def is_ready(self) -> bool:
+        """Return True if the session is live and its Ready condition is true."""
         return self.is_live and is_condition_true(self.session.status.conditions, ConditionType.READY)
 
 
-def view(record: Record) -> View:
-    """What the session API shows; times are RFC 3339, null while they have not happened."""
+def to_json(record: SessionRecord) -> JsonObject:
+    """Return the JSON of the session API; times are RFC 3339, or null for events that have not happened."""
     session, status = record.session, record.session.status
-    told = record.finished or lacking(record) or find_condition(status.conditions, ConditionType.READY)
+    condition = record.finished or blocking_condition(record) or find_condition(status.conditions, ConditionType.READY)
     return {
         "name": session.name,
         "agent": session.agent_ref,
         "phase": str(status.phase),
-        "reason": str(told.reason) if told else "",
-        "message": told.message if told else "",
+        "reason": str(condition.reason) if condition else "",
+        "message": condition.message if condition else "",
         "humans": status.humans,
         "resets": status.resets,
         "room": {"name": status.room_name},
@@ -88,34 +93,37 @@ def view(record: Record) -> View:
     }
 
 
-def gone_view(record: Record) -> View:
-    """Of a session that was deleted: like one that was asked to end."""
-    told = {"phase": str(SessionPhase.FINISHED), "reason": "Deleted", "message": "The session was deleted", "humans": 0}
-    return view(record) | told | {"endReason": str(record.session.status.end_reason or EndReason.REQUESTED)}
+def deleted_to_json(record: SessionRecord) -> JsonObject:
+    """Return the JSON of a deleted session: finished, with `Requested` as the default end reason."""
+    phase = str(SessionPhase.FINISHED)
+    changes = {"phase": phase, "reason": "Deleted", "message": "The session was deleted", "humans": 0}
+    end_reason = str(record.session.status.end_reason or EndReason.REQUESTED)
+    return to_json(record) | changes | {"endReason": end_reason}
 
 
-def lacking(record: Record) -> Condition | None:
-    """The first condition that keeps the session from being Ready, RoomReady before AgentJoined."""
+def blocking_condition(record: SessionRecord) -> Condition | None:
+    """Return the first condition that keeps the session from being Ready, RoomReady before AgentJoined."""
     conditions = record.session.status.conditions
-    wanted = (find_condition(conditions, kind) for kind in (ConditionType.ROOM_READY, ConditionType.AGENT_JOINED))
-    return next((c for c in wanted if c and c.status != "True"), None)
+    required = (find_condition(conditions, kind) for kind in (ConditionType.ROOM_READY, ConditionType.AGENT_JOINED))
+    return next((c for c in required if c and c.status != "True"), None)
 
 
-def ended(record: Record, last: Condition | None) -> Refusal:
-    """Why nobody can be let in any more; `last` is what was lacking while it still lived."""
-    found, session = record.finished, record.session
-    reason = str(session.status.end_reason or (found.reason if found else EndReason.REQUESTED))
-    kind = Kind.SESSION_NOT_READY if reason == EndReason.START_DEADLINE else Kind.SESSION_ENDED
-    said = found.message if found and found.message else "The session has ended"
-    return Refusal(kind, f"{said}{_because(last)}", reason, retry_after=1.0)
+def ended_error(record: SessionRecord, blocked_by: Condition | None) -> ApiError:
+    """Return the error for a session that has ended; `blocked_by` is the last condition that was not met."""
+    finished, session = record.finished, record.session
+    reason = str(session.status.end_reason or (finished.reason if finished else EndReason.REQUESTED))
+    code = ErrorCode.SESSION_NOT_READY if reason == EndReason.START_DEADLINE else ErrorCode.SESSION_ENDED
+    message = finished.message if finished and finished.message else "The session has ended"
+    return ApiError(code, f"{message}{_describe(blocked_by)}", reason, retry_after=1.0)
 
 
-def not_ready(record: Record, seconds: float) -> Refusal:
-    """The agent was not seen in the room within that time."""
-    last = lacking(record)
-    message = f"not Ready after {seconds:.0f} s{_because(last) or f' ({NOTHING_SAID})'}"
-    return Refusal(Kind.SESSION_NOT_READY, message, str(last.reason) if last else "", retry_after=1.0)
+def not_ready_error(record: SessionRecord, seconds: float) -> ApiError:
+    """Return the error for a session whose agent did not join within `seconds`."""
+    blocked_by = blocking_condition(record)
+    message = f"not Ready after {seconds:.0f} s{_describe(blocked_by) or f' ({NO_STATUS})'}"
+    reason = str(blocked_by.reason) if blocked_by else ""
+    return ApiError(ErrorCode.SESSION_NOT_READY, message, reason, retry_after=1.0)
 
 
-def _because(last: Condition | None) -> str:
-    return f" ({last.reason}: {last.message})" if last else ""
+def _describe(condition: Condition | None) -> str:
+    return f" ({condition.reason}: {condition.message})" if condition else ""

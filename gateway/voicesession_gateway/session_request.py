@@ -1,30 +1,28 @@
-"""What a request asks for, checked: LiveKit's standard token request, and the session API's own.
+"""Validated session requests: LiveKit's standard token request and the session API's own request.
 
-The token request is protobuf's JSON, whose field names may be snake_case or camelCase, and which some senders fill
-with empty values: an empty value is as good as none.
+The token request is protobuf JSON: field names may be snake_case or camelCase, and some clients send empty values.
+An empty value counts as absent.
 """
 
 import re
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Final
 
+from voicesession_common import JsonObject
 from voicesession_common.api import constants
 from voicesession_common.api.constants import AGENT_PREFIX
 
-from voicesession_gateway import naming
-from voicesession_gateway.errors import Kind, Refusal
-from voicesession_gateway.naming import Caller
-
-Object = dict[str, Any]
+from voicesession_gateway.errors import ApiError, ErrorCode
+from voicesession_gateway.naming import Caller, hash_label
 
 AGENT_NAME: Final = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
-"""As the CRD has it."""
+"""The pattern of the CRD."""
 NAME_CHARACTERS: Final = 253
 ROOM_CHARACTERS: Final = 256
 IDENTITY_CHARACTERS: Final = 128
 PARTICIPANT_NAME_CHARACTERS: Final = 256
 METADATA_CHARACTERS: Final = 16384
-"""As the CRD has it for room.metadata; more would not fit into a token that travels in a URL either."""
+"""The CRD's limit for room.metadata. A token travels in a URL, which has no room for more."""
 ATTRIBUTES: Final = 32
 ATTRIBUTE_CHARACTERS: Final = 1024
 TOKEN_FIELDS: Final = frozenset(
@@ -41,13 +39,13 @@ SESSION_FIELDS: Final = frozenset({"agent", "user", "roomName"})
 
 
 @dataclass(frozen=True)
-class Wish:
-    """A session of a caller. `caller`, `user_label` and `conversation` are label values."""
+class SessionRequest:
+    """A caller's request for a session. `caller`, `user_label` and `conversation` are label values."""
 
     caller: str
     conversation: str
     agent: str = ""
-    """Empty: whichever the conversation has, or the default one."""
+    """Empty: the agent of the existing conversation, or the default agent."""
     user: str = ""
     user_label: str = ""
     room_name: str = ""
@@ -55,8 +53,8 @@ class Wish:
 
 
 @dataclass(frozen=True)
-class Guest:
-    """Whom a token is for."""
+class ParticipantRequest:
+    """The participant that a token is for."""
 
     identity: str
     name: str = ""
@@ -64,50 +62,51 @@ class Guest:
     attributes: dict[str, str] = field(default_factory=dict)
 
 
-def token_wish(
+def parse_token_request(
     body: object, caller: Caller, default_agent: str, nonce: str, request_id: str = ""
-) -> tuple[Wish, Guest]:
-    """From the body of POST /token; `nonce` is new for every request and names what nothing else does.
+) -> tuple[SessionRequest, ParticipantRequest]:
+    """Parse the body of POST /token. Raises ApiError.
 
-    Raises Refusal.
+    `nonce` is unique to the request. It names the conversation if the request has no room name, identity or
+    `request_id`.
     """
-    told = _fields(body, "the request", TOKEN_FIELDS)
-    agent, metadata = _agent(told.get("room_config", {}))
-    identity = _text(told, "participant_identity", IDENTITY_CHARACTERS)
+    fields = _fields(body, "the request", TOKEN_FIELDS)
+    agent, metadata = _agent(fields.get("room_config", {}))
+    identity = _text(fields, "participant_identity", IDENTITY_CHARACTERS)
     if identity.startswith(AGENT_PREFIX):
-        raise Refusal(Kind.FIELD_NOT_ALLOWED, f"participant_identity must not begin with {AGENT_PREFIX!r}")
-    room = _text(told, "room_name", ROOM_CHARACTERS)
+        raise ApiError(ErrorCode.FIELD_NOT_ALLOWED, f"participant_identity must not begin with {AGENT_PREFIX!r}")
+    room = _text(fields, "room_name", ROOM_CHARACTERS)
     user = caller.user or identity
     by_identity = ("identity", agent or default_agent, identity) if identity else ("request", request_id or nonce)
-    wish = Wish(
+    request = SessionRequest(
         caller=caller.label,
-        conversation=naming.label(caller.identity, *(("room", room) if room else by_identity)),
+        conversation=hash_label(caller.identity, *(("room", room) if room else by_identity)),
         agent=agent,
         user=user,
         user_label=caller.user_label(user) if user else "",
         room_name=room,
         metadata=metadata,
     )
-    guest = Guest(
+    participant = ParticipantRequest(
         identity or f"human-{nonce[:12]}",
-        _text(told, "participant_name", PARTICIPANT_NAME_CHARACTERS),
-        _text(told, "participant_metadata", METADATA_CHARACTERS),
-        _attributes(told.get("participant_attributes", {})),
+        _text(fields, "participant_name", PARTICIPANT_NAME_CHARACTERS),
+        _text(fields, "participant_metadata", METADATA_CHARACTERS),
+        _attributes(fields.get("participant_attributes", {})),
     )
-    return wish, guest
+    return request, participant
 
 
-def session_wish(body: object, caller: Caller, nonce: str, request_id: str = "") -> Wish:
-    """From the body of POST /api/v1/sessions. Raises Refusal."""
-    told = _fields(body, "the request", SESSION_FIELDS)
-    room = _text(told, "roomName", ROOM_CHARACTERS)
-    user = _text(told, "user", NAME_CHARACTERS) or caller.user
+def parse_session_request(body: object, caller: Caller, nonce: str, request_id: str = "") -> SessionRequest:
+    """Parse the body of POST /api/v1/sessions. Raises ApiError."""
+    fields = _fields(body, "the request", SESSION_FIELDS)
+    room = _text(fields, "roomName", ROOM_CHARACTERS)
+    user = _text(fields, "user", NAME_CHARACTERS) or caller.user
     if caller.user and user != caller.user:
-        raise Refusal(Kind.USER_NOT_ALLOWED, "the token is another user's")
-    return Wish(
+        raise ApiError(ErrorCode.USER_NOT_ALLOWED, "the token belongs to another user")
+    return SessionRequest(
         caller=caller.label,
-        conversation=naming.label(caller.identity, *(("room", room) if room else ("request", request_id or nonce))),
-        agent=_agent_name(told, "agent"),
+        conversation=hash_label(caller.identity, *(("room", room) if room else ("request", request_id or nonce))),
+        agent=_agent_name(fields, "agent"),
         user=user,
         user_label=caller.user_label(user) if user else "",
         room_name=room,
@@ -115,66 +114,71 @@ def session_wish(body: object, caller: Caller, nonce: str, request_id: str = "")
 
 
 def _agent(config: object) -> tuple[str, str]:
-    """Name and metadata of the one agent that room_config may name."""
-    told = _fields(config, "room_config", frozenset({"agents"}))
-    agents = told.get("agents", [])
+    """Return name and metadata of the single agent that room_config may name."""
+    agents = _fields(config, "room_config", frozenset({"agents"})).get("agents", [])
     if not isinstance(agents, list):
-        raise Refusal(Kind.INVALID_REQUEST, "room_config.agents must be a list")
+        raise ApiError(ErrorCode.INVALID_REQUEST, "room_config.agents must be a list")
     if len(agents) > 1:
-        raise Refusal(Kind.FIELD_NOT_ALLOWED, "room_config.agents: a session has one agent")
+        raise ApiError(ErrorCode.FIELD_NOT_ALLOWED, "room_config.agents: a session has one agent")
     if not agents:
         return "", ""
-    where = "room_config.agents[0]"
-    agent = _fields(agents[0], where, frozenset({"agent_name", "metadata"}))
+    agent = _fields(agents[0], "room_config.agents[0]", frozenset({"agent_name", "metadata"}))
     return _agent_name(agent, "agent_name"), _text(agent, "metadata", METADATA_CHARACTERS)
 
 
-def _agent_name(told: Object, name: str) -> str:
-    found = _text(told, name, NAME_CHARACTERS)
-    if found and not AGENT_NAME.fullmatch(found):
-        raise Refusal(Kind.INVALID_REQUEST, f"{name} must be the name of a VoiceAgent: lower-case letters, digits, '-'")
-    return found
+def _agent_name(fields: JsonObject, name: str) -> str:
+    value = _text(fields, name, NAME_CHARACTERS)
+    if value and not AGENT_NAME.fullmatch(value):
+        message = f"{name} must be the name of a VoiceAgent: lower-case letters, digits, '-'"
+        raise ApiError(ErrorCode.INVALID_REQUEST, message)
+    return value
 
 
-def _attributes(found: object) -> dict[str, str]:
-    if not isinstance(found, dict) or not all(isinstance(value, str) for value in found.values()):
-        raise Refusal(Kind.INVALID_REQUEST, "participant_attributes must be an object of strings")
-    reserved = next((name for name in found if name.startswith(constants.RESERVED_ATTRIBUTES)), None)
+def _attributes(value: object) -> dict[str, str]:
+    if not isinstance(value, dict) or not all(isinstance(text, str) for text in value.values()):
+        raise ApiError(ErrorCode.INVALID_REQUEST, "participant_attributes must be an object of strings")
+    reserved = next((name for name in value if name.startswith(constants.RESERVED_ATTRIBUTES)), None)
     if reserved is not None:
-        raise Refusal(Kind.FIELD_NOT_ALLOWED, f"participant_attributes: {reserved[:NAME_CHARACTERS]!r} is reserved")
-    if len(found) > ATTRIBUTES or any(len(k) + len(v) > ATTRIBUTE_CHARACTERS for k, v in found.items()):
-        message = f"participant_attributes: at most {ATTRIBUTES}, each of {ATTRIBUTE_CHARACTERS} characters"
-        raise Refusal(Kind.INVALID_REQUEST, message)
-    return found
+        message = f"participant_attributes: {reserved[:NAME_CHARACTERS]!r} is reserved"
+        raise ApiError(ErrorCode.FIELD_NOT_ALLOWED, message)
+    if len(value) > ATTRIBUTES or any(len(k) + len(v) > ATTRIBUTE_CHARACTERS for k, v in value.items()):
+        message = f"participant_attributes: at most {ATTRIBUTES}, each of at most {ATTRIBUTE_CHARACTERS} characters"
+        raise ApiError(ErrorCode.INVALID_REQUEST, message)
+    return value
 
 
-def _fields(found: object, where: str, known: frozenset[str]) -> Object:
-    """The fields that are not empty, by the names of `known`. Raises Refusal for any other."""
-    if not isinstance(found, dict):
-        raise Refusal(Kind.INVALID_REQUEST, f"{where} must be a JSON object")
-    told: Object = {}
-    for given, value in found.items():
-        name = given if given in known else _snake_case(given)
-        if not _is_empty(value, name in known) and told.setdefault(name, value) != value:
-            raise Refusal(Kind.INVALID_REQUEST, f"{where}: {name[:NAME_CHARACTERS]!r} is there twice, and not the same")
-    unknown = sorted(told.keys() - known)
+def _fields(value: object, where: str, known: frozenset[str]) -> JsonObject:
+    """Return the fields that are not empty, by their names in `known`. Raises ApiError for any other field."""
+    if not isinstance(value, dict):
+        raise ApiError(ErrorCode.INVALID_REQUEST, f"{where} must be a JSON object")
+    fields: JsonObject = {}
+    for given_name, content in value.items():
+        name = given_name if given_name in known else _snake_case(given_name)
+        if not _is_empty(content, name in known) and fields.setdefault(name, content) != content:
+            message = f"{where}: {name[:NAME_CHARACTERS]!r} appears twice with different values"
+            raise ApiError(ErrorCode.INVALID_REQUEST, message)
+    unknown = sorted(fields.keys() - known)
     if unknown:
-        raise Refusal(Kind.FIELD_NOT_ALLOWED, f"{where}: {unknown[0][:NAME_CHARACTERS]!r} is not for callers to set")
-    return told
+        message = f"{where}: callers must not set {unknown[0][:NAME_CHARACTERS]!r}"
+        raise ApiError(ErrorCode.FIELD_NOT_ALLOWED, message)
+    return fields
 
 
 def _is_empty(value: object, is_known: bool) -> bool:
-    """As good as none. false and 0 are so only where senders fill in a field of LiveKit's that is none of ours."""
+    """Return True if the value counts as absent.
+
+    false and 0 do so only in unknown fields: some clients send LiveKit's other fields with default values.
+    """
     return not value and not (is_known and isinstance(value, int | float))
 
 
-def _text(told: Object, name: str, longest: int) -> str:
-    found = told.get(name, "")
-    if not isinstance(found, str):
-        raise Refusal(Kind.INVALID_REQUEST, f"{name} must be a string")
-    if len(found) > longest:
-        raise Refusal(Kind.INVALID_REQUEST, f"{name} must have at most {longest} characters")
-    return found
+def _text(fields: JsonObject, name: str, longest: int) -> str:
+    value = fields.get(name, "")
+    if not isinstance(value, str):
+        raise ApiError(ErrorCode.INVALID_REQUEST, f"{name} must be a string")
+    if len(value) > longest:
+        raise ApiError(ErrorCode.INVALID_REQUEST, f"{name} must have at most {longest} characters")
+    return value
 
 
 def _snake_case(name: str) -> str:

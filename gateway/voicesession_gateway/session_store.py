@@ -1,40 +1,42 @@
-"""What the watches have told so far, and whoever waits to hear more: nothing here asks the API server."""
+"""Stores that the informers fill, and events for coroutines that wait for a change. Nothing here sends a request."""
 
 import asyncio
 import logging
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from typing import TypeVar
 
+from voicesession_common import JsonObject
 from voicesession_common.api.voiceagent import VoiceAgent
 
 from voicesession_gateway import metrics
-from voicesession_gateway.session_record import Record
+from voicesession_gateway.session_record import SessionRecord
 
 log = logging.getLogger(__name__)
 
-Object = dict[str, Any]
 T = TypeVar("T")
 
 
-class Agents:
-    """The VoiceAgents of the namespace by name."""
+class AgentStore:
+    """VoiceAgents of the namespace by name."""
 
     def __init__(self) -> None:
         self._agents: dict[str, VoiceAgent] = {}
         self.synced = False
 
-    def put(self, raw: Object) -> None:
+    def put(self, raw: JsonObject) -> None:
+        """Add or replace one VoiceAgent."""
         agent = _read(raw, lambda: VoiceAgent.parse(raw))
         if agent:
             self._agents[agent.name] = agent
 
-    def drop(self, raw: Object) -> None:
+    def drop(self, raw: JsonObject) -> None:
+        """Remove a deleted VoiceAgent."""
         self._agents.pop(raw["metadata"]["name"], None)
 
-    def replace(self, items: Iterable[Object]) -> None:
-        """Take a full list as the truth."""
+    def replace(self, items: Iterable[JsonObject]) -> None:
+        """Replace the contents with a full list."""
         self._agents = {}
         for raw in items:
             self.put(raw)
@@ -46,62 +48,70 @@ class Agents:
     def all(self) -> list[VoiceAgent]:
         return [self._agents[name] for name in sorted(self._agents)]
 
-    def spec(self, name: str) -> Object | None:
-        """What sessions of that agent inherit."""
+    def spec(self, name: str) -> JsonObject | None:
+        """Return the spec from which sessions of that agent inherit defaults."""
         found = self._agents.get(name)
         return found.spec if found else None
 
 
-class Sessions:
-    """The sessions that gateways made, by name and by caller; `agent_spec` gives what a session inherits."""
+class SessionStore:
+    """Sessions created by gateways, by name and by caller. `agent_spec` returns the spec that a session inherits."""
 
-    def __init__(self, agent_spec: Callable[[str], Object | None]) -> None:
+    def __init__(self, agent_spec: Callable[[str], JsonObject | None]) -> None:
         self._agent_spec = agent_spec
-        self._records: dict[str, Record] = {}
+        self._records: dict[str, SessionRecord] = {}
         self._by_caller: defaultdict[str, set[str]] = defaultdict(set)
         self._listeners: defaultdict[str, set[asyncio.Event]] = defaultdict(set)
         self.synced = False
 
-    def get(self, name: str) -> Record | None:
+    def get(self, name: str) -> SessionRecord | None:
         return self._records.get(name)
 
-    def of(self, caller: str) -> list[Record]:
-        """The caller's sessions, the oldest first."""
-        return sorted((self._records[n] for n in self._by_caller.get(caller, ())), key=lambda record: record.born)
+    def of_caller(self, caller: str) -> list[SessionRecord]:
+        """Return the caller's sessions, the oldest first."""
+        return sorted(
+            (self._records[n] for n in self._by_caller.get(caller, ())), key=lambda record: record.created_version
+        )
 
-    def put(self, raw: Object) -> None:
-        """Take in what a watch or a list shows."""
+    def put(self, raw: JsonObject) -> None:
+        """Add or replace one session and notify its waiters."""
         name, known = raw["metadata"]["name"], self._records.get(raw["metadata"]["name"])
-        born = known.born if known and known.uid == raw["metadata"]["uid"] else 0
-        record = _read(raw, lambda: Record.parse(raw, born, self._agent_spec(raw["spec"]["agentRef"]["name"])))
+        created_version = known.created_version if known and known.uid == raw["metadata"]["uid"] else 0
+        record = _read(
+            raw, lambda: SessionRecord.parse(raw, created_version, self._agent_spec(raw["spec"]["agentRef"]["name"]))
+        )
         if record is None:
             return
         if known:
             self._forget(known)
         self._records[name] = record
         self._by_caller[record.caller].add(name)
-        self._tell(name)
+        self._notify(name)
 
-    def drop(self, raw: Object) -> None:
+    def _parse(self, raw: JsonObject, created_version: int) -> SessionRecord:
+        return SessionRecord.parse(raw, created_version, self._agent_spec(raw["spec"]["agentRef"]["name"]))
+
+    def drop(self, raw: JsonObject) -> None:
+        """Remove a deleted session and notify its waiters."""
         known = self._records.get(raw["metadata"]["name"])
         if known and known.uid == raw["metadata"]["uid"]:
             self._forget(known)
-            self._tell(known.name)
+            self._notify(known.name)
 
-    def replace(self, items: Iterable[Object]) -> None:
-        """Take a full list as the truth."""
+    def replace(self, items: Iterable[JsonObject]) -> None:
+        """Replace the contents with a full list."""
         found = list(items)
         left = {raw["metadata"]["name"] for raw in found}
         for record in [r for name, r in self._records.items() if name not in left]:
             self._forget(record)
-            self._tell(record.name)
+            self._notify(record.name)
         for raw in found:
             self.put(raw)
         self.synced = True
 
     @contextmanager
     def changes(self, name: str) -> Iterator[asyncio.Event]:
-        """An event that is set whenever the session of that name changes; its user clears it."""
+        """Return an event that is set at each change of the session with this name; the caller clears it."""
         event = asyncio.Event()
         self._listeners[name].add(event)
         try:
@@ -112,37 +122,40 @@ class Sessions:
                 del self._listeners[name]
 
     def wake_all(self) -> None:
-        """Let everybody look again, although nothing has changed."""
+        """Set the events of all waiters, without a change."""
         for name in list(self._listeners):
-            self._tell(name)
+            self._notify(name)
 
     def count(self) -> None:
-        """Bring the gauge up to date."""
+        """Update the gauge of live sessions."""
         metrics.LIVE.set(sum(record.is_live for record in self._records.values()))
 
-    def _forget(self, record: Record) -> None:
+    def _forget(self, record: SessionRecord) -> None:
         del self._records[record.name]
         self._by_caller[record.caller].discard(record.name)
         if not self._by_caller[record.caller]:
             del self._by_caller[record.caller]
 
-    def _tell(self, name: str) -> None:
+    def _notify(self, name: str) -> None:
         for event in self._listeners.get(name, ()):
             event.set()
 
 
-def _read(raw: Object, parse: Callable[[], T]) -> T | None:
-    """None for an object that is not as its schema says, as one from before a change of it may be; all others go on."""
+def _read(raw: JsonObject, parse: Callable[[], T]) -> T | None:
+    """Return None for an object that does not match the schema, so that one bad object does not stop the watch.
+
+    An older version of the schema may have accepted it.
+    """
     try:
         return parse()
     except (AttributeError, KeyError, TypeError, ValueError) as error:
-        told = {"object": raw["metadata"]["name"], "error": type(error).__name__}
-        log.error("an object is not as its schema says, and passed over", extra=told)
+        fields = {"object": raw["metadata"]["name"], "error": type(error).__name__}
+        log.error("object does not match its schema; ignored", extra=fields)
         return None
 
 
-async def changed(event: asyncio.Event, seconds: float) -> bool:
-    """Wait for the event and clear it; False when the time was up first."""
+async def wait_for_change(event: asyncio.Event, seconds: float) -> bool:
+    """Wait for the event and clear it. Return False if the time ran out first."""
     try:
         async with asyncio.timeout(max(seconds, 0.0)):
             await event.wait()

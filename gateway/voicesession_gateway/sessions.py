@@ -1,11 +1,12 @@
-"""Where a caller gets a session: found, or made once and no more, and waited for until its agent is there."""
+"""Sessions for callers: find or create one session per conversation, and wait until it is Ready."""
 
 import asyncio
 import logging
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from typing import Any, Final
+from typing import Final
 
+from voicesession_common import JsonObject
 from voicesession_common.api import constants
 from voicesession_common.api.conditions import Condition
 from voicesession_common.errors import ConflictError, ExternalError, NotFoundError, TerminalError
@@ -13,43 +14,51 @@ from voicesession_common.kube_client import SESSIONS, KubeClient
 from voicesession_common.tracing import Tracing
 
 from voicesession_gateway import metrics
-from voicesession_gateway.admission import Create, Join, Pending, Quota, admit, choose, judge
-from voicesession_gateway.errors import Kind, Refusal
-from voicesession_gateway.session_record import Record, ended, lacking, not_ready
-from voicesession_gateway.session_request import Wish
-from voicesession_gateway.session_store import Agents, Sessions, changed
+from voicesession_gateway.admission import (
+    Create,
+    Join,
+    PendingSession,
+    Quota,
+    check_quota,
+    match_or_name,
+    recheck_quota,
+)
+from voicesession_gateway.errors import ApiError, ErrorCode
+from voicesession_gateway.session_record import SessionRecord, blocking_condition, ended_error, not_ready_error
+from voicesession_gateway.session_request import SessionRequest
+from voicesession_gateway.session_store import AgentStore, SessionStore, wait_for_change
 
 log = logging.getLogger(__name__)
 
-ROUNDS: Final = 5
-"""How often a session may end, or be another's, while somebody asks for it."""
+ATTEMPTS: Final = 5
+"""Attempts per request when sessions end or names are taken at the same time."""
 WATCH_SECONDS: Final = 5.0
-"""A healthy watch shows a new object within milliseconds."""
+"""Longest wait for the watch; a healthy one shows a new object within milliseconds."""
 FORBIDDEN: Final = "Forbidden"
-"""The API server's reason where the gateway's own rights are too narrow: no caller can do anything about it."""
+"""Reason of the API server when the gateway lacks permissions, which no caller can change."""
 RETRY_SECONDS: Final = 1.0
-"""When to ask again after an outage."""
+"""Value of Retry-After during an outage."""
 START_MARGIN_SECONDS: Final = 5.0
-"""Beyond a session's own deadline, for the operator to say that it has passed."""
+"""Added to the session's own start deadline, so that the operator can report that it passed."""
 
 
-class Making:
-    """A session that is being made here: others who want the same one wait for it."""
+class SessionCreation:
+    """A session that this replica is creating; concurrent requests for the same session wait for it."""
 
-    def __init__(self, wish: Wish) -> None:
-        self.pending = Pending(wish.caller, wish.user_label)
+    def __init__(self, request: SessionRequest) -> None:
+        self.pending = PendingSession(request.caller, request.user_label)
         self.done = asyncio.Event()
 
 
-class Desk:
-    """One namespace's sessions for all callers. `monotonic` is in seconds."""
+class SessionService:
+    """Sessions of one namespace for all callers. `monotonic` returns seconds."""
 
     def __init__(
         self,
         kube: KubeClient,
         namespace: str,
-        agents: Agents,
-        sessions: Sessions,
+        agents: AgentStore,
+        sessions: SessionStore,
         quota: Quota,
         default_agent: str,
         longest_wait: float,
@@ -61,173 +70,177 @@ class Desk:
         self._agents, self._sessions = agents, sessions
         self._quota, self._default_agent, self._longest_wait = quota, default_agent, longest_wait
         self._monotonic, self._tracing = monotonic, tracing
-        self._making: dict[str, Making] = {}
+        self._creations: dict[str, SessionCreation] = {}
 
-    async def ready(self, wish: Wish) -> tuple[Record, metrics.How]:
-        """The session of that wish, once it is Ready. Raises Refusal.
+    async def wait_until_ready(self, request: SessionRequest) -> tuple[SessionRecord, metrics.SessionSource]:
+        """Return the session of the request once it is Ready. Raises ApiError.
 
-        One that was there before and ends meanwhile is followed by the next one.
+        If an existing session ends during the wait, continue with the next one.
         """
         with self._tracing.token_request() as annotations:
-            for _ in range(ROUNDS):
-                record, how = await self.obtain(wish, annotations)
+            for _ in range(ATTEMPTS):
+                record, source = await self.get_or_create(request, annotations)
                 try:
-                    return await self._wait(record), how
-                except Refusal as refusal:
-                    if how is metrics.How.CREATED or refusal.kind is not Kind.SESSION_ENDED:
+                    return await self._wait(record), source
+                except ApiError as error:
+                    if source is metrics.SessionSource.CREATED or error.code is not ErrorCode.SESSION_ENDED:
                         raise
-            raise Refusal(Kind.CONFLICT, "the session ended again and again", retry_after=RETRY_SECONDS)
+            raise ApiError(ErrorCode.CONFLICT, "the session ended repeatedly", retry_after=RETRY_SECONDS)
 
-    async def obtain(self, wish: Wish, annotations: Mapping[str, str] | None = None) -> tuple[Record, metrics.How]:
-        """The session of that wish, whatever its state; `annotations` are for one that is made. Raises Refusal."""
-        for _ in range(ROUNDS):
-            step = choose(self._sessions.of(wish.caller), wish)
+    async def get_or_create(
+        self, request: SessionRequest, annotations: Mapping[str, str] | None = None
+    ) -> tuple[SessionRecord, metrics.SessionSource]:
+        """Return the session of the request in any state; `annotations` go on a new one. Raises ApiError."""
+        for _ in range(ATTEMPTS):
+            step = match_or_name(self._sessions.of_caller(request.caller), request)
             if isinstance(step, Join):
-                if await self._has_come_to_stay(step.record):
-                    return step.record, metrics.How.JOINED
+                if await self._is_permanent(step.record):
+                    return step.record, metrics.SessionSource.JOINED
                 continue
-            made = await self._create(step, wish, annotations or {})
-            if made is not None:
-                return made, metrics.How.CREATED
-        raise Refusal(Kind.CONFLICT, "the session was taken again and again", retry_after=RETRY_SECONDS)
+            created = await self._create(step, request, annotations or {})
+            if created is not None:
+                return created, metrics.SessionSource.CREATED
+        raise ApiError(ErrorCode.CONFLICT, "the session name was taken repeatedly", retry_after=RETRY_SECONDS)
 
-    async def end(self, record: Record) -> None:
-        """Delete it, which ends the conversation at once; nothing happens where it is gone already. Raises Refusal."""
+    async def end(self, record: SessionRecord) -> None:
+        """Delete the session, which ends the conversation at once. A missing session is no error. Raises ApiError."""
         try:
             await self._kube.delete(SESSIONS, self._namespace, record.name, record.uid)
         except (NotFoundError, ConflictError):
             return
         except ExternalError as error:
-            raise _outside(error, metrics.Call.DELETE) from error
+            raise _to_api_error(error, metrics.KubernetesCall.DELETE) from error
 
-    async def _create(self, step: Create, wish: Wish, annotations: Mapping[str, str]) -> Record | None:
-        """The new session; None where somebody else's came first, which is then to be looked at."""
-        going_on = self._making.get(step.name)
-        if going_on:
-            await going_on.done.wait()
+    async def _create(
+        self, step: Create, request: SessionRequest, annotations: Mapping[str, str]
+    ) -> SessionRecord | None:
+        """Return the new session, or None if another request created one first."""
+        running = self._creations.get(step.name)
+        if running:
+            await running.done.wait()
             return None
-        agent = self._agent(wish)
-        # One that the watch shows already is among the caller's sessions.
-        pending = (making.pending for name, making in self._making.items() if self._sessions.get(name) is None)
-        admit(self._sessions.of(wish.caller), pending, wish, self._quota)
-        self._making[step.name] = making = Making(wish)
+        agent = self._agent(request)
+        # A creation that the watch shows already counts among the caller's sessions.
+        pending = (creation.pending for name, creation in self._creations.items() if self._sessions.get(name) is None)
+        check_quota(self._sessions.of_caller(request.caller), pending, request, self._quota)
+        self._creations[step.name] = creation = SessionCreation(request)
         try:
-            return await self._make(_manifest(step.name, agent, wish, annotations))
+            return await self._make(_manifest(step.name, agent, request, annotations))
         finally:
-            del self._making[step.name]
-            making.done.set()
+            del self._creations[step.name]
+            creation.done.set()
 
-    async def _has_come_to_stay(self, record: Record) -> bool:
-        """False for one that was just made, here or by another replica, and that is going to be deleted again."""
-        going_on = self._making.get(record.name)
-        if going_on:
-            await going_on.done.wait()
+    async def _is_permanent(self, record: SessionRecord) -> bool:
+        """Return False for a new session, of any replica, that exceeds the quota and is about to be deleted."""
+        running = self._creations.get(record.name)
+        if running:
+            await running.done.wait()
             return False
         if record.is_ready:
             return True
         with self._sessions.changes(record.name) as event:
             try:
-                judge(self._sessions.of(record.caller), record, self._quota)
-            except Refusal:
-                await changed(event, WATCH_SECONDS)
+                recheck_quota(self._sessions.of_caller(record.caller), record, self._quota)
+            except ApiError:
+                await wait_for_change(event, WATCH_SECONDS)
                 return False
         return True
 
-    def _agent(self, wish: Wish) -> str:
-        name = wish.agent or self._default_agent
+    def _agent(self, request: SessionRequest) -> str:
+        name = request.agent or self._default_agent
         if not name:
-            raise Refusal(Kind.AGENT_REQUIRED, "name an agent: room_config.agents[0].agent_name, or agent")
+            raise ApiError(ErrorCode.AGENT_REQUIRED, "name an agent: room_config.agents[0].agent_name, or agent")
         if self._agents.get(name) is None:
-            raise Refusal(Kind.UNKNOWN_AGENT, f"there is no VoiceAgent {name!r}")
+            raise ApiError(ErrorCode.UNKNOWN_AGENT, f"there is no VoiceAgent {name!r}")
         return name
 
-    async def _make(self, manifest: dict[str, Any]) -> Record | None:
+    async def _make(self, manifest: JsonObject) -> SessionRecord | None:
         name = manifest["metadata"]["name"]
         with self._sessions.changes(name) as event:
             try:
                 raw = await self._kube.create(SESSIONS, self._namespace, manifest)
             except ConflictError:
-                await changed(event, WATCH_SECONDS)
+                await wait_for_change(event, WATCH_SECONDS)
                 return None
             except ExternalError as error:
-                raise _outside(error, metrics.Call.CREATE) from error
+                raise _to_api_error(error, metrics.KubernetesCall.CREATE) from error
             metrics.CREATED.inc()
-            made = await self._shown(Record.parse(raw), event)
-        return made if await self._stays(made) else None
+            created = await self._wait_until_in_store(SessionRecord.parse(raw), event)
+        return created if await self._recheck_quota(created) else None
 
-    async def _shown(self, made: Record, event: asyncio.Event) -> Record:
-        """Wait until the watch shows it: by then it has shown all that are older. Raises Refusal.
+    async def _wait_until_in_store(self, created: SessionRecord, event: asyncio.Event) -> SessionRecord:
+        """Wait until the watch shows the session, and so every older one too. Raises ApiError.
 
-        Then the session stays: whoever asks again joins it, or it ends because nobody came.
+        On an error the session remains: a repeated request joins it, or it ends without humans.
         """
         deadline = self._monotonic() + WATCH_SECONDS
         while True:
-            found = self._sessions.get(made.name)
-            if found and found.uid == made.uid:
+            found = self._sessions.get(created.name)
+            if found and found.uid == created.uid:
                 return found
-            if not await changed(event, deadline - self._monotonic()):
-                log.warning("the watch does not show a new session", extra={"session": made.name})
-                raise Refusal(Kind.UNAVAILABLE, "the watch on sessions is interrupted", retry_after=RETRY_SECONDS)
+            if not await wait_for_change(event, deadline - self._monotonic()):
+                log.warning("watch does not show a new session", extra={"session": created.name})
+                raise ApiError(ErrorCode.UNAVAILABLE, "the watch on sessions is interrupted", retry_after=RETRY_SECONDS)
 
-    async def _stays(self, made: Record) -> bool:
-        """Whether it may; else it is deleted again. Raises Refusal where it would be one too many."""
+    async def _recheck_quota(self, created: SessionRecord) -> bool:
+        """Return whether the session may stay; otherwise delete it. Raises ApiError if it exceeds the quota."""
         try:
-            judge(self._sessions.of(made.caller), made, self._quota)
-        except Refusal as refusal:
+            recheck_quota(self._sessions.of_caller(created.caller), created, self._quota)
+        except ApiError as error:
             metrics.WITHDRAWN.inc()
-            await self._withdraw(made)
-            if refusal.kind is not Kind.CONFLICT:
+            await self._withdraw(created)
+            if error.code is not ErrorCode.CONFLICT:
                 raise
             return False
         return True
 
-    async def _withdraw(self, made: Record) -> None:
-        """Delete it and wait until the watch shows that; should either fail, the session ends as nobody comes."""
-        with self._sessions.changes(made.name) as event, suppress(Refusal):
-            await self.end(made)
-            while (found := self._sessions.get(made.name)) and found.uid == made.uid:
-                if not await changed(event, WATCH_SECONDS):
+    async def _withdraw(self, created: SessionRecord) -> None:
+        """Delete the session and wait until the watch shows it. If this fails, the session ends without humans."""
+        with self._sessions.changes(created.name) as event, suppress(ApiError):
+            await self.end(created)
+            while (found := self._sessions.get(created.name)) and found.uid == created.uid:
+                if not await wait_for_change(event, WATCH_SECONDS):
                     return
 
-    async def _wait(self, record: Record) -> Record:
-        """The same session once it is Ready. Raises Refusal with what the operator says."""
+    async def _wait(self, record: SessionRecord) -> SessionRecord:
+        """Return the session once it is Ready. Raises ApiError with the operator's message."""
         seconds = min(record.session.limits.start_seconds + START_MARGIN_SECONDS, self._longest_wait)
         deadline = self._monotonic() + seconds
-        last: Condition | None = None
+        blocked_by: Condition | None = None
         with metrics.WAITING.track_inprogress(), self._sessions.changes(record.name) as event:
             while True:
                 latest = self._sessions.get(record.name)
                 if latest is None or latest.uid != record.uid:
-                    raise ended(record, last)
+                    raise ended_error(record, blocked_by)
                 if not latest.is_live:
-                    raise ended(latest, last)
+                    raise ended_error(latest, blocked_by)
                 if latest.is_ready:
                     return latest
-                last = lacking(latest) or last
-                if not await changed(event, deadline - self._monotonic()):
-                    return await self._as_it_is(latest, seconds)
+                blocked_by = blocking_condition(latest) or blocked_by
+                if not await wait_for_change(event, deadline - self._monotonic()):
+                    return await self._read_from_api_server(latest, seconds)
 
-    async def _as_it_is(self, latest: Record, seconds: float) -> Record:
-        """The last word has the API server, for the watch may have been interrupted. Raises Refusal."""
+    async def _read_from_api_server(self, latest: SessionRecord, seconds: float) -> SessionRecord:
+        """Read the session once more, because the watch may be interrupted. Raises ApiError if it is not Ready."""
         try:
             raw = await self._kube.get(SESSIONS, self._namespace, latest.name)
         except ExternalError as error:
-            metrics.KUBERNETES_ERRORS.labels(metrics.Call.GET.value).inc()
-            raise not_ready(latest, seconds) from error
-        found = Record.parse(raw, latest.born)
+            metrics.KUBERNETES_ERRORS.labels(metrics.KubernetesCall.GET.value).inc()
+            raise not_ready_error(latest, seconds) from error
+        found = SessionRecord.parse(raw, latest.created_version)
         if found.uid == latest.uid and found.is_ready:
             return found
-        raise not_ready(found, seconds)
+        raise not_ready_error(found, seconds)
 
 
-def _manifest(name: str, agent: str, wish: Wish, annotations: Mapping[str, str]) -> dict[str, Any]:
-    labels = {constants.CALLER_LABEL: wish.caller, constants.CONVERSATION_LABEL: wish.conversation}
-    spec: dict[str, Any] = {"agentRef": {"name": agent}}
-    if wish.user:
-        labels[constants.USER_LABEL] = wish.user_label
-        spec["user"] = wish.user
-    if wish.metadata:
-        spec["room"] = {"metadata": wish.metadata}
+def _manifest(name: str, agent: str, request: SessionRequest, annotations: Mapping[str, str]) -> JsonObject:
+    labels = {constants.CALLER_LABEL: request.caller, constants.CONVERSATION_LABEL: request.conversation}
+    spec: JsonObject = {"agentRef": {"name": agent}}
+    if request.user:
+        labels[constants.USER_LABEL] = request.user_label
+        spec["user"] = request.user
+    if request.metadata:
+        spec["room"] = {"metadata": request.metadata}
     return {
         "apiVersion": f"{constants.GROUP}/{constants.VERSION}",
         "kind": constants.SESSION_KIND,
@@ -236,9 +249,9 @@ def _manifest(name: str, agent: str, wish: Wish, annotations: Mapping[str, str])
     }
 
 
-def _outside(error: ExternalError, call: metrics.Call) -> Refusal:
+def _to_api_error(error: ExternalError, call: metrics.KubernetesCall) -> ApiError:
     metrics.KUBERNETES_ERRORS.labels(call.value).inc()
-    log.warning("the API server refused", extra={"call": call.value, "reason": error.reason})
+    log.warning("API server refused a request", extra={"call": call.value, "reason": error.reason})
     if isinstance(error, TerminalError) and error.reason != FORBIDDEN:
-        return Refusal(Kind.INVALID_SESSION, error.message, error.reason)
-    return Refusal(Kind.UNAVAILABLE, "Kubernetes does not do what is asked of it", error.reason, RETRY_SECONDS)
+        return ApiError(ErrorCode.INVALID_SESSION, error.message, error.reason)
+    return ApiError(ErrorCode.UNAVAILABLE, "the API server refused the request", error.reason, RETRY_SECONDS)

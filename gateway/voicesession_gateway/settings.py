@@ -1,4 +1,4 @@
-"""The gateway's configuration: the only place of the gateway that reads the environment."""
+"""Configuration of the gateway. No other module of the gateway reads the environment."""
 
 import os
 from collections.abc import Mapping
@@ -19,7 +19,7 @@ from voicesession_common.rate_limit import Rate
 
 from voicesession_gateway.admission import Quota
 
-__all__ = ["AUTH_MODES", "OidcSettings", "Settings", "SettingsError"]
+__all__ = ["AUTH_MODES", "GatewaySettings", "OidcSettings", "SettingsError"]
 
 NONE: Final = "none"
 KEYS: Final = "keys"
@@ -29,19 +29,19 @@ AUTH_MODES: Final = (NONE, KEYS, OIDC)
 
 @dataclass(frozen=True, kw_only=True)
 class OidcSettings:
-    """Whose tokens are taken, and which of their claims say who calls and for which user."""
+    """The accepted OpenID Connect tokens, and the claims that hold the caller and the user."""
 
     issuer: str
     audience: str
     jwks_url: str = ""
-    """Empty: as the issuer's discovery document says."""
+    """Empty: taken from the issuer's discovery document."""
     caller_claim: str = "sub"
     user_claim: str = "sub"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settings:
-    """One replica's settings; `repr` shows no secret."""
+class GatewaySettings:
+    """Settings of one replica; `repr` shows no secret."""
 
     namespace: str
     livekit_public_url: str
@@ -57,7 +57,7 @@ class Settings:
     page_dir: str = ""
     cors_origins: tuple[str, ...] = ()
     hosts: tuple[str, ...] | None = None
-    """Names by which it may be called, besides localhost and IP addresses. None: any; callers prove who they are."""
+    """Host names accepted besides localhost and IP addresses. None accepts every name: callers authenticate."""
     streams_per_caller: int = 100
     ready_seconds: float = 120
     token_seconds: float = 300
@@ -67,12 +67,12 @@ class Settings:
     kubeconfig: str = ""
     pod_name: str = ""
     otlp_endpoint: str = ""
-    """Empty: no traces."""
+    """Empty: tracing is off."""
     trace_ratio: float = 1
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] | None = None) -> Self:
-        """Read the environment (or `environ`). Raises SettingsError."""
+        """Read the settings from `environ`, by default the process environment. Raises SettingsError."""
         env = os.environ if environ is None else environ
         auth = read_choice(env, "AUTH_MODE", KEYS, AUTH_MODES)
         return cls(
@@ -113,10 +113,10 @@ def _oidc(env: Mapping[str, str]) -> OidcSettings:
     )
 
 
-def _rate(env: Mapping[str, str], whose: str, per_second: float, burst: int) -> Rate:
+def _rate(env: Mapping[str, str], prefix: str, per_second: float, burst: int) -> Rate:
     return Rate(
-        read_float(env, f"{whose}_REQUESTS_PER_SECOND", per_second, 0.001, 10_000),
-        int(read_float(env, f"{whose}_BURST", burst, 1, 100_000)),
+        read_float(env, f"{prefix}_REQUESTS_PER_SECOND", per_second, 0.001, 10_000),
+        int(read_float(env, f"{prefix}_BURST", burst, 1, 100_000)),
     )
 
 

@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from voicesession_gateway.errors import STATUS, Kind
+from voicesession_gateway.errors import STATUS, ErrorCode
 
 from hack.cluster.constants import ROOT
 from hack.reference.markdown import code, section, table
@@ -54,6 +54,8 @@ def _fields(prefix: str, schema: dict[str, Any]) -> Iterator[tuple[str, str, str
 
 
 def _errors() -> str:
-    kinds = [constant for constant in constants(PACKAGE / "errors.py") if constant.owner == "Kind"]
-    cells = [(name, str(STATUS[Kind(kind.value)]), text) for kind, (name, text) in zip(kinds, rows(kinds), strict=True)]
+    kinds = [constant for constant in constants(PACKAGE / "errors.py") if constant.owner == "ErrorCode"]
+    cells = [
+        (name, str(STATUS[ErrorCode(kind.value)]), text) for kind, (name, text) in zip(kinds, rows(kinds), strict=True)
+    ]
     return section(3, "Error codes", ERRORS, table(("code", "status", "meaning"), cells))

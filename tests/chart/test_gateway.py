@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from voicesession_common.rate_limit import Rate
 from voicesession_gateway.admission import Quota
-from voicesession_gateway.settings import OidcSettings, Settings
+from voicesession_gateway.settings import GatewaySettings, OidcSettings
 
 from hack.cluster.constants import ROOT
 from tests.support.chart.rendering import (
@@ -31,9 +31,9 @@ INSIDE = (NAME, f"{NAME}.{NAMESPACE}", f"{NAME}.{NAMESPACE}.svc", f"{NAME}.{NAME
 VALUES = ROOT / "hack" / "kind-values.yaml"
 
 
-def settings(values: Object) -> Settings:
+def settings(values: Object) -> GatewaySettings:
     env = variables(values)
-    return Settings.from_env({name: v if isinstance(v, str) else GIVEN for name, v in env.items()})
+    return GatewaySettings.from_env({name: v if isinstance(v, str) else GIVEN for name, v in env.items()})
 
 
 def variables(values: Object) -> dict[str, Any]:
@@ -45,11 +45,13 @@ def test_gateway_environment_gives_every_setting() -> None:
     livekit = {"livekit_public_url": f"ws://{FULLNAME}-livekit.{NAMESPACE}.svc:7880"}
     given = {"livekit_api_key": GIVEN, "livekit_api_secret": GIVEN, "namespace": NAMESPACE} | livekit
     rates = {"caller_rate": Rate(10, 50), "user_rate": Rate(1, 10), "quota": Quota(50, 3)}
-    assert settings({}) == Settings(**given, **rates, keys_dir="/etc/voicesession/keys")
-    assert settings(OPEN_GATEWAY) == Settings(**given, **rates, auth="none", default_agent="agent-66", hosts=INSIDE)
+    assert settings({}) == GatewaySettings(**given, **rates, keys_dir="/etc/voicesession/keys")
+    assert settings(OPEN_GATEWAY) == GatewaySettings(
+        **given, **rates, auth="none", default_agent="agent-66", hosts=INSIDE
+    )
     oidc = OidcSettings(issuer="https://login.example.com", audience="voice")
     origins = ("https://www.example.com",)
-    assert settings(PUBLIC_GATEWAY) == Settings(**given, **rates, auth="oidc", oidc=oidc, cors_origins=origins)
+    assert settings(PUBLIC_GATEWAY) == GatewaySettings(**given, **rates, auth="oidc", oidc=oidc, cors_origins=origins)
 
 
 def test_gateway_without_authentication_lists_allowed_hosts() -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 import pytest
-from voicesession_gateway.settings import Settings as GatewaySettings
+from voicesession_gateway.settings import GatewaySettings
 from voicesession_operator.settings import OperatorSettings
 
 from tests.support.chart.rendering import (

@@ -1,4 +1,4 @@
-"""How tests ask a gateway, and how they play the operator."""
+"""Requests to a gateway, and a stand-in for the operator."""
 
 import asyncio
 import json
@@ -34,19 +34,19 @@ async def ask(client: Client, method: str, path: str, body: Any = None, **header
 
 
 async def token(client: Client, body: Any = None, **headers: str) -> Answer:
-    """Without a body: for anybody with agent-66."""
+    """Request a token; the default body asks for agent-66."""
     agent = {"room_config": {"agents": [{"agent_name": "agent-66"}]}}
     return await ask(client, "POST", "/token", agent if body is None else body, **headers)
 
 
 async def made(api: Cluster, count: int = 1) -> list[str]:
-    """Wait until so many sessions exist; their names."""
+    """Wait until `count` sessions exist and return their names."""
     await until(lambda: len(api.sessions) >= count)
     return list(api.sessions)
 
 
 async def until(check: Callable[[], bool | Awaitable[bool]]) -> None:
-    """Ask again and again; TimeoutError when it takes too long."""
+    """Poll until the check is true. Raises TimeoutError."""
     async with asyncio.timeout(SOON):
         while True:
             answer = check()
@@ -56,7 +56,7 @@ async def until(check: Callable[[], bool | Awaitable[bool]]) -> None:
 
 
 class Operator:
-    """Makes every session Ready as soon as it is there, until the block ends."""
+    """Stand-in for the operator: makes every session Ready until the block ends."""
 
     def __init__(self, api: Cluster) -> None:
         self._api = api

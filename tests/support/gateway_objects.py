@@ -1,4 +1,4 @@
-"""Objects of the gateway's namespace as the API server sends them."""
+"""VoiceAgents and VoiceSessions as JSON of the API server."""
 
 from typing import Any
 
@@ -10,8 +10,8 @@ from tests.support.builders import T0
 
 Object = dict[str, Any]
 
-CALLER = naming.label("keys:shop")
-OTHER = naming.label("keys:bank")
+CALLER = naming.hash_label("keys:shop")
+OTHER = naming.hash_label("keys:bank")
 READY = {"RoomReady": ("True", "RoomCreated", "The room exists"), "AgentJoined": ("True", "Joined", "It is there")}
 STARTING = {**READY, "AgentJoined": ("False", "Starting", "The pod is starting")}
 
@@ -45,12 +45,12 @@ def session(
 
 
 def status(conditions: dict[str, tuple[str, str, str]] | None = None, **fields: Any) -> Object:
-    """With these conditions: type, then status, reason and message."""
-    told = [
+    """Return a status with the given conditions: type, then status, reason and message."""
+    shown = [
         {"type": kind, "status": s, "reason": reason, "message": message, "lastTransitionTime": to_rfc3339(T0)}
         for kind, (s, reason, message) in (conditions or {}).items()
     ]
-    return {"conditions": told, "room": {"name": "vs-room", "url": "wss://livekit.example"}, **fields}
+    return {"conditions": shown, "room": {"name": "vs-room", "url": "wss://livekit.example"}, **fields}
 
 
 def ready(**fields: Any) -> Object:

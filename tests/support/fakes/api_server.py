@@ -1,4 +1,4 @@
-"""An API server with two kinds and no opinions: revisions, conflicts and watches are like the real one's."""
+"""A fake API server for two kinds, with real resource versions, conflicts and watches, and without validation."""
 
 import asyncio
 import json
@@ -26,7 +26,7 @@ def problem(status: int, reason: str, message: str = "no") -> web.Response:
 
 
 class Cluster:
-    """`refuse` maps a verb to the answer that it gets instead of its own; `calls` counts verbs."""
+    """Objects of one namespace. `refuse` maps a verb to an error response; `calls` counts verbs."""
 
     def __init__(self) -> None:
         self.revision = 10
@@ -54,7 +54,7 @@ class Cluster:
         await self._store(constants.SESSIONS, "DELETED", self.sessions[name])
 
     async def cut_watches(self, *, forget: bool = False) -> None:
-        """End all that are open; with `forget`, tell whoever comes back with an old version that it is gone."""
+        """End all open watches. With `forget`, answer 410 Gone to watches from older versions."""
         async with self._news:
             self._cut += 1
             if forget:

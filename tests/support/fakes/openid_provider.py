@@ -14,7 +14,7 @@ from jwt.algorithms import ECAlgorithm
 
 
 class Provider:
-    """An OpenID provider: discovery, keys, and tokens as they should be, or not."""
+    """An OpenID provider: discovery document, keys, and valid or invalid tokens."""
 
     def __init__(self, url: str) -> None:
         self.url, self.key = url, generate_private_key(SECP256R1())
@@ -33,8 +33,8 @@ class Provider:
         return {"keys": [jwk | {"kid": self.kid, "use": "sig", "alg": "ES256"}]}
 
     def token(self, kid: str = "k1", key: EllipticCurvePrivateKey | None = None, **claims: Any) -> str:
-        told = {"iss": self.url, "aud": "voice", "sub": "alice", "exp": time.time() + 60, **claims}
-        left = {name: value for name, value in told.items() if value is not None}
+        shown = {"iss": self.url, "aud": "voice", "sub": "alice", "exp": time.time() + 60, **claims}
+        left = {name: value for name, value in shown.items() if value is not None}
         return "Bearer " + jwt.encode(left, key or self.key, algorithm="ES256", headers={"kid": kid})
 
 
@@ -42,10 +42,10 @@ class Provider:
 def serving() -> Iterator[Provider]:
     class Answer(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            told = made.answer(self.path)
+            shown = made.answer(self.path)
             self.send_response(503 if made.is_away else 200)
             self.end_headers()
-            self.wfile.write(json.dumps(told).encode())
+            self.wfile.write(json.dumps(shown).encode())
 
         def log_message(self, *_: object) -> None:
             return

@@ -1,4 +1,4 @@
-"""One cluster, and gateways in front of it that are spoken to over HTTP."""
+"""Fixtures: one fake API server, and gateways that use it, called over HTTP."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -9,7 +9,7 @@ from aiohttp.test_utils import TestClient, TestServer
 from voicesession_common.api import constants
 from voicesession_common.tracing import Tracing
 from voicesession_gateway.app import Gateway
-from voicesession_gateway.settings import Settings
+from voicesession_gateway.settings import GatewaySettings
 
 from tests.support import gateway_objects
 from tests.support.fakes import api_server
@@ -33,7 +33,7 @@ ENOUGH = {
 
 @pytest.fixture
 async def api() -> Cluster:
-    """With one VoiceAgent, agent-66."""
+    """Return a fake API server with one VoiceAgent, agent-66."""
     made = Cluster()
     await made.put(constants.AGENTS, gateway_objects.agent())
     return made
@@ -46,14 +46,14 @@ def tracing() -> Tracing:
 
 @pytest.fixture
 async def start(api: Cluster, tracing: Tracing) -> AsyncIterator[Start]:
-    """Start a gateway with these variables; it knows the cluster when it is returned."""
+    """Return a function that starts a gateway with the given variables and waits for its first list."""
     async with AsyncExitStack() as stack:
         url = await stack.enter_async_context(api_server.serving(api))
 
         async def begin(wait: bool = True, **variables: str) -> Client:
             kube = await stack.enter_async_context(api_server.client(url))
-            gateway = Gateway(Settings.from_env(ENOUGH | variables), kube, tracing)
-            watching = [asyncio.create_task(watch.run()) for watch in gateway.watches]
+            gateway = Gateway(GatewaySettings.from_env(ENOUGH | variables), kube, tracing)
+            watching = [asyncio.create_task(watch.run()) for watch in gateway.informers]
             stack.push_async_callback(_cancel, *watching)
             made = await stack.enter_async_context(TestClient(TestServer(gateway.app)))
             if wait:

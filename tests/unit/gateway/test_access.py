@@ -1,11 +1,11 @@
-"""Who gets in: origins and keys; and what is told to whom does not."""
+"""Access control: API keys, hosts, origins, CORS headers, and the responses to refused requests."""
 
 from pathlib import Path
 
 import pytest
 from voicesession_gateway import auth
-from voicesession_gateway.auth import Keys
-from voicesession_gateway.errors import Kind, Refusal
+from voicesession_gateway.auth import ApiKeys
+from voicesession_gateway.errors import ApiError, ErrorCode
 from voicesession_gateway.naming import Caller
 
 from tests.support.fakes.api_server import Cluster
@@ -16,13 +16,13 @@ PAGE = "https://shop.example"
 KEY = "a-key-of-the-shop-000001"
 
 
-async def refusal(keys: Keys, authorization: str) -> Refusal:
-    with pytest.raises(Refusal) as refused:
-        await keys.caller(authorization)
+async def refusal(keys: ApiKeys, authorization: str) -> ApiError:
+    with pytest.raises(ApiError) as refused:
+        await keys.authenticate(authorization)
     return refused.value
 
 
-async def test_without_a_key_nobody_gets_in(api: Cluster, start: Start, tmp_path: Path) -> None:
+async def test_request_without_valid_key_returns_401(api: Cluster, start: Start, tmp_path: Path) -> None:
     (tmp_path / "shop").write_text(KEY)
     client = await start(AUTH_MODE="keys", KEYS_DIR=str(tmp_path))
     for headers in ({}, {"Authorization": "Basic eDp5"}, {"Authorization": "Bearer a-key-of-nobody-0000"}):
@@ -37,38 +37,38 @@ async def test_without_a_key_nobody_gets_in(api: Cluster, start: Start, tmp_path
     assert (await ask(client, "GET", "/api/v1/agents", Authorization=f"bearer {KEY}")).status == 200
 
 
-async def test_keys_are_read_again_when_they_change(tmp_path: Path) -> None:
+async def test_api_keys_after_file_change_are_read_again(tmp_path: Path) -> None:
     now = [0.0]
-    keys = Keys(tmp_path, lambda: now[0])
+    keys = ApiKeys(tmp_path, lambda: now[0])
     (tmp_path / "shop").write_text(f"{KEY}\nanother-key-of-the-shop\n")
     (tmp_path / "short").write_text("short")
     (tmp_path / "..data").mkdir()
-    assert await keys.caller(f"Bearer {KEY}") == Caller("keys:shop")
-    assert await keys.caller("Bearer another-key-of-the-shop") == Caller("keys:shop")
-    assert (await refusal(keys, "Bearer short")).kind is Kind.UNAUTHENTICATED
+    assert await keys.authenticate(f"Bearer {KEY}") == Caller("keys:shop")
+    assert await keys.authenticate("Bearer another-key-of-the-shop") == Caller("keys:shop")
+    assert (await refusal(keys, "Bearer short")).code is ErrorCode.UNAUTHENTICATED
 
     (tmp_path / "shop").write_text("a-new-key-of-the-shop-01")
-    now[0] += auth.LOOK_SECONDS
-    assert await keys.caller("Bearer a-new-key-of-the-shop-01") == Caller("keys:shop")
-    assert "not known" in (await refusal(keys, f"Bearer {KEY}")).message
+    now[0] += auth.CHECK_SECONDS
+    assert await keys.authenticate("Bearer a-new-key-of-the-shop-01") == Caller("keys:shop")
+    assert "unknown" in (await refusal(keys, f"Bearer {KEY}")).message
 
 
-async def test_keys_that_cannot_be_read_for_a_moment_hold_on(tmp_path: Path) -> None:
+async def test_api_keys_with_unreadable_file_keep_last_keys(tmp_path: Path) -> None:
     now = [0.0]
     folder = tmp_path / "keys"
     folder.mkdir()
     (folder / "shop").write_text(KEY)
-    keys = Keys(folder, lambda: now[0])
-    await keys.caller(f"Bearer {KEY}")
+    keys = ApiKeys(folder, lambda: now[0])
+    await keys.authenticate(f"Bearer {KEY}")
     (folder / "bank").write_bytes(b"\xff" * 20)
-    now[0] += auth.LOOK_SECONDS
-    assert await keys.caller(f"Bearer {KEY}") == Caller("keys:shop")
+    now[0] += auth.CHECK_SECONDS
+    assert await keys.authenticate(f"Bearer {KEY}") == Caller("keys:shop")
     folder.rename(tmp_path / "away")
-    now[0] += auth.LOOK_SECONDS
-    assert await keys.caller(f"Bearer {KEY}") == Caller("keys:shop")
+    now[0] += auth.CHECK_SECONDS
+    assert await keys.authenticate(f"Bearer {KEY}") == Caller("keys:shop")
 
 
-async def test_pages_of_other_origins_are_shut_out(start: Start) -> None:
+async def test_request_from_other_origin_is_refused(start: Start) -> None:
     client = await start()
     asked = {"Origin": PAGE, "Access-Control-Request-Method": "POST"}
     preflight = await ask(client, "OPTIONS", "/token", **asked)
@@ -79,7 +79,7 @@ async def test_pages_of_other_origins_are_shut_out(start: Start) -> None:
     assert answer.headers["Vary"] == "Origin"
 
 
-async def test_the_gateways_own_page_is_let_in(start: Start) -> None:
+async def test_request_from_gateway_page_is_accepted(start: Start) -> None:
     client = await start()
     own = f"http://127.0.0.1:{client.port}"
     assert (await ask(client, "GET", "/api/v1/agents", Origin=own)).status == 200
@@ -101,7 +101,7 @@ async def test_the_gateways_own_page_is_let_in(start: Start) -> None:
         ("", 403),
     ],
 )
-async def test_without_authentication_it_is_called_by_names_that_it_knows(start: Start, host: str, status: int) -> None:
+async def test_host_without_authentication_must_be_known(start: Start, host: str, status: int) -> None:
     client = await start(HOSTS="voice.EXAMPLE,other.example")
     own = {"Host": host, "Origin": f"http://{host.lower()}"} if status == 403 else {"Host": host}
     for method, path in (("GET", "/api/v1/sessions"), ("POST", "/token")):
@@ -111,14 +111,14 @@ async def test_without_authentication_it_is_called_by_names_that_it_knows(start:
     assert (await ask(client, "GET", "/healthz", Host=host)).status == 200
 
 
-async def test_with_keys_any_name_will_do(start: Start, tmp_path: Path) -> None:
+async def test_host_with_api_keys_may_be_any_name(start: Start, tmp_path: Path) -> None:
     (tmp_path / "shop").write_text(KEY)
     client = await start(AUTH_MODE="keys", KEYS_DIR=str(tmp_path))
     answer = await ask(client, "GET", "/api/v1/sessions", Host="voice.example", Authorization=f"Bearer {KEY}")
     assert answer.status == 200
 
 
-async def test_an_allowed_origin_may_ask_and_read(start: Start) -> None:
+async def test_allowed_origin_gets_cors_headers(start: Start) -> None:
     client = await start(CORS_ORIGINS=f"{PAGE},https://other.example")
     preflight = await ask(client, "OPTIONS", "/token", Origin=PAGE, Access_Control_Request_Method="POST")
     assert (preflight.status, preflight.headers["Access-Control-Allow-Origin"]) == (204, PAGE)
@@ -129,7 +129,7 @@ async def test_an_allowed_origin_may_ask_and_read(start: Start) -> None:
     assert (await ask(client, "GET", "/api/v1/agents", Origin=f"{PAGE}.evil.example")).status == 403
 
 
-async def test_events_may_be_read_from_there_too(api: Cluster, start: Start) -> None:
+async def test_allowed_origin_gets_cors_headers_for_event_stream(api: Cluster, start: Start) -> None:
     client = await start(CORS_ORIGINS=PAGE)
     name = (await ask(client, "POST", "/api/v1/sessions", {"agent": "agent-66"})).body["name"]
     async with client.get(f"/api/v1/sessions/{name}/events", headers={"Origin": PAGE}) as response:
@@ -144,7 +144,7 @@ async def test_events_may_be_read_from_there_too(api: Cluster, start: Start) -> 
         ('"' + "x" * 300_000 + '"', "application/json", 413, "TooLarge"),
     ],
 )
-async def test_what_is_no_request_is_told_so(start: Start, data: str, kind: str, status: int, code: str) -> None:
+async def test_malformed_request_returns_error_code(start: Start, data: str, kind: str, status: int, code: str) -> None:
     client = await start()
     async with client.post("/token", data=data, headers={"Content-Type": kind}) as response:
         assert (response.status, (await response.json())["error"]["code"]) == (status, code)
@@ -154,6 +154,8 @@ async def test_what_is_no_request_is_told_so(start: Start, data: str, kind: str,
     ("method", "path", "status", "code"),
     [("GET", "/nowhere", 404, "NotFound"), ("PUT", "/token", 405, "MethodNotAllowed")],
 )
-async def test_every_error_has_one_shape(start: Start, method: str, path: str, status: int, code: str) -> None:
+async def test_error_response_has_code_and_message(
+    start: Start, method: str, path: str, status: int, code: str
+) -> None:
     answer = await ask(await start(), method, path)
     assert (answer.status, answer.code) == (status, code)

@@ -1,4 +1,4 @@
-"""No more than is allowed, for callers and users, by however many replicas; and every refusal says why."""
+"""Quotas and rates of callers and users over HTTP, with two replicas."""
 
 import asyncio
 from collections import Counter
@@ -14,7 +14,7 @@ from tests.unit.gateway.conftest import Start
 AGENT = {"room_config": {"agents": [{"agent_name": "agent-66"}]}}
 
 
-async def test_200_requests_at_once_of_50_users_at_two_replicas(api: Cluster, start: Start) -> None:
+async def test_200_concurrent_requests_at_two_replicas_keep_quota(api: Cluster, start: Start) -> None:
     limits = {"CALLER_SESSIONS": "8", "USER_SESSIONS": "1"}
     clients = [await start(**limits), await start(**limits)]
     async with Operator(api):
@@ -30,9 +30,7 @@ async def test_200_requests_at_once_of_50_users_at_two_replicas(api: Cluster, st
     assert (given - api.sessions.keys(), api.sessions.keys() - given) == (set(), set())
 
 
-async def test_200_requests_at_once_of_50_users_make_50_sessions_where_the_caller_may_have_them(
-    api: Cluster, start: Start
-) -> None:
+async def test_200_concurrent_requests_of_50_users_create_50_sessions(api: Cluster, start: Start) -> None:
     limits = {"CALLER_SESSIONS": "0", "USER_SESSIONS": "1"}
     clients = [await start(**limits), await start(**limits)]
     async with Operator(api):
@@ -46,9 +44,7 @@ async def test_200_requests_at_once_of_50_users_make_50_sessions_where_the_calle
     assert users == {f"user-{n}": 1 for n in range(50)}
 
 
-async def test_a_user_has_no_more_sessions_than_allowed_and_other_users_are_not_hurt(
-    api: Cluster, start: Start
-) -> None:
+async def test_user_over_quota_is_refused_while_other_users_pass(api: Cluster, start: Start) -> None:
     client = await start(USER_SESSIONS="2")
     async with Operator(api):
         for room in ("a", "b", "c"):
@@ -60,7 +56,7 @@ async def test_a_user_has_no_more_sessions_than_allowed_and_other_users_are_not_
     assert (bob.status, again.status) == (201, 201)
 
 
-async def test_a_caller_above_her_rate_is_told_when_to_come_back(start: Start) -> None:
+async def test_caller_over_rate_gets_retry_after(start: Start) -> None:
     client = await start(CALLER_BURST="2", CALLER_REQUESTS_PER_SECOND="0.1")
     answers = [await ask(client, "GET", "/api/v1/sessions") for _ in range(3)]
     assert [answer.status for answer in answers] == [200, 200, 429]
@@ -68,7 +64,7 @@ async def test_a_caller_above_her_rate_is_told_when_to_come_back(start: Start) -
     assert 9 <= int(answers[2].headers["Retry-After"]) <= 10
 
 
-async def test_a_user_above_her_rate_does_not_stop_others(api: Cluster, start: Start) -> None:
+async def test_user_over_rate_leaves_other_users_unaffected(api: Cluster, start: Start) -> None:
     client = await start(USER_BURST="1", USER_REQUESTS_PER_SECOND="0.01")
     async with Operator(api):
         statuses = [
@@ -77,7 +73,7 @@ async def test_a_user_above_her_rate_does_not_stop_others(api: Cluster, start: S
     assert statuses == [201, 429, 201]
 
 
-async def test_sessions_that_came_too_late_are_taken_back(api: Cluster, start: Start) -> None:
+async def test_sessions_over_quota_are_withdrawn(api: Cluster, start: Start) -> None:
     clients = [await start(CALLER_SESSIONS="1") for _ in range(3)]
     before = REGISTRY.get_sample_value("voicesession_gateway_sessions_withdrawn_total") or 0
     asked = [ask(client, "POST", "/api/v1/sessions", {"agent": "agent-66"}) for client in clients]
@@ -89,7 +85,7 @@ async def test_sessions_that_came_too_late_are_taken_back(api: Cluster, start: S
     assert (REGISTRY.get_sample_value("voicesession_gateway_sessions_withdrawn_total") or 0) == before + created - 1
 
 
-async def test_a_session_that_is_shown_before_its_creation_is_answered_counts_once(
+async def test_session_seen_before_create_response_counts_once(
     api: Cluster, start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     create, may_answer = api.create, asyncio.Event()
@@ -115,7 +111,7 @@ async def _lists_one(client: Client) -> bool:
     return len((await ask(client, "GET", "/api/v1/sessions")).body) == 1
 
 
-async def test_a_caller_follows_so_many_sessions_at_once(api: Cluster, start: Start) -> None:
+async def test_event_streams_over_limit_are_refused(api: Cluster, start: Start) -> None:
     client = await start(CALLER_STREAMS="1")
     name = (await ask(client, "POST", "/api/v1/sessions", {"agent": "agent-66"})).body["name"]
     async with client.get(f"/api/v1/sessions/{name}/events") as first:

@@ -1,4 +1,4 @@
-"""Settings, the page, metrics, and a replica's life."""
+"""Settings, page, metrics, start and shutdown of a replica."""
 
 import asyncio
 import os
@@ -14,8 +14,8 @@ from voicesession_common.tracing import Tracing
 from voicesession_gateway import app, metrics
 from voicesession_gateway.admission import Quota
 from voicesession_gateway.app import Gateway
-from voicesession_gateway.errors import STATUS, Kind
-from voicesession_gateway.settings import Settings, SettingsError
+from voicesession_gateway.errors import STATUS, ErrorCode
+from voicesession_gateway.settings import GatewaySettings, SettingsError
 
 from tests.support.fakes import api_server
 from tests.support.fakes.api_server import Cluster
@@ -31,17 +31,17 @@ NEEDED = {
 }
 
 
-def test_defaults() -> None:
-    found = Settings.from_env(NEEDED)
+def test_settings_defaults_apply() -> None:
+    found = GatewaySettings.from_env(NEEDED)
     assert (found.auth, found.http_port, found.metrics_port, found.ready_seconds) == ("keys", 9000, 9001, 120)
     assert (found.caller_rate, found.user_rate, found.quota) == (Rate(10, 50), Rate(1, 10), Quota(50, 3))
     assert (found.cors_origins, found.page_dir, found.default_agent, found.token_seconds) == ((), "", "", 300)
 
 
 @pytest.mark.parametrize("missing", sorted(NEEDED))
-def test_what_is_missing_is_named(missing: str) -> None:
+def test_settings_missing_variable_is_named(missing: str) -> None:
     with pytest.raises(SettingsError, match=f"^{missing} is not set$"):
-        Settings.from_env({**NEEDED, missing: " "})
+        GatewaySettings.from_env({**NEEDED, missing: " "})
 
 
 @pytest.mark.parametrize(
@@ -54,16 +54,16 @@ def test_what_is_missing_is_named(missing: str) -> None:
         ("TOKEN_SECONDS", "soon", "TOKEN_SECONDS must be a number"),
     ],
 )
-def test_what_is_wrong_is_named(name: str, value: str, message: str) -> None:
+def test_settings_invalid_variable_is_named(name: str, value: str, message: str) -> None:
     with pytest.raises(SettingsError, match=message):
-        Settings.from_env({**NEEDED, name: value})
+        GatewaySettings.from_env({**NEEDED, name: value})
 
 
-def test_repr_keeps_secrets() -> None:
-    assert "nobody may see" not in repr(Settings.from_env(NEEDED))
+def test_settings_repr_hides_secrets() -> None:
+    assert "nobody may see" not in repr(GatewaySettings.from_env(NEEDED))
 
 
-async def test_the_page_and_what_it_needs_to_know(start: Start, tmp_path: Path) -> None:
+async def test_page_and_configuration_are_served(start: Start, tmp_path: Path) -> None:
     (tmp_path / "index.html").write_text("<title>voice</title>")
     (tmp_path / "assets").mkdir()
     (tmp_path / "assets" / "page.js").write_text("export {}")
@@ -87,14 +87,14 @@ async def test_the_page_and_what_it_needs_to_know(start: Start, tmp_path: Path) 
     assert (await ask(client, "GET", "/assets")).status == 404
 
 
-async def test_without_a_page_the_rest_works(start: Start) -> None:
+async def test_api_without_page_is_served(start: Start) -> None:
     client = await start(PAGE_DIR="/nowhere")
     answer = await ask(client, "GET", "/")
     assert (answer.status, answer.code) == (404, "NotFound")
     assert (await ask(client, "GET", "/api/v1/agents")).status == 200
 
 
-async def test_requests_and_refusals_are_counted_by_what_there_is_only(start: Start) -> None:
+async def test_metrics_count_requests_and_errors_with_bounded_labels(start: Start) -> None:
     client = await start()
     labels = {"method": "POST", "route": "/token", "code": "404"}
     before = metrics.REGISTRY.get_sample_value("voicesession_gateway_requests_total", labels) or 0
@@ -111,29 +111,29 @@ async def test_requests_and_refusals_are_counted_by_what_there_is_only(start: St
     assert "BREW" not in text
     assert "/readyz" not in text
     assert 'route="/b/c"' not in text
-    assert all(f'kind="{kind}"' in text for kind in Kind)
+    assert all(f'kind="{kind}"' in text for kind in ErrorCode)
 
 
-def test_a_token_requests_series_are_there_before_the_first_one() -> None:
+def test_metrics_before_first_request_have_token_series() -> None:
     program = "from voicesession_gateway import metrics; print(metrics.render().decode())"
     text = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
     for status in (201, *STATUS.values()):
         assert f'requests_total{{code="{status}",method="POST",route="/token"}} 0.0' in text
     assert 'voicesession_gateway_request_seconds_count{method="POST",route="/token"} 0.0' in text
-    for how in metrics.How:
+    for how in metrics.SessionSource:
         assert f'voicesession_gateway_ready_seconds_count{{how="{how}"}} 0.0' in text
 
 
-async def test_an_error_of_ours_says_nothing_of_itself(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_internal_error_response_hides_details(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
     client = await start()
-    monkeypatch.setattr("voicesession_gateway.routes.token_wish", lambda *_: 1 / 0)
+    monkeypatch.setattr("voicesession_gateway.routes.parse_token_request", lambda *_: 1 / 0)
     answer = await token(client)
     assert (answer.status, answer.code) == (500, "Internal")
     assert "division" not in answer.body["error"]["message"]
 
 
-async def test_a_replica_stops_when_it_is_told_to(api: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(app, "UNNOTICED_SECONDS", 0.1)
+async def test_gateway_after_sigterm_stops(api: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(app, "ENDPOINT_REMOVAL_SECONDS", 0.1)
     ports: list[int] = []
     serve = app.serve
 
@@ -144,7 +144,7 @@ async def test_a_replica_stops_when_it_is_told_to(api: Cluster, monkeypatch: pyt
 
     monkeypatch.setattr(app, "serve", noted)
     async with api_server.serving(api) as url, api_server.client(url) as kube, ClientSession() as client:
-        settings = Settings.from_env(ENOUGH | {"HTTP_PORT": "0", "METRICS_PORT": "0"})
+        settings = GatewaySettings.from_env(ENOUGH | {"HTTP_PORT": "0", "METRICS_PORT": "0"})
         running = asyncio.create_task(Gateway(settings, kube, Tracing()).run())
         while len(ports) < 2:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
@@ -156,9 +156,9 @@ async def test_a_replica_stops_when_it_is_told_to(api: Cluster, monkeypatch: pyt
         assert await asyncio.wait_for(running, 10) == 0
 
 
-def test_senseless_settings_are_told_in_one_line(
+def test_main_with_invalid_settings_prints_single_line(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.delenv("NAMESPACE", raising=False)
-    assert app.main() == app.BAD_SETTINGS
+    assert app.main() == app.INVALID_SETTINGS
     assert capsys.readouterr().err == "voicesession-gateway: NAMESPACE is not set\n"

@@ -1,4 +1,4 @@
-"""Tokens of an OpenID provider: which are taken, and what happens while it does not answer."""
+"""OpenID Connect tokens: validation, key rotation, and outages of the provider."""
 
 import asyncio
 import json
@@ -9,9 +9,9 @@ from typing import Any
 import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_private_key
-from voicesession_gateway.auth import Oidc
-from voicesession_gateway.errors import Kind, Refusal
-from voicesession_gateway.jwks import FAILED_SECONDS, FRESH_SECONDS, UNKNOWN_SECONDS
+from voicesession_gateway.auth import OidcTokens
+from voicesession_gateway.errors import ApiError, ErrorCode
+from voicesession_gateway.jwks import FAILURE_BACKOFF_SECONDS, REFRESH_SECONDS, UNKNOWN_KEY_SECONDS
 from voicesession_gateway.naming import Caller
 from voicesession_gateway.settings import OidcSettings
 
@@ -29,7 +29,7 @@ def provider() -> Iterator[Provider]:
 
 
 class Clock:
-    """Seconds that pass when a test says so."""
+    """A clock that tests set."""
 
     def __init__(self) -> None:
         self.now = 1000.0
@@ -38,26 +38,26 @@ class Clock:
         return self.now
 
 
-def oidc(provider: Provider, clock: Clock | None = None, **values: str) -> Oidc:
-    return Oidc(OidcSettings(issuer=provider.url, audience="voice", **values), clock or Clock())
+def oidc(provider: Provider, clock: Clock | None = None, **values: str) -> OidcTokens:
+    return OidcTokens(OidcSettings(issuer=provider.url, audience="voice", **values), clock or Clock())
 
 
-async def refusal(found: Oidc, authorization: str) -> Refusal:
-    with pytest.raises(Refusal) as refused:
-        await found.caller(authorization)
+async def refusal(found: OidcTokens, authorization: str) -> ApiError:
+    with pytest.raises(ApiError) as refused:
+        await found.authenticate(authorization)
     return refused.value
 
 
-async def test_whom_the_provider_vouches_for_is_let_in(provider: Provider) -> None:
+async def test_oidc_valid_token_is_accepted(provider: Provider) -> None:
     found = oidc(provider)
     for _ in range(3):
-        assert await found.caller(provider.token()) == Caller(f"oidc:{provider.url}:alice", "alice")
+        assert await found.authenticate(provider.token()) == Caller(f"oidc:{provider.url}:alice", "alice")
     assert provider.asked == ["/.well-known/openid-configuration", "/keys"]
 
 
-async def test_other_claims_may_say_who_calls_and_for_whom(provider: Provider) -> None:
+async def test_oidc_configured_claims_set_caller_and_user(provider: Provider) -> None:
     found = oidc(provider, jwks_url=f"{provider.url}/keys", caller_claim="azp", user_claim="email")
-    caller = await found.caller(provider.token(azp="shop", email="alice@example.com"))
+    caller = await found.authenticate(provider.token(azp="shop", email="alice@example.com"))
     assert caller == Caller(f"oidc:{provider.url}:shop", "alice@example.com")
     assert provider.asked == ["/keys"]
 
@@ -77,89 +77,89 @@ async def test_other_claims_may_say_who_calls_and_for_whom(provider: Provider) -
         ({"key": generate_private_key(SECP256R1())}, "signature is wrong"),
     ],
 )
-async def test_any_other_token_is_refused(provider: Provider, claims: dict[str, Any], words: str) -> None:
+async def test_oidc_invalid_token_is_refused(provider: Provider, claims: dict[str, Any], words: str) -> None:
     found = await refusal(oidc(provider), provider.token(**claims))
-    assert (found.kind, words in found.message) == (Kind.UNAUTHENTICATED, True), found.message
+    assert (found.code, words in found.message) == (ErrorCode.UNAUTHENTICATED, True), found.message
 
 
-async def test_a_token_signed_with_a_shared_secret_or_nothing_is_refused(provider: Provider) -> None:
+async def test_oidc_token_with_shared_secret_or_no_signature_is_refused(provider: Provider) -> None:
     claims = {"iss": provider.url, "aud": "voice", "sub": "alice", "exp": time.time() + 60}
     secret = jwt.encode(claims, "s" * 32, algorithm="HS256", headers={"kid": "k1"})
     unsigned = jwt.encode(claims, None, algorithm="none", headers={"kid": "k1"})
     for text in (secret, unsigned, "no.token.at-all", "\udcff.e30.e30", ""):
         found = await refusal(oidc(provider), f"Bearer {text}")
-        assert found.kind is Kind.UNAUTHENTICATED
+        assert found.code is ErrorCode.UNAUTHENTICATED
         assert text not in found.message or not text
 
 
-async def test_a_provider_that_is_away_is_not_the_callers_fault(provider: Provider) -> None:
+async def test_oidc_unreachable_provider_returns_503(provider: Provider) -> None:
     text = provider.token()
     for settings in ({"jwks_url": "http://127.0.0.1:9/keys"}, {}):
         provider.document = {"issuer": "https://evil.example", "jwks_uri": "http://127.0.0.1:9/"}
         found = await refusal(oidc(provider, **settings), text)
-        assert (found.kind, found.status) == (Kind.UNAVAILABLE, 503)
+        assert (found.code, found.status) == (ErrorCode.UNAVAILABLE, 503)
 
 
-async def test_nor_is_one_whose_keys_cannot_be_read(provider: Provider, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_oidc_unreadable_keys_return_503(provider: Provider, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(json, "dumps", lambda _: "<html>")
     found = await refusal(oidc(provider), "Bearer eyJhbGciOiJFUzI1NiIsImtpZCI6ImsxIn0.e30.e30")
-    assert found.kind is Kind.UNAVAILABLE
+    assert found.code is ErrorCode.UNAVAILABLE
 
 
-async def test_keys_that_are_known_hold_on_while_the_provider_is_away(provider: Provider) -> None:
+async def test_oidc_known_keys_survive_provider_outage(provider: Provider) -> None:
     clock = Clock()
     found = oidc(provider, clock)
-    alice = await found.caller(provider.token())
+    alice = await found.authenticate(provider.token())
     provider.is_away = True
-    clock.now += FRESH_SECONDS
-    assert [await found.caller(provider.token()) for _ in range(3)] == [alice] * 3
+    clock.now += REFRESH_SECONDS
+    assert [await found.authenticate(provider.token()) for _ in range(3)] == [alice] * 3
     assert provider.asked.count("/keys") == 2, "a provider that has just failed is left alone"
-    clock.now += FAILED_SECONDS
-    await found.caller(provider.token())
+    clock.now += FAILURE_BACKOFF_SECONDS
+    await found.authenticate(provider.token())
     assert provider.asked.count("/keys") == 3
-    assert (await refusal(found, provider.token(kid="k2"))).kind is Kind.UNAVAILABLE, "it may be a new key"
+    assert (await refusal(found, provider.token(kid="k2"))).code is ErrorCode.UNAVAILABLE, "it may be a new key"
 
 
-async def test_a_provider_that_has_never_answered_is_asked_again_after_a_while(provider: Provider) -> None:
+async def test_oidc_failed_provider_is_retried_after_backoff(provider: Provider) -> None:
     clock = Clock()
     found = oidc(provider, clock, jwks_url=f"{provider.url}/keys")
     provider.is_away = True
     refused = [await refusal(found, provider.token()) for _ in range(3)]
-    assert [(one.kind, one.retry_after) for one in refused] == [(Kind.UNAVAILABLE, FAILED_SECONDS)] * 3
+    assert [(one.code, one.retry_after) for one in refused] == [(ErrorCode.UNAVAILABLE, FAILURE_BACKOFF_SECONDS)] * 3
     assert provider.asked == ["/keys"]
     provider.is_away = False
-    clock.now += FAILED_SECONDS
-    assert (await found.caller(provider.token())).user == "alice"
+    clock.now += FAILURE_BACKOFF_SECONDS
+    assert (await found.authenticate(provider.token())).user == "alice"
 
 
-async def test_nobody_whose_key_is_known_waits_while_another_one_is_looked_for(provider: Provider) -> None:
+async def test_oidc_unknown_key_lookup_delays_no_known_key(provider: Provider) -> None:
     clock = Clock()
     found = oidc(provider, clock)
-    await found.caller(provider.token())
-    clock.now += FRESH_SECONDS
+    await found.authenticate(provider.token())
+    clock.now += REFRESH_SECONDS
     provider.may_answer.clear()
     stranger = asyncio.create_task(refusal(found, provider.token(kid="k2")))
     await until(lambda: provider.asked.count("/keys") == 2)
     async with asyncio.timeout(2):
-        assert (await found.caller(provider.token())).user == "alice"
+        assert (await found.authenticate(provider.token())).user == "alice"
     assert not stranger.done()
     provider.may_answer.set()
-    assert (await stranger).kind is Kind.UNAUTHENTICATED
+    assert (await stranger).code is ErrorCode.UNAUTHENTICATED
 
 
-async def test_a_new_key_is_found_and_one_that_was_taken_back_is_no_more(provider: Provider) -> None:
+async def test_oidc_key_rotation_adds_new_and_removes_old_key(provider: Provider) -> None:
     clock = Clock()
     found = oidc(provider, clock)
-    await found.caller(provider.token())
+    await found.authenticate(provider.token())
     provider.kid = "k2"
-    assert (await refusal(found, provider.token(kid="k2"))).kind is Kind.UNAUTHENTICATED
+    assert (await refusal(found, provider.token(kid="k2"))).code is ErrorCode.UNAUTHENTICATED
     assert provider.asked.count("/keys") == 1, "inventions become no requests"
-    clock.now += UNKNOWN_SECONDS
-    assert (await found.caller(provider.token(kid="k2"))).user == "alice"
-    assert (await refusal(found, provider.token(kid="k1"))).kind is Kind.UNAUTHENTICATED
+    clock.now += UNKNOWN_KEY_SECONDS
+    assert (await found.authenticate(provider.token(kid="k2"))).user == "alice"
+    assert (await refusal(found, provider.token(kid="k1"))).code is ErrorCode.UNAUTHENTICATED
 
 
-async def test_with_oidc_the_tokens_user_has_the_session(api: Cluster, start: Start, provider: Provider) -> None:
+async def test_oidc_session_belongs_to_user_of_token(api: Cluster, start: Start, provider: Provider) -> None:
     client = await start(AUTH_MODE="oidc", OIDC_ISSUER=provider.url, OIDC_AUDIENCE="voice", READY_SECONDS="1")
     body = {"participant_identity": "mallory", "room_config": {"agents": [{"agent_name": "agent-66"}]}}
     await asyncio.gather(token(client, body, Authorization=provider.token()))

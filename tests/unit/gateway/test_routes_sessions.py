@@ -1,4 +1,4 @@
-"""The session API and its events, spoken to over HTTP."""
+"""The session API and its event streams over HTTP."""
 
 import asyncio
 import json
@@ -12,7 +12,7 @@ from voicesession_common.tracing import Tracing
 from voicesession_gateway import event_stream as streams
 from voicesession_gateway.app import Gateway
 from voicesession_gateway.routes import document
-from voicesession_gateway.settings import Settings
+from voicesession_gateway.settings import GatewaySettings
 
 from tests.support import gateway_objects
 from tests.support.fakes.api_server import Cluster, problem
@@ -26,7 +26,7 @@ PATH = "/api/v1/sessions"
 
 @pytest.fixture
 async def client(start: Start, tmp_path: Path) -> Client:
-    """Two callers with keys."""
+    """Return a client of a gateway with two callers that have keys."""
     for name, key in KEYS.items():
         (tmp_path / name).write_text(key)
     return await start(AUTH_MODE="keys", KEYS_DIR=str(tmp_path))
@@ -39,7 +39,7 @@ async def create(client: Client, **body: str) -> str:
     return str(answer.body["name"])
 
 
-async def test_agents_are_listed_as_people_know_them(api: Cluster, client: Client) -> None:
+async def test_list_agents_returns_names_and_readiness(api: Cluster, client: Client) -> None:
     await api.put(constants.AGENTS, gateway_objects.agent("agent-7", spec={"instructions": "secret"}, is_ready="False"))
 
     async def two() -> bool:
@@ -52,7 +52,7 @@ async def test_agents_are_listed_as_people_know_them(api: Cluster, client: Clien
     ]
 
 
-async def test_a_session_from_its_making_to_its_end(api: Cluster, client: Client) -> None:
+async def test_session_api_covers_session_lifecycle(api: Cluster, client: Client) -> None:
     name = await create(client, user="bob")
     assert api.sessions[name]["spec"] == {"agentRef": {"name": "agent-66"}, "user": "bob"}
     await api.status(name, gateway_objects.ready(humans=1))
@@ -64,17 +64,17 @@ async def test_a_session_from_its_making_to_its_end(api: Cluster, client: Client
     listed = await ask(client, "GET", PATH, **SHOP)
     assert [(s["name"], s["humans"]) for s in listed.body] == [(name, 1)]
 
-    ended = await ask(client, "DELETE", f"{PATH}/{name}", **SHOP)
-    assert (ended.status, api.sessions) == (204, {})
+    ended_error = await ask(client, "DELETE", f"{PATH}/{name}", **SHOP)
+    assert (ended_error.status, api.sessions) == (204, {})
 
 
-async def test_the_same_room_name_finds_the_same_session(client: Client) -> None:
+async def test_create_with_same_room_name_returns_same_session(client: Client) -> None:
     name = await create(client, roomName="kitchen")
     again = await ask(client, "POST", PATH, {"agent": "agent-66", "roomName": "kitchen"}, **SHOP)
     assert (again.status, again.body["name"]) == (200, name)
 
 
-async def test_a_caller_sees_only_her_own(client: Client) -> None:
+async def test_session_of_other_caller_is_unknown(client: Client) -> None:
     name = await create(client, roomName="kitchen")
     assert (await ask(client, "GET", PATH, **BANK)).body == []
     for method, path in (("GET", ""), ("DELETE", ""), ("GET", "/events")):
@@ -84,7 +84,7 @@ async def test_a_caller_sees_only_her_own(client: Client) -> None:
     assert (other.status, other.body["name"] != name) == (201, True)
 
 
-async def test_an_end_that_fails_is_told_and_one_that_has_happened_is_not(api: Cluster, client: Client) -> None:
+async def test_end_reports_failure_and_ignores_missing_session(api: Cluster, client: Client) -> None:
     name = await create(client)
     api.refuse["delete"] = lambda: problem(503, "Busy")
     answer = await ask(client, "DELETE", f"{PATH}/{name}", **SHOP)
@@ -94,13 +94,13 @@ async def test_an_end_that_fails_is_told_and_one_that_has_happened_is_not(api: C
 
 
 async def events(client: Client, name: str, **headers: str) -> tuple[int, list[dict[str, Any]], str]:
-    """Status, what was told until the stream ended, and all of its text."""
+    """Return the status, the events until the stream ended, and its whole text."""
     async with client.get(f"{PATH}/{name}/events", headers=SHOP | headers) as response:
         text = await response.text()
     return response.status, [json.loads(data) for data in re.findall(r"^data: (.+)$", text, re.MULTILINE)], text
 
 
-async def test_every_change_is_told_until_it_is_over(api: Cluster, client: Client) -> None:
+async def test_event_stream_sends_every_change_until_end(api: Cluster, client: Client) -> None:
     name = await create(client)
     following = asyncio.create_task(events(client, name))
     for status in (
@@ -112,9 +112,9 @@ async def test_every_change_is_told_until_it_is_over(api: Cluster, client: Clien
     ):
         await asyncio.sleep(0.05)
         await api.status(name, status)
-    status, told, text = await following
+    status, shown, text = await following
     assert status == 200
-    assert [(one["phase"], one["humans"]) for one in told] == [
+    assert [(one["phase"], one["humans"]) for one in shown] == [
         ("Pending", 0),
         ("Starting", 0),
         ("Ready", 0),
@@ -128,36 +128,36 @@ async def test_every_change_is_told_until_it_is_over(api: Cluster, client: Clien
     assert [one["phase"] for one in (await events(client, name))[1]] == ["Finished"]
 
 
-async def test_a_stream_without_a_body_is_none(client: Client) -> None:
+async def test_event_stream_head_request_is_refused(client: Client) -> None:
     name = await create(client)
     async with client.head(f"{PATH}/{name}/events", headers=SHOP) as response:
         assert response.status == 405
 
 
-async def test_a_deleted_session_is_over_too(api: Cluster, client: Client) -> None:
+async def test_event_stream_of_deleted_session_ends(api: Cluster, client: Client) -> None:
     name = await create(client)
     following = asyncio.create_task(events(client, name))
     await asyncio.sleep(0.05)
     await api.drop(name)
-    _, told, _ = await following
-    assert [(one["phase"], one["reason"], one["endReason"]) for one in told[1:]] == [
+    _, shown, _ = await following
+    assert [(one["phase"], one["reason"], one["endReason"]) for one in shown[1:]] == [
         ("Finished", "Deleted", "Requested")
     ]
 
 
-async def test_silence_is_filled_and_a_client_that_leaves_is_noticed(
+async def test_event_stream_sends_heartbeats_and_ends_after_disconnect(
     client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(streams, "HEARTBEAT_SECONDS", 0.02)
     name = await create(client)
     async with client.get(f"{PATH}/{name}/events", headers=SHOP) as response:
         async with asyncio.timeout(5):
-            while b"still there" not in await response.content.readline():
+            while b"heartbeat" not in await response.content.readline():
                 pass
     await until(lambda: streams.metrics.REGISTRY.get_sample_value("voicesession_gateway_event_streams") == 0)
 
 
-async def test_a_server_that_stops_ends_its_streams(client: Client) -> None:
+async def test_event_stream_ends_at_shutdown(client: Client) -> None:
     name = await create(client)
     following = asyncio.create_task(events(client, name))
     await asyncio.sleep(0.05)
@@ -167,20 +167,20 @@ async def test_a_server_that_stops_ends_its_streams(client: Client) -> None:
         assert (await following)[1]
 
 
-def test_the_document_has_every_route_and_no_other() -> None:
+def test_openapi_document_lists_exactly_the_routes() -> None:
     document_of = json.loads(document())
-    told = {
+    shown = {
         (method.upper(), path)
         for path, item in document_of["paths"].items()
         for method in item
         if method != "parameters"
     }
-    app = Gateway(Settings.from_env(ENOUGH), None, Tracing()).app  # type: ignore[arg-type]
+    app = Gateway(GatewaySettings.from_env(ENOUGH), None, Tracing()).app  # type: ignore[arg-type]
     routes = {(r.method, r.resource.canonical) for r in app.router.routes() if r.resource and r.method != "HEAD"}
-    assert told == {(m, p) for m, p in routes if p.startswith(("/api/", "/token"))}
+    assert shown == {(m, p) for m, p in routes if p.startswith(("/api/", "/token"))}
 
 
-def test_everything_the_document_refers_to_is_there() -> None:
+def test_openapi_document_references_resolve() -> None:
     found = json.loads(document())
     for place in re.findall(r'"#/([^"]+)"', document()):
         here: Any = found
@@ -189,5 +189,5 @@ def test_everything_the_document_refers_to_is_there() -> None:
         assert here
 
 
-async def test_the_document_needs_no_key(client: Client) -> None:
+async def test_openapi_document_needs_no_authentication(client: Client) -> None:
     assert (await ask(client, "GET", "/api/v1/openapi.json")).body["openapi"] == "3.1.0"

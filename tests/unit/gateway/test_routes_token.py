@@ -1,4 +1,4 @@
-"""POST /token, spoken to over HTTP: one session for whoever asks for the same, and an answer when it is Ready."""
+"""POST /token over HTTP: one session per conversation, and a response once it is Ready."""
 
 import asyncio
 from typing import Any
@@ -7,7 +7,7 @@ import jwt
 import pytest
 from aiohttp import web
 from voicesession_common.api import constants
-from voicesession_gateway import sessions as desk
+from voicesession_gateway import sessions as service
 from voicesession_gateway.metrics import REGISTRY
 
 from tests.support import gateway_objects
@@ -23,7 +23,7 @@ def claims(answer: Any) -> dict[str, Any]:
     return found
 
 
-async def test_the_answer_comes_when_the_agent_is_there(api: Cluster, start: Start) -> None:
+async def test_token_response_waits_for_ready(api: Cluster, start: Start) -> None:
     asking = asyncio.create_task(token(await start(), ALICE | {"participant_attributes": {"color": "blue"}}))
     (name,) = await made(api)
     await api.status(name, gateway_objects.starting())
@@ -36,12 +36,12 @@ async def test_the_answer_comes_when_the_agent_is_there(api: Cluster, start: Sta
     assert answer.body.keys() == {"server_url", "participant_token"}
     assert answer.body["server_url"] == "wss://livekit.example"
     assert (answer.headers["Voicesession-Name"], answer.headers["Cache-Control"]) == (name, "no-store")
-    told = claims(answer)
-    assert told["sub"] == "alice"
-    assert told["kind"] == "standard"
-    assert told["attributes"] == {"color": "blue", "voicesession.role": "human", "voicesession.session": name}
-    assert told["exp"] - told["nbf"] == pytest.approx(300, abs=2)
-    granted = {grant: value for grant, value in told["video"].items() if value}
+    shown = claims(answer)
+    assert shown["sub"] == "alice"
+    assert shown["kind"] == "standard"
+    assert shown["attributes"] == {"color": "blue", "voicesession.role": "human", "voicesession.session": name}
+    assert shown["exp"] - shown["nbf"] == pytest.approx(300, abs=2)
+    granted = {grant: value for grant, value in shown["video"].items() if value}
     assert granted == {
         "roomJoin": True,
         "room": "vs-room",
@@ -51,7 +51,7 @@ async def test_the_answer_comes_when_the_agent_is_there(api: Cluster, start: Sta
     }
 
 
-async def test_the_session_says_whose_it_is(api: Cluster, start: Start) -> None:
+async def test_created_session_has_owner_labels(api: Cluster, start: Start) -> None:
     async with Operator(api):
         config = {"agents": [{"agent_name": "agent-66", "metadata": "for the room"}]}
         answer = await token(await start(), ALICE | {"room_config": config})
@@ -69,7 +69,7 @@ async def test_the_session_says_whose_it_is(api: Cluster, start: Start) -> None:
     assert all(len(value) == 32 for value in session["metadata"]["labels"].values())
 
 
-async def test_a_second_call_joins_and_a_repeated_one_changes_nothing(api: Cluster, start: Start) -> None:
+async def test_token_second_request_joins_session(api: Cluster, start: Start) -> None:
     client = await start()
     async with Operator(api):
         answers = [await token(client, {"room_name": "kitchen"} | ALICE) for _ in range(3)]
@@ -81,7 +81,7 @@ async def test_a_second_call_joins_and_a_repeated_one_changes_nothing(api: Clust
     assert [claims(answer)["sub"] for answer in answers] == ["alice"] * 3 + ["bob", "eve", "eve"]
 
 
-async def test_at_once_by_two_replicas_there_is_one_session(api: Cluster, start: Start) -> None:
+async def test_token_concurrent_requests_at_two_replicas_create_single_session(api: Cluster, start: Start) -> None:
     clients = [await start(), await start()]
     async with Operator(api):
         asked = [token(clients[n % 2], {"room_name": "kitchen"} | ALICE) for n in range(20)]
@@ -90,7 +90,7 @@ async def test_at_once_by_two_replicas_there_is_one_session(api: Cluster, start:
     assert len(api.sessions) == 1
 
 
-async def test_whoever_says_nothing_gets_a_session_of_her_own(api: Cluster, start: Start) -> None:
+async def test_token_request_without_fields_creates_own_session(api: Cluster, start: Start) -> None:
     client = await start()
     async with Operator(api):
         answers = [await token(client) for _ in range(2)]
@@ -98,7 +98,7 @@ async def test_whoever_says_nothing_gets_a_session_of_her_own(api: Cluster, star
     assert len({claims(answer)["sub"] for answer in answers}) == 2
 
 
-async def test_a_request_with_a_key_may_be_repeated(api: Cluster, start: Start) -> None:
+async def test_token_request_with_idempotency_key_returns_same_session(api: Cluster, start: Start) -> None:
     client = await start()
     async with Operator(api):
         for _ in range(2):
@@ -107,7 +107,7 @@ async def test_a_request_with_a_key_may_be_repeated(api: Cluster, start: Start) 
     assert (await token(client, Idempotency_Key="r" * 257)).code == "InvalidRequest"
 
 
-async def test_after_its_end_the_conversation_begins_anew(api: Cluster, start: Start) -> None:
+async def test_token_request_after_end_creates_next_session(api: Cluster, start: Start) -> None:
     client = await start()
     async with Operator(api):
         first = await token(client, ALICE)
@@ -120,9 +120,7 @@ async def test_after_its_end_the_conversation_begins_anew(api: Cluster, start: S
         assert third.headers["Voicesession-Name"] == f"{name}-2"
 
 
-async def test_one_that_ends_while_somebody_waits_to_join_it_is_followed_by_the_next(
-    api: Cluster, start: Start
-) -> None:
+async def test_token_session_ending_during_wait_is_followed_by_next(api: Cluster, start: Start) -> None:
     client = await start()
     first = asyncio.create_task(token(client, ALICE))
     (name,) = await made(api)
@@ -149,7 +147,7 @@ async def test_one_that_ends_while_somebody_waits_to_join_it_is_followed_by_the_
         (gateway_objects.finished("Invalid", "Senseless"), 503, "Invalid", "Senseless (PodNotRunning: no image)"),
     ],
 )
-async def test_why_it_never_was_ready_is_told(
+async def test_token_session_never_ready_returns_reason(
     api: Cluster, start: Start, end: Any, status: int, code: str, words: str
 ) -> None:
     asking = asyncio.create_task(token(await start()))
@@ -161,7 +159,7 @@ async def test_why_it_never_was_ready_is_told(
     assert (answer.status, answer.code, answer.body["error"]["message"]) == (status, code, words)
 
 
-async def test_a_deadline_passes_and_the_session_stays_to_be_joined(api: Cluster, start: Start) -> None:
+async def test_token_deadline_keeps_session_for_next_request(api: Cluster, start: Start) -> None:
     client = await start(READY_SECONDS="1")
     asking = asyncio.create_task(token(client, ALICE))
     (name,) = await made(api)
@@ -174,7 +172,7 @@ async def test_a_deadline_passes_and_the_session_stays_to_be_joined(api: Cluster
     assert (await token(client, ALICE)).headers["Voicesession-Name"] == name
 
 
-async def test_when_the_watch_is_dumb_the_last_word_has_the_api_server(api: Cluster, start: Start) -> None:
+async def test_token_with_silent_watch_reads_api_server(api: Cluster, start: Start) -> None:
     client = await start(READY_SECONDS="1")
     asking = asyncio.create_task(token(client, ALICE))
     (name,) = await made(api)
@@ -185,7 +183,7 @@ async def test_when_the_watch_is_dumb_the_last_word_has_the_api_server(api: Clus
     assert api.calls["get"] == 1
 
 
-async def test_waiting_asks_nobody(api: Cluster, start: Start) -> None:
+async def test_token_wait_sends_no_request(api: Cluster, start: Start) -> None:
     asking = asyncio.create_task(token(await start(), ALICE))
     (name,) = await made(api)
     before = dict(api.calls)
@@ -195,10 +193,10 @@ async def test_waiting_asks_nobody(api: Cluster, start: Start) -> None:
     assert dict(api.calls) == before
 
 
-async def test_a_session_that_no_watch_shows_is_given_to_nobody(
+async def test_token_session_not_in_watch_returns_503(
     api: Cluster, start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(desk, "WATCH_SECONDS", 0.1)
+    monkeypatch.setattr(service, "WATCH_SECONDS", 0.1)
     client = await start()
     api.silent.set()
     answer = await token(client, ALICE)
@@ -209,7 +207,7 @@ async def test_a_session_that_no_watch_shows_is_given_to_nobody(
     assert len(api.sessions) == 1
 
 
-async def test_a_client_that_leaves_while_it_waits_leaves_nothing_behind(api: Cluster, start: Start) -> None:
+async def test_token_client_disconnect_releases_waiter(api: Cluster, start: Start) -> None:
     client = await start(CALLER_SESSIONS="1")
     leaving = asyncio.create_task(token(client, ALICE))
     (name,) = await made(api)
@@ -230,7 +228,7 @@ async def test_a_client_that_leaves_while_it_waits_leaves_nothing_behind(api: Cl
         ([], 400, "InvalidRequest"),
     ],
 )
-async def test_nothing_is_made_for_a_senseless_request(
+async def test_token_invalid_request_creates_no_session(
     api: Cluster, start: Start, body: Any, status: int, code: str
 ) -> None:
     answer = await ask(await start(), "POST", "/token", body)
@@ -238,7 +236,7 @@ async def test_nothing_is_made_for_a_senseless_request(
     assert api.sessions == {}
 
 
-async def test_the_default_agent_is_taken_where_none_is_named(api: Cluster, start: Start) -> None:
+async def test_token_request_without_agent_uses_default(api: Cluster, start: Start) -> None:
     async with Operator(api):
         assert (await ask(await start(DEFAULT_AGENT="agent-66"), "POST", "/token", {})).status == 201
 
@@ -251,7 +249,7 @@ async def test_the_default_agent_is_taken_where_none_is_named(api: Cluster, star
         (lambda: problem(422, "Invalid", "spec.user: too long"), 422, "Invalid"),
     ],
 )
-async def test_what_the_api_server_refuses_is_told(
+async def test_token_api_server_refusal_is_reported(
     api: Cluster, start: Start, refusal: Any, status: int, code: str
 ) -> None:
     api.refuse["post-all"] = refusal
@@ -260,7 +258,7 @@ async def test_what_the_api_server_refuses_is_told(
     assert "no right" not in answer.body["error"]["message"]
 
 
-async def test_another_agent_in_the_same_room_is_a_conflict(api: Cluster, start: Start) -> None:
+async def test_token_other_agent_in_same_room_returns_409(api: Cluster, start: Start) -> None:
     client = await start()
     await api.put(constants.AGENTS, gateway_objects.agent("agent-7"))
     async with Operator(api):
@@ -269,7 +267,7 @@ async def test_another_agent_in_the_same_room_is_a_conflict(api: Cluster, start:
     assert (answer.status, answer.code) == (409, "Conflict")
 
 
-async def test_a_watch_that_breaks_off_is_taken_up_again(api: Cluster, start: Start) -> None:
+async def test_interrupted_watch_is_resumed(api: Cluster, start: Start) -> None:
     client = await start()
     for forget in (False, True):
         await api.cut_watches(forget=forget)
@@ -277,7 +275,7 @@ async def test_a_watch_that_breaks_off_is_taken_up_again(api: Cluster, start: St
             assert (await token(client)).status == 201
 
 
-async def test_what_happened_while_no_watch_was_open_is_known(api: Cluster, start: Start) -> None:
+async def test_changes_without_open_watch_are_found(api: Cluster, start: Start) -> None:
     client = await start()
     async with Operator(api):
         name = (await token(client, ALICE)).headers["Voicesession-Name"]
@@ -290,7 +288,7 @@ async def test_what_happened_while_no_watch_was_open_is_known(api: Cluster, star
         assert (await token(client, ALICE)).status == 201
 
 
-async def test_before_the_cluster_is_known_nobody_is_served(api: Cluster, start: Start) -> None:
+async def test_requests_before_first_list_return_503(api: Cluster, start: Start) -> None:
     api.refuse["get-all"] = lambda: web.json_response({"reason": "Down"}, status=500)
     client = await start(wait=False)
     assert (await ask(client, "GET", "/readyz")).status == 503

@@ -1,25 +1,32 @@
-"""A session as callers see it, and why it is not Ready."""
+"""JSON of sessions for callers, and errors of sessions that are not Ready."""
 
 import json
 
 import jsonschema
 import pytest
-from voicesession_gateway.errors import STATUS, Kind, Refusal
-from voicesession_gateway.naming import label, session_name, session_number
+from voicesession_gateway.errors import STATUS, ApiError, ErrorCode
+from voicesession_gateway.naming import hash_label, session_name, session_number
 from voicesession_gateway.routes import document
-from voicesession_gateway.session_record import Record, ended, gone_view, lacking, not_ready, view
+from voicesession_gateway.session_record import (
+    SessionRecord,
+    blocking_condition,
+    deleted_to_json,
+    ended_error,
+    not_ready_error,
+    to_json,
+)
 
 from tests.support import gateway_objects
 
 SCHEMAS = json.loads(document())["components"]["schemas"]
 
 
-def record(**values: object) -> Record:
-    return Record.parse(gateway_objects.session(**values))  # type: ignore[arg-type]
+def record(**values: object) -> SessionRecord:
+    return SessionRecord.parse(gateway_objects.session(**values))  # type: ignore[arg-type]
 
 
-def test_a_ready_session_as_the_document_says() -> None:
-    found = view(record(status=gateway_objects.ready(humans=2, resets=1, readyAt="2025-11-22T23:20:05.000Z")))
+def test_to_json_of_ready_session_matches_schema() -> None:
+    found = to_json(record(status=gateway_objects.ready(humans=2, resets=1, readyAt="2025-11-22T23:20:05.000Z")))
     assert found == {
         "name": "call-a",
         "agent": "agent-66",
@@ -38,23 +45,23 @@ def test_a_ready_session_as_the_document_says() -> None:
 @pytest.mark.parametrize(
     "status", [{}, gateway_objects.starting(), gateway_objects.ready(), gateway_objects.finished()]
 )
-def test_every_state_is_of_the_documents_schema(status: dict[str, object]) -> None:
-    for shown in (view(record(status=status)), gone_view(record(status=status))):
+def test_to_json_of_every_state_matches_schema(status: dict[str, object]) -> None:
+    for shown in (to_json(record(status=status)), deleted_to_json(record(status=status))):
         jsonschema.validate(shown, SCHEMAS["Session"])
-    jsonschema.validate(Refusal(Kind.INTERNAL, "m").render(), SCHEMAS["Error"])
+    jsonschema.validate(ApiError(ErrorCode.INTERNAL, "m").to_json(), SCHEMAS["Error"])
 
 
-def test_what_is_lacking_is_told() -> None:
-    found = view(record(status=gateway_objects.starting("PodNotRunning", "no such image")))
+def test_blocking_condition_returns_first_false_condition() -> None:
+    found = to_json(record(status=gateway_objects.starting("PodNotRunning", "no such image")))
     assert (found["reason"], found["message"]) == ("PodNotRunning", "no such image")
-    assert view(record())["reason"] == ""
-    assert view(record())["phase"] == "Pending"
+    assert to_json(record())["reason"] == ""
+    assert to_json(record())["phase"] == "Pending"
 
 
-def test_a_finished_and_a_deleted_one() -> None:
-    found = view(record(status=gateway_objects.finished("Idle", "Nobody spoke")))
+def test_to_json_of_finished_and_deleted_session_has_end_reason() -> None:
+    found = to_json(record(status=gateway_objects.finished("Idle", "Nobody spoke")))
     assert (found["phase"], found["reason"], found["endReason"]) == ("Finished", "Idle", "Idle")
-    gone = gone_view(record(status=gateway_objects.ready(humans=1)))
+    gone = deleted_to_json(record(status=gateway_objects.ready(humans=1)))
     assert (gone["phase"], gone["reason"], gone["endReason"], gone["humans"]) == ("Finished", "Deleted", "Requested", 0)
 
 
@@ -67,7 +74,7 @@ def test_a_finished_and_a_deleted_one() -> None:
         ({"status": gateway_objects.ready(), "spec": {"end": True}}, False, False),
     ],
 )
-def test_who_may_be_joined(values: dict[str, object], is_live: bool, is_ready: bool) -> None:
+def test_record_is_live_until_finished_or_deleting(values: dict[str, object], is_live: bool, is_ready: bool) -> None:
     found = record(**values)
     assert (found.is_live, found.is_ready) == (is_live, is_ready)
 
@@ -75,32 +82,32 @@ def test_who_may_be_joined(values: dict[str, object], is_live: bool, is_ready: b
 @pytest.mark.parametrize(
     ("reason", "status"), [("StartDeadline", 504), ("AgentLost", 503), ("Invalid", 503), ("LastHumanLeft", 503)]
 )
-def test_an_end_before_it_was_ready_is_told_with_its_reason(reason: str, status: int) -> None:
-    before = lacking(record(status=gateway_objects.starting("PodNotRunning", "no such image")))
-    found = ended(record(status=gateway_objects.finished(reason, "It is over")), before)
+def test_ended_error_before_ready_has_end_reason(reason: str, status: int) -> None:
+    before = blocking_condition(record(status=gateway_objects.starting("PodNotRunning", "no such image")))
+    found = ended_error(record(status=gateway_objects.finished(reason, "It is over")), before)
     assert (found.status, found.reason) == (status, reason)
     assert found.message == "It is over (PodNotRunning: no such image)"
 
 
-def test_a_deleted_one_has_no_reason_but_that() -> None:
-    assert ended(record(), None).reason == "Requested"
+def test_ended_error_of_deleted_session_has_requested_reason() -> None:
+    assert ended_error(record(), None).reason == "Requested"
 
 
-def test_a_deadline_tells_what_is_missing() -> None:
-    found = not_ready(record(status=gateway_objects.starting("AgentNotFound", "no VoiceAgent")), 65)
+def test_not_ready_error_names_blocking_condition() -> None:
+    found = not_ready_error(record(status=gateway_objects.starting("AgentNotFound", "no VoiceAgent")), 65)
     assert (found.status, found.reason) == (504, "AgentNotFound")
     assert found.message == "not Ready after 65 s (AgentNotFound: no VoiceAgent)"
-    silent = not_ready(record(), 65)
-    assert (silent.reason, "operator has not said anything" in silent.message) == ("SessionNotReady", True)
+    silent = not_ready_error(record(), 65)
+    assert (silent.reason, "operator has not reported a status" in silent.message) == ("SessionNotReady", True)
 
 
-def test_every_kind_of_refusal_has_a_status() -> None:
-    assert STATUS.keys() == set(Kind)
+def test_every_error_code_has_http_status() -> None:
+    assert STATUS.keys() == set(ErrorCode)
 
 
-def test_names_follow_from_the_conversation_and_lead_back_to_its_number() -> None:
-    conversation = label("x")
+def test_session_name_encodes_conversation_and_number() -> None:
+    conversation = hash_label("x")
     assert [session_number(session_name(conversation, n), conversation) for n in (1, 2, 30)] == [1, 2, 30]
-    assert session_number(session_name(label("y"), 2), conversation) == 0
+    assert session_number(session_name(hash_label("y"), 2), conversation) == 0
     assert session_number(f"{session_name(conversation, 1)}-x", conversation) == 0
-    assert label("ab", "c") != label("a", "bc")
+    assert hash_label("ab", "c") != hash_label("a", "bc")

@@ -1,4 +1,4 @@
-"""The request for a token is the root of a session's trace."""
+"""A token request is the root span of its session's trace."""
 
 import pytest
 from voicesession_common.api import constants
@@ -23,7 +23,7 @@ def tracing(kept: RecordedSpans) -> Tracing:
     return kept.tracing
 
 
-async def test_a_session_is_made_in_the_span_of_its_request(api: Cluster, start: Start, kept: RecordedSpans) -> None:
+async def test_created_session_has_span_of_request(api: Cluster, start: Start, kept: RecordedSpans) -> None:
     async with Operator(api):
         answer = await token(await start(), ALICE)
 
@@ -34,8 +34,8 @@ async def test_a_session_is_made_in_the_span_of_its_request(api: Cluster, start:
     assert attributes(span) == {}
 
 
-async def test_a_request_that_is_refused_has_a_failed_span_without_its_words(start: Start, kept: RecordedSpans) -> None:
+async def test_refused_request_has_failed_span_without_message(start: Start, kept: RecordedSpans) -> None:
     answer = await token(await start(), NOBODY)
 
     assert answer.status == 404
-    assert attributes(kept.one(TOKEN_REQUEST)) == {"error.type": "Refusal"}
+    assert attributes(kept.one(TOKEN_REQUEST)) == {"error.type": "ApiError"}

@@ -24,14 +24,14 @@ def step(folder: Path, page: str) -> "subprocess.CompletedProcess[str]":
     )
 
 
-def test_an_image_whose_page_was_not_built_is_none(tmp_path: Path) -> None:
+def test_image_build_without_built_page_fails(tmp_path: Path) -> None:
     done = step(tmp_path, "built")
     assert done.returncode == 1
     assert "npm run build" in done.stderr
 
 
 @pytest.mark.parametrize(("page", "has_page"), [("built", True), ("none", False)])
-def test_an_image_has_the_page_unless_it_is_made_without(tmp_path: Path, page: str, has_page: bool) -> None:
+def test_image_contains_page_unless_disabled(tmp_path: Path, page: str, has_page: bool) -> None:
     index = tmp_path / INDEX
     index.parent.mkdir(parents=True)
     index.write_text("<title>voice</title>")

@@ -9,7 +9,7 @@ import pytest
 from hack.cluster import web_page
 
 
-def test_the_pure_part_of_the_page() -> None:
+def test_page_unit_tests_pass() -> None:
     done = subprocess.run(
         [str(web_page.node()), "--test"], cwd=web_page.PAGE, capture_output=True, text=True, timeout=120, check=False
     )
@@ -17,14 +17,14 @@ def test_the_pure_part_of_the_page() -> None:
 
 
 @pytest.mark.skipif(not web_page.is_built(), reason="the page is built by `make up`, or with npm")
-def test_the_page_is_as_large_as_its_readme_says() -> None:
-    told = re.search(r"`page\.js` is (\d+) kB, (\d+) kB as it is sent", (web_page.PAGE / "README.md").read_text())
-    assert told
+def test_page_size_matches_readme() -> None:
+    shown = re.search(r"`page\.js` is (\d+) kB, (\d+) kB as it is sent", (web_page.PAGE / "README.md").read_text())
+    assert shown
     sizes = [(web_page.DIST / name).stat().st_size / 1000 for name in ("page.js", "page.js.gz")]
-    assert sizes == [pytest.approx(int(kilobytes), abs=1) for kilobytes in told.groups()]
+    assert sizes == [pytest.approx(int(kilobytes), abs=1) for kilobytes in shown.groups()]
 
 
-def test_another_source_is_another_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_page_build_stamp_changes_with_source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "src").mkdir()
     source = tmp_path / "src" / "main.js"
     source.write_text("one")
