@@ -5,15 +5,15 @@ import json
 import os
 import sys
 
-from voicesession_agent.settings import Settings, SettingsError
+from voicesession_agent.settings import AgentSettings, AgentSettingsError
 from voicesession_agent.supervisor import job_pool as jobs
 
 
 def main() -> None:
     """Run until SIGTERM (exit 0), or until jobs keep dying or the settings are useless (exit 1)."""
     try:
-        settings = Settings.load()
-    except SettingsError as error:
+        settings = AgentSettings.load()
+    except AgentSettingsError as error:
         sys.exit(json.dumps({"level": "error", "message": str(error)}))
     settings.export()
     modules = jobs.preload_modules(settings.agent)

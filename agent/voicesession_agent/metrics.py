@@ -1,15 +1,10 @@
-"""JSON log lines and Prometheus metrics of the agent pod; neither ever carries what was said, a token or a secret."""
+"""Prometheus metrics of the agent pod, without speech, tokens or secrets."""
 
-import json
-import logging
 import os
-import re
-import sys
 import time
-import traceback
 from collections.abc import Callable
 from functools import partial
-from typing import Any, Final
+from typing import Final
 
 from aiohttp import web
 from prometheus_client import (
@@ -23,52 +18,14 @@ from prometheus_client import (
 
 from voicesession_agent.health.diagnosis import Problem
 from voicesession_agent.latency import RESPONSE, Stage
-from voicesession_agent.memory.backend import Call, Outcome
-from voicesession_agent.memory.turn_queue import Lost
+from voicesession_agent.memory.backend import MemoryCall, MemoryOutcome
+from voicesession_agent.memory.turn_queue import DropReason
 from voicesession_agent.supervisor import control_auth as auth
 
 RESET_BUCKETS: Final = (0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.75, 1.0, 2.0, 5.0, 10.0)
 RESPONSE_BUCKETS: Final = (0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 2.0, 2.5, 3.0, 4.0, 6.0, 10.0, 20.0)
 STAGE_BUCKETS: Final = (0.01, 0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0)
 MEMORY_BUCKETS: Final = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0)
-LOGGED_FIELDS: Final = frozenset(
-    (
-        *("event", "session", "room", "epoch", "launch", "sid", "at", "lived", "delay", "reason"),
-        *("exitcode", "port", "limit", "job_id", "pid", "elapsed_time", "ms", "cause", "outcome", "state", "step"),
-        *("tools", "turns"),
-    )
-)
-"""The only record attributes that reach a log line: a library's own extras may hold what people said."""
-_JWT: Final = re.compile(r"eyJ[\w-]+\.[\w-]+\.[\w-]*")
-
-
-class JsonFormatter(logging.Formatter):
-    """One JSON object per record: static message, allowed fields, and an error as its frames, type and text."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        line: dict[str, Any] = {
-            "time": round(record.created, 3),
-            "level": record.levelname.lower(),
-            "logger": record.name,
-            "message": _clean(record.getMessage()),
-        }
-        line.update({k: v for k, v in vars(record).items() if k in LOGGED_FIELDS})
-        if record.exc_info or record.exc_text:
-            line["error"] = _clean(record.exc_text or "".join(traceback.format_exception(*(record.exc_info or ()))))
-        return json.dumps(line, default=str)
-
-
-def _clean(text: str) -> str:
-    return _JWT.sub("<jwt>", text)
-
-
-def configure_logging(level: str) -> None:
-    """Send every logger's records to standard output as JSON lines; libraries from WARNING on."""
-    handler = logging.StreamHandler(sys.stdout)
-    handler.setFormatter(JsonFormatter())
-    logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
-    known = logging.getLevelNamesMapping()
-    logging.getLogger("voicesession_agent").setLevel(known.get(level, logging.INFO))
 
 
 class Metrics:
@@ -109,11 +66,11 @@ class Metrics:
             buckets=RESET_BUCKETS,
             registry=self.registry,
         )
-        self._measure_answers()
-        self._show_state()
-        self._begin_at_zero()
+        self._create_histograms()
+        self._create_gauges()
+        self._initialize_series()
 
-    def _measure_answers(self) -> None:
+    def _create_histograms(self) -> None:
         self._response_seconds = Histogram(
             "voicesession_agent_response_seconds",
             "From the end of a human's speech to the answer's first audio leaving the job; the way to her ear adds "
@@ -136,7 +93,7 @@ class Metrics:
             registry=self.registry,
         )
 
-    def _show_state(self) -> None:
+    def _create_gauges(self) -> None:
         self._ill = Gauge(
             "voicesession_agent_unhealthy",
             "1 for what is wrong with the job, until the next one works.",
@@ -152,24 +109,24 @@ class Metrics:
         self._humans = Gauge("voicesession_agent_humans", "Humans that the job sees.", registry=self.registry)
         self._joined = Gauge("voicesession_agent_job_joined", "1 while the job is in its room.", registry=self.registry)
 
-    def _begin_at_zero(self) -> None:
+    def _initialize_series(self) -> None:
         """A series that appears with its first event shows Prometheus no rise: the first failure would alert nobody."""
         for refusal in auth.Reason:
             self.refused.labels(refusal.value)
-        for why in Lost:
+        for why in DropReason:
             self.turns_lost.labels(why.value)
         for known in Problem:
             self.remedies.labels(known.value)
         for stage in Stage:
             self._stage_seconds.labels(stage.value)
 
-    def answered(self, seconds: dict[str, float]) -> None:
+    def observe_response(self, seconds: dict[str, float]) -> None:
         """One message's making, by Stage and RESPONSE. Raise ValueError for any other name."""
         for name, value in seconds.items():
             found = self._response_seconds if name == RESPONSE else self._stage_seconds.labels(Stage(name).value)
             found.observe(value)
 
-    def memory_took(self, call: Call, outcome: Outcome, seconds: float) -> None:
+    def observe_memory_call(self, call: MemoryCall, outcome: MemoryOutcome, seconds: float) -> None:
         self._memory_seconds.labels(call.value, outcome.value).observe(seconds)
 
     def watch(
@@ -209,7 +166,7 @@ def process_started_at() -> float:
     return time.time() - up + ticks / os.sysconf("SC_CLK_TCK")
 
 
-def scraped(metrics: Metrics) -> web.Application:
+def metrics_app(metrics: Metrics) -> web.Application:
     """GET /metrics in Prometheus' text format."""
 
     async def render(_: web.Request) -> web.Response:

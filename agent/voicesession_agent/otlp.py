@@ -19,7 +19,7 @@ QUEUE_SPANS: Final = 1024
 log = logging.getLogger(__name__)
 
 
-class Outages(SpanExporter):
+class LossLoggingExporter(SpanExporter):
     """Says once that spans are lost, and once that they are not; the exporter itself would say it for every batch."""
 
     def __init__(self, exporter: SpanExporter) -> None:
@@ -44,7 +44,7 @@ def connect(endpoint: str, facts: Mapping[str, str]) -> TracerProvider:
     """No trace begins here: what is kept was decided where it did."""
     logging.getLogger("opentelemetry").setLevel(logging.CRITICAL)
     provider = TracerProvider(sampler=DEFAULT_OFF, resource=Resource(facts), shutdown_on_exit=False)
-    exporter = Outages(OTLPSpanExporter(endpoint.rstrip("/") + PATH, timeout=SEND_SECONDS))
+    exporter = LossLoggingExporter(OTLPSpanExporter(endpoint.rstrip("/") + PATH, timeout=SEND_SECONDS))
     processor = BatchSpanProcessor(
         exporter,
         max_queue_size=QUEUE_SPANS,

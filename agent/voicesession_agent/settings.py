@@ -15,7 +15,7 @@ DEFAULT_INSTRUCTIONS: Final = "You are a friendly voice assistant. Answer in one
 TURN_DETECTIONS: Final = ("vad", "v1-mini")
 
 
-class SettingsError(ValueError):
+class AgentSettingsError(ValueError):
     """The environment lacks what the control port needs, so nobody could ever talk to this pod."""
 
 
@@ -53,7 +53,7 @@ class AgentSpec:
 
 
 @dataclass(frozen=True)
-class Settings:
+class AgentSettings:
     pod_uid: str
     public_key: bytes
     control_port: int = 8080
@@ -68,8 +68,8 @@ class Settings:
     """Where spans are sent; empty: nowhere. Not under OpenTelemetry's own name, which other people's code heeds."""
 
     @classmethod
-    def from_env(cls, env: Mapping[str, str]) -> "Settings":
-        """Raise SettingsError when the pod's UID, a port or the control key is missing or malformed."""
+    def from_env(cls, env: Mapping[str, str]) -> "AgentSettings":
+        """Raise AgentSettingsError when the pod's UID, a port or the control key is missing or malformed."""
         agent, trouble = _agent(env)
         return cls(
             pod_uid=_required(env, "VOICESESSION_POD_UID"),
@@ -85,7 +85,7 @@ class Settings:
         )
 
     @classmethod
-    def load(cls) -> "Settings":
+    def load(cls) -> "AgentSettings":
         return cls.from_env(os.environ)
 
     def export(self, env: MutableMapping[str, str] = os.environ) -> None:
@@ -101,7 +101,7 @@ class Settings:
 
 def _required(env: Mapping[str, str], name: str) -> str:
     if not env.get(name):
-        raise SettingsError(f"{name} is not set")
+        raise AgentSettingsError(f"{name} is not set")
     return env[name]
 
 
@@ -109,16 +109,16 @@ def _public_key(text: str) -> bytes:
     try:
         key = base64.b64decode(text, validate=True)
     except binascii.Error as error:
-        raise SettingsError("VOICESESSION_CONTROL_PUBLIC_KEY is not base64") from error
+        raise AgentSettingsError("VOICESESSION_CONTROL_PUBLIC_KEY is not base64") from error
     if len(key) != KEY_BYTES:
-        raise SettingsError(f"VOICESESSION_CONTROL_PUBLIC_KEY has {len(key)} bytes, not {KEY_BYTES}")
+        raise AgentSettingsError(f"VOICESESSION_CONTROL_PUBLIC_KEY has {len(key)} bytes, not {KEY_BYTES}")
     return key
 
 
 def _port(env: Mapping[str, str], name: str, default: int) -> int:
     text = env.get(name, str(default))
     if not text.isdecimal() or not 0 <= int(text) <= 65535:  # noqa: PLR2004 - the range of TCP ports
-        raise SettingsError(f"{name} is not a port number")
+        raise AgentSettingsError(f"{name} is not a port number")
     return int(text)
 
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from opentelemetry.sdk.trace import TracerProvider
 
 SERVICE: Final = "voicesession-agent"
-NOWHERE: Final = trace.INVALID_SPAN_CONTEXT
+NO_SPAN: Final = trace.INVALID_SPAN_CONTEXT
 _W3C: Final = TraceContextTextMapPropagator()
 
 
@@ -26,7 +26,7 @@ def read_traceparent(text: str) -> SpanContext:
     return trace.get_current_span(_W3C.extract({"traceparent": text})).get_span_context()
 
 
-class Tracing:
+class AgentTracing:
     """This process's spans; none before `connect`."""
 
     def __init__(self, provider: "TracerProvider | None" = None) -> None:
@@ -53,9 +53,9 @@ class Tracing:
         error: str = "",
         attributes: Mapping[str, str | int] | None = None,
     ) -> SpanContext:
-        """A span that is over, in Unix seconds, and its place; NOWHERE below a parent that is not kept."""
+        """A span that is over, in Unix seconds, and its place; NO_SPAN below a parent that is not kept."""
         if self._provider is None or not parent.trace_flags.sampled:
-            return NOWHERE
+            return NO_SPAN
         below = trace.set_span_in_context(trace.NonRecordingSpan(parent), Context())
         tracer = self._provider.get_tracer("voicesession")
         span = tracer.start_span(name, below, attributes=attributes, start_time=_ns(begin))

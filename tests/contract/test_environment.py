@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from voicesession_agent.settings import Settings
+from voicesession_agent.settings import AgentSettings
 from voicesession_common.api.constants import CONTROL_PORT, METRICS_PORT
 from voicesession_operator.clients.agent_pod import public_key_of
 from voicesession_operator.domain.pod_manifest import build_pod
@@ -49,7 +49,7 @@ def _value(variable: dict[str, Any]) -> str:
 
 
 def test_agent_reads_the_pods_environment() -> None:
-    settings = Settings.from_env(environment(**SPEC))
+    settings = AgentSettings.from_env(environment(**SPEC))
     assert settings.trouble == ""
     assert (settings.pod_uid, settings.control_port, settings.public_key) == ("pod-uid", CONTROL_PORT, RAW_KEY)
     assert settings.metrics_port == METRICS_PORT
@@ -57,7 +57,7 @@ def test_agent_reads_the_pods_environment() -> None:
 
 
 def test_agent_reads_every_field_of_the_voice_agent() -> None:
-    spec = Settings.from_env(environment(**SPEC)).agent
+    spec = AgentSettings.from_env(environment(**SPEC)).agent
     assert (spec.name, spec.display_name) == ("agent-66", "Agent_66")
     assert (spec.instructions, spec.greeting) == ("Be brief.", "Hello.")
     assert (spec.stt.name, spec.turn_detection, dict(spec.stt.options)) == ("moonshine", "v1-mini", {})
@@ -73,13 +73,13 @@ def test_environment_omits_pod_settings_and_secrets() -> None:
 
 
 def test_otlp_endpoint_is_passed_on_without_otel_variables() -> None:
-    assert Settings.from_env(environment("http://collector:4318")).otlp_endpoint == "http://collector:4318"
-    assert Settings.from_env(environment()).otlp_endpoint == ""
+    assert AgentSettings.from_env(environment("http://collector:4318")).otlp_endpoint == "http://collector:4318"
+    assert AgentSettings.from_env(environment()).otlp_endpoint == ""
     assert not [name for name in environment("http://collector:4318") if name.startswith("OTEL_")]
 
 
 def test_custom_entrypoint_needs_no_providers() -> None:
-    settings = Settings.from_env(environment(entrypoint="own_agent:entrypoint"))
+    settings = AgentSettings.from_env(environment(entrypoint="own_agent:entrypoint"))
     assert (settings.trouble, settings.agent.entrypoint) == ("", "own_agent:entrypoint")
 
 

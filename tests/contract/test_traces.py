@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from voicesession_agent.job.supervisor_client import SupervisorClient
-from voicesession_agent.settings import AgentSpec, Settings
+from voicesession_agent.settings import AgentSettings, AgentSpec
 from voicesession_agent.supervisor import app as agent
 from voicesession_common.tracing import Tracing
 from voicesession_operator.clients.agent_pod import AgentPodClient, public_key_of
@@ -38,7 +38,7 @@ class Pod:
     def __init__(self, endpoint: str, folder: Path) -> None:
         self.port, self.jobs = _free_port(), FakeJobs()
         path = str(folder / "job.sock")
-        settings = Settings(
+        settings = AgentSettings(
             pod_uid="pod-1",
             public_key=public_key_of(KEY),
             control_port=self.port,

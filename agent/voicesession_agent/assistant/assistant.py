@@ -16,7 +16,7 @@ from voicesession_agent.assistant.turn_recorder import TurnRecorder
 from voicesession_agent.job.room_reporter import RoomReporter
 from voicesession_agent.job.services import JobServices
 from voicesession_agent.job.supervisor_client import JobFacts, SupervisorClient
-from voicesession_agent.settings import AgentSpec, Settings
+from voicesession_agent.settings import AgentSettings, AgentSpec
 from voicesession_agent.speech import providers
 
 MIN_SILENCE_SECONDS: Final = 0.25
@@ -41,7 +41,7 @@ def prewarm(proc: JobProcess, spec: AgentSpec) -> None:
 
 async def run(ctx: JobContext, services: JobServices) -> None:
     """Join the room and talk to one human at a time until the room ends."""
-    spec = Settings.load().agent
+    spec = AgentSettings.load().agent
     facts, _ = await asyncio.gather(services.supervisor.job_facts(), ctx.connect())
     session = make_session(ctx.proc.userdata[MODELS], spec)
     turns = TurnRecorder(services.supervisor, lambda: services.reporter.report("turn_lost"))

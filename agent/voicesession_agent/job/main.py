@@ -15,7 +15,7 @@ from voicesession_agent.job.services import JobServices
 from voicesession_agent.job.shutdown import JobShutdown
 from voicesession_agent.job.supervisor_client import SupervisorClient, report_now
 from voicesession_agent.latency import LatencyReporter
-from voicesession_agent.settings import Settings
+from voicesession_agent.settings import AgentSettings
 from voicesession_agent.supervisor.job_pool import launch_of
 
 Run = Callable[[JobContext, JobServices], Coroutine[Any, Any, None]]
@@ -30,7 +30,7 @@ def prewarm(proc: JobProcess) -> None:
 
     Failures are reported and never raised: livekit-agents restarts a failing process in a tight loop.
     """
-    settings = Settings.load()
+    settings = AgentSettings.load()
     try:
         _runs[proc] = _prepare(proc, settings)
     except Exception as error:
@@ -40,7 +40,7 @@ def prewarm(proc: JobProcess) -> None:
         report_now(settings.job_socket, "prepared")
 
 
-def _prepare(proc: JobProcess, settings: Settings) -> Run:
+def _prepare(proc: JobProcess, settings: AgentSettings) -> Run:
     if not settings.agent.entrypoint:
         from voicesession_agent.assistant import assistant  # noqa: PLC0415 - a user's own agent does not need it
 
@@ -54,7 +54,7 @@ def _prepare(proc: JobProcess, settings: Settings) -> Run:
 
 async def entrypoint(ctx: JobContext) -> None:
     """Run one job until it is removed from the room, dismissed or done."""
-    client = SupervisorClient(Settings.load().job_socket, launch_of(ctx.job.id))
+    client = SupervisorClient(AgentSettings.load().job_socket, launch_of(ctx.job.id))
     reporter = RoomReporter(ctx.room, client)
     latency = LatencyReporter(reporter.report)
     health = HealthMonitor(ctx.room, client, lambda: ctx._primary_agent_session, latency.watch)

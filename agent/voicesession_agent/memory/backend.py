@@ -64,7 +64,7 @@ def digest(blocks: Sequence[Block]) -> str:
     return hashlib.sha256(shown.encode()).hexdigest()
 
 
-class Call(StrEnum):
+class MemoryCall(StrEnum):
     """What memory is asked for: also the bounded label values of the metric."""
 
     LOAD = "load"
@@ -72,7 +72,7 @@ class Call(StrEnum):
     WRITE = "write"
 
 
-class Outcome(StrEnum):
+class MemoryOutcome(StrEnum):
     """How it ended: as Call. Stopped: nobody waited for the answer any more, or something unforeseen."""
 
     OK = "ok"
@@ -83,22 +83,22 @@ class Outcome(StrEnum):
     STOPPED = "stopped"
 
 
-ERRORS: tuple[tuple[type[Exception], Outcome], ...] = (
-    (WriteConflictError, Outcome.CONFLICT),
-    (UnavailableError, Outcome.UNAVAILABLE),
-    (UncertainError, Outcome.UNCERTAIN),
-    (RejectedError, Outcome.REJECTED),
+ERRORS: tuple[tuple[type[Exception], MemoryOutcome], ...] = (
+    (WriteConflictError, MemoryOutcome.CONFLICT),
+    (UnavailableError, MemoryOutcome.UNAVAILABLE),
+    (UncertainError, MemoryOutcome.UNCERTAIN),
+    (RejectedError, MemoryOutcome.REJECTED),
 )
 """The first that fits: a conflict is also an UnavailableError."""
 
 
-class TimedMemory:
+class InstrumentedBackend:
     """MemoryBackend over another one; `took` hears of every call and its seconds."""
 
     def __init__(
         self,
         backend: MemoryBackend,
-        took: Callable[[Call, Outcome, float], None],
+        took: Callable[[MemoryCall, MemoryOutcome, float], None],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._backend = backend
@@ -106,25 +106,25 @@ class TimedMemory:
         self._clock = clock
 
     async def load_blocks(self) -> tuple[Block, ...]:
-        with self._timed(Call.LOAD):
+        with self._timed(MemoryCall.LOAD):
             return await self._backend.load_blocks()
 
     async def capture(self, turn: Turn) -> None:
-        with self._timed(Call.CAPTURE):
+        with self._timed(MemoryCall.CAPTURE):
             await self._backend.capture(turn)
 
     async def write(self, label: str, value: str) -> None:
-        with self._timed(Call.WRITE):
+        with self._timed(MemoryCall.WRITE):
             await self._backend.write(label, value)
 
     @contextmanager
-    def _timed(self, call: Call) -> Iterator[None]:
-        started, outcome = self._clock(), Outcome.STOPPED
+    def _timed(self, call: MemoryCall) -> Iterator[None]:
+        started, outcome = self._clock(), MemoryOutcome.STOPPED
         try:
             yield
-            outcome = Outcome.OK
+            outcome = MemoryOutcome.OK
         except Exception as error:
-            outcome = next((found for kind, found in ERRORS if isinstance(error, kind)), Outcome.STOPPED)
+            outcome = next((found for kind, found in ERRORS if isinstance(error, kind)), MemoryOutcome.STOPPED)
             raise
         finally:
             self._took(call, outcome, self._clock() - started)

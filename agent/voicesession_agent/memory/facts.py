@@ -27,7 +27,7 @@ async def remember(backend: MemoryBackend, fact: str) -> tuple[Block, ...]:
 async def _append(backend: MemoryBackend, line: str) -> tuple[Block, ...]:
     """Raise ConflictError when another pod, which began from the same blocks, has written over it."""
     blocks = await backend.load_blocks()
-    block = _where(blocks)
+    block = _target_block(blocks)
     written = _with_line(block, line)
     if written is block:
         return blocks
@@ -47,7 +47,7 @@ def _line(fact: str) -> str:
     return line
 
 
-def _where(blocks: Sequence[Block]) -> Block:
+def _target_block(blocks: Sequence[Block]) -> Block:
     """The block about the human, else the first."""
     if not blocks:
         raise RejectedError("memory has no block to write to")

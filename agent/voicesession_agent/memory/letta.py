@@ -25,7 +25,7 @@ LATER: Final = frozenset((401, 403, 404, 408, 429, 503))
 """A wrong key and a Letta agent that is gone are put right outside this pod, which then gets another address."""
 
 
-class LettaMemory:
+class LettaBackend:
     """One agent of a Letta server. Its /v1/health/ stays 200 while its database is down and is not used."""
 
     def __init__(self, address: MemoryAddress, session: aiohttp.ClientSession) -> None:
@@ -59,8 +59,8 @@ class LettaMemory:
             async with self._session.request(
                 method, url, headers=self._headers, timeout=timeout, **arguments
             ) as answer:
-                _raise_for(answer.status)
-                return await _whole(answer.content)
+                _raise_for_status(answer.status)
+                return await _read_body(answer.content)
         except aiohttp.ClientConnectorError as error:
             raise UnavailableError("Letta does not answer") from error
         except aiohttp.ConnectionTimeoutError as error:
@@ -69,7 +69,7 @@ class LettaMemory:
             raise UncertainError("Letta did not answer in time") from error
 
 
-async def _whole(body: aiohttp.StreamReader) -> bytes:
+async def _read_body(body: aiohttp.StreamReader) -> bytes:
     """`read(n)` would answer with what has come so far: the first part of a body that comes in several."""
     parts = bytearray()
     async for part in body.iter_any():
@@ -79,7 +79,7 @@ async def _whole(body: aiohttp.StreamReader) -> bytes:
     return bytes(parts)
 
 
-def _raise_for(status: int) -> None:
+def _raise_for_status(status: int) -> None:
     """A 500 may come after the turn was stored, and so may a proxy's 502 or 504."""
     if status == CONFLICT:
         raise WriteConflictError(f"Letta answers {status}")

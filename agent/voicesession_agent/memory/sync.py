@@ -16,7 +16,7 @@ from voicesession_agent.memory.backend import (
     UnavailableError,
 )
 from voicesession_agent.memory.facts import remember
-from voicesession_agent.memory.turn_queue import Lost, TurnQueue
+from voicesession_agent.memory.turn_queue import DropReason, TurnQueue
 from voicesession_agent.supervisor.desired_state import MemoryAddress, Wanted
 from voicesession_agent.supervisor.pod_state import MemoryPhase, MemoryStatus
 
@@ -32,13 +32,13 @@ REMEMBER_SECONDS: Final = 4.0
 log = logging.getLogger(__name__)
 
 
-class Recollection:
+class MemorySync:
     """Two loops over one backend. `blocks` is only ever replaced whole, so readers need no lock."""
 
     def __init__(
         self,
         connect: Callable[[MemoryAddress], MemoryBackend],
-        lost: Callable[[Lost], None],
+        lost: Callable[[DropReason], None],
         repeated: Callable[[], None],
     ) -> None:
         self.blocks: tuple[Block, ...] = ()
@@ -79,7 +79,7 @@ class Recollection:
     def reload(self) -> None:
         """A reset: the next job starts from the blocks at hand, while they are loaded anew beside it."""
         if self._backend is None:
-            _tell_reloaded(0.0, self.status)
+            _log_reload(0.0, self.status)
             return
         self._reloading = True
         self._refresh.set()
@@ -162,7 +162,7 @@ class Recollection:
         self._loading_since = time.monotonic()
         loaded = await self._load()
         if reloading:
-            _tell_reloaded(time.monotonic() - self._loading_since, self.status)
+            _log_reload(time.monotonic() - self._loading_since, self.status)
         return loaded
 
     async def _load(self) -> bool:
@@ -184,7 +184,7 @@ class Recollection:
         self.status = MemoryStatus(self.status.agent_id, phase, message)
 
 
-def _tell_reloaded(seconds: float, status: MemoryStatus) -> None:
+def _log_reload(seconds: float, status: MemoryStatus) -> None:
     extra = {"event": "memory_reloaded", "ms": round(seconds * 1000), "outcome": status.phase.value}
     log.info("memory reloaded", extra=extra)
 

@@ -12,7 +12,7 @@ LIMIT: Final = 256
 """Turns kept while memory is away: more than an hour of talk."""
 
 
-class Lost(StrEnum):
+class DropReason(StrEnum):
     """Why a turn never reached memory: also the bounded label values of the metric."""
 
     OVERFLOW = "overflow"
@@ -29,11 +29,11 @@ class TurnQueue:
     that memory may have stored already.
     """
 
-    def __init__(self, lost: Callable[[Lost], None], repeated: Callable[[], None], limit: int = LIMIT) -> None:
+    def __init__(self, lost: Callable[[DropReason], None], repeated: Callable[[], None], limit: int = LIMIT) -> None:
         self._turns: deque[Turn] = deque()
         self._limit = limit
-        self._tell_lost = lost
-        self._tell_repeated = repeated
+        self._on_drop = lost
+        self._on_repeat = repeated
         self._uncertain: Turn | None = None
         self._sending = False
         self._some = asyncio.Event()
@@ -47,7 +47,7 @@ class TurnQueue:
         oldest = 1 if self._sending else 0
         if len(self._turns) >= max(self._limit, oldest + 1):
             del self._turns[oldest]
-            self.lose(Lost.OVERFLOW)
+            self.lose(DropReason.OVERFLOW)
         self._turns.append(turn)
         self._some.set()
 
@@ -62,13 +62,13 @@ class TurnQueue:
         turn = self._turns[0]
         if self._uncertain is turn:
             self.repeated += 1
-            self._tell_repeated()
+            self._on_repeat()
         self._sending = True
         try:
             await backend.capture(turn)
         except RejectedError:
             self._drop(turn)
-            self.lose(Lost.REJECTED)
+            self.lose(DropReason.REJECTED)
             raise
         except (UncertainError, asyncio.CancelledError):
             self._uncertain = turn
@@ -86,12 +86,12 @@ class TurnQueue:
         """Count what is left as lost: this process ends."""
         while self._turns:
             self._turns.popleft()
-            self.lose(Lost.STOPPED)
+            self.lose(DropReason.STOPPED)
 
-    def lose(self, why: Lost) -> None:
+    def lose(self, why: DropReason) -> None:
         """Count one, also one that never came as far as here."""
         self.lost += 1
-        self._tell_lost(why)
+        self._on_drop(why)
 
     def _drop(self, turn: Turn) -> None:
         """Remove `turn` unless it was forgotten while it was being sent."""

@@ -11,12 +11,13 @@ from typing import Final
 import aiohttp
 from aiohttp import web
 
-from voicesession_agent.memory.backend import Call, Outcome, TimedMemory
-from voicesession_agent.memory.letta import LettaMemory
-from voicesession_agent.memory.sync import Recollection
-from voicesession_agent.memory.turn_queue import Lost
-from voicesession_agent.metrics import Metrics, configure_logging, process_started_at, scraped
-from voicesession_agent.settings import Settings
+from voicesession_agent.json_logging import configure_logging
+from voicesession_agent.memory.backend import InstrumentedBackend, MemoryCall, MemoryOutcome
+from voicesession_agent.memory.letta import LettaBackend
+from voicesession_agent.memory.sync import MemorySync
+from voicesession_agent.memory.turn_queue import DropReason
+from voicesession_agent.metrics import Metrics, metrics_app, process_started_at
+from voicesession_agent.settings import AgentSettings
 from voicesession_agent.supervisor.control_auth import Verifier
 from voicesession_agent.supervisor.control_server import Bulletin, ControlPort
 from voicesession_agent.supervisor.desired_state import MemoryAddress
@@ -25,7 +26,7 @@ from voicesession_agent.supervisor.job_server import Backchannel
 from voicesession_agent.supervisor.pod_state import CaptureStatus, JobPhase, MemoryPhase, PodState
 from voicesession_agent.supervisor.pod_traces import PodTraces
 from voicesession_agent.supervisor.supervisor import GaveUpError, Supervisor
-from voicesession_agent.tracing import Tracing
+from voicesession_agent.tracing import AgentTracing
 
 FLUSH_SECONDS: Final = 2.0
 """For the last turns: as long as a loaded Letta takes. Where none waits this takes no time."""
@@ -37,11 +38,11 @@ log = logging.getLogger(__name__)
 class Pod:
     """`run` serves until SIGTERM, or until the jobs cannot be kept alive."""
 
-    def __init__(self, settings: Settings, jobs: JobServer) -> None:
+    def __init__(self, settings: AgentSettings, jobs: JobServer) -> None:
         self._settings = settings
         self._jobs = jobs
         self._metrics = Metrics()
-        self._tracing = Tracing()
+        self._tracing = AgentTracing()
         self._traces = PodTraces(self._tracing, time.time)
         self._state = PodState(settings.pod_uid, process_started_at(), prepare_trouble=settings.trouble)
         self._bulletin = Bulletin(self._state)
@@ -53,7 +54,7 @@ class Pod:
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, self._stop.set)
         async with aiohttp.ClientSession() as http:
-            recollection = Recollection(lambda address: self._memory(address, http), self._lost, self._repeated)
+            recollection = MemorySync(lambda address: self._memory(address, http), self._lost, self._repeated)
             supervisor = Supervisor(
                 self._state, self._jobs, self._metrics, recollection, time.time, self._traces, self._bulletin.published
             )
@@ -68,14 +69,14 @@ class Pod:
         log.info("stopped", extra={"event": "stopped", "exitcode": code})
         return code
 
-    async def _serve(self, supervisor: Supervisor, recollection: Recollection) -> list[web.AppRunner]:
+    async def _serve(self, supervisor: Supervisor, recollection: MemorySync) -> list[web.AppRunner]:
         verifier = Verifier(self._settings.public_key, self._settings.pod_uid)
         port = ControlPort(self._state, verifier, self._metrics, supervisor.tell, self._bulletin)
         control = await _started(port.app())
         await web.TCPSite(control, port=self._settings.control_port).start()
         jobs = await _started(Backchannel(supervisor, recollection, self._metrics, self._bulletin).app())
         await web.UnixSite(jobs, self._settings.job_socket).start()
-        metrics = await _started(scraped(self._metrics))
+        metrics = await _started(metrics_app(self._metrics))
         await web.TCPSite(metrics, port=self._settings.metrics_port).start()
         log.info("listening", extra={"event": "listening", "port": self._settings.control_port, "at": time.time()})
         settings = self._settings
@@ -84,7 +85,7 @@ class Pod:
         await asyncio.to_thread(importlib.import_module, "voicesession_agent.supervisor.control_auth")
         return [control, jobs, metrics]
 
-    async def _work(self, supervisor: Supervisor, recollection: Recollection) -> int:
+    async def _work(self, supervisor: Supervisor, recollection: MemorySync) -> int:
         """Run everything until one part ends; only the stop signal is a good end."""
         parts = [asyncio.create_task(supervisor.run()), asyncio.create_task(recollection.run())]
         if not self._settings.trouble:
@@ -98,7 +99,7 @@ class Pod:
         await _cancelled([stop, *parts[:2]])
         return code
 
-    def _watch(self, recollection: Recollection) -> None:
+    def _watch(self, recollection: MemorySync) -> None:
         ok = (MemoryPhase.NONE, MemoryPhase.OK)
         self._metrics.watch(
             backlog=lambda: len(recollection.turns),
@@ -111,14 +112,14 @@ class Pod:
         turns = recollection.turns
         self._state.capture_status = lambda: CaptureStatus(len(turns), turns.lost, turns.repeated)
 
-    def _memory(self, address: MemoryAddress, http: aiohttp.ClientSession) -> TimedMemory:
-        return TimedMemory(LettaMemory(address, http), self._memory_took)
+    def _memory(self, address: MemoryAddress, http: aiohttp.ClientSession) -> InstrumentedBackend:
+        return InstrumentedBackend(LettaBackend(address, http), self._memory_took)
 
-    def _memory_took(self, call: Call, outcome: Outcome, seconds: float) -> None:
-        self._metrics.memory_took(call, outcome, seconds)
-        self._traces.memory_took(call, outcome, seconds)
+    def _memory_took(self, call: MemoryCall, outcome: MemoryOutcome, seconds: float) -> None:
+        self._metrics.observe_memory_call(call, outcome, seconds)
+        self._traces.observe_memory_call(call, outcome, seconds)
 
-    def _lost(self, why: Lost) -> None:
+    def _lost(self, why: DropReason) -> None:
         self._metrics.turns_lost.labels(why.value).inc()
         log.warning("a turn was lost", extra={"event": "turn_lost", "reason": why.value})
 

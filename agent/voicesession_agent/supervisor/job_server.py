@@ -9,8 +9,8 @@ from aiohttp import web
 
 from voicesession_agent.health.diagnosis import HealthReport, diagnose
 from voicesession_agent.memory.backend import MemoryBackendError, Turn, digest
-from voicesession_agent.memory.sync import Recollection
-from voicesession_agent.memory.turn_queue import Lost
+from voicesession_agent.memory.sync import MemorySync
+from voicesession_agent.memory.turn_queue import DropReason
 from voicesession_agent.metrics import Metrics
 from voicesession_agent.supervisor.control_server import Bulletin
 from voicesession_agent.supervisor.job_run import End
@@ -101,7 +101,7 @@ class Reports:
         spoke_at = report.get("spoke_at")
         self._answered(seconds)
         if self._state.accepts(launch):
-            self._supervisor.traces.answered(seconds, None if spoke_at is None else float(spoke_at))
+            self._supervisor.traces.observe_response(seconds, None if spoke_at is None else float(spoke_at))
 
     def _humans_are(self, identities: tuple[str, ...]) -> None:
         self._state.humans_are(identities, self._clock())
@@ -151,13 +151,11 @@ class Reports:
 class Backchannel:
     """GET /job (facts, blocks), GET /leave (answers when the job shall go), POST /report, /turn, /remember."""
 
-    def __init__(
-        self, supervisor: Supervisor, recollection: Recollection, metrics: Metrics, bulletin: Bulletin
-    ) -> None:
+    def __init__(self, supervisor: Supervisor, recollection: MemorySync, metrics: Metrics, bulletin: Bulletin) -> None:
         self._supervisor = supervisor
         self._bulletin = bulletin
         self._recollection = recollection
-        self._reports = Reports(supervisor, recollection.someone_speaks, metrics.answered, self._turn_lost)
+        self._reports = Reports(supervisor, recollection.someone_speaks, metrics.observe_response, self._turn_lost)
         self._last_turn: tuple[Any, Any] = (None, None)
 
     def app(self) -> web.Application:
@@ -201,7 +199,7 @@ class Backchannel:
         return web.json_response({})
 
     def _turn_lost(self) -> None:
-        self._recollection.turns.lose(Lost.UNDELIVERED)
+        self._recollection.turns.lose(DropReason.UNDELIVERED)
 
     async def _remember(self, request: web.Request) -> web.Response:
         """Answer why it could not be remembered, in words for a language model; nothing when it is."""

@@ -7,9 +7,9 @@ from typing import Final
 from opentelemetry.trace import SpanContext
 
 from voicesession_agent.latency import RESPONSE, Stage
-from voicesession_agent.memory.backend import Call, Outcome
+from voicesession_agent.memory.backend import MemoryCall, MemoryOutcome
 from voicesession_agent.supervisor.desired_state import Wanted
-from voicesession_agent.tracing import NOWHERE, Tracing, read_traceparent
+from voicesession_agent.tracing import NO_SPAN, AgentTracing, read_traceparent
 
 JOB: Final = "job"
 JOIN: Final = "join"
@@ -40,10 +40,10 @@ class _Job:
 class PodTraces:
     """Nothing is written before the pod is told of a trace that is kept."""
 
-    def __init__(self, tracing: Tracing, clock: Callable[[], float]) -> None:
+    def __init__(self, tracing: AgentTracing, clock: Callable[[], float]) -> None:
         self._tracing = tracing
         self._clock = clock
-        self._parent: SpanContext = NOWHERE
+        self._parent: SpanContext = NO_SPAN
         self._about: Mapping[str, str | int] = {}
         self._job: _Job | None = None
         self._memory_loaded = False
@@ -82,14 +82,14 @@ class PodTraces:
         if self._job is not None and self._job.met is None:
             self._job.met = self._clock()
 
-    def memory_took(self, call: Call, outcome: Outcome, seconds: float) -> None:
+    def observe_memory_call(self, call: MemoryCall, outcome: MemoryOutcome, seconds: float) -> None:
         """Of all loads the first ones, until one succeeds: those that a person may notice."""
-        if call is Call.LOAD and not self._memory_loaded:
-            self._memory_loaded = outcome is Outcome.OK
-            now, error = self._clock(), "" if outcome is Outcome.OK else outcome.value
+        if call is MemoryCall.LOAD and not self._memory_loaded:
+            self._memory_loaded = outcome is MemoryOutcome.OK
+            now, error = self._clock(), "" if outcome is MemoryOutcome.OK else outcome.value
             self._write(MEMORY_LOAD, now - seconds, now, error=error)
 
-    def answered(self, seconds: Mapping[str, float], spoke_at: float | None) -> None:
+    def observe_response(self, seconds: Mapping[str, float], spoke_at: float | None) -> None:
         """Seconds of a message by Stage and RESPONSE; `spoke_at`: when its first audio left, if it is the agent's."""
         said = {stage.value: seconds[stage] for stage in HEARING if stage in seconds}
         if spoke_at is None:

@@ -11,7 +11,7 @@ from voicesession_agent.supervisor.job_server import Reports
 from voicesession_agent.supervisor.pod_state import JobPhase, PodState
 from voicesession_agent.supervisor.pod_traces import PodTraces
 from voicesession_agent.supervisor.supervisor import GaveUpError, Supervisor
-from voicesession_agent.tracing import Tracing
+from voicesession_agent.tracing import AgentTracing
 
 TOKEN = "t"  # noqa: S105 - of no room
 DEADLINE = 5.0
@@ -90,18 +90,22 @@ class FakeMemory:
 class World:
     """`now` is the supervisor's clock; what it waits for with asyncio runs on the real one."""
 
-    def __init__(self, tracing: Tracing | None = None, memory: FakeMemory | None = None) -> None:
+    def __init__(self, tracing: AgentTracing | None = None, memory: FakeMemory | None = None) -> None:
         self.now = 100.0
         self.jobs = FakeJobs()
         self.memory = memory or FakeMemory()
         self.metrics = Metrics()
         self.state = PodState("pod-1", process_started=99.0)
-        self.traces = PodTraces(tracing or Tracing(), lambda: self.now)
+        self.traces = PodTraces(tracing or AgentTracing(), lambda: self.now)
         self.published: list[tuple[JobPhase, bool]] = []
         self.supervisor = Supervisor(
             self.state, self.jobs, self.metrics, self.memory, lambda: self.now, self.traces, self._publish
         )
-        spoken, answered, lost = self.memory.someone_speaks, self.metrics.answered, self.memory.turn_lost
+        spoken, answered, lost = (
+            self.memory.someone_speaks,
+            self.metrics.observe_response,
+            self.memory.turn_lost,
+        )
         self.reports = Reports(self.supervisor, spoken, answered, lost, lambda: self.now)
         self.running = asyncio.create_task(self.supervisor.run())
 

@@ -1,32 +1,43 @@
-"""Log lines carry nothing private."""
+"""The agent's metrics: their port, their help texts and their initial series."""
 
-import json
-import logging
+import time
 
-from voicesession_agent.metrics import JsonFormatter, process_started_at
-
-
-def line(record: logging.LogRecord) -> dict[str, object]:
-    parsed: dict[str, object] = json.loads(JsonFormatter().format(record))
-    return parsed
+import pytest
+from aiohttp.test_utils import TestClient, TestServer
+from voicesession_agent.metrics import Metrics, metrics_app, process_started_at
 
 
-def record(message: str, **extra: object) -> logging.LogRecord:
-    made = logging.makeLogRecord({"name": "x", "levelname": "INFO", "msg": message})
-    made.__dict__.update(extra)
-    return made
+async def test_app_serves_metrics_only() -> None:
+    metrics = Metrics()
+    metrics.launches.inc()
+    async with TestClient(TestServer(metrics_app(metrics))) as client:
+        answer = await client.get("/metrics")
+        assert answer.headers["Content-Type"].startswith("text/plain; version=0.0.4")
+        assert "voicesession_agent_job_launches_total 1.0" in await answer.text()
+        for path in ("/v1/state", "/healthz", "/"):
+            assert (await client.get(path)).status == 404
 
 
-def test_only_known_fields_pass() -> None:
-    logged = line(record("joined", event="joined", launch=1, user_input="my secret", **{"lk.pii.user_input": "secret"}))
-    assert logged["event"] == "joined"
-    assert "secret" not in json.dumps(logged)
+@pytest.mark.parametrize(
+    "series",
+    [
+        'voicesession_agent_turns_lost_total{reason="overflow"} 0.0',
+        'voicesession_agent_health_restarts_total{state="Stuck"} 0.0',
+        'voicesession_agent_response_stage_seconds_count{stage="transcription"} 0.0',
+        "voicesession_agent_response_seconds_count 0.0",
+    ],
+)
+def test_alerted_series_starts_at_zero(series: str) -> None:
+    assert series in Metrics().render().decode().splitlines()
 
 
-def test_tokens_are_cut_out() -> None:
-    logged = line(record("failed with eyJhbGciOi.eyJzdWIiOi.c2ln", exc_text="at eyJhbGciOi.eyJzdWIiOi.c2ln"))
-    assert "eyJ" not in json.dumps(logged)
+def test_metric_help_is_a_sentence() -> None:
+    for family in Metrics().registry.collect():
+        assert family.name.startswith("voicesession_")
+        assert family.documentation[0].isupper() or family.documentation[0].isdigit(), family.name
+        assert family.documentation.endswith("."), family.name
+        assert not [sample for sample in family.samples if sample.name.endswith("_created")]
 
 
-def test_the_process_started_before_now() -> None:
-    assert process_started_at() < record("x").created + 1
+def test_process_start_is_in_the_past() -> None:
+    assert process_started_at() < time.time() + 1

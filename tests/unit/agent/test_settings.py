@@ -5,7 +5,7 @@ import json
 from typing import Any
 
 import pytest
-from voicesession_agent.settings import DEFAULT_INSTRUCTIONS, Settings, SettingsError
+from voicesession_agent.settings import DEFAULT_INSTRUCTIONS, AgentSettings, AgentSettingsError
 
 KEY = base64.b64encode(bytes(32)).decode()
 SPEC: dict[str, Any] = {"name": "agent-66", "llm": {"provider": "openai", "baseURL": "http://llm/v1"}}
@@ -17,7 +17,7 @@ def env(spec: Any = SPEC, **more: str) -> dict[str, str]:
 
 
 def test_defaults() -> None:
-    settings = Settings.from_env(env())
+    settings = AgentSettings.from_env(env())
     agent = settings.agent
     assert (agent.stt.name, agent.tts.name, agent.llm.name) == ("moonshine", "pico", "openai")
     assert (agent.instructions, agent.turn_detection, settings.trouble) == (DEFAULT_INSTRUCTIONS, "vad", "")
@@ -25,19 +25,19 @@ def test_defaults() -> None:
 
 
 def test_keys_come_from_their_variables_and_stay_out_of_the_repr() -> None:
-    settings = Settings.from_env(env(VOICESESSION_LLM_API_KEY="sk-secret"))
+    settings = AgentSettings.from_env(env(VOICESESSION_LLM_API_KEY="sk-secret"))
     assert settings.agent.llm.api_key == "sk-secret"
     assert "sk-secret" not in repr(settings)
 
 
 def test_the_idle_prompt_may_be_absent() -> None:
-    assert Settings.from_env(env()).agent.idle_prompt == ""
-    assert Settings.from_env(env(SPEC | {"idlePrompt": "Are you there?"})).agent.idle_prompt == "Are you there?"
+    assert AgentSettings.from_env(env()).agent.idle_prompt == ""
+    assert AgentSettings.from_env(env(SPEC | {"idlePrompt": "Are you there?"})).agent.idle_prompt == "Are you there?"
 
 
 def test_turn_detection_is_taken_out_of_the_options() -> None:
     spec = SPEC | {"stt": {"provider": "openai", "options": {"turnDetection": "v1-mini", "prompt": "x"}}}
-    agent = Settings.from_env(env(spec)).agent
+    agent = AgentSettings.from_env(env(spec)).agent
     assert agent.turn_detection == "v1-mini"
     assert dict(agent.stt.options) == {"prompt": "x"}
 
@@ -54,11 +54,11 @@ def test_turn_detection_is_taken_out_of_the_options() -> None:
     ],
 )
 def test_a_bad_agent_is_trouble_and_not_a_crash(spec: Any, words: str) -> None:
-    assert words in Settings.from_env(env(spec)).trouble
+    assert words in AgentSettings.from_env(env(spec)).trouble
 
 
 def test_an_entrypoint_needs_no_llm() -> None:
-    assert Settings.from_env(env({"name": "x", "entrypoint": "m:f"})).trouble == ""
+    assert AgentSettings.from_env(env({"name": "x", "entrypoint": "m:f"})).trouble == ""
 
 
 @pytest.mark.parametrize(
@@ -73,13 +73,13 @@ def test_an_entrypoint_needs_no_llm() -> None:
     ],
 )
 def test_without_control_there_is_no_pod(change: dict[str, str], words: str) -> None:
-    with pytest.raises(SettingsError, match=words):
-        Settings.from_env(env() | change)
+    with pytest.raises(AgentSettingsError, match=words):
+        AgentSettings.from_env(env() | change)
 
 
 def test_exported_for_jobs() -> None:
     exported: dict[str, str] = {}
-    Settings.from_env(env(LIVEKIT_URL="ws://livekit", VOICESESSION_JOB_SOCKET="/run/s")).export(exported)
+    AgentSettings.from_env(env(LIVEKIT_URL="ws://livekit", VOICESESSION_JOB_SOCKET="/run/s")).export(exported)
     assert exported["VOICESESSION_JOB_SOCKET"] == "/run/s"
     assert exported["LIVEKIT_URL"] == "ws://livekit"
     assert exported["LIVEKIT_AGENTS_PRELOAD_LOCAL_INFERENCE"] == "0"
@@ -87,5 +87,5 @@ def test_exported_for_jobs() -> None:
 
 def test_an_own_entrypoint_keeps_the_frameworks_preloading() -> None:
     exported: dict[str, str] = {}
-    Settings.from_env(env({"entrypoint": "m:f"})).export(exported)
+    AgentSettings.from_env(env({"entrypoint": "m:f"})).export(exported)
     assert "LIVEKIT_AGENTS_PRELOAD_LOCAL_INFERENCE" not in exported

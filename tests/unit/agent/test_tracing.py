@@ -6,7 +6,7 @@ import time
 import pytest
 from livekit.agents.telemetry import tracer as livekit_tracer
 from opentelemetry.trace import SpanContext, TraceFlags
-from voicesession_agent.tracing import NOWHERE, Tracing
+from voicesession_agent.tracing import NO_SPAN, AgentTracing
 
 NOBODY = "http://127.0.0.1:9"
 """The port `discard`, where nothing listens."""
@@ -14,14 +14,14 @@ PARENT = SpanContext(1, 2, is_remote=True, trace_flags=TraceFlags(TraceFlags.SAM
 
 
 async def test_without_an_address_nothing_is_written() -> None:
-    tracing = Tracing()
+    tracing = AgentTracing()
     tracing.connect("", "pod-1", "agent-66")
-    assert tracing.write("job", 1.0, 2.0, parent=PARENT) is NOWHERE
+    assert tracing.write("job", 1.0, 2.0, parent=PARENT) is NO_SPAN
     await tracing.close(0.1)
 
 
 async def test_a_collector_that_is_away_costs_no_time_and_one_line(caplog: pytest.LogCaptureFixture) -> None:
-    tracing = Tracing()
+    tracing = AgentTracing()
     tracing.connect(NOBODY, "pod-1", "agent-66")
     began = time.monotonic()
     for _ in range(2000):
@@ -33,6 +33,6 @@ async def test_a_collector_that_is_away_costs_no_time_and_one_line(caplog: pytes
 
 
 def test_livekits_own_spans_that_hold_words_go_nowhere() -> None:
-    Tracing().connect(NOBODY, "pod-1", "agent-66")
+    AgentTracing().connect(NOBODY, "pod-1", "agent-66")
     with livekit_tracer.start_as_current_span("user_turn") as span:
         assert not span.is_recording()

@@ -13,7 +13,7 @@ from voicesession_agent.assistant.assistant import MODELS, Assistant
 from voicesession_agent.assistant.idle_prompt import IdleMonitor
 from voicesession_agent.job.supervisor_client import JobFacts
 from voicesession_agent.memory.backend import Block, digest
-from voicesession_agent.settings import AgentSpec, Settings
+from voicesession_agent.settings import AgentSettings, AgentSpec
 
 from tests.support.fakes.room import FakeAgentSession, FakeRoom
 from tests.support.fakes.timers import FakeTimers
@@ -104,7 +104,7 @@ async def test_session_is_watched_before_start(monkeypatch: pytest.MonkeyPatch) 
 
     session.start = start
     monkeypatch.setattr(assistant_module, "make_session", lambda *_: session)
-    monkeypatch.setattr(Settings, "load", lambda: SimpleNamespace(agent=AgentSpec(instructions="Be brief.")))
+    monkeypatch.setattr(AgentSettings, "load", lambda: SimpleNamespace(agent=AgentSpec(instructions="Be brief.")))
     health = SimpleNamespace(watch_speech=lambda _, linked, __: watched.append(linked()))
     services: Any = SimpleNamespace(supervisor=FakeClient(), reporter=Mock(), health=health, shutdown=Mock())
     ctx: Any = SimpleNamespace(proc=SimpleNamespace(userdata={MODELS: {}}), connect=AsyncMock(), room=FakeRoom())

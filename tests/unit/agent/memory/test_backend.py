@@ -5,11 +5,11 @@ import asyncio
 import pytest
 from voicesession_agent.memory.backend import (
     Block,
-    Call,
+    InstrumentedBackend,
     MemoryBackendError,
-    Outcome,
+    MemoryCall,
+    MemoryOutcome,
     RejectedError,
-    TimedMemory,
     Turn,
     UnavailableError,
     UncertainError,
@@ -23,8 +23,8 @@ class Slow:
     def __init__(self) -> None:
         self.now = 0.0
         self.error: BaseException | None = None
-        self.took: list[tuple[Call, Outcome, float]] = []
-        self.memory = TimedMemory(self, lambda *took: self.took.append(took), lambda: self.now)
+        self.took: list[tuple[MemoryCall, MemoryOutcome, float]] = []
+        self.memory = InstrumentedBackend(self, lambda *took: self.took.append(took), lambda: self.now)
 
     async def load_blocks(self) -> tuple[Block, ...]:
         self._work()
@@ -47,24 +47,26 @@ async def test_every_call_is_passed_on_and_timed() -> None:
     assert await slow.memory.load_blocks() == (Block("human", "likes blue"),)
     await slow.memory.capture(Turn("hello", "hi"))
     await slow.memory.write("human", "likes red")
-    assert slow.took == [(call, Outcome.OK, 1.0) for call in (Call.LOAD, Call.CAPTURE, Call.WRITE)]
+    assert slow.took == [
+        (call, MemoryOutcome.OK, 1.0) for call in (MemoryCall.LOAD, MemoryCall.CAPTURE, MemoryCall.WRITE)
+    ]
 
 
 @pytest.mark.parametrize(
     ("error", "outcome"),
     [
-        (WriteConflictError("x"), Outcome.CONFLICT),
-        (UnavailableError("x"), Outcome.UNAVAILABLE),
-        (UncertainError("x"), Outcome.UNCERTAIN),
-        (RejectedError("x"), Outcome.REJECTED),
+        (WriteConflictError("x"), MemoryOutcome.CONFLICT),
+        (UnavailableError("x"), MemoryOutcome.UNAVAILABLE),
+        (UncertainError("x"), MemoryOutcome.UNCERTAIN),
+        (RejectedError("x"), MemoryOutcome.REJECTED),
     ],
 )
-async def test_an_error_is_counted_by_its_kind_and_raised(error: MemoryBackendError, outcome: Outcome) -> None:
+async def test_an_error_is_counted_by_its_kind_and_raised(error: MemoryBackendError, outcome: MemoryOutcome) -> None:
     slow = Slow()
     slow.error = error
     with pytest.raises(type(error)):
         await slow.memory.load_blocks()
-    assert slow.took == [(Call.LOAD, outcome, 1.0)]
+    assert slow.took == [(MemoryCall.LOAD, outcome, 1.0)]
 
 
 async def test_a_call_that_nobody_waits_for_any_more_was_stopped() -> None:
@@ -72,4 +74,4 @@ async def test_a_call_that_nobody_waits_for_any_more_was_stopped() -> None:
     slow.error = asyncio.CancelledError()
     with pytest.raises(asyncio.CancelledError):
         await slow.memory.capture(Turn("hello", "hi"))
-    assert slow.took == [(Call.CAPTURE, Outcome.STOPPED, 1.0)]
+    assert slow.took == [(MemoryCall.CAPTURE, MemoryOutcome.STOPPED, 1.0)]

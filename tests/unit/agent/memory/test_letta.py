@@ -17,7 +17,7 @@ from voicesession_agent.memory.backend import (
     WriteConflictError,
     digest,
 )
-from voicesession_agent.memory.letta import LettaMemory
+from voicesession_agent.memory.letta import LettaBackend
 from voicesession_agent.supervisor.desired_state import MemoryAddress
 
 
@@ -59,7 +59,7 @@ async def letta() -> AsyncIterator[tuple[Letta, str]]:
 async def test_blocks(letta: tuple[Letta, str]) -> None:
     server, url = letta
     async with aiohttp.ClientSession() as session:
-        blocks = await LettaMemory(MemoryAddress(url + "/", "agent-1", "key"), session).load_blocks()
+        blocks = await LettaBackend(MemoryAddress(url + "/", "agent-1", "key"), session).load_blocks()
     assert blocks == (Block("human", "v", limit=5000),)
     assert server.requests == [("GET", "/v1/agents/agent-1?include=agent.blocks", "Bearer key", None)]
 
@@ -68,7 +68,7 @@ async def test_an_answer_that_comes_in_parts(letta: tuple[Letta, str]) -> None:
     server, url = letta
     server.parts = 3
     async with aiohttp.ClientSession() as session:
-        memory = LettaMemory(MemoryAddress(url, "agent-1"), session)
+        memory = LettaBackend(MemoryAddress(url, "agent-1"), session)
         assert await memory.load_blocks() == (Block("human", "v", limit=5000),)
         await memory.capture(Turn("hello", "hi"))
 
@@ -78,7 +78,7 @@ async def test_an_answer_without_end_is_not_read(letta: tuple[Letta, str], monke
     monkeypatch.setattr(letta_module, "MAX_ANSWER_BYTES", 10)
     async with aiohttp.ClientSession() as session:
         with pytest.raises(UncertainError, match="too long"):
-            await LettaMemory(MemoryAddress(url, "agent-1"), session).load_blocks()
+            await LettaBackend(MemoryAddress(url, "agent-1"), session).load_blocks()
 
 
 @pytest.mark.parametrize("body", [b"<html>", b"null", b"[]", b'{"blocks": [{}]}'])
@@ -86,7 +86,7 @@ async def test_an_answer_that_is_none_of_lettas(letta: tuple[Letta, str], body: 
     server, url = letta
     server.body = body
     async with aiohttp.ClientSession() as session:
-        memory = LettaMemory(MemoryAddress(url, "agent-1"), session)
+        memory = LettaBackend(MemoryAddress(url, "agent-1"), session)
         with pytest.raises(RejectedError):
             await memory.load_blocks()
         await memory.capture(Turn("hello", "hi"))
@@ -95,7 +95,7 @@ async def test_an_answer_that_is_none_of_lettas(letta: tuple[Letta, str], body: 
 async def test_capture(letta: tuple[Letta, str]) -> None:
     server, url = letta
     async with aiohttp.ClientSession() as session:
-        await LettaMemory(MemoryAddress(url, "agent-1"), session).capture(Turn("hello", "hi"))
+        await LettaBackend(MemoryAddress(url, "agent-1"), session).capture(Turn("hello", "hi"))
     method, path, key, body = server.requests[0]
     assert (method, path, key) == ("POST", "/v1/agents/agent-1/messages/capture", None)
     assert body["request_messages"] == [{"role": "user", "content": "hello"}]
@@ -105,7 +105,7 @@ async def test_capture(letta: tuple[Letta, str]) -> None:
 async def test_write(letta: tuple[Letta, str]) -> None:
     server, url = letta
     async with aiohttp.ClientSession() as session:
-        await LettaMemory(MemoryAddress(url, "agent-1"), session).write("human", "likes blue")
+        await LettaBackend(MemoryAddress(url, "agent-1"), session).write("human", "likes blue")
     assert server.requests == [("PATCH", "/v1/agents/agent-1/core-memory/blocks/human", None, {"value": "likes blue"})]
 
 
@@ -131,7 +131,7 @@ async def test_errors(letta: tuple[Letta, str], status: int, error: type[Excepti
     server.status = status
     async with aiohttp.ClientSession() as session:
         with pytest.raises(error, match=str(status)):
-            await LettaMemory(MemoryAddress(url, "agent-1"), session).capture(Turn("hello", "hi"))
+            await LettaBackend(MemoryAddress(url, "agent-1"), session).capture(Turn("hello", "hi"))
 
 
 async def test_an_answer_that_does_not_come_is_uncertain(
@@ -142,13 +142,13 @@ async def test_an_answer_that_does_not_come_is_uncertain(
     monkeypatch.setattr(letta_module, "CALL_SECONDS", 0.05)
     async with aiohttp.ClientSession() as session:
         with pytest.raises(UncertainError):
-            await LettaMemory(MemoryAddress(url, "agent-1"), session).capture(Turn("hello", "hi"))
+            await LettaBackend(MemoryAddress(url, "agent-1"), session).capture(Turn("hello", "hi"))
 
 
 async def test_nobody_there() -> None:
     async with aiohttp.ClientSession() as session:
         with pytest.raises(UnavailableError):
-            await LettaMemory(MemoryAddress("http://127.0.0.1:1", "agent-1"), session).load_blocks()
+            await LettaBackend(MemoryAddress("http://127.0.0.1:1", "agent-1"), session).load_blocks()
 
 
 def test_digest_changes_with_what_is_shown() -> None:

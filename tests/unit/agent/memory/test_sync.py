@@ -14,8 +14,8 @@ from voicesession_agent.memory.backend import (
     UncertainError,
     WriteConflictError,
 )
-from voicesession_agent.memory.sync import Recollection
-from voicesession_agent.memory.turn_queue import Lost
+from voicesession_agent.memory.sync import MemorySync
+from voicesession_agent.memory.turn_queue import DropReason
 from voicesession_agent.supervisor.desired_state import MemoryAddress, Wanted
 from voicesession_agent.supervisor.pod_state import MemoryPhase
 
@@ -32,9 +32,9 @@ def told(address: MemoryAddress | None = ADDRESS, capture: bool = True, read_onl
 class World:
     def __init__(self) -> None:
         self.memory = FakeMemory()
-        self.lost: list[Lost] = []
+        self.lost: list[DropReason] = []
         self.repeated = 0
-        self.recollection = Recollection(lambda _: self.memory, self.lost.append, self.count_repeated)
+        self.recollection = MemorySync(lambda _: self.memory, self.lost.append, self.count_repeated)
         self.running = asyncio.create_task(self.recollection.run())
 
     def count_repeated(self) -> None:
@@ -103,7 +103,7 @@ async def test_what_is_refused_for_good_is_lost(world: World) -> None:
     world.recollection.told(told())
     world.memory.capture_fault = RejectedError("no")
     world.say("one")
-    await world.until(lambda: world.lost == [Lost.REJECTED])
+    await world.until(lambda: world.lost == [DropReason.REJECTED])
     world.memory.capture_fault = None
     world.say("two")
     await world.until(lambda: world.memory.stored == ["two"])
@@ -137,7 +137,7 @@ async def test_flush_sends_what_is_left_and_gives_up_in_time(world: World) -> No
     world.memory.fault = UnavailableError("away")
     world.say("three")
     await asyncio.wait_for(world.recollection.flush(1.0), DEADLINE)
-    assert world.lost == [Lost.STOPPED]
+    assert world.lost == [DropReason.STOPPED]
 
 
 async def test_flush_takes_no_time_where_nothing_waits_or_memory_is_away(world: World) -> None:

@@ -4,25 +4,25 @@ import asyncio
 
 import pytest
 from voicesession_agent.memory.backend import Turn
-from voicesession_agent.memory.turn_queue import Lost, TurnQueue
+from voicesession_agent.memory.turn_queue import DropReason, TurnQueue
 
 from tests.support.fakes.memory_backend import FakeMemory
 
 
 def test_the_queue_is_bounded_and_drops_its_oldest() -> None:
-    lost: list[Lost] = []
+    lost: list[DropReason] = []
     queue = TurnQueue(lost.append, lambda: None, limit=2)
     for text in ("one", "two", "three"):
         queue.put(Turn(text, ""))
     assert len(queue) == 2
-    assert lost == [Lost.OVERFLOW]
+    assert lost == [DropReason.OVERFLOW]
 
 
 @pytest.mark.parametrize(
     ("limit", "kept", "lost"), [(1, ["one", "three"], 1), (2, ["one", "three"], 1), (3, ["one", "two", "three"], 0)]
 )
 async def test_an_overflow_never_drops_the_turn_that_is_being_sent(limit: int, kept: list[str], lost: int) -> None:
-    drops: list[Lost] = []
+    drops: list[DropReason] = []
     queue = TurnQueue(drops.append, lambda: None, limit)
     memory = FakeMemory()
     memory.acknowledges.clear()
@@ -35,4 +35,4 @@ async def test_an_overflow_never_drops_the_turn_that_is_being_sent(limit: int, k
     await sending
     while len(queue):
         await queue.send_oldest(memory)
-    assert (memory.stored, drops) == (kept, [Lost.OVERFLOW] * lost)
+    assert (memory.stored, drops) == (kept, [DropReason.OVERFLOW] * lost)

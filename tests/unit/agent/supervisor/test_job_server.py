@@ -11,8 +11,8 @@ from aiohttp import web
 from voicesession_agent.health.diagnosis import HealthReport
 from voicesession_agent.job.supervisor_client import Dismissal, SupervisorClient, report_now
 from voicesession_agent.memory.backend import Block, RejectedError, Turn
-from voicesession_agent.memory.sync import Recollection
-from voicesession_agent.memory.turn_queue import Lost
+from voicesession_agent.memory.sync import MemorySync
+from voicesession_agent.memory.turn_queue import DropReason
 from voicesession_agent.supervisor import control_server as bulletin
 from voicesession_agent.supervisor.control_server import Bulletin
 from voicesession_agent.supervisor.desired_state import MemoryAddress, Wanted
@@ -44,8 +44,8 @@ class Pod(World):
     def __init__(self, socket: str) -> None:
         super().__init__()
         self.kept = Memory()
-        self.lost: list[Lost] = []
-        self.recollection = Recollection(lambda _: self.kept, self.lost.append, lambda: None)
+        self.lost: list[DropReason] = []
+        self.recollection = MemorySync(lambda _: self.kept, self.lost.append, lambda: None)
         self.bulletin = Bulletin(self.state)
         app = Backchannel(self.supervisor, self.recollection, self.metrics, self.bulletin).app()
         self.runner = web.AppRunner(app, shutdown_timeout=0.01)
@@ -120,7 +120,7 @@ async def test_a_turn_that_is_handed_over_again_is_one(pod: Pod) -> None:
 
 async def test_a_turn_that_a_job_has_lost_is_counted(pod: Pod) -> None:
     await pod.link.report("turn_lost")
-    assert (pod.lost, pod.recollection.turns.lost) == ([Lost.UNDELIVERED], 1)
+    assert (pod.lost, pod.recollection.turns.lost) == ([DropReason.UNDELIVERED], 1)
 
 
 async def test_a_malformed_report_is_refused(pod: Pod) -> None:

@@ -11,9 +11,9 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.sdk.trace.sampling import DEFAULT_OFF
 from opentelemetry.trace import StatusCode
-from voicesession_agent.memory.backend import Call, Outcome
+from voicesession_agent.memory.backend import MemoryCall, MemoryOutcome
 from voicesession_agent.supervisor.supervisor import GaveUpError
-from voicesession_agent.tracing import Tracing
+from voicesession_agent.tracing import AgentTracing
 
 from tests.support.fakes.supervisor_world import World, wanted
 
@@ -28,7 +28,7 @@ class Traced(World):
         self._memory = InMemorySpanExporter()
         provider = TracerProvider(sampler=DEFAULT_OFF, shutdown_on_exit=False)
         provider.add_span_processor(SimpleSpanProcessor(self._memory))
-        super().__init__(Tracing(provider))
+        super().__init__(AgentTracing(provider))
 
     @property
     def spans(self) -> list[ReadableSpan]:
@@ -142,23 +142,23 @@ async def test_a_job_that_never_joins_has_failed(pod: Traced) -> None:
 async def test_memory_is_traced_until_it_is_there(pod: Traced) -> None:
     await pod.in_room()
     for call, outcome in (
-        (Call.LOAD, Outcome.UNAVAILABLE),
-        (Call.CAPTURE, Outcome.OK),
-        (Call.LOAD, Outcome.OK),
-        (Call.LOAD, Outcome.OK),
+        (MemoryCall.LOAD, MemoryOutcome.UNAVAILABLE),
+        (MemoryCall.CAPTURE, MemoryOutcome.OK),
+        (MemoryCall.LOAD, MemoryOutcome.OK),
+        (MemoryCall.LOAD, MemoryOutcome.OK),
     ):
-        pod.traces.memory_took(call, outcome, 0.25)
+        pod.traces.observe_memory_call(call, outcome, 0.25)
     loads = [span for span in pod.spans if span.name == "memory load"]
     assert [(span.attributes or {}).get("error.type") for span in loads] == ["unavailable", None]
     await pod.supervisor.tell(replace(wanted(epoch=2), traceparent=KEPT))
-    pod.traces.memory_took(Call.LOAD, Outcome.OK, 0.25)
+    pod.traces.observe_memory_call(MemoryCall.LOAD, MemoryOutcome.OK, 0.25)
     assert pod.names().count("memory load") == 3
 
 
 @pytest.mark.parametrize("traceparent", ["", "rubbish", f"00-{TRACE}-{SPAN}-00"])
 async def test_without_a_trace_that_is_kept_nothing_is_written(pod: Traced, traceparent: str) -> None:
     await pod.in_room(traceparent)
-    pod.traces.memory_took(Call.LOAD, Outcome.OK, 0.25)
+    pod.traces.observe_memory_call(MemoryCall.LOAD, MemoryOutcome.OK, 0.25)
     await pod.report(1, "latency", seconds=HEARD)
     await pod.report(1, "latency", seconds=SPOKEN, spoke_at=121.25)
     assert pod.spans == []

@@ -4,7 +4,7 @@ import asyncio
 from typing import Any
 
 import pytest
-from voicesession_agent.memory.sync import Recollection
+from voicesession_agent.memory.sync import MemorySync
 from voicesession_agent.supervisor import job_run as tenure
 from voicesession_agent.supervisor import supervisor as supervisor_module
 from voicesession_agent.supervisor.pod_state import JobPhase, Phase
@@ -30,7 +30,7 @@ class Remembering(FakeMemory):
     def __init__(self) -> None:
         super().__init__()
         nowhere: Any = None
-        self._real = Recollection(nowhere, lambda _: None, lambda: None)
+        self._real = MemorySync(nowhere, lambda _: None, lambda: None)
 
     def reload(self) -> None:
         self._real.reload()
