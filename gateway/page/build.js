@@ -1,4 +1,4 @@
-// `npm run build`: one script, one style sheet, the HTML and the icon, into dist/. Prints what a browser loads.
+// `npm run build`: write one script, one style sheet, the HTML and the icon to dist/, and print their sizes.
 import { build } from 'esbuild';
 import { cp, readFile, rm, writeFile } from 'node:fs/promises';
 import { gzipSync } from 'node:zlib';
@@ -9,7 +9,7 @@ const BROWSERS = ['chrome116', 'firefox124', 'safari17.4'];
 
 const kilobytes = (bytes) => `${(bytes / 1000).toFixed(1)} kB`;
 
-/** Beside each file its compressed form, which the gateway sends to browsers that take it. */
+/** Write a gzip file beside the file; the gateway sends it to browsers that accept gzip. */
 async function compress(name) {
   const content = await readFile(`${OUT}/${name}`);
   const small = gzipSync(content, { level: 9 });

@@ -1,7 +1,7 @@
-// One visit to one room: livekit-client's events in, the page's events out.
+// One call in one LiveKit room: translates livekit-client's events into events of the page.
 import { DisconnectReason, Room, RoomEvent, Track } from 'livekit-client';
 import { mark } from './marks.js';
-import { meter } from './meter.js';
+import { startMeter } from './meter.js';
 
 const SESSION = 'voicesession.session';
 const STATE = 'lk.agent.state';
@@ -13,9 +13,9 @@ export class Call {
   #streams = 0;
   #stopMeter = () => {};
 
-  /** `audio` is the element that plays the agent; `level` is told how loud it is. */
-  constructor(dispatch, audio, level) {
-    Object.assign(this, { dispatch, audio, level });
+  /** `audio` is the element that plays the agent; `onLevel` receives the agent's loudness. */
+  constructor(dispatch, audio, onLevel) {
+    Object.assign(this, { dispatch, audio, onLevel });
     this.room = new Room();
     this.ended = new Promise((resolve) => {
       this.room.on(RoomEvent.Disconnected, (reason) => resolve(DisconnectReason[reason] ?? 'UNKNOWN_REASON'));
@@ -23,16 +23,16 @@ export class Call {
     this.#listen();
   }
 
-  /** Join and publish the microphone; throws livekit-client's ConnectionError. */
+  /** Join the room and publish the microphone. Throws livekit-client's ConnectionError. */
   async join({ serverUrl, participantToken }, track) {
     await this.room.connect(serverUrl, participantToken);
     mark('room');
-    this.#tellAgent();
+    this.#reportAgentState();
     this.dispatch({ type: 'live' });
     await this.room.localParticipant.publishTrack(track, { source: Track.Source.Microphone });
   }
 
-  /** The name of the VoiceSession, from what the token says about us. */
+  /** Name of the VoiceSession, from the attributes in the token. */
   get session() {
     return this.room.localParticipant.attributes[SESSION] ?? '';
   }
@@ -47,24 +47,26 @@ export class Call {
 
   #listen() {
     const { room, dispatch } = this;
-    const agent = () => this.#tellAgent();
+    const reportAgentState = () => this.#reportAgentState();
     room
-      .on(RoomEvent.ParticipantConnected, agent)
-      .on(RoomEvent.ParticipantDisconnected, agent)
-      .on(RoomEvent.ParticipantAttributesChanged, agent)
+      .on(RoomEvent.ParticipantConnected, reportAgentState)
+      .on(RoomEvent.ParticipantDisconnected, reportAgentState)
+      .on(RoomEvent.ParticipantAttributesChanged, reportAgentState)
       .on(RoomEvent.TrackSubscribed, (track) => this.#play(track))
       .on(RoomEvent.TrackUnsubscribed, (track) => track.detach())
       .on(RoomEvent.SignalReconnecting, () => dispatch({ type: 'reconnecting' }))
       .on(RoomEvent.Reconnecting, () => dispatch({ type: 'reconnecting' }))
       .on(RoomEvent.Reconnected, () => dispatch({ type: 'live' }))
-      .on(RoomEvent.LocalAudioSilenceDetected, () => dispatch({ type: 'silent' }))
-      .on(RoomEvent.AudioPlaybackStatusChanged, () => dispatch({ type: 'sound', isBlocked: !room.canPlaybackAudio }))
-      .on(RoomEvent.ConnectionQualityChanged, (quality, who) => who.isLocal && dispatch({ type: 'quality', quality }))
+      .on(RoomEvent.LocalAudioSilenceDetected, () => dispatch({ type: 'silenceDetected' }))
+      .on(RoomEvent.AudioPlaybackStatusChanged, () => dispatch({ type: 'playback', isBlocked: !room.canPlaybackAudio }))
+      .on(RoomEvent.ConnectionQualityChanged, (quality, participant) => {
+        if (participant.isLocal) dispatch({ type: 'quality', quality });
+      })
       .on(RoomEvent.Disconnected, () => this.#stopMeter());
-    room.registerTextStreamHandler(TRANSCRIPTION, (reader, sender) => this.#read(reader, sender.identity));
+    room.registerTextStreamHandler(TRANSCRIPTION, (reader, sender) => this.#readTranscription(reader, sender.identity));
   }
 
-  #tellAgent() {
+  #reportAgentState() {
     const agent = [...this.room.remoteParticipants.values()].find((participant) => participant.isAgent);
     this.dispatch({ type: 'agentState', agentState: agent?.attributes[STATE] ?? '' });
   }
@@ -74,21 +76,24 @@ export class Call {
     mark('track');
     track.attach(this.audio);
     this.#stopMeter();
-    this.#stopMeter = meter(track.mediaStreamTrack, this.level, () => mark('audible'));
+    this.#stopMeter = startMeter(track.mediaStreamTrack, this.onLevel, () => mark('audible'));
   }
 
-  /** The agent's words come in pieces of one stream; ours in streams that each tell the segment anew. */
-  async #read(reader, identity) {
+  /**
+   * Dispatch the text of one stream. The agent's text arrives as pieces of one stream. The human's text arrives as
+   * several streams, each with the complete text of its segment.
+   */
+  async #readTranscription(reader, identity) {
     const { [SEGMENT]: id = reader.info.id, [FINAL]: final } = reader.info.attributes ?? {};
-    const who = identity === this.room.localParticipant.identity ? 'you' : 'agent';
-    const line = { type: 'said', id, who, stream: (this.#streams += 1) };
+    const speaker = identity === this.room.localParticipant.identity ? 'you' : 'agent';
+    const line = { type: 'transcribed', id, speaker, stream: (this.#streams += 1) };
     let text = '';
     try {
       for await (const piece of reader) this.dispatch({ ...line, text: (text += piece), final: false });
     } catch {
-      // the room ended in the middle of a word: what came is what there is
+      // the room ended in the middle of a stream: keep the text received so far
     } finally {
-      if (text) this.dispatch({ ...line, text, final: who === 'agent' || final === 'true' });
+      if (text) this.dispatch({ ...line, text, final: speaker === 'agent' || final === 'true' });
     }
   }
 }

@@ -1,6 +1,6 @@
-// Waiting that can be cut short.
+// A timer that can be aborted.
 
-/** Resolves after `seconds`, or as soon as `signal` is aborted. */
+/** Resolve after `seconds`, or as soon as `signal` is aborted. */
 export function wait(seconds, signal) {
   return new Promise((resolve) => {
     if (signal?.aborted) return resolve();

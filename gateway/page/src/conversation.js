@@ -1,89 +1,90 @@
-// From Connect to Disconnect: microphone, token, room, and all of it again while nobody wanted the end.
+// The conversation from Connect to Disconnect: microphone, token, room, and new attempts after an unintended end.
 import { Call } from './call.js';
 import { wait } from './clock.js';
 import { mark } from './marks.js';
 import * as microphone from './microphone.js';
-import { ended, explain, GatewayError } from './problems.js';
-import { afterwards, Attempts } from './retry.js';
-import { watch } from './watch.js';
+import { endProblem, explain, GatewayError } from './problems.js';
+import { afterDisconnect, Attempts } from './retry.js';
+import { watchSession } from './watch.js';
 
-/** A token that takes longer than this is worth telling what the session lacks. */
+/** After this wait for a token the page shows what keeps the session from being Ready. */
 const SLOW_SECONDS = 2;
 
 export class Conversation {
   #stop = new AbortController();
-  #hurry = new AbortController();
+  #skipPause = new AbortController();
   #call;
-  #mic;
+  #microphone;
   isSuspended = false;
 
-  /** `show` draws: {dispatch, state(), audio, agentLevel, microphoneLevel}. */
-  constructor(gateway, memory, show) {
-    Object.assign(this, { gateway, memory, show, dispatch: show.dispatch });
+  /** `view` is {dispatch, state(), audio, onAgentLevel, onMicrophoneLevel}. */
+  constructor(gateway, storage, view) {
+    Object.assign(this, { gateway, storage, view, dispatch: view.dispatch });
     this.#stop.abort();
   }
 
-  get isWanted() {
+  /** True from Connect until Disconnect, suspension or a final problem. */
+  get isActive() {
     return !this.#stop.signal.aborted;
   }
 
-  /** Connect, and stay connected; returns when it is over. */
+  /** Connect and stay connected; return when the conversation is over. */
   async start(agent) {
-    if (this.isWanted) return;
+    if (this.isActive) return;
     const { signal } = (this.#stop = new AbortController());
     this.isSuspended = false;
     mark('clicked');
     this.dispatch({ type: 'started' });
-    const attempts = new Attempts(this.memory.call?.agent === agent);
-    this.#keep(agent);
-    const problem = await this.#persist(agent, attempts, signal);
+    const attempts = new Attempts(this.storage.call?.agent === agent);
+    this.#saveCall(agent);
+    const problem = await this.#attemptUntilFinal(agent, attempts, signal);
     if (signal.aborted) return;
     this.#stop.abort();
-    this.memory.forgetCall();
+    this.storage.deleteCall();
     this.dispatch({ type: 'failed', problem });
   }
 
   async stop() {
     this.#stop.abort();
-    this.memory.forgetCall();
+    this.storage.deleteCall();
     this.dispatch({ type: 'stopped' });
-    this.#close();
+    this.#closeMicrophone();
     await this.#call?.leave();
   }
 
-  /** The page is about to go away, perhaps to come back. */
+  /** Save the call before the browser unloads or freezes the page; it may come back. */
   suspend() {
-    if (!this.isWanted) return;
-    this.#keep(this.show.state().agent);
+    if (!this.isActive) return;
+    this.#saveCall(this.view.state().agent);
     this.isSuspended = true;
     this.#stop.abort();
   }
 
-  /** Do not wait for the next attempt. */
-  hurry() {
-    this.#hurry.abort();
+  /** Skip the pause before the next attempt. */
+  retryNow() {
+    this.#skipPause.abort();
   }
 
   async mute(isMuted) {
     this.dispatch({ type: 'muted', isMuted });
     try {
-      await (isMuted ? this.#mic?.track.mute() : this.#mic?.track.unmute());
+      await (isMuted ? this.#microphone?.track.mute() : this.#microphone?.track.unmute());
     } catch (error) {
-      this.dispatch({ type: 'unusable', isMuted: true, problem: explain(error) });
+      this.dispatch({ type: 'microphoneFailed', isMuted: true, problem: explain(error) });
     }
   }
 
-  /** Where the new one cannot be used, the old one is again; where neither can, the person is muted. */
+  /** Switch the microphone. If the new one fails, return to the previous one; if that fails too, mute. */
   async useMicrophone(id) {
-    const before = this.show.state().microphone;
-    const track = this.#mic?.track;
+    const previous = this.view.state().microphone;
+    const track = this.#microphone?.track;
     this.dispatch({ type: 'microphone', microphone: id });
     if (!track) return;
     try {
-      await microphone.move(track, id);
+      await microphone.switchDevice(track, id);
     } catch (error) {
-      this.dispatch({ type: 'unusable', microphone: before, problem: explain(error) });
-      await microphone.move(track, before).catch(() => track.mute());
+      this.dispatch({ type: 'microphoneFailed', microphone: previous, problem: explain(error) });
+      await microphone.switchDevice(track, previous).catch(() => track.mute());
     }
   }
 
@@ -91,132 +92,133 @@ export class Conversation {
     return this.#call?.unblockSound();
   }
 
-  /** One attempt after the other; returns the problem after which there is no use in another. */
-  async #persist(agent, attempts, signal) {
+  /** Repeat attempts; return the problem that makes another attempt useless. */
+  async #attemptUntilFinal(agent, attempts, signal) {
     while (!signal.aborted) {
-      const { problem, stay } = await this.#attempt(agent, signal);
+      const { problem, secondsInRoom } = await this.#attempt(agent, signal);
       if (signal.aborted) return null;
-      this.#close();
-      const seconds = attempts.next(problem, stay);
+      this.#closeMicrophone();
+      const seconds = attempts.nextDelay(problem, secondsInRoom);
       if (seconds === null) return problem;
-      await this.#rest(problem, seconds, signal);
+      await this.#pause(problem, seconds, signal);
     }
     return null;
   }
 
-  /** One attempt, to its end: why it ended, and how many seconds it was in the room (null: never). */
+  /** Make one attempt. Return the problem that ended it and the seconds in the room (null: never joined). */
   async #attempt(agent, signal) {
     let call;
     try {
       const grant = await this.#prepare(agent, signal);
       if (signal.aborted) return {};
       this.dispatch({ type: 'token' });
-      this.#call = call = new Call(this.dispatch, this.show.audio, this.show.agentLevel);
-      await call.join(grant, this.#mic.track);
-      const since = performance.now();
+      this.#call = call = new Call(this.dispatch, this.view.audio, this.view.onAgentLevel);
+      await call.join(grant, this.#microphone.track);
+      const joinedAt = performance.now();
       if (signal.aborted) return await call.leave(), {};
-      const problem = await this.#stay(call, signal);
-      return { problem, stay: (performance.now() - since) / 1000 };
+      const problem = await this.#stayInRoom(call, signal);
+      return { problem, secondsInRoom: (performance.now() - joinedAt) / 1000 };
     } catch (error) {
       await call?.leave();
-      return { problem: explain(error), stay: null };
+      return { problem: explain(error), secondsInRoom: null };
     }
   }
 
-  /** Microphone and token: at the same time, unless the person has to be asked for the microphone first. */
+  /** Get microphone and token in parallel, or the microphone first if the browser has to ask for permission. */
   async #prepare(agent, signal) {
-    if (!(await microphone.isAllowed())) await this.#open(signal);
-    const opened = this.#mic ? Promise.resolve() : this.#open(signal);
-    const token = this.#token(agent, signal);
+    if (!(await microphone.isAllowed())) await this.#openMicrophone(signal);
+    const opened = this.#microphone ? Promise.resolve() : this.#openMicrophone(signal);
+    const token = this.#requestToken(agent, signal);
     await Promise.all([opened, token]).catch((error) => {
-      this.#giveBack(token, signal);
+      this.#endUnusedSession(token, signal);
       throw error;
     });
-    if (signal.aborted) this.#giveBack(token, signal);
+    if (signal.aborted) this.#endUnusedSession(token, signal);
     return token;
   }
 
-  async #open(signal) {
-    const { state, microphoneLevel, dispatch } = this.show;
+  async #openMicrophone(signal) {
+    const { state, onMicrophoneLevel, dispatch } = this.view;
     const { microphone: id, isMuted } = state();
-    const on = {
-      heard: () => dispatch({ type: 'heard' }),
-      moved: (used) => dispatch({ type: 'moved', microphone: used }),
-      muted: () => dispatch({ type: 'silenced' }),
+    const callbacks = {
+      onSound: () => dispatch({ type: 'soundDetected' }),
+      onDeviceChange: (used) => dispatch({ type: 'microphoneChanged', microphone: used }),
+      onMuted: () => dispatch({ type: 'mutedRemotely' }),
     };
-    const opened = await microphone.open(id, isMuted, microphoneLevel, on);
+    const opened = await microphone.open(id, isMuted, onMicrophoneLevel, callbacks);
     if (signal.aborted) return opened.close();
-    this.#mic = opened;
+    this.#microphone = opened;
     return dispatch({ type: 'microphones', microphones: await microphone.microphones() });
   }
 
-  async #token(agent, signal) {
-    const known = new AbortController();
-    const slow = wait(SLOW_SECONDS, AbortSignal.any([signal, known.signal]));
-    slow.then(() => known.signal.aborted || signal.aborted || this.#explainWait(agent, known.signal));
+  async #requestToken(agent, signal) {
+    const answered = new AbortController();
+    const slow = wait(SLOW_SECONDS, AbortSignal.any([signal, answered.signal]));
+    slow.then(() => answered.signal.aborted || signal.aborted || this.#watchPendingSession(agent, answered.signal));
     try {
       const grant = await this.gateway.token(agent);
       mark('token');
       return grant;
     } finally {
-      known.abort();
+      answered.abort();
     }
   }
 
-  /** While the token is waited for: what the session that is being made lacks. */
-  async #explainWait(agent, signal) {
+  /** Show the state of the session while its token is pending. */
+  async #watchPendingSession(agent, signal) {
     try {
-      const session = await this.gateway.sessionOf(agent);
+      const session = await this.gateway.findOrCreateSession(agent);
       if (!signal.aborted) await this.#watch(session.name, signal);
     } catch (error) {
-      // a refusal meets the token request too, which tells it; silence it meets much later
-      if (!(error instanceof GatewayError || signal.aborted)) this.dispatch({ type: 'unwatched' });
+      // The token request gets the same GatewayError and reports it. It notices a silent gateway only much later.
+      if (!(error instanceof GatewayError || signal.aborted)) this.dispatch({ type: 'gatewayUnavailable' });
     }
   }
 
-  /** In the room until it ends; returns the problem, or null where this page ended it. */
-  async #stay(call, signal) {
+  /** Stay until the call ends. Return the problem, or null if this page ended the call. */
+  async #stayInRoom(call, signal) {
     const over = new AbortController();
     this.#watch(call.session, AbortSignal.any([over.signal, signal]));
     const reason = await call.ended;
     over.abort();
     if (signal.aborted) return null;
-    const session = await this.gateway.session(call.session).catch(() => this.show.state().session);
-    return ended(afterwards(reason, session?.endReason), session);
+    const session = await this.gateway.session(call.session).catch(() => this.view.state().session);
+    return endProblem(afterDisconnect(reason, session?.endReason), session);
   }
 
   #watch(name, signal) {
     if (!name) return undefined;
-    const changed = (session) => signal.aborted || this.dispatch({ type: 'session', session });
-    return watch(this.gateway, name, { changed, lost: () => this.dispatch({ type: 'unwatched' }), wait, signal });
+    const onChange = (session) => signal.aborted || this.dispatch({ type: 'session', session });
+    const onUnavailable = () => this.dispatch({ type: 'gatewayUnavailable' });
+    return watchSession(this.gateway, name, { onChange, onUnavailable, wait, signal });
   }
 
-  /** Nobody will come to the session of this token, unless Connect was pressed again in the meantime. */
-  #giveBack(token, signal) {
-    const isLast = () => this.#stop.signal === signal;
-    token.then((grant) => isLast() && this.gateway.end(sessionIn(grant))).catch(() => {});
+  /** End the session of a token that stays unused, unless Connect was pressed again in the meantime. */
+  #endUnusedSession(token, signal) {
+    const isLatest = () => this.#stop.signal === signal;
+    token.then((grant) => isLatest() && this.gateway.end(sessionOfToken(grant))).catch(() => {});
   }
 
-  async #rest(problem, seconds, signal) {
-    this.#hurry = new AbortController();
+  async #pause(problem, seconds, signal) {
+    this.#skipPause = new AbortController();
     this.dispatch({ type: 'waiting', problem, seconds });
-    await wait(seconds, AbortSignal.any([this.#hurry.signal, signal]));
-    if (!signal.aborted) this.dispatch({ type: 'trying' });
+    await wait(seconds, AbortSignal.any([this.#skipPause.signal, signal]));
+    if (!signal.aborted) this.dispatch({ type: 'retrying' });
   }
 
-  /** For a reload, or a tab that is restored. */
-  #keep(agent) {
-    this.memory.keepCall(agent, this.show.state().isMuted);
+  /** Save the call for a reload or a restored tab. */
+  #saveCall(agent) {
+    this.storage.saveCall(agent, this.view.state().isMuted);
   }
 
-  #close() {
-    this.#mic?.close();
-    this.#mic = undefined;
+  #closeMicrophone() {
+    this.#microphone?.close();
+    this.#microphone = undefined;
   }
 }
 
-/** The VoiceSession that a token leads to. */
-function sessionIn({ participantToken }) {
+/** Return the name of the VoiceSession in a token. */
+function sessionOfToken({ participantToken }) {
   const payload = participantToken.split('.')[1].replaceAll('-', '+').replaceAll('_', '/');
   return JSON.parse(atob(payload)).attributes['voicesession.session'];
 }

@@ -1,10 +1,10 @@
-// Server-sent events over fetch, because EventSource cannot send a key.
+// Server-sent events over fetch, because EventSource cannot send an Authorization header.
 
-/** Cuts a stream of text into events; `take` returns those that are complete. Pure. */
+/** Splits a text stream into events; `push` returns the events that are complete. Pure. */
 export class EventReader {
   #rest = '';
 
-  take(text) {
+  push(text) {
     const blocks = (this.#rest + text).replaceAll('\r\n', '\n').split('\n\n');
     this.#rest = blocks.pop();
     return blocks.map(parse).filter((event) => event.data);
@@ -26,9 +26,9 @@ function fieldOf(line) {
   return colon < 0 ? [line, ''] : [line.slice(0, colon), line.slice(colon + 1).replace(/^ /, '')];
 }
 
-/** Every event of a response, as it comes. */
-export async function* eventsOf(response) {
+/** Yield the events of a response as they arrive. */
+export async function* readEvents(response) {
   const reader = new EventReader();
   const text = response.body.pipeThrough(new TextDecoderStream()).getReader();
-  for (let part = await text.read(); !part.done; part = await text.read()) yield* reader.take(part.value);
+  for (let part = await text.read(); !part.done; part = await text.read()) yield* reader.push(part.value);
 }

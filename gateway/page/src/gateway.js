@@ -1,86 +1,87 @@
-// The gateway's HTTP API, as this page uses it.
-import { eventsOf } from './events.js';
+// Client of the gateway's HTTP API.
+import { readEvents } from './events.js';
 import { GatewayError } from './problems.js';
 
-const ANSWER_MILLISECONDS = 10_000;
-/** Beyond the time that the gateway waits for an agent: for the answer's way, and for finding the session. */
+const TIMEOUT_MILLISECONDS = 10_000;
+/** Added to the gateway's own wait for an agent: time for the network and for finding the session. */
 const TOKEN_MARGIN_MILLISECONDS = 15_000;
 const CONFIG = 'config.json';
 
 export class Gateway {
-  /** `tokenSource` is livekit-client's TokenSource. */
-  constructor(memory, tokenSource) {
-    Object.assign(this, { memory, tokenSource });
+  /** `storage` holds identity and key; `tokenSource` is livekit-client's TokenSource. */
+  constructor(storage, tokenSource) {
+    Object.assign(this, { storage, tokenSource });
     this.config = {};
   }
 
-  /** Where things are and who may ask; the other calls need it. */
+  /** Load endpoints and authentication mode; every other method needs them. */
   async configure() {
-    this.config = await (await this.#ask(CONFIG)).json();
+    this.config = await (await this.#request(CONFIG)).json();
     return this.config;
   }
 
   async agents() {
-    return (await this.#ask(this.config.agentsEndpoint)).json();
+    return (await this.#request(this.config.agentsEndpoint)).json();
   }
 
-  /** LiveKit's own token source: the answer comes when the agent is in the room, or it throws a TimeoutError. */
+  /** Get a token with LiveKit's token source, once the agent is in the room. Throws a TimeoutError. */
   token(agent) {
-    const { memory, tokenSource, config } = this;
+    const { storage, tokenSource, config } = this;
     const signal = AbortSignal.timeout(config.readySeconds * 1000 + TOKEN_MARGIN_MILLISECONDS);
     const source = tokenSource.endpoint(config.tokenEndpoint, { headers: this.#headers(), signal });
-    return source.fetch({ agentName: agent, roomName: memory.roomName(agent), participantIdentity: memory.identity }, true);
+    const request = { agentName: agent, roomName: storage.roomName(agent), participantIdentity: storage.identity };
+    return source.fetch(request, true);
   }
 
-  /** The session that a token is being waited for; asking for it makes no second one. */
-  async sessionOf(agent) {
-    const { roomName, user } = { roomName: this.memory.roomName(agent), user: this.memory.identity };
+  /** Get the session of a pending token request. The room name is the same, so no second session is created. */
+  async findOrCreateSession(agent) {
+    const { roomName, user } = { roomName: this.storage.roomName(agent), user: this.storage.identity };
     const body = JSON.stringify({ agent, roomName, ...(this.config.auth === 'oidc' ? {} : { user }) });
     const headers = { 'Content-Type': 'application/json' };
-    return (await this.#ask(this.config.sessionsEndpoint, { method: 'POST', body, headers })).json();
+    return (await this.#request(this.config.sessionsEndpoint, { method: 'POST', body, headers })).json();
   }
 
   async session(name) {
-    return (await this.#ask(this.#of(name))).json();
+    return (await this.#request(this.#sessionPath(name))).json();
   }
 
   async end(name) {
-    await this.#ask(this.#of(name), { method: 'DELETE' });
+    await this.#request(this.#sessionPath(name), { method: 'DELETE' });
   }
 
-  /** The session's state, at once and at every change, until it is over, `signal` says so or the connection breaks. */
-  async *follow(name, signal) {
-    const response = await checked(await this.#begun(`${this.#of(name)}/events`, signal));
-    for await (const event of eventsOf(response)) if (event.name === 'session') yield JSON.parse(event.data);
+  /** Yield the session at once and at every change, until it ends, `signal` is aborted or the connection breaks. */
+  async *streamSession(name, signal) {
+    const response = await requireSuccess(await this.#openStream(`${this.#sessionPath(name)}/events`, signal));
+    for await (const event of readEvents(response)) if (event.name === 'session') yield JSON.parse(event.data);
   }
 
-  /** A stream may last for hours, but has to begin: a gateway that is away may leave a request hanging. */
-  async #begun(path, signal) {
-    const late = new AbortController();
-    const timer = setTimeout(() => late.abort(), ANSWER_MILLISECONDS);
+  /** Open a stream. The timeout covers only its start: the stream may last for hours. */
+  async #openStream(path, signal) {
+    const timeout = new AbortController();
+    const timer = setTimeout(() => timeout.abort(), TIMEOUT_MILLISECONDS);
     try {
-      return await fetch(path, { headers: this.#headers(), signal: AbortSignal.any([signal, late.signal]) });
+      return await fetch(path, { headers: this.#headers(), signal: AbortSignal.any([signal, timeout.signal]) });
     } finally {
       clearTimeout(timer);
     }
   }
 
-  #of(name) {
+  #sessionPath(name) {
     return `${this.config.sessionsEndpoint}/${encodeURIComponent(name)}`;
   }
 
   #headers() {
-    return this.memory.key ? { Authorization: `Bearer ${this.memory.key}` } : {};
+    return this.storage.key ? { Authorization: `Bearer ${this.storage.key}` } : {};
   }
 
-  async #ask(path, { headers, ...options } = {}) {
-    const signal = AbortSignal.timeout(ANSWER_MILLISECONDS);
-    return checked(await fetch(path, { ...options, signal, headers: { ...this.#headers(), ...headers } }));
+  async #request(path, { headers, ...options } = {}) {
+    const signal = AbortSignal.timeout(TIMEOUT_MILLISECONDS);
+    return requireSuccess(await fetch(path, { ...options, signal, headers: { ...this.#headers(), ...headers } }));
   }
 }
 
-/** The response if it is a success; throws GatewayError. */
-async function checked(response) {
+/** Return a successful response. Throws GatewayError for any other. */
+async function requireSuccess(response) {
   if (response.ok) return response;
   throw new GatewayError(response.status, await response.text(), Number(response.headers.get('Retry-After')) || 0);
 }

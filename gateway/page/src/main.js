@@ -1,23 +1,23 @@
-// Puts the parts together: state, page, gateway, conversation.
+// Composition root: connects state, page, gateway and conversation.
 import { LogLevel, setLogLevel, TokenSource } from 'livekit-client';
 import { wait } from './clock.js';
 import { Conversation } from './conversation.js';
 import { Gateway } from './gateway.js';
-import { arrival, choose, Memory, ordered } from './memory.js';
 import * as microphone from './microphone.js';
 import { explain } from './problems.js';
-import { rest } from './retry.js';
+import { retryDelay } from './retry.js';
 import { initial, reduce } from './state.js';
+import { actionOnLoad, chooseAgent, sortAgents, TabStorage } from './tab_storage.js';
 import { draw, levels } from './view.js';
 
 const ID_BYTES = 8;
 
 const find = (id) => document.getElementById(id);
-const memory = new Memory(sessionStorage, randomId, Date.now);
-const gateway = new Gateway(memory, TokenSource);
+const storage = new TabStorage(sessionStorage, randomId, Date.now);
+const gateway = new Gateway(storage, TokenSource);
 let state = initial;
 let isLoading = false;
-let hurry = new AbortController();
+let skipPause = new AbortController();
 
 function dispatch(event) {
   const before = state;
@@ -25,12 +25,12 @@ function dispatch(event) {
   if (state !== before) draw(before, state);
 }
 
-const conversation = new Conversation(gateway, memory, {
+const conversation = new Conversation(gateway, storage, {
   dispatch,
   state: () => state,
   audio: find('audio'),
-  agentLevel: levels.agent,
-  microphoneLevel: levels.microphone,
+  onAgentLevel: levels.agent,
+  onMicrophoneLevel: levels.microphone,
 });
 
 function randomId() {
@@ -38,7 +38,7 @@ function randomId() {
   return Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('');
 }
 
-/** Which agents there are: tried until the gateway answers, or says no. */
+/** Load the agents; repeat until the gateway answers or refuses. */
 async function load() {
   if (isLoading) return;
   isLoading = true;
@@ -46,47 +46,47 @@ async function load() {
     const problem = await loadOnce().catch(explain);
     if (!problem) break;
     dispatch({ type: 'failed', problem });
-    if (!problem.passing && !problem.isLimit) break;
-    hurry = new AbortController();
-    await wait(rest(failures + 1, problem.after), hurry.signal);
+    if (!problem.isTransient && !problem.isLimit) break;
+    skipPause = new AbortController();
+    await wait(retryDelay(failures + 1, problem.retryAfter), skipPause.signal);
   }
   isLoading = false;
 }
 
 async function loadOnce() {
   const { defaultAgent } = await gateway.configure();
-  const agents = ordered(await gateway.agents(), defaultAgent);
-  const asked = new URLSearchParams(location.search).get('agent');
-  dispatch({ type: 'agents', agents, agent: choose(agents, asked, defaultAgent) });
-  if (agents.length === 0) return { title: 'There is no agent', text: 'Apply a VoiceAgent, then try again.' };
-  return takeUp(memory.call);
+  const agents = sortAgents(await gateway.agents(), defaultAgent);
+  const requested = new URLSearchParams(location.search).get('agent');
+  dispatch({ type: 'agents', agents, agent: chooseAgent(agents, requested, defaultAgent) });
+  if (agents.length === 0) return { title: 'No agent is available', text: 'Create a VoiceAgent, then try again.' };
+  return restoreCall(storage.call);
 }
 
-/** Go on with the call that the tab was in, or offer it. */
-function takeUp(call) {
+/** Continue the tab's previous call, offer it, or delete it. */
+function restoreCall(call) {
   const [{ type } = {}] = performance.getEntriesByType('navigation');
-  const what = arrival(call, type, Date.now());
-  if (what === 'none') return memory.forgetCall();
+  const action = actionOnLoad(call, type, Date.now());
+  if (action === 'none') return storage.deleteCall();
   if (call.muted) dispatch({ type: 'muted', isMuted: true });
-  if (what === 'offer') return dispatch({ type: 'offered', agent: call.agent });
+  if (action === 'offer') return dispatch({ type: 'callOffered', agent: call.agent });
   return resume(call.agent);
 }
 
 function resume(agent) {
-  dispatch({ type: 'chosen', agent });
+  dispatch({ type: 'agentChosen', agent });
   conversation.start(agent);
 }
 
 function retry() {
-  if (conversation.isWanted) conversation.hurry();
-  else if (isLoading) hurry.abort();
+  if (conversation.isActive) conversation.retryNow();
+  else if (isLoading) skipPause.abort();
   else if (state.agents.length === 0) load();
   else conversation.start(state.agent);
 }
 
 function useKey(event) {
   event.preventDefault();
-  memory.key = find('key').value.trim();
+  storage.key = find('key').value.trim();
   find('key').value = '';
   retry();
 }
@@ -95,15 +95,18 @@ async function listMicrophones() {
   dispatch({ type: 'microphones', microphones: await microphone.microphones() });
 }
 
-find('connect').addEventListener('click', () => (conversation.isWanted ? conversation.stop() : conversation.start(state.agent)));
+find('connect').addEventListener('click', () => {
+  if (conversation.isActive) conversation.stop();
+  else conversation.start(state.agent);
+});
 find('mute').addEventListener('click', () => conversation.mute(!state.isMuted));
 find('sound').addEventListener('click', () => conversation.unblockSound());
 find('retry').addEventListener('click', retry);
 find('continue').addEventListener('click', () => resume(state.offer));
 find('key-form').addEventListener('submit', useKey);
-find('agent').addEventListener('change', (event) => dispatch({ type: 'chosen', agent: event.target.value }));
+find('agent').addEventListener('change', (event) => dispatch({ type: 'agentChosen', agent: event.target.value }));
 find('microphone').addEventListener('change', (event) => conversation.useMicrophone(event.target.value));
-// livekit-client leaves the room at these, which must not look like the end of the conversation
+// livekit-client leaves the room at these events. Suspend first, so that this does not count as the end of the call.
 for (const event of ['beforeunload', 'pagehide', 'freeze']) addEventListener(event, () => conversation.suspend());
 addEventListener('pageshow', (event) => event.persisted && location.reload());
 addEventListener('resume', () => conversation.isSuspended && location.reload());

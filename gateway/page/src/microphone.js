@@ -1,12 +1,12 @@
-// The microphone: which there are, whether this page may use one, and the track of the one that is used.
+// Microphones: the list of devices, the permission, and the open track.
 import { createLocalAudioTrack, TrackEvent } from 'livekit-client';
-import { meter } from './meter.js';
+import { startMeter } from './meter.js';
 
 const KIND = 'audioinput';
-/** What browsers call the microphone that the person chose for all programs. */
+/** The browser's device id of the system's default microphone. */
 const DEFAULT = 'default';
 
-/** {id, label} of every microphone; labels are empty until one was allowed. */
+/** Return {id, label} of every microphone. Browsers hide the labels until a microphone has been allowed. */
 export async function microphones() {
   const devices = (await navigator.mediaDevices?.enumerateDevices()) ?? [];
   return devices
@@ -14,45 +14,45 @@ export async function microphones() {
     .map((device) => ({ id: device.deviceId, label: device.label || 'Microphone' }));
 }
 
-export function onDevicesChanged(tell) {
-  navigator.mediaDevices?.addEventListener('devicechange', tell);
+export function onDevicesChanged(callback) {
+  navigator.mediaDevices?.addEventListener('devicechange', callback);
 }
 
-/** Whether the browser will not ask: the track can then be opened while the token is waited for. */
+/** Return true if the browser will not ask for permission. Token and microphone can then be requested in parallel. */
 export async function isAllowed() {
   return (await permission())?.state === 'granted';
 }
 
-/** Calls back when the person allows the microphone in the browser's own settings. */
-export async function onAllowed(tell) {
+/** Call `callback` when the human allows the microphone in the browser's settings. */
+export async function onAllowed(callback) {
   const found = await permission();
-  found?.addEventListener('change', () => found.state === 'granted' && tell());
+  found?.addEventListener('change', () => found.state === 'granted' && callback());
 }
 
-/** The constraint for a chosen microphone, empty for the default one: a wish would be granted or not, unseen. */
-const only = (deviceId) => (deviceId ? { exact: deviceId } : DEFAULT);
+/** Return the device constraint. It is exact, because browsers silently ignore one that is only preferred. */
+const deviceConstraint = (deviceId) => (deviceId ? { exact: deviceId } : DEFAULT);
 
-/** Go on with another microphone; throws what getUserMedia throws. */
-export const move = (track, deviceId) => track.setDeviceId(only(deviceId));
+/** Switch the track to another microphone. Throws the errors of getUserMedia. */
+export const switchDevice = (track, deviceId) => track.setDeviceId(deviceConstraint(deviceId));
 
 /**
- * An open track that shows its level. Calls `on.heard()` at every sound, `on.moved(deviceId)` when the track has begun
- * anew, perhaps at another microphone, and `on.muted()`. Throws what getUserMedia throws.
+ * Open a microphone and meter its level. Throws the errors of getUserMedia. Callbacks: `onSound()` at every sound,
+ * `onDeviceChange(deviceId)` when the track restarts, perhaps with another device, and `onMuted()`.
  */
-export async function open(deviceId, isMuted, show, on) {
-  const track = await createLocalAudioTrack(deviceId ? { deviceId: only(deviceId) } : {});
-  let stop = meter(track.mediaStreamTrack, show, on.heard);
-  track.on(TrackEvent.Muted, on.muted);
+export async function open(deviceId, isMuted, onLevel, { onSound, onDeviceChange, onMuted }) {
+  const track = await createLocalAudioTrack(deviceId ? { deviceId: deviceConstraint(deviceId) } : {});
+  let stopMeter = startMeter(track.mediaStreamTrack, onLevel, onSound);
+  track.on(TrackEvent.Muted, onMuted);
   track.on(TrackEvent.Restarted, () => {
-    stop();
-    stop = meter(track.mediaStreamTrack, show, on.heard);
-    on.moved(track.mediaStreamTrack.getSettings().deviceId);
+    stopMeter();
+    stopMeter = startMeter(track.mediaStreamTrack, onLevel, onSound);
+    onDeviceChange(track.mediaStreamTrack.getSettings().deviceId);
   });
   if (isMuted) await track.mute();
-  return { track, close: () => (stop(), track.stop()) };
+  return { track, close: () => (stopMeter(), track.stop()) };
 }
 
-/** Not every browser knows this permission by name. */
+/** Return the permission status, or undefined in browsers without a permission of this name. */
 async function permission() {
   try {
     return await navigator.permissions.query({ name: 'microphone' });

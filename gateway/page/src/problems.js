@@ -1,94 +1,108 @@
-// What went wrong, in words for the person on the page. Pure.
+// Problems, in words for the human on the page. Pure.
 //
-// A problem: {title, text, passing, about, isLimit, isCostly, after}. `passing` ones are tried again by the page
-// itself, `isLimit` ones too where the person was in the call already; an attempt that is `isCostly` may have made a
-// session, so there are only so many of them. `after` is how many seconds the gateway wants to be left alone.
-// `about` is `microphone`, `key` or empty, for what the page offers beside `Try again`.
+// A problem is {title, text, isTransient, about, isLimit, isCostly, retryAfter}:
+// - isTransient: the page tries again automatically.
+// - isLimit: the page tries again automatically only if the human was already in the call.
+// - isCostly: the attempt may have created a session, so the number of such attempts is limited.
+// - retryAfter: seconds that the gateway asks the page to wait.
+// - about: `microphone`, `key` or empty; selects the controls shown with the problem.
 
-const NONE = { passing: false, about: '', isLimit: false, isCostly: false, after: 0 };
+const NONE = { isTransient: false, about: '', isLimit: false, isCostly: false, retryAfter: 0 };
 const problem = (title, text, more = {}) => ({ ...NONE, title, text, ...more });
-const MICROPHONE_MENDS = { about: 'microphone' };
+const ABOUT_MICROPHONE = { about: 'microphone' };
 
-const BLOCKED = problem(
+const MICROPHONE_BLOCKED = problem(
   'The microphone is blocked',
-  'Allow it for this page: the icon at the left of the address opens the settings of this site. Then try again.',
-  MICROPHONE_MENDS,
+  'Allow it in the site settings: select the icon to the left of the address. Then try again.',
+  ABOUT_MICROPHONE,
 );
-const MICROPHONE = {
-  NotAllowedError: BLOCKED,
-  PermissionDeniedError: BLOCKED,
-  SecurityError: BLOCKED,
-  NotFoundError: problem('No microphone was found', 'Connect one, or choose another one, then try again.', MICROPHONE_MENDS),
-  OverconstrainedError: problem('That microphone is gone', 'Choose another one, then try again.', MICROPHONE_MENDS),
+const MICROPHONE_PROBLEMS = {
+  NotAllowedError: MICROPHONE_BLOCKED,
+  PermissionDeniedError: MICROPHONE_BLOCKED,
+  SecurityError: MICROPHONE_BLOCKED,
+  NotFoundError: problem(
+    'No microphone was found',
+    'Connect or select a microphone, then try again.',
+    ABOUT_MICROPHONE,
+  ),
+  OverconstrainedError: problem(
+    'The microphone is no longer connected',
+    'Select another microphone, then try again.',
+    ABOUT_MICROPHONE,
+  ),
   NotReadableError: problem(
     'The microphone does not answer',
-    'Another program may be using it. Close that one, or choose another microphone, then try again.',
-    MICROPHONE_MENDS,
+    'Another program may be using it. Close that program or select another microphone, then try again.',
+    ABOUT_MICROPHONE,
   ),
   DeviceUnsupportedError: problem(
-    'This page may not use a microphone',
-    'Browsers lend it only to pages that came over HTTPS or from localhost.',
-    MICROPHONE_MENDS,
+    'This page cannot use a microphone',
+    'Browsers allow microphones only on HTTPS pages and on localhost.',
+    ABOUT_MICROPHONE,
   ),
 };
 
-const AWAY = problem('The server does not answer', 'The gateway cannot be reached. The page goes on trying.', { passing: true });
-const MEDIA = problem(
+const GATEWAY_DOWN = problem('The server does not answer', 'The gateway cannot be reached. The page keeps trying.', {
+  isTransient: true,
+});
+const LIVEKIT_DOWN = problem(
   'The call cannot be connected',
-  'The media server (LiveKit) does not answer. The page goes on trying.',
-  { passing: true },
+  'The media server (LiveKit) does not answer. The page keeps trying.',
+  { isTransient: true },
 );
-/** End reasons of a session that was being made, after which the next one would end the same way. */
-const FINAL = new Set(['Invalid', 'Requested']);
-/** Those after which it may be otherwise, at the price of another session. */
-const LOST = new Set(['AgentLost', 'RoomLost']);
-const TOO_LATE = 504;
-/** Seconds, where the Retry-After of an answer cannot be read: as the gateway has it for this code. */
-const AFTER = { TooManySessions: 10, RateLimited: 1 };
+/** End reasons of a starting session that the next session would repeat. */
+const FINAL_REASONS = new Set(['Invalid', 'Requested']);
+/** End reasons of a starting session that the next session may avoid. */
+const LOSS_REASONS = new Set(['AgentLost', 'RoomLost']);
+const GATEWAY_TIMEOUT = 504;
+/** The gateway's own Retry-After by error code, in seconds, for errors whose headers the page cannot read. */
+const DEFAULT_RETRY_AFTER = { TooManySessions: 10, RateLimited: 1 };
 
-/** An answer of the gateway that is no success; `after` is its Retry-After in seconds, 0 for none. */
+/** An error response of the gateway. `retryAfter` is in seconds, 0 without the header. */
 export class GatewayError extends Error {
-  constructor(status, body, after = 0) {
+  constructor(status, body, retryAfter = 0) {
     super(`the gateway answered ${status}`);
-    Object.assign(this, { status, told: body, after });
+    Object.assign(this, { status, body, retryAfter });
   }
 }
 
-/** The problem behind an error that was thrown while a call was prepared. */
+/** Return the problem for an error that was thrown while a call was prepared. */
 export function explain(error) {
-  const answer = answerOf(error);
-  if (answer) return refused(answer);
-  if (Object.hasOwn(MICROPHONE, error.name)) return MICROPHONE[error.name];
-  if (error.name === 'ConnectionError') return MEDIA;
-  if (error instanceof TypeError || error.name === 'TimeoutError') return AWAY;
+  const response = responseOf(error);
+  if (response) return refused(response);
+  if (Object.hasOwn(MICROPHONE_PROBLEMS, error.name)) return MICROPHONE_PROBLEMS[error.name];
+  if (error.name === 'ConnectionError') return LIVEKIT_DOWN;
+  if (error instanceof TypeError || error.name === 'TimeoutError') return GATEWAY_DOWN;
   return problem('Something went wrong', error.message || String(error));
 }
 
-/** Why a call ended that nobody on this page ended: `next` as in retry.js, and what the session says. */
-export function ended(next, session) {
+/** Return the problem for a call that this page did not end. `next` is a result of afterDisconnect in retry.js. */
+export function endProblem(next, session) {
   if (next === 'elsewhere') {
-    return problem('The call goes on elsewhere', 'This conversation was opened in another tab.');
+    return problem('The call continues elsewhere', 'This conversation was opened in another tab.');
   }
-  if (next === 'again') return problem('The connection was lost', 'Connecting again.', { passing: true });
-  return problem('The conversation has ended', END[session?.endReason] ?? session?.message ?? '');
+  if (next === 'again') return problem('The connection was lost', 'Reconnecting.', { isTransient: true });
+  return problem('The conversation has ended', END_TEXTS[session?.endReason] ?? session?.message ?? '');
 }
 
-const END = {
-  MaxDuration: 'It reached its longest duration.',
-  Idle: 'Nobody had said anything for a while.',
-  Requested: 'It was ended from outside.',
-  NobodyCame: 'Nobody had joined in time.',
-  AgentLost: 'The agent was lost, and could not be replaced.',
+const END_TEXTS = {
+  MaxDuration: 'It reached the maximum duration.',
+  Idle: 'Nobody spoke for a while.',
+  Requested: 'It was ended from outside this page.',
+  NobodyCame: 'Nobody joined in time.',
+  AgentLost: 'The agent failed and could not be replaced.',
 };
 
-/** The gateway's {status, code, message, after}, from an error of ours or from the text of livekit-client's. */
-function answerOf(error) {
-  if (error instanceof GatewayError) return { status: error.status, after: error.after, ...bodyOf(error.told) };
-  const found = /received (\d{3}) \/ (.*)$/s.exec(error.message ?? '');
-  return found && { status: Number(found[1]), after: 0, ...bodyOf(found[2]) };
+/** Return the gateway's {status, code, message, retryAfter} from a GatewayError or from livekit-client's error text. */
+function responseOf(error) {
+  if (error instanceof GatewayError) {
+    return { status: error.status, retryAfter: error.retryAfter, ...parseBody(error.body) };
+  }
+  const match = /received (\d{3}) \/ (.*)$/s.exec(error.message ?? '');
+  return match && { status: Number(match[1]), retryAfter: 0, ...parseBody(match[2]) };
 }
 
-function bodyOf(text) {
+function parseBody(text) {
   try {
     const { code = '', message = '' } = JSON.parse(text).error;
     return { code, message };
@@ -97,24 +111,31 @@ function bodyOf(text) {
   }
 }
 
-function refused({ status, code, message, after }) {
-  if (status === 401) return problem('A key is needed', 'Enter the key (or access token) that you were given for this gateway. It is kept in this tab only.', { about: 'key' });
-  if (status === 429) return tooMany(sentence(message), after || (AFTER[code] ?? 0));
-  if (status < 500) return problem('That is not possible', sentence(message) || code || `The server answered ${status}.`);
-  if (!code) return AWAY;
-  return notCome(status, code, sentence(message));
+function refused({ status, code, message, retryAfter }) {
+  if (status === 401) {
+    const text = 'Enter your access key or token for this gateway. It is stored in this tab only.';
+    return problem('A key is needed', text, { about: 'key' });
+  }
+  if (status === 429) return tooMany(sentence(message), retryAfter || (DEFAULT_RETRY_AFTER[code] ?? 0));
+  if (status < 500) {
+    return problem('The server refused the request', sentence(message) || code || `The server answered ${status}.`);
+  }
+  if (!code) return GATEWAY_DOWN;
+  return agentDidNotJoin(status, code, sentence(message));
 }
 
-const tooMany = (said, after) => problem('Too many at once', said || 'Try again in a moment.', { isLimit: true, after });
-
-function notCome(status, code, said) {
-  const passing = !FINAL.has(code);
-  const isCostly = status === TOO_LATE || LOST.has(code);
-  const text = passing && !isCostly ? `${said} The page goes on trying.`.trim() : said;
-  return problem('The agent did not come', text, { passing, isCostly });
+function tooMany(text, retryAfter) {
+  return problem('Too many at once', text || 'Try again in a moment.', { isLimit: true, retryAfter });
 }
 
-/** The gateway's messages begin in lower case and have no full stop. */
+function agentDidNotJoin(status, code, message) {
+  const isTransient = !FINAL_REASONS.has(code);
+  const isCostly = status === GATEWAY_TIMEOUT || LOSS_REASONS.has(code);
+  const text = isTransient && !isCostly ? `${message} The page keeps trying.`.trim() : message;
+  return problem('The agent did not join', text, { isTransient, isCostly });
+}
+
+/** Return the message as a sentence: the gateway's messages begin in lower case and have no period. */
 function sentence(message) {
   const text = message && message[0].toUpperCase() + message.slice(1);
   return !text || /[.!?]$/.test(text) ? text : `${text}.`;

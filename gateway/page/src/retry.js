@@ -1,49 +1,49 @@
-// When to try again, and whether at all. Pure.
+// Decisions about new attempts: whether to try again, and after which pause. Pure.
 
-const FIRST = [0, 1, 2, 4, 8];
-const LONGEST = 15;
-/** Seconds in the room after which the attempts before do not count any more. */
-const SETTLED = 10;
-/** Attempts in a row that may each make a session which comes to nothing. */
-const COSTLY = 5;
+const BACKOFF_SECONDS = [0, 1, 2, 4, 8];
+const MAX_BACKOFF_SECONDS = 15;
+/** After this time in the room, earlier failures no longer count. */
+const STABLE_SECONDS = 10;
+/** Limit of successive attempts that may each have created a session without success. */
+const MAX_COSTLY_ATTEMPTS = 5;
 
-/** Seconds before the attempt that follows `failures` failed ones: at once, then slower and slower. */
-export const pause = (failures) => FIRST[failures] ?? LONGEST;
+/** Return the seconds before the attempt that follows `failures` failed attempts. */
+export const backoff = (failures) => BACKOFF_SECONDS[failures] ?? MAX_BACKOFF_SECONDS;
 
-/** The same, but not before the gateway wants to be asked again. */
-export const rest = (failures, after = 0) => Math.max(pause(failures), after);
+/** Return the backoff, but at least the gateway's Retry-After. */
+export const retryDelay = (failures, retryAfter = 0) => Math.max(backoff(failures), retryAfter);
 
-/** The attempts of one call, with what each of them came to. */
+/** The attempts of one call and their results. */
 export class Attempts {
   #failures = 0;
   #costly = 0;
 
-  /** `isCall`: whether there was a call before, so that a limit is met by somebody who was let in already. */
-  constructor(isCall) {
-    this.isCall = isCall;
+  /** `wasInCall`: the human was in this call before, so a limit is worth waiting for. */
+  constructor(wasInCall) {
+    this.wasInCall = wasInCall;
   }
 
   /**
-   * Seconds until the next attempt, after one that ended with `problem` (as in problems.js); null where there is no
-   * use in another. `stay` is how many seconds it was in the room, null where it did not get there.
+   * Return the seconds until the next attempt, or null if another attempt is useless. `problem` (see problems.js)
+   * ended the last attempt after `secondsInRoom`, which is null if it never reached the room.
    */
-  next(problem, stay) {
-    if (stay !== null) this.isCall = true;
-    if (stay >= SETTLED) this.#failures = this.#costly = 0;
+  nextDelay(problem, secondsInRoom) {
+    if (secondsInRoom !== null) this.wasInCall = true;
+    if (secondsInRoom >= STABLE_SECONDS) this.#failures = this.#costly = 0;
     if (problem.isCostly) this.#costly += 1;
-    const isTried = problem.passing || (problem.isLimit && this.isCall);
-    if (!isTried || this.#costly >= COSTLY) return null;
+    const isRetried = problem.isTransient || (problem.isLimit && this.wasInCall);
+    if (!isRetried || this.#costly >= MAX_COSTLY_ATTEMPTS) return null;
     this.#failures += 1;
-    return rest(this.#failures - 1, problem.after);
+    return retryDelay(this.#failures - 1, problem.retryAfter);
   }
 }
 
 /**
- * What follows the end of a call: `again` (nobody wanted it to end), `elsewhere` (the same person is in the room
- * from another tab), `over`, or `stopped` (by this page). Reasons are LiveKit's DisconnectReason by name, and the
- * session's own endReason where it is known.
+ * Return the next step after a disconnect: `again` (unintended), `elsewhere` (the same identity joined from another
+ * tab), `over`, or `stopped` (by this page). `reason` is the name of LiveKit's DisconnectReason; `endReason` is the
+ * session's own, if it is known.
  */
-export function afterwards(reason, endReason) {
+export function afterDisconnect(reason, endReason) {
   if (reason === 'CLIENT_INITIATED') return 'stopped';
   if (reason === 'DUPLICATE_IDENTITY') return 'elsewhere';
   if (reason === 'PARTICIPANT_REMOVED') return 'over';

@@ -1,9 +1,9 @@
-// What the page shows, and how it changes. Pure: one event in, the next state out.
-import { remarked, told } from './transcript.js';
+// State of the page and its transitions. Pure: `reduce` returns the next state for an event.
+import { addRemark, applySegment } from './transcript.js';
 
 /**
- * `stage`: idle; starting (microphone, token: the agent is waited for); connecting (to the media server); live;
- * reconnecting (livekit-client is at it); waiting (for the next attempt).
+ * `stage`: idle; starting (requests microphone and token, waits for the agent); connecting (to the media server);
+ * live; reconnecting (livekit-client reconnects); waiting (for the next attempt).
  */
 export const initial = Object.freeze({
   stage: 'idle',
@@ -16,8 +16,8 @@ export const initial = Object.freeze({
   problem: null,
   waitSeconds: 0,
   offer: '',
-  notice: '',
-  trouble: '',
+  gatewayNotice: '',
+  microphoneNotice: '',
   isMuted: false,
   isSilent: false,
   isSoundBlocked: false,
@@ -25,30 +25,37 @@ export const initial = Object.freeze({
   microphone: '',
 });
 
-const NOT_IN_A_CALL = { agentState: '', quality: '', notice: '', trouble: '', isSilent: false, isSoundBlocked: false };
-const GATEWAY_AWAY = 'The gateway does not answer right now.';
-const MOVED = 'The chosen microphone is gone. The default one is used.';
-const SILENCED = 'Your microphone was lost, or muted from outside. Press Mute to use it again.';
-const CALL_GOES_ON = `${GATEWAY_AWAY} The call itself goes on.`;
+const NOT_IN_A_CALL = {
+  agentState: '', quality: '', gatewayNotice: '', microphoneNotice: '', isSilent: false, isSoundBlocked: false,
+};
+const GATEWAY_UNAVAILABLE = 'The gateway does not answer right now.';
+const CALL_CONTINUES = `${GATEWAY_UNAVAILABLE} The call continues.`;
+const MICROPHONE_REMOVED = 'The selected microphone was removed. The default microphone is in use now.';
+const MUTED_REMOTELY = 'Your microphone was lost, or muted from outside. Press Mute to turn it on again.';
+const RESET_REMARK = 'The agent was restarted and begins a new conversation.';
 
 const changes = {
   agents: (state, { agents, agent }) => ({ ...state, agents, agent, problem: null }),
-  chosen: (state, { agent }) => ({ ...state, agent, offer: '' }),
-  offered: (state, { agent }) => ({ ...state, offer: agent }),
-  microphones: (state, { microphones }) => withChosen({ ...state, microphones }),
-  microphone: (state, { microphone }) => ({ ...state, microphone, trouble: '' }),
-  muted: (state, { isMuted }) => ({ ...state, isMuted, isSilent: false, trouble: '' }),
-  moved: (state, { microphone }) => (!state.microphone || state.microphone === microphone ? state : atDefault(state)),
-  silenced: (state) => (state.isMuted ? state : { ...state, isMuted: true, isSilent: false, trouble: SILENCED }),
-  unusable: (state, { problem, microphone = state.microphone, isMuted = state.isMuted }) => ({
-    ...state, microphone, isMuted, trouble: `${problem.title}. ${problem.text}`,
+  agentChosen: (state, { agent }) => ({ ...state, agent, offer: '' }),
+  callOffered: (state, { agent }) => ({ ...state, offer: agent }),
+  microphones: (state, { microphones }) => withAvailableMicrophone({ ...state, microphones }),
+  microphone: (state, { microphone }) => ({ ...state, microphone, microphoneNotice: '' }),
+  muted: (state, { isMuted }) => ({ ...state, isMuted, isSilent: false, microphoneNotice: '' }),
+  microphoneChanged: (state, { microphone }) =>
+    !state.microphone || state.microphone === microphone ? state : withDefaultMicrophone(state),
+  mutedRemotely: (state) =>
+    state.isMuted ? state : { ...state, isMuted: true, isSilent: false, microphoneNotice: MUTED_REMOTELY },
+  microphoneFailed: (state, { problem, microphone = state.microphone, isMuted = state.isMuted }) => ({
+    ...state, microphone, isMuted, microphoneNotice: `${problem.title}. ${problem.text}`,
   }),
-  silent: (state) => ({ ...state, isSilent: !state.isMuted }),
-  heard: (state) => (state.isSilent ? { ...state, isSilent: false } : state),
+  silenceDetected: (state) => ({ ...state, isSilent: !state.isMuted }),
+  soundDetected: (state) => (state.isSilent ? { ...state, isSilent: false } : state),
 
-  started: (state) => ({ ...state, ...NOT_IN_A_CALL, stage: 'starting', session: null, lines: [], problem: null, offer: '' }),
-  trying: (state) => ({ ...state, stage: 'starting' }),
-  token: (state) => ({ ...state, stage: 'connecting', notice: '' }),
+  started: (state) => ({
+    ...state, ...NOT_IN_A_CALL, stage: 'starting', session: null, lines: [], problem: null, offer: '',
+  }),
+  retrying: (state) => ({ ...state, stage: 'starting' }),
+  token: (state) => ({ ...state, stage: 'connecting', gatewayNotice: '' }),
   live: (state) => ({ ...state, stage: 'live', problem: null }),
   reconnecting: (state) => ({ ...state, stage: 'reconnecting' }),
   waiting: (state, { problem, seconds }) => ({
@@ -59,12 +66,13 @@ const changes = {
 
   agentState: (state, { agentState }) => ({ ...state, agentState }),
   quality: (state, { quality }) => ({ ...state, quality }),
-  sound: (state, { isBlocked }) => ({ ...state, isSoundBlocked: isBlocked }),
-  said: (state, { type: _, ...line }) => ({ ...state, lines: told(state.lines, line) }),
-  session: (state, { session }) => ({ ...state, session, notice: '', lines: withReset(state, session) }),
-  unwatched: (state) => ({ ...state, notice: isInCall(state) ? CALL_GOES_ON : GATEWAY_AWAY }),
+  playback: (state, { isBlocked }) => ({ ...state, isSoundBlocked: isBlocked }),
+  transcribed: (state, { type: _, ...segment }) => ({ ...state, lines: applySegment(state.lines, segment) }),
+  session: (state, { session }) => ({ ...state, session, gatewayNotice: '', lines: withResetRemark(state, session) }),
+  gatewayUnavailable: (state) => ({ ...state, gatewayNotice: isInCall(state) ? CALL_CONTINUES : GATEWAY_UNAVAILABLE }),
 };
 
+/** Return the next state. Throws TypeError for an unknown event. */
 export function reduce(state, event) {
   return changes[event.type](state, event);
 }
@@ -73,17 +81,17 @@ export const isInCall = (state) => state.stage === 'live' || state.stage === 're
 
 export const isBusy = (state) => state.stage !== 'idle';
 
-const atDefault = (state) => ({ ...state, microphone: '', trouble: MOVED });
+const withDefaultMicrophone = (state) => ({ ...state, microphone: '', microphoneNotice: MICROPHONE_REMOVED });
 
-/** Who unplugs the chosen microphone has the default one. */
-function withChosen(state) {
-  const isThere = !state.microphone || state.microphones.some((each) => each.id === state.microphone);
-  return isThere ? state : atDefault(state);
+/** Return the state with the default microphone if the selected one was unplugged. */
+function withAvailableMicrophone(state) {
+  const isAvailable = !state.microphone || state.microphones.some((each) => each.id === state.microphone);
+  return isAvailable ? state : withDefaultMicrophone(state);
 }
 
-/** A reset while people are there makes the agent forget: who reads the transcript should know where. */
-function withReset(state, session) {
+/** Return the transcript. A reset during the call discards the agent's conversation, so a remark marks its place. */
+function withResetRemark(state, session) {
   const before = state.session;
   const isReset = before?.name === session.name && session.resets > before.resets;
-  return isReset ? remarked(state.lines, 'The agent was restarted and begins anew.') : state.lines;
+  return isReset ? addRemark(state.lines, RESET_REMARK) : state.lines;
 }

@@ -1,41 +1,41 @@
-// The page's elements, drawn from the state; only what changed is touched.
-import { titleOf } from './memory.js';
+// Elements of the page, drawn from the state. Only changed parts are updated.
 import { isBusy, isInCall } from './state.js';
+import { displayName } from './tab_storage.js';
+import { agentTitle, hintText, qualityText, statusText } from './texts.js';
 import { drawTranscript } from './transcript_view.js';
-import { hint, nameOf, quality, status } from './words.js';
 
 const find = (id) => document.getElementById(id);
-const GONE = new Set(['idle', 'waiting']);
-const BUSY_TRYING = new Set(['starting', 'connecting']);
+const STAGES_WITHOUT_FACTS = new Set(['idle', 'waiting']);
+const STAGES_WITHOUT_RETRY = new Set(['starting', 'connecting']);
 const BARS = { excellent: 3, good: 2, poor: 1 };
 
-/** Calls back with (before, after) parts of a state when one of `of(state)` differs. */
-const when = (of, draw) => (before, after) => {
-  if (!before || !same(of(before), of(after))) draw(after, before);
+/** Return a function that calls `draw(after, before)` if one of the values `select(state)` differs. */
+const onChange = (select, draw) => (before, after) => {
+  if (!before || !areEqual(select(before), select(after))) draw(after, before);
 };
-const same = (a, b) => a.every((value, index) => Object.is(value, b[index]));
+const areEqual = (a, b) => a.every((value, index) => Object.is(value, b[index]));
 
-const DRAWN = [
-  when((s) => [s.agents, s.agent], drawAgents),
-  when((s) => [s.stage, s.agents], drawActions),
-  when((s) => [s.stage, s.agentState], drawOrb),
-  when((s) => [status(s)], (s) => setText('status', status(s))),
-  when((s) => [hint(s)], (s) => setText('hint', hint(s))),
-  when((s) => [s.problem, s.stage], drawProblem),
-  when((s) => [s.offer, s.agents], drawOffer),
-  when((s) => [s.session, s.stage, s.quality], drawFacts),
-  when((s) => [s.microphones, s.microphone], drawMicrophones),
-  when((s) => [s.isMuted, s.stage], drawMute),
-  when((s) => [s.isSoundBlocked], (s) => setHidden('sound', !s.isSoundBlocked)),
-  when((s) => [s.problem], drawKey),
-  when((s) => [s.lines], drawTranscript),
+const PARTS = [
+  onChange((s) => [s.agents, s.agent], drawAgents),
+  onChange((s) => [s.stage, s.agents], drawActions),
+  onChange((s) => [s.stage, s.agentState], drawOrb),
+  onChange((s) => [statusText(s)], (s) => setText('status', statusText(s))),
+  onChange((s) => [hintText(s)], (s) => setText('hint', hintText(s))),
+  onChange((s) => [s.problem, s.stage], drawProblem),
+  onChange((s) => [s.offer, s.agents], drawOffer),
+  onChange((s) => [s.session, s.stage, s.quality], drawFacts),
+  onChange((s) => [s.microphones, s.microphone], drawMicrophones),
+  onChange((s) => [s.isMuted, s.stage], drawMute),
+  onChange((s) => [s.isSoundBlocked], (s) => setHidden('sound', !s.isSoundBlocked)),
+  onChange((s) => [s.problem], drawKey),
+  onChange((s) => [s.lines], drawTranscript),
 ];
 
 export function draw(before, after) {
-  DRAWN.forEach((part) => part(before, after));
+  PARTS.forEach((part) => part(before, after));
 }
 
-/** How loud, from 0 to 1; many times a second, so past the state. */
+/** Level meters, from 0 to 1. They change at every animation frame, so they bypass the state. */
 export const levels = {
   microphone: (level) => (find('level').value = level),
   agent: (level) => find('orb').style.setProperty('--level', level.toFixed(3)),
@@ -46,23 +46,23 @@ function setText(id, text) {
 }
 
 function setHidden(id, isHidden) {
-  if (isHidden) leave(find(id));
+  if (isHidden) moveFocusFrom(find(id));
   find(id).hidden = isHidden;
 }
 
-/** Whoever is at what is about to go finds herself at the main button, not at the beginning of the page. */
-function leave(element) {
+/** Move the focus to Connect before its element disappears; browsers would move it to the top of the page. */
+function moveFocusFrom(element) {
   if (element.contains(document.activeElement)) find('connect').focus();
 }
 
-function options(select, chosen, list) {
-  select.replaceChildren(...list.map(([value, text]) => new Option(text, value, false, value === chosen)));
+function setOptions(select, selected, list) {
+  select.replaceChildren(...list.map(([value, text]) => new Option(text, value, false, value === selected)));
 }
 
 function drawAgents(state) {
-  const named = (agent) => [agent.name, agent.ready ? titleOf(agent) : `${titleOf(agent)} (not ready)`];
-  options(find('agent'), state.agent, state.agents.map(named));
-  const title = state.agents.length ? nameOf(state) : 'Agent';
+  const option = (agent) => [agent.name, agent.ready ? displayName(agent) : `${displayName(agent)} (not ready)`];
+  setOptions(find('agent'), state.agent, state.agents.map(option));
+  const title = state.agents.length ? agentTitle(state) : 'Agent';
   setText('agent-name', title);
   document.title = state.agents.length ? `${title} · voicesession` : 'voicesession';
 }
@@ -78,8 +78,8 @@ function drawActions(state) {
 
 function drawOrb(state) {
   const { classList } = find('orb');
-  const isSpeaking = state.stage === 'live' && state.agentState;
-  classList.value = `orb ${state.stage} ${isSpeaking || ''}`.trim();
+  const agentState = state.stage === 'live' ? state.agentState : '';
+  classList.value = `orb ${state.stage} ${agentState}`.trim();
 }
 
 function drawProblem({ problem, stage }) {
@@ -87,32 +87,34 @@ function drawProblem({ problem, stage }) {
   setText('problem-title', problem?.title ?? '');
   setText('problem-text', problem?.text ?? '');
   find('retry').textContent = stage === 'waiting' ? 'Try now' : 'Try again';
-  setHidden('retry', problem?.about === 'key' || BUSY_TRYING.has(stage));
+  setHidden('retry', problem?.about === 'key' || STAGES_WITHOUT_RETRY.has(stage));
 }
 
 function drawOffer(state) {
   setHidden('offer', !state.offer);
   const agent = state.agents.find((each) => each.name === state.offer);
-  setText('offer-text', state.offer ? `Your conversation with ${agent ? titleOf(agent) : state.offer} may still go on.` : '');
+  const title = agent ? displayName(agent) : state.offer;
+  setText('offer-text', state.offer ? `Your conversation with ${title} may still be open.` : '');
 }
 
 function drawFacts(state) {
-  find('facts').hidden = GONE.has(state.stage) || !(state.session || isInCall(state));
+  find('facts').hidden = STAGES_WITHOUT_FACTS.has(state.stage) || !(state.session || isInCall(state));
   setText('session-name', state.session?.name ?? '–');
   setText('session-phase', state.session?.phase ?? '–');
-  setText('quality', quality(state));
+  setText('quality', qualityText(state));
   find('bars').dataset.bars = BARS[state.quality] ?? 0;
 }
 
 function drawMicrophones(state) {
-  const unnamed = ['default', 'communications'];
-  const real = state.microphones.filter((each) => !unnamed.includes(each.id));
-  options(find('microphone'), state.microphone, [['', 'Default microphone'], ...real.map((each) => [each.id, each.label])]);
+  const aliases = ['default', 'communications'];
+  const real = state.microphones.filter((each) => !aliases.includes(each.id));
+  const named = real.map((each) => [each.id, each.label]);
+  setOptions(find('microphone'), state.microphone, [['', 'Default microphone'], ...named]);
 }
 
 function drawMute(state) {
   const mute = find('mute');
-  if (!isInCall(state)) leave(mute);
+  if (!isInCall(state)) moveFocusFrom(mute);
   mute.disabled = !isInCall(state);
   mute.setAttribute('aria-pressed', String(state.isMuted));
 }

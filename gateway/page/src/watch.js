@@ -1,25 +1,28 @@
-// Follows one session's state as long as it is asked to, over gateways that come and go.
+// Follows the state of one session until it ends, across outages of the gateway.
 import { GatewayError } from './problems.js';
-import { rest } from './retry.js';
+import { retryDelay } from './retry.js';
 
 const FINISHED = 'Finished';
-const GONE = 404;
+const NOT_FOUND = 404;
 
-/** `wait(seconds, signal)` as in clock.js. `lost` is called when the gateway does not answer. */
-export async function watch(gateway, name, { changed, lost, wait, signal }) {
+/**
+ * Call `onChange` with every state of the session, and `onUnavailable` when the gateway does not answer.
+ * `wait(seconds, signal)` is the function of clock.js.
+ */
+export async function watchSession(gateway, name, { onChange, onUnavailable, wait, signal }) {
   for (let failures = 0; !signal.aborted; failures += 1) {
-    let after = 0;
+    let retryAfter = 0;
     try {
-      for await (const session of gateway.follow(name, signal)) {
+      for await (const session of gateway.streamSession(name, signal)) {
         failures = 0;
-        changed(session);
+        onChange(session);
         if (session.phase === FINISHED) return;
       }
     } catch (error) {
-      if (signal.aborted || (error instanceof GatewayError && error.status === GONE)) return;
-      if (failures > 0) lost();
-      after = error.after;
+      if (signal.aborted || (error instanceof GatewayError && error.status === NOT_FOUND)) return;
+      if (failures > 0) onUnavailable();
+      retryAfter = error.retryAfter;
     }
-    await wait(rest(failures + 1, after), signal);
+    await wait(retryDelay(failures + 1, retryAfter), signal);
   }
 }

@@ -1,64 +1,66 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { ended, explain, GatewayError } from '../src/problems.js';
+import { endProblem, explain, GatewayError } from '../src/problems.js';
 
-const named = (name, message = '') => Object.assign(new Error(message), { name });
-const answer = (status, code, message) =>
+const namedError = (name, message = '') => Object.assign(new Error(message), { name });
+/** An error of livekit-client for a response of the gateway. */
+const tokenError = (status, code, message) =>
   new Error(`Error generating token from endpoint /token: received ${status} / ${JSON.stringify({ error: { code, message } })}`);
 
-test('a denied microphone is told with its mend, and not tried again by itself', () => {
-  const told = explain(named('NotAllowedError', 'Permission denied'));
-  assert.equal(told.about, 'microphone');
-  assert.ok(!told.passing);
-  assert.match(told.text, /Allow it/);
+test('denied microphone names its fix and is not retried', () => {
+  const problem = explain(namedError('NotAllowedError', 'Permission denied'));
+  assert.equal(problem.about, 'microphone');
+  assert.ok(!problem.isTransient);
+  assert.match(problem.text, /Allow it/);
 });
 
-test('a gateway that cannot be reached is tried again', () => {
-  assert.deepEqual([explain(new TypeError('Failed to fetch')).passing, explain(named('TimeoutError')).passing], [true, true]);
-  assert.ok(explain(answer(502, '', '')).passing);
+test('unreachable gateway is transient', () => {
+  const problems = [new TypeError('Failed to fetch'), namedError('TimeoutError'), tokenError(502, '', '')].map(explain);
+  assert.deepEqual(problems.map((each) => each.isTransient), [true, true, true]);
 });
 
-test('a media server that cannot be reached is tried again', () => {
-  const told = explain(named('ConnectionError', 'could not establish signal connection'));
-  assert.ok(told.passing);
-  assert.match(told.text, /LiveKit/);
+test('unreachable media server is transient', () => {
+  const problem = explain(namedError('ConnectionError', 'could not establish signal connection'));
+  assert.ok(problem.isTransient);
+  assert.match(problem.text, /LiveKit/);
 });
 
-test('the reason of a gateway reaches the person', () => {
-  const told = explain(answer(504, 'Retryable', 'the room: LiveKit does not answer'));
-  assert.ok(told.passing);
-  assert.equal(told.text, 'The room: LiveKit does not answer.');
+test('reason of the gateway is shown as a sentence', () => {
+  const problem = explain(tokenError(504, 'Retryable', 'the room: LiveKit does not answer'));
+  assert.ok(problem.isTransient);
+  assert.equal(problem.text, 'The room: LiveKit does not answer.');
 });
 
-test('what may have made a session costs one, an outage of Kubernetes does not', () => {
-  const told = [answer(504, 'StartDeadline', ''), answer(503, 'AgentLost', ''), answer(503, 'Unavailable', '')].map(explain);
-  assert.deepEqual(told.map((each) => [each.passing, each.isCostly]), [[true, true], [true, true], [true, false]]);
+test('attempts that may have created a session are costly, an outage of Kubernetes is not', () => {
+  const errors = [tokenError(504, 'StartDeadline', ''), tokenError(503, 'AgentLost', ''), tokenError(503, 'Unavailable', '')];
+  const problems = errors.map(explain);
+  assert.deepEqual(problems.map((each) => [each.isTransient, each.isCostly]), [[true, true], [true, true], [true, false]]);
 });
 
-test('a session that can never be, or that was ended on purpose, is not tried again', () => {
-  const told = [answer(503, 'Invalid', 'no such agent'), answer(503, 'Requested', 'it was asked to end')].map(explain);
-  assert.ok(told.every((each) => !each.passing));
+test('invalid or intentionally ended session is not retried', () => {
+  const errors = [tokenError(503, 'Invalid', 'no such agent'), tokenError(503, 'Requested', 'it was asked to end')];
+  assert.ok(errors.map(explain).every((each) => !each.isTransient));
 });
 
-test('a limit says when to ask again, as far as that can be known', () => {
-  assert.equal(explain(new GatewayError(429, '', 7)).after, 7);
-  assert.equal(explain(answer(429, 'TooManySessions', '')).after, 10);
+test('limit has the Retry-After of the response or the default of its code', () => {
+  assert.equal(explain(new GatewayError(429, '', 7)).retryAfter, 7);
+  assert.equal(explain(tokenError(429, 'TooManySessions', '')).retryAfter, 10);
 });
 
-test('a limit, an unknown agent and a missing key are not tried again by themselves', () => {
-  const told = [answer(429, 'TooManySessions', 'this caller has 5'), answer(404, 'UnknownAgent', 'there is none')].map(explain);
-  assert.ok(told.every((each) => !each.passing));
-  assert.deepEqual(told.map((each) => each.text), ['This caller has 5.', 'There is none.']);
+test('limit, unknown agent and missing key are not transient', () => {
+  const problems = [tokenError(429, 'TooManySessions', 'this caller has 5'), tokenError(404, 'UnknownAgent', 'there is none')].map(explain);
+  assert.ok(problems.every((each) => !each.isTransient));
+  assert.deepEqual(problems.map((each) => each.text), ['This caller has 5.', 'There is none.']);
   assert.equal(explain(new GatewayError(401, '')).about, 'key');
 });
 
-test('an answer that is no JSON is still a problem', () => {
+test('response without JSON is shown by its status', () => {
   assert.equal(explain(new GatewayError(400, '<html>')).text, 'The server answered 400.');
 });
 
-test('the end of a session says why', () => {
-  assert.match(ended('over', { endReason: 'MaxDuration' }).text, /longest/);
-  assert.equal(ended('over', { endReason: 'New', message: 'as told' }).text, 'as told');
-  assert.ok(ended('again', null).passing);
-  assert.ok(!ended('elsewhere', null).passing);
+test('end of a session names its reason', () => {
+  assert.match(endProblem('over', { endReason: 'MaxDuration' }).text, /maximum duration/);
+  assert.equal(endProblem('over', { endReason: 'New', message: 'from the session' }).text, 'from the session');
+  assert.ok(endProblem('again', null).isTransient);
+  assert.ok(!endProblem('elsewhere', null).isTransient);
 });

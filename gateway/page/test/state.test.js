@@ -4,12 +4,13 @@ import { initial, isBusy, isInCall, reduce } from '../src/state.js';
 
 const AGENTS = [{ name: 'agent-66', displayName: 'Agent_66', ready: true }];
 const after = (...events) => events.reduce(reduce, initial);
-const chosen = { type: 'agents', agents: AGENTS, agent: 'agent-66' };
-const problem = { title: 'The connection was lost', text: '', passing: true };
+const loaded = { type: 'agents', agents: AGENTS, agent: 'agent-66' };
+const segment = { type: 'transcribed', id: '1', speaker: 'agent', text: 'Hello', final: true, stream: 1 };
+const problem = { title: 'The connection was lost', text: '', isTransient: true };
 
-test('a call from click to end', () => {
+test('call passes through all stages from click to end', () => {
   const stages = [];
-  [chosen, { type: 'started' }, { type: 'token' }, { type: 'live' }, { type: 'stopped' }].reduce((state, event) => {
+  [loaded, { type: 'started' }, { type: 'token' }, { type: 'live' }, { type: 'stopped' }].reduce((state, event) => {
     const next = reduce(state, event);
     stages.push(next.stage);
     return next;
@@ -17,75 +18,78 @@ test('a call from click to end', () => {
   assert.deepEqual(stages, ['idle', 'starting', 'connecting', 'live', 'idle']);
 });
 
-test('livekit-client reconnects by itself: still in the call', () => {
-  const state = after(chosen, { type: 'started' }, { type: 'live' }, { type: 'reconnecting' });
+test('reconnect of livekit-client is part of the call', () => {
+  const state = after(loaded, { type: 'started' }, { type: 'live' }, { type: 'reconnecting' });
   assert.ok(isInCall(state) && isBusy(state));
 });
 
-test('between two attempts the problem stays to be read, and what was said too', () => {
-  const said = { type: 'said', id: '1', who: 'agent', text: 'Hello', final: true, stream: 1 };
-  const state = after(chosen, { type: 'started' }, { type: 'live' }, said, { type: 'waiting', problem, seconds: 4 });
+test('problem and transcript stay between two attempts', () => {
+  const state = after(loaded, { type: 'started' }, { type: 'live' }, segment, { type: 'waiting', problem, seconds: 4 });
   assert.equal(state.problem, problem);
   assert.equal(state.lines.length, 1);
   assert.ok(isBusy(state) && !isInCall(state));
-  const trying = reduce(state, { type: 'trying' });
-  assert.equal(trying.problem, problem);
-  assert.equal(reduce(trying, { type: 'live' }).problem, null);
+  const retrying = reduce(state, { type: 'retrying' });
+  assert.equal(retrying.problem, problem);
+  assert.equal(reduce(retrying, { type: 'live' }).problem, null);
 });
 
-test('connecting again begins with an empty transcript', () => {
-  const said = { type: 'said', id: '1', who: 'you', text: 'Hello', final: true, stream: 1 };
-  assert.deepEqual(after(chosen, said, { type: 'started' }).lines, []);
+test('new call starts with an empty transcript', () => {
+  assert.deepEqual(after(loaded, segment, { type: 'started' }).lines, []);
 });
 
-test('a reset in the middle of a call is written into the transcript', () => {
+test('reset during a call adds a remark to the transcript', () => {
   const session = (resets, name = 'call-1') => ({ type: 'session', session: { name, resets, phase: 'Active' } });
   assert.equal(after(session(0), session(1)).lines.length, 1);
   assert.equal(after(session(1), session(1)).lines.length, 0);
   assert.equal(after(session(0, 'call-1'), session(3, 'call-2')).lines.length, 0);
 });
 
-test('who mutes herself is not told that her microphone is silent', () => {
-  assert.ok(after({ type: 'silent' }).isSilent);
-  assert.ok(!after({ type: 'muted', isMuted: true }, { type: 'silent' }).isSilent);
-  assert.ok(!after({ type: 'silent' }, { type: 'heard' }).isSilent);
+test('muted microphone is not reported as silent', () => {
+  assert.ok(after({ type: 'silenceDetected' }).isSilent);
+  assert.ok(!after({ type: 'muted', isMuted: true }, { type: 'silenceDetected' }).isSilent);
+  assert.ok(!after({ type: 'silenceDetected' }, { type: 'soundDetected' }).isSilent);
 });
 
-test('a microphone that is lost, or muted by somebody else, is told until the person does something about it', () => {
-  const lost = after({ type: 'silenced' });
-  assert.deepEqual([lost.isMuted, /lost, or muted/.test(lost.trouble)], [true, true]);
-  assert.equal(reduce(lost, { type: 'muted', isMuted: false }).trouble, '');
-  assert.equal(after({ type: 'muted', isMuted: true }, { type: 'silenced' }).trouble, '');
+test('lost or remotely muted microphone is reported until the next press of Mute', () => {
+  const lost = after({ type: 'mutedRemotely' });
+  assert.deepEqual([lost.isMuted, /lost, or muted/.test(lost.microphoneNotice)], [true, true]);
+  assert.equal(reduce(lost, { type: 'muted', isMuted: false }).microphoneNotice, '');
+  assert.equal(after({ type: 'muted', isMuted: true }, { type: 'mutedRemotely' }).microphoneNotice, '');
 });
 
-test('the microphone that is shown is the one that is used', () => {
-  const chosen = { type: 'microphone', microphone: 'usb' };
-  const gone = after(chosen, { type: 'moved', microphone: 'built-in' });
-  const unplugged = after(chosen, { type: 'microphones', microphones: [{ id: 'built-in' }] });
-  for (const state of [gone, unplugged]) assert.deepEqual([state.microphone, /is gone/.test(state.trouble)], ['', true]);
-  assert.equal(after(chosen, { type: 'microphones', microphones: [{ id: 'usb' }] }).microphone, 'usb');
-  for (const used of [[chosen, { type: 'moved', microphone: 'usb' }], [{ type: 'moved', microphone: 'built-in' }]]) {
-    assert.equal(after(...used).trouble, '');
+test('shown microphone is the microphone in use', () => {
+  const selected = { type: 'microphone', microphone: 'usb' };
+  const changed = after(selected, { type: 'microphoneChanged', microphone: 'built-in' });
+  const unplugged = after(selected, { type: 'microphones', microphones: [{ id: 'built-in' }] });
+  for (const state of [changed, unplugged]) {
+    assert.deepEqual([state.microphone, /was removed/.test(state.microphoneNotice)], ['', true]);
   }
+  assert.equal(after(selected, { type: 'microphones', microphones: [{ id: 'usb' }] }).microphone, 'usb');
+  const unchanged = [
+    [selected, { type: 'microphoneChanged', microphone: 'usb' }],
+    [{ type: 'microphoneChanged', microphone: 'built-in' }],
+  ];
+  for (const events of unchanged) assert.equal(after(...events).microphoneNotice, '');
 });
 
-test('a microphone that cannot be used is told, and the one before is shown', () => {
-  const told = { title: 'That microphone is gone', text: 'Choose another one, then try again.' };
-  const state = after({ type: 'microphone', microphone: 'usb' }, { type: 'unusable', microphone: '', problem: told });
+test('failed microphone is reported and the previous one is shown', () => {
+  const failure = { title: 'The microphone is no longer connected', text: 'Select another microphone, then try again.' };
+  const selected = { type: 'microphone', microphone: 'usb' };
+  const state = after(selected, { type: 'microphoneFailed', microphone: '', problem: failure });
   assert.deepEqual([state.microphone, state.isMuted], ['', false]);
-  assert.equal(state.trouble, 'That microphone is gone. Choose another one, then try again.');
-  assert.ok(after({ type: 'unusable', isMuted: true, problem: told }).isMuted);
+  assert.equal(state.microphoneNotice, 'The microphone is no longer connected. Select another microphone, then try again.');
+  assert.ok(after({ type: 'microphoneFailed', isMuted: true, problem: failure }).isMuted);
 });
 
-test('a gateway that is back is not said to be away', () => {
+test('notice about the gateway disappears when the gateway answers', () => {
   const session = { name: 'call-1', resets: 0 };
-  assert.doesNotMatch(after({ type: 'started' }, { type: 'unwatched' }).notice, /goes on/);
-  assert.match(after({ type: 'started' }, { type: 'live' }, { type: 'unwatched' }).notice, /The call itself goes on/);
-  for (const back of [{ type: 'session', session }, { type: 'token' }]) {
-    assert.equal(after({ type: 'unwatched' }, back).notice, '');
+  assert.doesNotMatch(after({ type: 'started' }, { type: 'gatewayUnavailable' }).gatewayNotice, /continues/);
+  assert.match(after({ type: 'started' }, { type: 'live' }, { type: 'gatewayUnavailable' }).gatewayNotice, /The call continues/);
+  for (const answer of [{ type: 'session', session }, { type: 'token' }]) {
+    assert.equal(after({ type: 'gatewayUnavailable' }, answer).gatewayNotice, '');
   }
 });
 
-test('an event that nobody knows is a mistake of ours', () => {
+test('unknown event throws', () => {
   assert.throws(() => reduce(initial, { type: 'nonsense' }), TypeError);
 });

@@ -1,4 +1,4 @@
-"""The step of the gateway's Dockerfile that takes the page, run by a shell as a build runs it."""
+"""The step of the gateway's Dockerfile that copies the page, run in a shell."""
 
 import re
 import subprocess

@@ -1,4 +1,4 @@
-"""The page's own tests, in the Node that builds it; and what makes it be built anew."""
+"""Unit tests of the page, run in Node; the size in its README; the inputs of its build."""
 
 import re
 import subprocess
@@ -18,7 +18,7 @@ def test_page_unit_tests_pass() -> None:
 
 @pytest.mark.skipif(not web_page.is_built(), reason="the page is built by `make up`, or with npm")
 def test_page_size_matches_readme() -> None:
-    shown = re.search(r"`page\.js` is (\d+) kB, (\d+) kB as it is sent", (web_page.PAGE / "README.md").read_text())
+    shown = re.search(r"`page\.js` is (\d+) kB, (\d+) kB compressed", (web_page.PAGE / "README.md").read_text())
     assert shown
     sizes = [(web_page.DIST / name).stat().st_size / 1000 for name in ("page.js", "page.js.gz")]
     assert sizes == [pytest.approx(int(kilobytes), abs=1) for kilobytes in shown.groups()]
