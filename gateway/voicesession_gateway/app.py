@@ -19,7 +19,7 @@ from voicesession_gateway.access import AccessControl
 from voicesession_gateway.auth import Anonymous, ApiKeys, Authenticator, OidcTokens
 from voicesession_gateway.informer import StoreInformer
 from voicesession_gateway.page import Page
-from voicesession_gateway.routes import Api
+from voicesession_gateway.routes import ApiHandlers
 from voicesession_gateway.server import metrics_app, public_app, serve
 from voicesession_gateway.session_store import AgentStore, SessionStore
 from voicesession_gateway.sessions import SessionService
@@ -37,8 +37,14 @@ SERVICE: Final = "voicesession-gateway"
 class Gateway:
     """One replica. Construct it inside a running loop; the caller closes the client."""
 
-    def __init__(self, settings: GatewaySettings, kube: KubeClient, tracing: Tracing) -> None:
-        self._settings = settings
+    def __init__(
+        self,
+        settings: GatewaySettings,
+        kube: KubeClient,
+        tracing: Tracing,
+        endpoint_removal_seconds: float = ENDPOINT_REMOVAL_SECONDS,
+    ) -> None:
+        self._settings, self._endpoint_removal_seconds = settings, endpoint_removal_seconds
         self._agents = AgentStore()
         self._sessions = SessionStore(self._agents.spec)
         self._stop, self._stopping = asyncio.Event(), False
@@ -47,7 +53,7 @@ class Gateway:
             StoreInformer(kube, SESSIONS, settings.namespace, self._sessions, selector=constants.CALLER_LABEL),
         )
         access = AccessControl(
-            authenticator(settings),
+            build_authenticator(settings),
             settings.caller_rate,
             settings.user_rate,
             settings.streams_per_caller,
@@ -67,7 +73,7 @@ class Gateway:
             tracing=tracing,
         )
         issuer = TokenIssuer(settings.livekit_api_key, settings.livekit_api_secret, settings.token_seconds)
-        api = Api(access, service, self._agents, self._sessions, issuer, settings.default_agent)
+        api = ApiHandlers(access, service, self._agents, self._sessions, issuer, settings.default_agent)
         page = Page(
             settings.page_dir,
             settings.livekit_public_url,
@@ -82,7 +88,7 @@ class Gateway:
         self._catch_signals()
         informing = [asyncio.create_task(informer.run()) for informer in self.informers]
         stop = asyncio.create_task(self._stop.wait())
-        metrics_runner, _ = await serve(metrics_app(self._sessions.count), self._settings.metrics_port)
+        metrics_runner, _ = await serve(metrics_app(self._sessions.update_gauge), self._settings.metrics_port)
         public_runner, port = await serve(self.app, self._settings.http_port)
         log.info("listening", extra={"port": port, "auth": self._settings.auth})
         try:
@@ -101,7 +107,7 @@ class Gateway:
         """Report unready, then stop accepting requests and end streams. Pending requests get their session."""
         self._stopping = True
         log.info("shutting down")
-        await asyncio.sleep(ENDPOINT_REMOVAL_SECONDS)
+        await asyncio.sleep(self._endpoint_removal_seconds)
         await public_runner.cleanup()
 
     def _is_ready(self) -> bool:
@@ -113,7 +119,7 @@ class Gateway:
             loop.add_signal_handler(number, self._stop.set)
 
 
-def authenticator(settings: GatewaySettings) -> Authenticator:
+def build_authenticator(settings: GatewaySettings) -> Authenticator:
     """Return the authenticator that the settings select."""
     if settings.oidc is not None:
         return OidcTokens(settings.oidc, time.monotonic)

@@ -10,14 +10,15 @@ from voicesession_gateway.errors import ApiError, ErrorCode
 
 NO_PAGE: Final = "this gateway was built without a page; its API is at /api/v1/openapi.json"
 INDEX: Final = "index.html"
-SOCKET: Final = {"http": "ws", "https": "wss", "ws": "ws", "wss": "wss"}
-REQUESTS: Final = {"http": "http", "https": "https", "ws": "http", "wss": "https"}
+WEBSOCKET_SCHEMES: Final = {"http": "ws", "https": "wss", "ws": "ws", "wss": "wss"}
+HTTP_SCHEMES: Final = {"http": "http", "https": "https", "ws": "http", "wss": "https"}
 
 
 def content_security_policy(livekit_url: str) -> str:
     """Return the page's Content-Security-Policy: its own files, this gateway and LiveKit, nothing else."""
     parts = urlsplit(livekit_url)
-    livekit = f"{SOCKET[parts.scheme]}://{parts.netloc} {REQUESTS[parts.scheme]}://{parts.netloc}"
+    schemes = (WEBSOCKET_SCHEMES[parts.scheme], HTTP_SCHEMES[parts.scheme])
+    livekit = " ".join(f"{scheme}://{parts.netloc}" for scheme in schemes)
     return (
         f"default-src 'self'; connect-src 'self' {livekit}; img-src 'self' data:; media-src 'self' blob: mediastream:; "
         "worker-src 'self' blob:; object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
@@ -59,9 +60,7 @@ class Page:
     async def _index(self, _: web.Request) -> web.StreamResponse:
         path = self._directory / INDEX if self._directory else None
         if path is None or not path.is_file():
-            raise ApiError(
-                ErrorCode.NOT_FOUND, "this gateway was built without a page; its API is at /api/v1/openapi.json"
-            )
+            raise ApiError(ErrorCode.NOT_FOUND, NO_PAGE)
         return web.FileResponse(path)
 
     async def _set_security_headers(self, _: web.Request, response: web.StreamResponse) -> None:

@@ -37,7 +37,7 @@ NAME_HEADER: Final = "Voicesession-Name"
 NO_STORE: Final = {"Cache-Control": "no-store"}
 
 
-class Api:
+class ApiHandlers:
     """Handlers for one namespace. `nonce` returns 32 hexadecimal characters, different at each call."""
 
     def __init__(
@@ -112,21 +112,21 @@ class Api:
         )
 
     async def _get(self, request: web.Request) -> web.Response:
-        return web.json_response(to_json(self._own(request, await self._authorize(request))), headers=NO_STORE)
+        return web.json_response(to_json(self._own_session(request, await self._authorize(request))), headers=NO_STORE)
 
     async def _end(self, request: web.Request) -> web.Response:
-        await self._service.end(self._own(request, await self._authorize(request)))
+        await self._service.end(self._own_session(request, await self._authorize(request)))
         return web.Response(status=204)
 
     async def _events(self, request: web.Request) -> web.StreamResponse:
         caller = await self._authorize(request)
-        record, origin = self._own(request, caller), request.headers.get("Origin", "")
+        record, origin = self._own_session(request, caller), request.headers.get("Origin", "")
         with self._access.count_stream(caller):
             headers = cors_headers(origin) if self._access.allows_origin(origin) else {}
             return await stream_events(request, record, self._sessions, headers)
 
     async def _openapi(self, _: web.Request) -> web.Response:
-        return web.Response(text=document(), content_type="application/json")
+        return web.Response(text=openapi_document(), content_type="application/json")
 
     async def _authorize(self, request: web.Request) -> Caller:
         """Return the caller. Raises ApiError, also before the first full list from the API server."""
@@ -135,7 +135,7 @@ class Api:
             raise ApiError(ErrorCode.UNAVAILABLE, "this replica is starting", retry_after=1.0)
         return caller
 
-    def _own(self, request: web.Request, caller: Caller) -> SessionRecord:
+    def _own_session(self, request: web.Request, caller: Caller) -> SessionRecord:
         """Return the caller's own session of that name. Raises ApiError; sessions of other callers count as unknown."""
         record = self._sessions.get(request.match_info["name"])
         if record is None or record.caller != caller.label:
@@ -144,7 +144,7 @@ class Api:
 
 
 @cache
-def document() -> str:
+def openapi_document() -> str:
     """Return the OpenAPI document, a file beside this module."""
     return files(__package__).joinpath("openapi.json").read_text()
 

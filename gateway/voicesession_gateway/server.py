@@ -14,7 +14,7 @@ from voicesession_gateway.access import AccessControl, cors_headers
 from voicesession_gateway.errors import ApiError, ErrorCode
 from voicesession_gateway.event_stream import CLOSING, Closing
 from voicesession_gateway.page import Page
-from voicesession_gateway.routes import Api
+from voicesession_gateway.routes import ApiHandlers
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -106,7 +106,7 @@ SHUTDOWN_SECONDS: Final = 20.0
 
 
 def public_app(
-    api: Api, page: Page, access: AccessControl, ready: Callable[[], bool], wake: Callable[[], None]
+    api: ApiHandlers, page: Page, access: AccessControl, ready: Callable[[], bool], wake: Callable[[], None]
 ) -> web.Application:
     """Return the public application. At shutdown, `wake` makes the event streams check the closing flag."""
     app = web.Application(client_max_size=BODY_BYTES, middlewares=[count_requests, cors(access), map_errors])

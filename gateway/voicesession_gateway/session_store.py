@@ -27,7 +27,7 @@ class AgentStore:
 
     def put(self, raw: JsonObject) -> None:
         """Add or replace one VoiceAgent."""
-        agent = _read(raw, lambda: VoiceAgent.parse(raw))
+        agent = _parse_or_none(raw, lambda: VoiceAgent.parse(raw))
         if agent:
             self._agents[agent.name] = agent
 
@@ -69,17 +69,14 @@ class SessionStore:
 
     def of_caller(self, caller: str) -> list[SessionRecord]:
         """Return the caller's sessions, the oldest first."""
-        return sorted(
-            (self._records[n] for n in self._by_caller.get(caller, ())), key=lambda record: record.created_version
-        )
+        records = (self._records[name] for name in self._by_caller.get(caller, ()))
+        return sorted(records, key=lambda record: record.created_version)
 
     def put(self, raw: JsonObject) -> None:
         """Add or replace one session and notify its waiters."""
         name, known = raw["metadata"]["name"], self._records.get(raw["metadata"]["name"])
         created_version = known.created_version if known and known.uid == raw["metadata"]["uid"] else 0
-        record = _read(
-            raw, lambda: SessionRecord.parse(raw, created_version, self._agent_spec(raw["spec"]["agentRef"]["name"]))
-        )
+        record = _parse_or_none(raw, lambda: self._parse(raw, created_version))
         if record is None:
             return
         if known:
@@ -87,9 +84,6 @@ class SessionStore:
         self._records[name] = record
         self._by_caller[record.caller].add(name)
         self._notify(name)
-
-    def _parse(self, raw: JsonObject, created_version: int) -> SessionRecord:
-        return SessionRecord.parse(raw, created_version, self._agent_spec(raw["spec"]["agentRef"]["name"]))
 
     def drop(self, raw: JsonObject) -> None:
         """Remove a deleted session and notify its waiters."""
@@ -126,9 +120,12 @@ class SessionStore:
         for name in list(self._listeners):
             self._notify(name)
 
-    def count(self) -> None:
+    def update_gauge(self) -> None:
         """Update the gauge of live sessions."""
         metrics.LIVE.set(sum(record.is_live for record in self._records.values()))
+
+    def _parse(self, raw: JsonObject, created_version: int) -> SessionRecord:
+        return SessionRecord.parse(raw, created_version, self._agent_spec(raw["spec"]["agentRef"]["name"]))
 
     def _forget(self, record: SessionRecord) -> None:
         del self._records[record.name]
@@ -141,8 +138,8 @@ class SessionStore:
             event.set()
 
 
-def _read(raw: JsonObject, parse: Callable[[], T]) -> T | None:
-    """Return None for an object that does not match the schema, so that one bad object does not stop the watch.
+def _parse_or_none(raw: JsonObject, parse: Callable[[], T]) -> T | None:
+    """Parse the object. Return None if it does not match the schema, so that one bad object does not stop the watch.
 
     An older version of the schema may have accepted it.
     """

@@ -81,7 +81,7 @@ class SessionService:
             for _ in range(ATTEMPTS):
                 record, source = await self.get_or_create(request, annotations)
                 try:
-                    return await self._wait(record), source
+                    return await self._wait_ready(record), source
                 except ApiError as error:
                     if source is metrics.SessionSource.CREATED or error.code is not ErrorCode.SESSION_ENDED:
                         raise
@@ -125,7 +125,7 @@ class SessionService:
         check_quota(self._sessions.of_caller(request.caller), pending, request, self._quota)
         self._creations[step.name] = creation = SessionCreation(request)
         try:
-            return await self._make(_manifest(step.name, agent, request, annotations))
+            return await self._create_and_recheck(_manifest(step.name, agent, request, annotations))
         finally:
             del self._creations[step.name]
             creation.done.set()
@@ -154,7 +154,11 @@ class SessionService:
             raise ApiError(ErrorCode.UNKNOWN_AGENT, f"there is no VoiceAgent {name!r}")
         return name
 
-    async def _make(self, manifest: JsonObject) -> SessionRecord | None:
+    async def _create_and_recheck(self, manifest: JsonObject) -> SessionRecord | None:
+        """Create the session and check the quota again, against sessions of other replicas.
+
+        Return None if the name is taken or an older session has the same conversation. Raises ApiError.
+        """
         name = manifest["metadata"]["name"]
         with self._sessions.changes(name) as event:
             try:
@@ -202,7 +206,7 @@ class SessionService:
                 if not await wait_for_change(event, WATCH_SECONDS):
                     return
 
-    async def _wait(self, record: SessionRecord) -> SessionRecord:
+    async def _wait_ready(self, record: SessionRecord) -> SessionRecord:
         """Return the session once it is Ready. Raises ApiError with the operator's message."""
         seconds = min(record.session.limits.start_seconds + START_MARGIN_SECONDS, self._longest_wait)
         deadline = self._monotonic() + seconds

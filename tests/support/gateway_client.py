@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from aiohttp.test_utils import TestClient
 
 from tests.support import gateway_objects
-from tests.support.fakes.api_server import Cluster
+from tests.support.fakes.api_server import FakeApiServer
 
 Client = TestClient[Any, Any]
 
@@ -25,7 +25,7 @@ class Answer(NamedTuple):
         return str(self.body["error"]["code"])
 
 
-async def ask(client: Client, method: str, path: str, body: Any = None, **headers: str) -> Answer:
+async def call_api(client: Client, method: str, path: str, body: Any = None, **headers: str) -> Answer:
     given = {name.replace("_", "-"): value for name, value in headers.items()}
     async with client.request(method, path, json=body, headers=given) as response:
         text = await response.text()
@@ -33,13 +33,13 @@ async def ask(client: Client, method: str, path: str, body: Any = None, **header
         return Answer(response.status, json.loads(text) if is_json else text, response.headers)
 
 
-async def token(client: Client, body: Any = None, **headers: str) -> Answer:
+async def request_token(client: Client, body: Any = None, **headers: str) -> Answer:
     """Request a token; the default body asks for agent-66."""
     agent = {"room_config": {"agents": [{"agent_name": "agent-66"}]}}
-    return await ask(client, "POST", "/token", agent if body is None else body, **headers)
+    return await call_api(client, "POST", "/token", agent if body is None else body, **headers)
 
 
-async def made(api: Cluster, count: int = 1) -> list[str]:
+async def wait_for_sessions(api: FakeApiServer, count: int = 1) -> list[str]:
     """Wait until `count` sessions exist and return their names."""
     await until(lambda: len(api.sessions) >= count)
     return list(api.sessions)
@@ -55,13 +55,13 @@ async def until(check: Callable[[], bool | Awaitable[bool]]) -> None:
             await asyncio.sleep(0.002)
 
 
-class Operator:
+class FakeOperator:
     """Stand-in for the operator: makes every session Ready until the block ends."""
 
-    def __init__(self, api: Cluster) -> None:
+    def __init__(self, api: FakeApiServer) -> None:
         self._api = api
 
-    async def __aenter__(self) -> "Operator":
+    async def __aenter__(self) -> "FakeOperator":
         self._task = asyncio.create_task(self._work())
         return self
 
@@ -71,7 +71,7 @@ class Operator:
 
     async def _work(self) -> None:
         while True:
-            for name, found in list(self._api.sessions.items()):
-                if not found.get("status") and name in self._api.sessions:
+            for name, session in list(self._api.sessions.items()):
+                if not session.get("status") and name in self._api.sessions:
                     await self._api.status(name, gateway_objects.ready())
             await asyncio.sleep(0.002)

@@ -5,18 +5,16 @@ import json
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from typing import Any
 
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 from kubernetes.aio.client import Configuration
+from voicesession_common import JsonObject
 from voicesession_common.api import constants
 from voicesession_common.api.timestamps import to_rfc3339
 from voicesession_common.kube_client import KubeClient
 
 from tests.support.builders import T0
-
-Object = dict[str, Any]
 
 BASE = f"/apis/{constants.GROUP}/{constants.VERSION}/namespaces/voice"
 
@@ -25,29 +23,29 @@ def problem(status: int, reason: str, message: str = "no") -> web.Response:
     return web.json_response({"kind": "Status", "reason": reason, "message": message}, status=status)
 
 
-class Cluster:
+class FakeApiServer:
     """Objects of one namespace. `refuse` maps a verb to an error response; `calls` counts verbs."""
 
     def __init__(self) -> None:
         self.revision = 10
-        self.objects: dict[str, dict[str, Object]] = {constants.SESSIONS: {}, constants.AGENTS: {}}
+        self.objects: dict[str, dict[str, JsonObject]] = {constants.SESSIONS: {}, constants.AGENTS: {}}
         self.refuse: dict[str, Callable[[], web.Response]] = {}
         self.calls: Counter[str] = Counter()
         self.silent = asyncio.Event()
-        """Set: watches tell nothing more."""
-        self._history: list[tuple[int, str, str, Object]] = []
-        self._news = asyncio.Condition()
+        """Set: watches send no more events."""
+        self._history: list[tuple[int, str, str, JsonObject]] = []
+        self._changed = asyncio.Condition()
         self._cut = 0
 
     @property
-    def sessions(self) -> dict[str, Object]:
+    def sessions(self) -> dict[str, JsonObject]:
         return self.objects[constants.SESSIONS]
 
-    async def put(self, plural: str, raw: Object) -> Object:
+    async def put(self, plural: str, raw: JsonObject) -> JsonObject:
         known = self.objects[plural].get(raw["metadata"]["name"])
         return await self._store(plural, "MODIFIED" if known else "ADDED", raw)
 
-    async def status(self, name: str, status: Object) -> None:
+    async def status(self, name: str, status: JsonObject) -> None:
         await self.put(constants.SESSIONS, {**self.sessions[name], "status": status})
 
     async def drop(self, name: str) -> None:
@@ -55,11 +53,11 @@ class Cluster:
 
     async def cut_watches(self, *, forget: bool = False) -> None:
         """End all open watches. With `forget`, answer 410 Gone to watches from older versions."""
-        async with self._news:
+        async with self._changed:
             self._cut += 1
             if forget:
                 self._history.clear()
-            self._news.notify_all()
+            self._changed.notify_all()
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         plural, _, name = request.path.removeprefix(f"{BASE}/").partition("/")
@@ -76,7 +74,7 @@ class Cluster:
             return web.json_response({"metadata": {"resourceVersion": str(self.revision)}, "items": items})
         return await self._one(request, self.objects[plural].get(name))
 
-    async def _one(self, request: web.Request, raw: Object | None) -> web.Response:
+    async def _one(self, request: web.Request, raw: JsonObject | None) -> web.Response:
         if raw is None:
             return problem(404, "NotFound")
         if request.method == "DELETE":
@@ -85,15 +83,15 @@ class Cluster:
             await self.drop(raw["metadata"]["name"])
         return web.json_response(raw)
 
-    async def create(self, plural: str, raw: Object) -> web.Response:
+    async def create(self, plural: str, raw: JsonObject) -> web.Response:
         name = raw["metadata"]["name"]
         if name in self.objects[plural]:
             return problem(409, "AlreadyExists")
         raw["metadata"] |= {"uid": f"uid-{self.revision}", "creationTimestamp": to_rfc3339(T0), "namespace": "voice"}
         return web.json_response(await self.put(plural, raw), status=201)
 
-    async def _store(self, plural: str, kind: str, raw: Object) -> Object:
-        async with self._news:
+    async def _store(self, plural: str, kind: str, raw: JsonObject) -> JsonObject:
+        async with self._changed:
             self.revision += 1
             stored = {**raw, "metadata": {**raw["metadata"], "resourceVersion": str(self.revision)}}
             if kind == "DELETED":
@@ -101,7 +99,7 @@ class Cluster:
             else:
                 self.objects[plural][raw["metadata"]["name"]] = stored
             self._history.append((self.revision, plural, kind, stored))
-            self._news.notify_all()
+            self._changed.notify_all()
         return stored
 
     async def _watch(self, request: web.Request, plural: str) -> web.StreamResponse:
@@ -113,40 +111,42 @@ class Cluster:
             await response.write(json.dumps(gone).encode() + b"\n")
             return response
         while cut == self._cut:
-            async with self._news:
-                news = [event for event in self._history if event[0] > seen]
-                if not news or self.silent.is_set():
-                    await self._news.wait()
+            async with self._changed:
+                events = [event for event in self._history if event[0] > seen]
+                if not events or self.silent.is_set():
+                    await self._changed.wait()
                     continue
-            for revision, of, kind, raw in news:
+            for revision, event_plural, kind, raw in events:
                 seen = revision
-                if of == plural and _selected(request, raw):
+                if event_plural == plural and _selected(request, raw):
                     await response.write(json.dumps({"type": kind, "object": raw}).encode() + b"\n")
         return response
 
 
-def _selected(request: web.Request, raw: Object) -> bool:
+def _selected(request: web.Request, raw: JsonObject) -> bool:
     label = request.query.get("labelSelector", "")
     return not label or label in raw["metadata"].get("labels", {})
 
 
 @asynccontextmanager
-async def serving(cluster: Cluster) -> AsyncIterator[str]:
+async def serving(api: FakeApiServer) -> AsyncIterator[str]:
+    """Serve until the block ends; yield the URL."""
     app = web.Application()
-    app.router.add_route("*", "/{path:.*}", cluster.handle)
+    app.router.add_route("*", "/{path:.*}", api.handle)
     server = TestServer(app)
     async with server:
         try:
             yield str(server.make_url("")).rstrip("/")
         finally:
-            await cluster.cut_watches()
-            cluster.refuse = dict.fromkeys(("watch", "get-all"), lambda: problem(503, "Stopping"))
+            await api.cut_watches()
+            api.refuse = dict.fromkeys(("watch", "get-all"), lambda: problem(503, "Stopping"))
 
 
 @asynccontextmanager
 async def client(url: str) -> AsyncIterator[KubeClient]:
-    made = KubeClient(Configuration(host=url))
+    """Yield a client of the server at `url`."""
+    kube = KubeClient(Configuration(host=url))
     try:
-        yield made
+        yield kube
     finally:
-        await made.close()
+        await kube.close()

@@ -13,13 +13,13 @@ from voicesession_gateway.settings import GatewaySettings
 
 from tests.support import gateway_objects
 from tests.support.fakes import api_server
-from tests.support.fakes.api_server import Cluster
+from tests.support.fakes.api_server import FakeApiServer
 from tests.support.gateway_client import Client, until
 
 Start = Callable[..., Awaitable[Client]]
 
 SECRET = "a secret of thirty-two characters"  # noqa: S105
-ENOUGH = {
+ENVIRONMENT = {
     "NAMESPACE": "voice",
     "LIVEKIT_PUBLIC_URL": "wss://livekit.example",
     "LIVEKIT_API_KEY": "key",
@@ -32,11 +32,11 @@ ENOUGH = {
 
 
 @pytest.fixture
-async def api() -> Cluster:
+async def api() -> FakeApiServer:
     """Return a fake API server with one VoiceAgent, agent-66."""
-    made = Cluster()
-    await made.put(constants.AGENTS, gateway_objects.agent())
-    return made
+    server = FakeApiServer()
+    await server.put(constants.AGENTS, gateway_objects.agent())
+    return server
 
 
 @pytest.fixture
@@ -45,22 +45,22 @@ def tracing() -> Tracing:
 
 
 @pytest.fixture
-async def start(api: Cluster, tracing: Tracing) -> AsyncIterator[Start]:
+async def start(api: FakeApiServer, tracing: Tracing) -> AsyncIterator[Start]:
     """Return a function that starts a gateway with the given variables and waits for its first list."""
     async with AsyncExitStack() as stack:
         url = await stack.enter_async_context(api_server.serving(api))
 
-        async def begin(wait: bool = True, **variables: str) -> Client:
+        async def start_gateway(wait: bool = True, **variables: str) -> Client:
             kube = await stack.enter_async_context(api_server.client(url))
-            gateway = Gateway(GatewaySettings.from_env(ENOUGH | variables), kube, tracing)
-            watching = [asyncio.create_task(watch.run()) for watch in gateway.informers]
-            stack.push_async_callback(_cancel, *watching)
-            made = await stack.enter_async_context(TestClient(TestServer(gateway.app)))
+            gateway = Gateway(GatewaySettings.from_env(ENVIRONMENT | variables), kube, tracing)
+            tasks = [asyncio.create_task(informer.run()) for informer in gateway.informers]
+            stack.push_async_callback(_cancel, *tasks)
+            client = await stack.enter_async_context(TestClient(TestServer(gateway.app)))
             if wait:
-                await until(lambda: _is_ready(made))
-            return made
+                await until(lambda: _is_ready(client))
+            return client
 
-        yield begin
+        yield start_gateway
 
 
 async def _is_ready(client: Client) -> bool:

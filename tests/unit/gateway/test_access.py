@@ -8,8 +8,8 @@ from voicesession_gateway.auth import ApiKeys
 from voicesession_gateway.errors import ApiError, ErrorCode
 from voicesession_gateway.naming import Caller
 
-from tests.support.fakes.api_server import Cluster
-from tests.support.gateway_client import ask, token
+from tests.support.fakes.api_server import FakeApiServer
+from tests.support.gateway_client import call_api, request_token
 from tests.unit.gateway.conftest import Start
 
 PAGE = "https://shop.example"
@@ -22,19 +22,19 @@ async def refusal(keys: ApiKeys, authorization: str) -> ApiError:
     return refused.value
 
 
-async def test_request_without_valid_key_returns_401(api: Cluster, start: Start, tmp_path: Path) -> None:
+async def test_request_without_valid_key_returns_401(api: FakeApiServer, start: Start, tmp_path: Path) -> None:
     (tmp_path / "shop").write_text(KEY)
     client = await start(AUTH_MODE="keys", KEYS_DIR=str(tmp_path))
     for headers in ({}, {"Authorization": "Basic eDp5"}, {"Authorization": "Bearer a-key-of-nobody-0000"}):
         for method, path in (("POST", "/token"), ("GET", "/api/v1/agents"), ("DELETE", "/api/v1/sessions/x")):
-            answer = await ask(client, method, path, {} if method == "POST" else None, **headers)
+            answer = await call_api(client, method, path, {} if method == "POST" else None, **headers)
             assert (answer.status, answer.code, answer.headers["WWW-Authenticate"]) == (
                 401,
                 "Unauthenticated",
                 "Bearer",
             )
     assert api.sessions == {}
-    assert (await ask(client, "GET", "/api/v1/agents", Authorization=f"bearer {KEY}")).status == 200
+    assert (await call_api(client, "GET", "/api/v1/agents", Authorization=f"bearer {KEY}")).status == 200
 
 
 async def test_api_keys_after_file_change_are_read_again(tmp_path: Path) -> None:
@@ -71,9 +71,9 @@ async def test_api_keys_with_unreadable_file_keep_last_keys(tmp_path: Path) -> N
 async def test_request_from_other_origin_is_refused(start: Start) -> None:
     client = await start()
     asked = {"Origin": PAGE, "Access-Control-Request-Method": "POST"}
-    preflight = await ask(client, "OPTIONS", "/token", **asked)
+    preflight = await call_api(client, "OPTIONS", "/token", **asked)
     assert preflight.status == 403
-    answer = await token(client, {}, Origin=PAGE)
+    answer = await request_token(client, {}, Origin=PAGE)
     assert (answer.status, answer.code) == (403, "OriginNotAllowed")
     assert not [name for name in (*preflight.headers, *answer.headers) if name.startswith("Access-Control")]
     assert answer.headers["Vary"] == "Origin"
@@ -82,7 +82,7 @@ async def test_request_from_other_origin_is_refused(start: Start) -> None:
 async def test_request_from_gateway_page_is_accepted(start: Start) -> None:
     client = await start()
     own = f"http://127.0.0.1:{client.port}"
-    assert (await ask(client, "GET", "/api/v1/agents", Origin=own)).status == 200
+    assert (await call_api(client, "GET", "/api/v1/agents", Origin=own)).status == 200
 
 
 @pytest.mark.parametrize(
@@ -105,33 +105,33 @@ async def test_host_without_authentication_must_be_known(start: Start, host: str
     client = await start(HOSTS="voice.EXAMPLE,other.example")
     own = {"Host": host, "Origin": f"http://{host.lower()}"} if status == 403 else {"Host": host}
     for method, path in (("GET", "/api/v1/sessions"), ("POST", "/token")):
-        answer = await ask(client, method, path, {} if method == "POST" else None, **own)
+        answer = await call_api(client, method, path, {} if method == "POST" else None, **own)
         assert answer.status == (403 if status == 403 else {"GET": 200, "POST": 400}[method])
         assert status == 200 or answer.code == "HostNotAllowed"
-    assert (await ask(client, "GET", "/healthz", Host=host)).status == 200
+    assert (await call_api(client, "GET", "/healthz", Host=host)).status == 200
 
 
 async def test_host_with_api_keys_may_be_any_name(start: Start, tmp_path: Path) -> None:
     (tmp_path / "shop").write_text(KEY)
     client = await start(AUTH_MODE="keys", KEYS_DIR=str(tmp_path))
-    answer = await ask(client, "GET", "/api/v1/sessions", Host="voice.example", Authorization=f"Bearer {KEY}")
+    answer = await call_api(client, "GET", "/api/v1/sessions", Host="voice.example", Authorization=f"Bearer {KEY}")
     assert answer.status == 200
 
 
 async def test_allowed_origin_gets_cors_headers(start: Start) -> None:
     client = await start(CORS_ORIGINS=f"{PAGE},https://other.example")
-    preflight = await ask(client, "OPTIONS", "/token", Origin=PAGE, Access_Control_Request_Method="POST")
+    preflight = await call_api(client, "OPTIONS", "/token", Origin=PAGE, Access_Control_Request_Method="POST")
     assert (preflight.status, preflight.headers["Access-Control-Allow-Origin"]) == (204, PAGE)
     assert "Authorization" in preflight.headers["Access-Control-Allow-Headers"]
-    refused = await token(client, {}, Origin=PAGE)
+    refused = await request_token(client, {}, Origin=PAGE)
     assert (refused.status, refused.headers["Access-Control-Allow-Origin"]) == (400, PAGE)
     assert "Voicesession-Name" in refused.headers["Access-Control-Expose-Headers"]
-    assert (await ask(client, "GET", "/api/v1/agents", Origin=f"{PAGE}.evil.example")).status == 403
+    assert (await call_api(client, "GET", "/api/v1/agents", Origin=f"{PAGE}.evil.example")).status == 403
 
 
-async def test_allowed_origin_gets_cors_headers_for_event_stream(api: Cluster, start: Start) -> None:
+async def test_allowed_origin_gets_cors_headers_for_event_stream(api: FakeApiServer, start: Start) -> None:
     client = await start(CORS_ORIGINS=PAGE)
-    name = (await ask(client, "POST", "/api/v1/sessions", {"agent": "agent-66"})).body["name"]
+    name = (await call_api(client, "POST", "/api/v1/sessions", {"agent": "agent-66"})).body["name"]
     async with client.get(f"/api/v1/sessions/{name}/events", headers={"Origin": PAGE}) as response:
         assert response.headers["Access-Control-Allow-Origin"] == PAGE
 
@@ -157,5 +157,5 @@ async def test_malformed_request_returns_error_code(start: Start, data: str, kin
 async def test_error_response_has_code_and_message(
     start: Start, method: str, path: str, status: int, code: str
 ) -> None:
-    answer = await ask(await start(), method, path)
+    answer = await call_api(await start(), method, path)
     assert (answer.status, answer.code) == (status, code)

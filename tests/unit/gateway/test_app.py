@@ -18,9 +18,9 @@ from voicesession_gateway.errors import STATUS, ErrorCode
 from voicesession_gateway.settings import GatewaySettings, SettingsError
 
 from tests.support.fakes import api_server
-from tests.support.fakes.api_server import Cluster
-from tests.support.gateway_client import ask, token
-from tests.unit.gateway.conftest import ENOUGH, Start
+from tests.support.fakes.api_server import FakeApiServer
+from tests.support.gateway_client import call_api, request_token
+from tests.unit.gateway.conftest import ENVIRONMENT, Start
 
 NEEDED = {
     "NAMESPACE": "voice",
@@ -32,10 +32,20 @@ NEEDED = {
 
 
 def test_settings_defaults_apply() -> None:
-    found = GatewaySettings.from_env(NEEDED)
-    assert (found.auth, found.http_port, found.metrics_port, found.ready_seconds) == ("keys", 9000, 9001, 120)
-    assert (found.caller_rate, found.user_rate, found.quota) == (Rate(10, 50), Rate(1, 10), Quota(50, 3))
-    assert (found.cors_origins, found.page_dir, found.default_agent, found.token_seconds) == ((), "", "", 300)
+    settings = GatewaySettings.from_env(NEEDED)
+    assert (settings.auth, settings.http_port, settings.metrics_port, settings.ready_seconds) == (
+        "keys",
+        9000,
+        9001,
+        120,
+    )
+    assert (settings.caller_rate, settings.user_rate, settings.quota) == (Rate(10, 50), Rate(1, 10), Quota(50, 3))
+    assert (settings.cors_origins, settings.page_dir, settings.default_agent, settings.token_seconds) == (
+        (),
+        "",
+        "",
+        300,
+    )
 
 
 @pytest.mark.parametrize("missing", sorted(NEEDED))
@@ -68,7 +78,7 @@ async def test_page_and_configuration_are_served(start: Start, tmp_path: Path) -
     (tmp_path / "assets").mkdir()
     (tmp_path / "assets" / "page.js").write_text("export {}")
     client = await start(PAGE_DIR=str(tmp_path), DEFAULT_AGENT="agent-66", READY_SECONDS="90")
-    index, script, config = [await ask(client, "GET", path) for path in ("/", "/assets/page.js", "/config.json")]
+    index, script, config = [await call_api(client, "GET", path) for path in ("/", "/assets/page.js", "/config.json")]
     assert (index.status, script.status) == (200, 200)
     assert "<title>voice</title>" in index.body
     assert config.body == {
@@ -83,15 +93,15 @@ async def test_page_and_configuration_are_served(start: Start, tmp_path: Path) -
     assert "connect-src 'self' wss://livekit.example https://livekit.example;" in policy
     assert "unsafe" not in policy
     assert index.headers["Cache-Control"] == "no-cache"
-    assert (await ask(client, "GET", "/../secret")).status == 404
-    assert (await ask(client, "GET", "/assets")).status == 404
+    assert (await call_api(client, "GET", "/../secret")).status == 404
+    assert (await call_api(client, "GET", "/assets")).status == 404
 
 
 async def test_api_without_page_is_served(start: Start) -> None:
     client = await start(PAGE_DIR="/nowhere")
-    answer = await ask(client, "GET", "/")
+    answer = await call_api(client, "GET", "/")
     assert (answer.status, answer.code) == (404, "NotFound")
-    assert (await ask(client, "GET", "/api/v1/agents")).status == 200
+    assert (await call_api(client, "GET", "/api/v1/agents")).status == 200
 
 
 async def test_metrics_count_requests_and_errors_with_bounded_labels(start: Start) -> None:
@@ -99,10 +109,10 @@ async def test_metrics_count_requests_and_errors_with_bounded_labels(start: Star
     labels = {"method": "POST", "route": "/token", "code": "404"}
     before = metrics.REGISTRY.get_sample_value("voicesession_gateway_requests_total", labels) or 0
     refused = metrics.REGISTRY.get_sample_value("voicesession_gateway_errors_total", {"kind": "UnknownAgent"}) or 0
-    await token(client, {"room_config": {"agents": [{"agent_name": "nobody"}]}})
+    await request_token(client, {"room_config": {"agents": [{"agent_name": "nobody"}]}})
     for path in ("/a", "/b/c", "/api/v1/sessions/x", "/api/v1/sessions/y/events"):
-        await ask(client, "GET", path)
-    await ask(client, "BREW", "/token")
+        await call_api(client, "GET", path)
+    await call_api(client, "BREW", "/token")
     assert metrics.REGISTRY.get_sample_value("voicesession_gateway_requests_total", labels) == before + 1
     after = metrics.REGISTRY.get_sample_value("voicesession_gateway_errors_total", {"kind": "UnknownAgent"})
     assert after == refused + 1
@@ -127,25 +137,24 @@ def test_metrics_before_first_request_have_token_series() -> None:
 async def test_internal_error_response_hides_details(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
     client = await start()
     monkeypatch.setattr("voicesession_gateway.routes.parse_token_request", lambda *_: 1 / 0)
-    answer = await token(client)
+    answer = await request_token(client)
     assert (answer.status, answer.code) == (500, "Internal")
     assert "division" not in answer.body["error"]["message"]
 
 
-async def test_gateway_after_sigterm_stops(api: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(app, "ENDPOINT_REMOVAL_SECONDS", 0.1)
+async def test_gateway_after_sigterm_stops(api: FakeApiServer, monkeypatch: pytest.MonkeyPatch) -> None:
     ports: list[int] = []
     serve = app.serve
 
-    async def noted(*args: object) -> object:
+    async def serve_and_record(*args: object) -> object:
         runner, port = await serve(*args)  # type: ignore[arg-type]
         ports.append(port)
         return runner, port
 
-    monkeypatch.setattr(app, "serve", noted)
+    monkeypatch.setattr(app, "serve", serve_and_record)
     async with api_server.serving(api) as url, api_server.client(url) as kube, ClientSession() as client:
-        settings = GatewaySettings.from_env(ENOUGH | {"HTTP_PORT": "0", "METRICS_PORT": "0"})
-        running = asyncio.create_task(Gateway(settings, kube, Tracing()).run())
+        settings = GatewaySettings.from_env(ENVIRONMENT | {"HTTP_PORT": "0", "METRICS_PORT": "0"})
+        running = asyncio.create_task(Gateway(settings, kube, Tracing(), endpoint_removal_seconds=0.1).run())
         while len(ports) < 2:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
         async with client.get(f"http://127.0.0.1:{ports[0]}/metrics") as response:

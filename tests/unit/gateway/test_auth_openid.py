@@ -16,16 +16,16 @@ from voicesession_gateway.naming import Caller
 from voicesession_gateway.settings import OidcSettings
 
 from tests.support.fakes import openid_provider
-from tests.support.fakes.api_server import Cluster
+from tests.support.fakes.api_server import FakeApiServer
 from tests.support.fakes.openid_provider import Provider
-from tests.support.gateway_client import token, until
+from tests.support.gateway_client import request_token, until
 from tests.unit.gateway.conftest import Start
 
 
 @pytest.fixture
 def provider() -> Iterator[Provider]:
-    with openid_provider.serving() as made:
-        yield made
+    with openid_provider.serving() as provider:
+        yield provider
 
 
 class Clock:
@@ -42,28 +42,28 @@ def oidc(provider: Provider, clock: Clock | None = None, **values: str) -> OidcT
     return OidcTokens(OidcSettings(issuer=provider.url, audience="voice", **values), clock or Clock())
 
 
-async def refusal(found: OidcTokens, authorization: str) -> ApiError:
+async def refusal(tokens: OidcTokens, authorization: str) -> ApiError:
     with pytest.raises(ApiError) as refused:
-        await found.authenticate(authorization)
+        await tokens.authenticate(authorization)
     return refused.value
 
 
 async def test_oidc_valid_token_is_accepted(provider: Provider) -> None:
-    found = oidc(provider)
+    tokens = oidc(provider)
     for _ in range(3):
-        assert await found.authenticate(provider.token()) == Caller(f"oidc:{provider.url}:alice", "alice")
-    assert provider.asked == ["/.well-known/openid-configuration", "/keys"]
+        assert await tokens.authenticate(provider.token()) == Caller(f"oidc:{provider.url}:alice", "alice")
+    assert provider.requested_paths == ["/.well-known/openid-configuration", "/keys"]
 
 
 async def test_oidc_configured_claims_set_caller_and_user(provider: Provider) -> None:
-    found = oidc(provider, jwks_url=f"{provider.url}/keys", caller_claim="azp", user_claim="email")
-    caller = await found.authenticate(provider.token(azp="shop", email="alice@example.com"))
+    tokens = oidc(provider, jwks_url=f"{provider.url}/keys", caller_claim="azp", user_claim="email")
+    caller = await tokens.authenticate(provider.token(azp="shop", email="alice@example.com"))
     assert caller == Caller(f"oidc:{provider.url}:shop", "alice@example.com")
-    assert provider.asked == ["/keys"]
+    assert provider.requested_paths == ["/keys"]
 
 
 @pytest.mark.parametrize(
-    ("claims", "words"),
+    ("claims", "message"),
     [
         ({"aud": "else"}, "another audience"),
         ({"aud": None}, "aud"),
@@ -77,9 +77,9 @@ async def test_oidc_configured_claims_set_caller_and_user(provider: Provider) ->
         ({"key": generate_private_key(SECP256R1())}, "signature is wrong"),
     ],
 )
-async def test_oidc_invalid_token_is_refused(provider: Provider, claims: dict[str, Any], words: str) -> None:
-    found = await refusal(oidc(provider), provider.token(**claims))
-    assert (found.code, words in found.message) == (ErrorCode.UNAUTHENTICATED, True), found.message
+async def test_oidc_invalid_token_is_refused(provider: Provider, claims: dict[str, Any], message: str) -> None:
+    error = await refusal(oidc(provider), provider.token(**claims))
+    assert (error.code, message in error.message) == (ErrorCode.UNAUTHENTICATED, True), error.message
 
 
 async def test_oidc_token_with_shared_secret_or_no_signature_is_refused(provider: Provider) -> None:
@@ -87,61 +87,63 @@ async def test_oidc_token_with_shared_secret_or_no_signature_is_refused(provider
     secret = jwt.encode(claims, "s" * 32, algorithm="HS256", headers={"kid": "k1"})
     unsigned = jwt.encode(claims, None, algorithm="none", headers={"kid": "k1"})
     for text in (secret, unsigned, "no.token.at-all", "\udcff.e30.e30", ""):
-        found = await refusal(oidc(provider), f"Bearer {text}")
-        assert found.code is ErrorCode.UNAUTHENTICATED
-        assert text not in found.message or not text
+        error = await refusal(oidc(provider), f"Bearer {text}")
+        assert error.code is ErrorCode.UNAUTHENTICATED
+        assert text not in error.message or not text
 
 
 async def test_oidc_unreachable_provider_returns_503(provider: Provider) -> None:
     text = provider.token()
     for settings in ({"jwks_url": "http://127.0.0.1:9/keys"}, {}):
         provider.document = {"issuer": "https://evil.example", "jwks_uri": "http://127.0.0.1:9/"}
-        found = await refusal(oidc(provider, **settings), text)
-        assert (found.code, found.status) == (ErrorCode.UNAVAILABLE, 503)
+        error = await refusal(oidc(provider, **settings), text)
+        assert (error.code, error.status) == (ErrorCode.UNAVAILABLE, 503)
 
 
 async def test_oidc_unreadable_keys_return_503(provider: Provider, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(json, "dumps", lambda _: "<html>")
-    found = await refusal(oidc(provider), "Bearer eyJhbGciOiJFUzI1NiIsImtpZCI6ImsxIn0.e30.e30")
-    assert found.code is ErrorCode.UNAVAILABLE
+    error = await refusal(oidc(provider), "Bearer eyJhbGciOiJFUzI1NiIsImtpZCI6ImsxIn0.e30.e30")
+    assert error.code is ErrorCode.UNAVAILABLE
 
 
 async def test_oidc_known_keys_survive_provider_outage(provider: Provider) -> None:
     clock = Clock()
-    found = oidc(provider, clock)
-    alice = await found.authenticate(provider.token())
+    tokens = oidc(provider, clock)
+    alice = await tokens.authenticate(provider.token())
     provider.is_away = True
     clock.now += REFRESH_SECONDS
-    assert [await found.authenticate(provider.token()) for _ in range(3)] == [alice] * 3
-    assert provider.asked.count("/keys") == 2, "a provider that has just failed is left alone"
+    assert [await tokens.authenticate(provider.token()) for _ in range(3)] == [alice] * 3
+    assert provider.requested_paths.count("/keys") == 2, "a provider that has just failed is left alone"
     clock.now += FAILURE_BACKOFF_SECONDS
-    await found.authenticate(provider.token())
-    assert provider.asked.count("/keys") == 3
-    assert (await refusal(found, provider.token(kid="k2"))).code is ErrorCode.UNAVAILABLE, "it may be a new key"
+    await tokens.authenticate(provider.token())
+    assert provider.requested_paths.count("/keys") == 3
+    assert (await refusal(tokens, provider.token(kid="k2"))).code is ErrorCode.UNAVAILABLE, "it may be a new key"
 
 
 async def test_oidc_failed_provider_is_retried_after_backoff(provider: Provider) -> None:
     clock = Clock()
-    found = oidc(provider, clock, jwks_url=f"{provider.url}/keys")
+    tokens = oidc(provider, clock, jwks_url=f"{provider.url}/keys")
     provider.is_away = True
-    refused = [await refusal(found, provider.token()) for _ in range(3)]
-    assert [(one.code, one.retry_after) for one in refused] == [(ErrorCode.UNAVAILABLE, FAILURE_BACKOFF_SECONDS)] * 3
-    assert provider.asked == ["/keys"]
+    errors = [await refusal(tokens, provider.token()) for _ in range(3)]
+    assert [(error.code, error.retry_after) for error in errors] == [
+        (ErrorCode.UNAVAILABLE, FAILURE_BACKOFF_SECONDS)
+    ] * 3
+    assert provider.requested_paths == ["/keys"]
     provider.is_away = False
     clock.now += FAILURE_BACKOFF_SECONDS
-    assert (await found.authenticate(provider.token())).user == "alice"
+    assert (await tokens.authenticate(provider.token())).user == "alice"
 
 
 async def test_oidc_unknown_key_lookup_delays_no_known_key(provider: Provider) -> None:
     clock = Clock()
-    found = oidc(provider, clock)
-    await found.authenticate(provider.token())
+    tokens = oidc(provider, clock)
+    await tokens.authenticate(provider.token())
     clock.now += REFRESH_SECONDS
     provider.may_answer.clear()
-    stranger = asyncio.create_task(refusal(found, provider.token(kid="k2")))
-    await until(lambda: provider.asked.count("/keys") == 2)
+    stranger = asyncio.create_task(refusal(tokens, provider.token(kid="k2")))
+    await until(lambda: provider.requested_paths.count("/keys") == 2)
     async with asyncio.timeout(2):
-        assert (await found.authenticate(provider.token())).user == "alice"
+        assert (await tokens.authenticate(provider.token())).user == "alice"
     assert not stranger.done()
     provider.may_answer.set()
     assert (await stranger).code is ErrorCode.UNAUTHENTICATED
@@ -149,19 +151,19 @@ async def test_oidc_unknown_key_lookup_delays_no_known_key(provider: Provider) -
 
 async def test_oidc_key_rotation_adds_new_and_removes_old_key(provider: Provider) -> None:
     clock = Clock()
-    found = oidc(provider, clock)
-    await found.authenticate(provider.token())
+    tokens = oidc(provider, clock)
+    await tokens.authenticate(provider.token())
     provider.kid = "k2"
-    assert (await refusal(found, provider.token(kid="k2"))).code is ErrorCode.UNAUTHENTICATED
-    assert provider.asked.count("/keys") == 1, "inventions become no requests"
+    assert (await refusal(tokens, provider.token(kid="k2"))).code is ErrorCode.UNAUTHENTICATED
+    assert provider.requested_paths.count("/keys") == 1, "inventions become no requests"
     clock.now += UNKNOWN_KEY_SECONDS
-    assert (await found.authenticate(provider.token(kid="k2"))).user == "alice"
-    assert (await refusal(found, provider.token(kid="k1"))).code is ErrorCode.UNAUTHENTICATED
+    assert (await tokens.authenticate(provider.token(kid="k2"))).user == "alice"
+    assert (await refusal(tokens, provider.token(kid="k1"))).code is ErrorCode.UNAUTHENTICATED
 
 
-async def test_oidc_session_belongs_to_user_of_token(api: Cluster, start: Start, provider: Provider) -> None:
+async def test_oidc_session_belongs_to_user_of_token(api: FakeApiServer, start: Start, provider: Provider) -> None:
     client = await start(AUTH_MODE="oidc", OIDC_ISSUER=provider.url, OIDC_AUDIENCE="voice", READY_SECONDS="1")
     body = {"participant_identity": "mallory", "room_config": {"agents": [{"agent_name": "agent-66"}]}}
-    await asyncio.gather(token(client, body, Authorization=provider.token()))
+    await asyncio.gather(request_token(client, body, Authorization=provider.token()))
     (session,) = api.sessions.values()
     assert session["spec"]["user"] == "alice"

@@ -18,14 +18,14 @@ class ScriptedWatches:
     """An API server whose watches return the given events in order, and then stay silent."""
 
     def __init__(self, listed: list[dict[str, Any]], *watches: list[Event]) -> None:
-        self.listed, self.informers, self.asked = listed, list(watches), list[str]()
+        self.listed, self.informers, self.versions = listed, list(watches), list[str]()
         self.silent = asyncio.Event()
 
     async def list(self, *_: object) -> tuple[list[dict[str, Any]], str]:
         return self.listed, "1"
 
     async def watch(self, _resource: object, _namespace: str, version: str, _selector: str) -> AsyncIterator[Event]:
-        self.asked.append(version)
+        self.versions.append(version)
         if not self.informers:
             self.silent.set()
             await asyncio.Event().wait()
@@ -33,16 +33,16 @@ class ScriptedWatches:
             yield event
 
 
-async def run(shown: Any, resource: Any, store: Any) -> list[float]:
+async def run(api: Any, resource: Any, store: Any) -> list[float]:
     """Run until all events are delivered; return the pauses."""
     pauses: list[float] = []
 
     async def sleep(seconds: float) -> None:
         pauses.append(seconds)
 
-    running = asyncio.create_task(StoreInformer(shown, resource, "voice", store, sleep=sleep).run())
+    running = asyncio.create_task(StoreInformer(api, resource, "voice", store, sleep=sleep).run())
     finished, _ = await asyncio.wait(
-        {running, asyncio.create_task(shown.silent.wait())}, timeout=5, return_when=asyncio.FIRST_COMPLETED
+        {running, asyncio.create_task(api.silent.wait())}, timeout=5, return_when=asyncio.FIRST_COMPLETED
     )
     running.cancel()
     (ended_error,) = await asyncio.gather(running, return_exceptions=True)
@@ -52,11 +52,11 @@ async def run(shown: Any, resource: Any, store: Any) -> list[float]:
 
 
 async def test_informer_after_empty_watch_pauses() -> None:
-    shown = ScriptedWatches(
+    api = ScriptedWatches(
         [], [], [("ADDED", gateway_objects.agent(version=2))], [("BOOKMARK", gateway_objects.agent(version=3))], []
     )
-    assert await run(shown, AGENTS, AgentStore()) == [EMPTY_WATCH_SECONDS] * 2
-    assert shown.asked == ["1", "1", "2", "3", "3"]
+    assert await run(api, AGENTS, AgentStore()) == [EMPTY_WATCH_SECONDS] * 2
+    assert api.versions == ["1", "1", "2", "3", "3"]
 
 
 async def test_informer_skips_malformed_agent(caplog: pytest.LogCaptureFixture) -> None:

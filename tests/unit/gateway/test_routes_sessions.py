@@ -11,13 +11,13 @@ from voicesession_common.api import constants
 from voicesession_common.tracing import Tracing
 from voicesession_gateway import event_stream as streams
 from voicesession_gateway.app import Gateway
-from voicesession_gateway.routes import document
+from voicesession_gateway.routes import openapi_document
 from voicesession_gateway.settings import GatewaySettings
 
 from tests.support import gateway_objects
-from tests.support.fakes.api_server import Cluster, problem
-from tests.support.gateway_client import Client, ask, until
-from tests.unit.gateway.conftest import ENOUGH, Start
+from tests.support.fakes.api_server import FakeApiServer, problem
+from tests.support.gateway_client import Client, call_api, until
+from tests.unit.gateway.conftest import ENVIRONMENT, Start
 
 KEYS = {"shop": "a-key-of-the-shop-000001", "bank": "a-key-of-the-bank-000001"}
 SHOP, BANK = ({"Authorization": f"Bearer {key}"} for key in KEYS.values())
@@ -33,64 +33,64 @@ async def client(start: Start, tmp_path: Path) -> Client:
 
 
 async def create(client: Client, **body: str) -> str:
-    answer = await ask(client, "POST", PATH, {"agent": "agent-66", **body}, **SHOP)
+    answer = await call_api(client, "POST", PATH, {"agent": "agent-66", **body}, **SHOP)
     assert answer.status == 201
     assert answer.headers["Location"] == f"{PATH}/{answer.body['name']}"
     return str(answer.body["name"])
 
 
-async def test_list_agents_returns_names_and_readiness(api: Cluster, client: Client) -> None:
+async def test_list_agents_returns_names_and_readiness(api: FakeApiServer, client: Client) -> None:
     await api.put(constants.AGENTS, gateway_objects.agent("agent-7", spec={"instructions": "secret"}, is_ready="False"))
 
     async def two() -> bool:
-        return len((await ask(client, "GET", "/api/v1/agents", **SHOP)).body) == 2
+        return len((await call_api(client, "GET", "/api/v1/agents", **SHOP)).body) == 2
 
     await until(two)
-    assert (await ask(client, "GET", "/api/v1/agents", **SHOP)).body == [
+    assert (await call_api(client, "GET", "/api/v1/agents", **SHOP)).body == [
         {"name": "agent-66", "displayName": "Agent_66", "ready": True},
         {"name": "agent-7", "displayName": "agent-7", "ready": False},
     ]
 
 
-async def test_session_api_covers_session_lifecycle(api: Cluster, client: Client) -> None:
+async def test_session_api_covers_session_lifecycle(api: FakeApiServer, client: Client) -> None:
     name = await create(client, user="bob")
     assert api.sessions[name]["spec"] == {"agentRef": {"name": "agent-66"}, "user": "bob"}
     await api.status(name, gateway_objects.ready(humans=1))
 
     async def ready() -> bool:
-        return bool((await ask(client, "GET", f"{PATH}/{name}", **SHOP)).body["phase"] == "Ready")
+        return bool((await call_api(client, "GET", f"{PATH}/{name}", **SHOP)).body["phase"] == "Ready")
 
     await until(ready)
-    listed = await ask(client, "GET", PATH, **SHOP)
+    listed = await call_api(client, "GET", PATH, **SHOP)
     assert [(s["name"], s["humans"]) for s in listed.body] == [(name, 1)]
 
-    ended_error = await ask(client, "DELETE", f"{PATH}/{name}", **SHOP)
+    ended_error = await call_api(client, "DELETE", f"{PATH}/{name}", **SHOP)
     assert (ended_error.status, api.sessions) == (204, {})
 
 
 async def test_create_with_same_room_name_returns_same_session(client: Client) -> None:
     name = await create(client, roomName="kitchen")
-    again = await ask(client, "POST", PATH, {"agent": "agent-66", "roomName": "kitchen"}, **SHOP)
+    again = await call_api(client, "POST", PATH, {"agent": "agent-66", "roomName": "kitchen"}, **SHOP)
     assert (again.status, again.body["name"]) == (200, name)
 
 
 async def test_session_of_other_caller_is_unknown(client: Client) -> None:
     name = await create(client, roomName="kitchen")
-    assert (await ask(client, "GET", PATH, **BANK)).body == []
+    assert (await call_api(client, "GET", PATH, **BANK)).body == []
     for method, path in (("GET", ""), ("DELETE", ""), ("GET", "/events")):
-        answer = await ask(client, method, f"{PATH}/{name}{path}", **BANK)
+        answer = await call_api(client, method, f"{PATH}/{name}{path}", **BANK)
         assert (answer.status, answer.code) == (404, "UnknownSession")
-    other = await ask(client, "POST", PATH, {"agent": "agent-66", "roomName": "kitchen"}, **BANK)
+    other = await call_api(client, "POST", PATH, {"agent": "agent-66", "roomName": "kitchen"}, **BANK)
     assert (other.status, other.body["name"] != name) == (201, True)
 
 
-async def test_end_reports_failure_and_ignores_missing_session(api: Cluster, client: Client) -> None:
+async def test_end_reports_failure_and_ignores_missing_session(api: FakeApiServer, client: Client) -> None:
     name = await create(client)
     api.refuse["delete"] = lambda: problem(503, "Busy")
-    answer = await ask(client, "DELETE", f"{PATH}/{name}", **SHOP)
+    answer = await call_api(client, "DELETE", f"{PATH}/{name}", **SHOP)
     assert (answer.status, answer.code) == (503, "Busy")
     api.refuse["delete"] = lambda: problem(404, "NotFound")
-    assert (await ask(client, "DELETE", f"{PATH}/{name}", **SHOP)).status == 204
+    assert (await call_api(client, "DELETE", f"{PATH}/{name}", **SHOP)).status == 204
 
 
 async def events(client: Client, name: str, **headers: str) -> tuple[int, list[dict[str, Any]], str]:
@@ -100,7 +100,7 @@ async def events(client: Client, name: str, **headers: str) -> tuple[int, list[d
     return response.status, [json.loads(data) for data in re.findall(r"^data: (.+)$", text, re.MULTILINE)], text
 
 
-async def test_event_stream_sends_every_change_until_end(api: Cluster, client: Client) -> None:
+async def test_event_stream_sends_every_change_until_end(api: FakeApiServer, client: Client) -> None:
     name = await create(client)
     following = asyncio.create_task(events(client, name))
     for status in (
@@ -112,9 +112,9 @@ async def test_event_stream_sends_every_change_until_end(api: Cluster, client: C
     ):
         await asyncio.sleep(0.05)
         await api.status(name, status)
-    status, shown, text = await following
+    status, sessions, text = await following
     assert status == 200
-    assert [(one["phase"], one["humans"]) for one in shown] == [
+    assert [(session["phase"], session["humans"]) for session in sessions] == [
         ("Pending", 0),
         ("Starting", 0),
         ("Ready", 0),
@@ -125,7 +125,7 @@ async def test_event_stream_sends_every_change_until_end(api: Cluster, client: C
 
     last = re.findall(r"^id: (\d+)$", text, re.MULTILINE)[-1]
     assert (await events(client, name, **{"Last-Event-ID": last}))[0] == 204
-    assert [one["phase"] for one in (await events(client, name))[1]] == ["Finished"]
+    assert [session["phase"] for session in (await events(client, name))[1]] == ["Finished"]
 
 
 async def test_event_stream_head_request_is_refused(client: Client) -> None:
@@ -134,13 +134,13 @@ async def test_event_stream_head_request_is_refused(client: Client) -> None:
         assert response.status == 405
 
 
-async def test_event_stream_of_deleted_session_ends(api: Cluster, client: Client) -> None:
+async def test_event_stream_of_deleted_session_ends(api: FakeApiServer, client: Client) -> None:
     name = await create(client)
     following = asyncio.create_task(events(client, name))
     await asyncio.sleep(0.05)
     await api.drop(name)
-    _, shown, _ = await following
-    assert [(one["phase"], one["reason"], one["endReason"]) for one in shown[1:]] == [
+    _, sessions, _ = await following
+    assert [(session["phase"], session["reason"], session["endReason"]) for session in sessions[1:]] == [
         ("Finished", "Deleted", "Requested")
     ]
 
@@ -168,26 +168,26 @@ async def test_event_stream_ends_at_shutdown(client: Client) -> None:
 
 
 def test_openapi_document_lists_exactly_the_routes() -> None:
-    document_of = json.loads(document())
-    shown = {
+    document_of = json.loads(openapi_document())
+    documented = {
         (method.upper(), path)
         for path, item in document_of["paths"].items()
         for method in item
         if method != "parameters"
     }
-    app = Gateway(GatewaySettings.from_env(ENOUGH), None, Tracing()).app  # type: ignore[arg-type]
+    app = Gateway(GatewaySettings.from_env(ENVIRONMENT), None, Tracing()).app  # type: ignore[arg-type]
     routes = {(r.method, r.resource.canonical) for r in app.router.routes() if r.resource and r.method != "HEAD"}
-    assert shown == {(m, p) for m, p in routes if p.startswith(("/api/", "/token"))}
+    assert documented == {(m, p) for m, p in routes if p.startswith(("/api/", "/token"))}
 
 
 def test_openapi_document_references_resolve() -> None:
-    found = json.loads(document())
-    for place in re.findall(r'"#/([^"]+)"', document()):
-        here: Any = found
+    openapi = json.loads(openapi_document())
+    for place in re.findall(r'"#/([^"]+)"', openapi_document()):
+        target: Any = openapi
         for part in place.split("/"):
-            here = here[part]
-        assert here
+            target = target[part]
+        assert target
 
 
 async def test_openapi_document_needs_no_authentication(client: Client) -> None:
-    assert (await ask(client, "GET", "/api/v1/openapi.json")).body["openapi"] == "3.1.0"
+    assert (await call_api(client, "GET", "/api/v1/openapi.json")).body["openapi"] == "3.1.0"

@@ -6,7 +6,7 @@ import jsonschema
 import pytest
 from voicesession_gateway.errors import STATUS, ApiError, ErrorCode
 from voicesession_gateway.naming import hash_label, session_name, session_number
-from voicesession_gateway.routes import document
+from voicesession_gateway.routes import openapi_document
 from voicesession_gateway.session_record import (
     SessionRecord,
     blocking_condition,
@@ -18,7 +18,7 @@ from voicesession_gateway.session_record import (
 
 from tests.support import gateway_objects
 
-SCHEMAS = json.loads(document())["components"]["schemas"]
+SCHEMAS = json.loads(openapi_document())["components"]["schemas"]
 
 
 def record(**values: object) -> SessionRecord:
@@ -26,8 +26,8 @@ def record(**values: object) -> SessionRecord:
 
 
 def test_to_json_of_ready_session_matches_schema() -> None:
-    found = to_json(record(status=gateway_objects.ready(humans=2, resets=1, readyAt="2025-11-22T23:20:05.000Z")))
-    assert found == {
+    document = to_json(record(status=gateway_objects.ready(humans=2, resets=1, readyAt="2025-11-22T23:20:05.000Z")))
+    assert document == {
         "name": "call-a",
         "agent": "agent-66",
         "phase": "Ready",
@@ -46,23 +46,28 @@ def test_to_json_of_ready_session_matches_schema() -> None:
     "status", [{}, gateway_objects.starting(), gateway_objects.ready(), gateway_objects.finished()]
 )
 def test_to_json_of_every_state_matches_schema(status: dict[str, object]) -> None:
-    for shown in (to_json(record(status=status)), deleted_to_json(record(status=status))):
-        jsonschema.validate(shown, SCHEMAS["Session"])
+    for document in (to_json(record(status=status)), deleted_to_json(record(status=status))):
+        jsonschema.validate(document, SCHEMAS["Session"])
     jsonschema.validate(ApiError(ErrorCode.INTERNAL, "m").to_json(), SCHEMAS["Error"])
 
 
 def test_blocking_condition_returns_first_false_condition() -> None:
-    found = to_json(record(status=gateway_objects.starting("PodNotRunning", "no such image")))
-    assert (found["reason"], found["message"]) == ("PodNotRunning", "no such image")
+    document = to_json(record(status=gateway_objects.starting("PodNotRunning", "no such image")))
+    assert (document["reason"], document["message"]) == ("PodNotRunning", "no such image")
     assert to_json(record())["reason"] == ""
     assert to_json(record())["phase"] == "Pending"
 
 
 def test_to_json_of_finished_and_deleted_session_has_end_reason() -> None:
-    found = to_json(record(status=gateway_objects.finished("Idle", "Nobody spoke")))
-    assert (found["phase"], found["reason"], found["endReason"]) == ("Finished", "Idle", "Idle")
-    gone = deleted_to_json(record(status=gateway_objects.ready(humans=1)))
-    assert (gone["phase"], gone["reason"], gone["endReason"], gone["humans"]) == ("Finished", "Deleted", "Requested", 0)
+    document = to_json(record(status=gateway_objects.finished("Idle", "Nobody spoke")))
+    assert (document["phase"], document["reason"], document["endReason"]) == ("Finished", "Idle", "Idle")
+    deleted = deleted_to_json(record(status=gateway_objects.ready(humans=1)))
+    assert (deleted["phase"], deleted["reason"], deleted["endReason"], deleted["humans"]) == (
+        "Finished",
+        "Deleted",
+        "Requested",
+        0,
+    )
 
 
 @pytest.mark.parametrize(
@@ -75,8 +80,8 @@ def test_to_json_of_finished_and_deleted_session_has_end_reason() -> None:
     ],
 )
 def test_record_is_live_until_finished_or_deleting(values: dict[str, object], is_live: bool, is_ready: bool) -> None:
-    found = record(**values)
-    assert (found.is_live, found.is_ready) == (is_live, is_ready)
+    parsed = record(**values)
+    assert (parsed.is_live, parsed.is_ready) == (is_live, is_ready)
 
 
 @pytest.mark.parametrize(
@@ -84,9 +89,9 @@ def test_record_is_live_until_finished_or_deleting(values: dict[str, object], is
 )
 def test_ended_error_before_ready_has_end_reason(reason: str, status: int) -> None:
     before = blocking_condition(record(status=gateway_objects.starting("PodNotRunning", "no such image")))
-    found = ended_error(record(status=gateway_objects.finished(reason, "It is over")), before)
-    assert (found.status, found.reason) == (status, reason)
-    assert found.message == "It is over (PodNotRunning: no such image)"
+    error = ended_error(record(status=gateway_objects.finished(reason, "It is over")), before)
+    assert (error.status, error.reason) == (status, reason)
+    assert error.message == "It is over (PodNotRunning: no such image)"
 
 
 def test_ended_error_of_deleted_session_has_requested_reason() -> None:
@@ -94,11 +99,14 @@ def test_ended_error_of_deleted_session_has_requested_reason() -> None:
 
 
 def test_not_ready_error_names_blocking_condition() -> None:
-    found = not_ready_error(record(status=gateway_objects.starting("AgentNotFound", "no VoiceAgent")), 65)
-    assert (found.status, found.reason) == (504, "AgentNotFound")
-    assert found.message == "not Ready after 65 s (AgentNotFound: no VoiceAgent)"
-    silent = not_ready_error(record(), 65)
-    assert (silent.reason, "operator has not reported a status" in silent.message) == ("SessionNotReady", True)
+    error = not_ready_error(record(status=gateway_objects.starting("AgentNotFound", "no VoiceAgent")), 65)
+    assert (error.status, error.reason) == (504, "AgentNotFound")
+    assert error.message == "not Ready after 65 s (AgentNotFound: no VoiceAgent)"
+    without_status = not_ready_error(record(), 65)
+    assert (without_status.reason, "operator has not reported a status" in without_status.message) == (
+        "SessionNotReady",
+        True,
+    )
 
 
 def test_every_error_code_has_http_status() -> None:

@@ -114,7 +114,7 @@ def test_user_of_token_overrides_identity() -> None:
 
 
 @pytest.mark.parametrize(
-    ("body", "kind", "words"),
+    ("body", "code", "message"),
     [
         ([], ErrorCode.INVALID_REQUEST, "the request must be a JSON object"),
         ("x", ErrorCode.INVALID_REQUEST, "JSON object"),
@@ -174,10 +174,10 @@ def test_user_of_token_overrides_identity() -> None:
         ({"room_config": ["agents"]}, ErrorCode.INVALID_REQUEST, "room_config must be a JSON object"),
     ],
 )
-def test_token_request_with_forbidden_field_is_refused(body: object, kind: ErrorCode, words: str) -> None:
-    found = refusal(body)
-    assert found.code is kind
-    assert words in found.message
+def test_token_request_with_forbidden_field_is_refused(body: object, code: ErrorCode, message: str) -> None:
+    error = refusal(body)
+    assert error.code is code
+    assert message in error.message
 
 
 def test_session_request_is_parsed() -> None:
