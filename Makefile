@@ -1,12 +1,12 @@
 .DEFAULT_GOAL := help
-.PHONY: help up down test lint release unit bench venv
+.PHONY: help up down test test-all lint release unit bench venv
 BIN := .venv/bin
 # number of pytest processes for the tests that may run in parallel
-WORKERS ?= 2
+WORKERS ?= 3
 PARALLEL := -n $(WORKERS) --dist loadgroup --no-loadscope-reorder
 
 help: ## list the targets
-	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 14
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 18
 
 up: ## create the cluster, build the images, install the release and start an example session
 	@python3 -m hack.up
@@ -14,15 +14,25 @@ up: ## create the cluster, build the images, install the release and start an ex
 down: ## delete the cluster; keep caches and images
 	@python3 -m hack.down
 
-test: venv ## run lint and every test, on a real cluster
+# Both calls of pytest run, so that one run shows all failures.
+define run-tests
 	@python3 -m hack.install_test_tools
 	@$(MAKE) --no-print-directory -j2 lint release
 	@trap 'exit 130' INT; result=0; \
 	printf '\n===== 1 of 2: tests that may run in parallel =====\n\n'; \
-	$(BIN)/pytest tests -m "not speech and not disruptive" $(PARALLEL) --durations=20 || result=1; \
+	$(BIN)/pytest tests -m "not speech and not disruptive and ($(SELECTION))" $(PARALLEL) --durations=20 || result=1; \
 	printf '\n===== 2 of 2: speech and disruptive tests, one at a time =====\n\n'; \
-	$(BIN)/pytest tests -m "speech or disruptive" --durations=20 || result=1; \
+	$(BIN)/pytest tests -m "(speech or disruptive) and ($(SELECTION))" --durations=20 || result=1; \
 	exit $$result
+endef
+
+test: SELECTION := not slow
+test: venv ## run lint and the tests of the gate, on a real cluster
+	$(run-tests)
+
+test-all: SELECTION := slow or not slow
+test-all: venv ## run lint and every test, also the slow ones
+	$(run-tests)
 
 lint: venv ## check formatting, lint, types and import contracts
 	$(BIN)/ruff check .

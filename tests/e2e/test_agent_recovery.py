@@ -130,6 +130,7 @@ def test_job_with_blocked_event_loop_is_replaced(scenario: Scenario, record_prop
     assert scenario.session("call").pod == session.pod
 
 
+@pytest.mark.slow
 @pytest.mark.speech
 def test_unanswering_language_model_is_reported_and_recovers(
     scenario: Scenario, agent_66: Json, record_property: Record
@@ -153,6 +154,7 @@ def test_unanswering_language_model_is_reported_and_recovers(
     assert scenario.session("call").room == session.room
 
 
+@pytest.mark.slow
 @pytest.mark.speech
 def test_muted_agent_is_replaced(scenario: Scenario, agent_66: Json, record_property: Record) -> None:
     session = start_call(scenario, agent_66)
@@ -169,6 +171,7 @@ def test_muted_agent_is_replaced(scenario: Scenario, agent_66: Json, record_prop
     assert scenario.session("call").pod == session.pod
 
 
+@pytest.mark.slow
 @pytest.mark.speech
 @pytest.mark.parametrize("name", ENGINE_FAULTS)
 def test_faulty_engine_is_replaced(scenario: Scenario, agent_66: Json, name: str, record_property: Record) -> None:

@@ -90,6 +90,7 @@ def test_turn_captured_during_reset_is_stored_once_or_counted(scenario: Scenario
     assert pod_log.unfinished_work(scenario.kube, session.pod, scenario.namespace) == []
 
 
+@pytest.mark.slow
 def test_running_tool_does_not_delay_reset(scenario: Scenario) -> None:
     scenario.kube.apply(faulty_agent("slow", scenario.namespace, "slow_tool", TRIAL_LLM=SCRIPTED_LLM))
     session = scenario.start_session("call", "slow", grace=0)
@@ -116,6 +117,7 @@ def test_running_tool_does_not_delay_reset(scenario: Scenario) -> None:
     assert pod_log.unfinished_work(scenario.kube, session.pod, scenario.namespace) == []
 
 
+@pytest.mark.slow
 @pytest.mark.disruptive
 def test_hanging_memory_write_does_not_delay_reset(scenario: Scenario, agent_66: Json) -> None:
     with delayed_answers(scenario.kube, "/core-memory/blocks", HELD_SECONDS, times=1):

@@ -122,6 +122,7 @@ def test_livekit_outage_is_reported_once(scenario: Scenario) -> None:
     scenario.assert_single_event("call", condition["reason"])
 
 
+@pytest.mark.slow
 @pytest.mark.disruptive
 def test_wrong_livekit_key_is_reported_until_corrected(scenario: Scenario) -> None:
     with faults.operator_environment(scenario.kube, LIVEKIT_API_SECRET="0" * 32):
@@ -174,6 +175,7 @@ def test_letta_outage_does_not_stop_speech(scenario: Scenario, agent_66: Json) -
     until(lambda: scenario.session("call").is_true("MemoryReady") or None, "MemoryReady again", 180)
 
 
+@pytest.mark.slow
 @pytest.mark.disruptive
 def test_postgres_restart_keeps_memory(scenario: Scenario, agent_66: Json) -> None:
     scenario.kube.apply(copy_of(agent_66, "before", scenario.namespace))

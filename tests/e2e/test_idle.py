@@ -7,7 +7,7 @@ from tests.support.cluster.manifests import RESET, copy_of
 from tests.support.cluster.scenario import Scenario
 from tests.support.participants.speaker import Speaker
 
-pytestmark = [pytest.mark.cluster, pytest.mark.speech]
+pytestmark = [pytest.mark.cluster, pytest.mark.slow, pytest.mark.speech]
 
 IDLE_SECONDS = 24
 """The agent asks after half of it; a sentence and its answer take 5 s of that on a busy machine."""

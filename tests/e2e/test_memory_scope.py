@@ -13,7 +13,7 @@ from tests.support.participants.speaker import Speaker
 from tests.support.participants.spoken_turns import ASK, REMEMBER
 from tests.support.polling import until
 
-pytestmark = [pytest.mark.cluster, pytest.mark.speech, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.cluster, pytest.mark.slow, pytest.mark.speech, pytest.mark.timeout(600)]
 
 MEMORY_SECONDS = 30
 """Time until a user's Letta agent is found or created; sessions do not wait for it."""

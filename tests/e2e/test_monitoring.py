@@ -29,7 +29,7 @@ from tests.support.participants.speaker import Speaker
 from tests.support.participants.spoken_turns import ASK
 from tests.support.polling import settles, until
 
-pytestmark = [pytest.mark.cluster, pytest.mark.speech, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.cluster, pytest.mark.slow, pytest.mark.speech, pytest.mark.timeout(600)]
 
 WINDOW, HELD = "60s", "3s"
 """Window of the alerts, and duration until they fire."""

@@ -55,6 +55,7 @@ def speak_together(alice: Speaker, bob: Speaker) -> list[Answer]:
         return [answer.result() for answer in futures]
 
 
+@pytest.mark.slow
 def test_agent_hears_current_speaker_of_two_humans(scenario: Scenario, agent_66: Json) -> None:
     session = start_call(scenario, agent_66, grace=0, reconnect_grace=0)
     with Speaker(scenario.livekit, session) as alice, Speaker(scenario.livekit, session, "bob") as bob:

@@ -200,6 +200,7 @@ def test_call_survives_gateway_outage(kube: Kube, livekit: LiveKit, tmp_path: Pa
         kube.delete("voiceagent", name, namespace, "--wait=false")
 
 
+@pytest.mark.slow
 @pytest.mark.disruptive
 def test_call_recovers_after_livekit_outage(scenario: Scenario, tmp_path: Path, images: Path) -> None:
     agent = gateway.agent("joins", scenario.namespace)

@@ -193,6 +193,7 @@ def test_frozen_tab_returns_to_call_on_resume(scenario: Scenario, tmp_path: Path
         tab.press_button("Disconnect")
 
 
+@pytest.mark.slow
 @pytest.mark.disruptive
 def test_call_started_during_livekit_outage_is_admitted_later(scenario: Scenario, tmp_path: Path, wav: Path) -> None:
     agent = gateway.agent("joins", scenario.namespace)

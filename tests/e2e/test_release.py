@@ -96,6 +96,7 @@ def test_rollback_restores_failed_upgrade(scenario: Scenario) -> None:
     assert LiveCall.read(scenario) == before
 
 
+@pytest.mark.slow
 def test_livekit_key_rotation_admits_new_sessions(kube: Kube, namespace: str) -> None:
     before = connect(kube).key
     with at_the_cluster(kube) as reader:
@@ -131,6 +132,7 @@ def test_uninstall_with_live_call_completes_and_reinstall_works(scenario: Scenar
     assert {name: new[name] for name in kept if "postgres" in name} == {n: kept[n] for n in kept if "postgres" in n}
 
 
+@pytest.mark.slow
 def test_uninstall_leftovers_are_removable(kube: Kube) -> None:
     with at_the_cluster(kube) as reader:
         try:

@@ -44,6 +44,7 @@ def test_example_agent_answers_from_letta_block(scenario: Scenario, agent_66: Js
     assert wav.stat().st_size > sound.RECEIVE_RATE
 
 
+@pytest.mark.slow
 def test_ten_spoken_turns_are_answered(scenario: Scenario, agent_66: Json) -> None:
     scenario.kube.apply(copy_of(agent_66, "agent-66", scenario.namespace))
     wait_for_memory(scenario, "agent-66")

@@ -144,6 +144,7 @@ def test_doctor_reports_healthy_installation(scenario: Scenario) -> None:
     assert {check["state"] for check in diagnosis(0)} == {"OK"}
 
 
+@pytest.mark.slow
 @pytest.mark.disruptive
 @pytest.mark.parametrize(
     ("old", "new", "check"),
@@ -161,6 +162,7 @@ def test_doctor_finds_wrong_livekit_configuration(scenario: Scenario, old: str, 
     diagnosis(0)
 
 
+@pytest.mark.slow
 @pytest.mark.disruptive
 def test_doctor_finds_wrong_livekit_key(scenario: Scenario) -> None:
     """Simulate it by a change of the Secret, which the doctor uses; the running programs have the right key."""
@@ -176,6 +178,7 @@ def test_doctor_finds_letta_outage(scenario: Scenario) -> None:
     diagnosis(0)
 
 
+@pytest.mark.slow
 @pytest.mark.disruptive
 def test_doctor_finds_gateway_outage(scenario: Scenario) -> None:
     with faults.without(scenario.kube, "gateway"):
@@ -183,6 +186,7 @@ def test_doctor_finds_gateway_outage(scenario: Scenario) -> None:
     diagnosis(0)
 
 
+@pytest.mark.slow
 @pytest.mark.disruptive
 def test_doctor_finds_missing_operator(scenario: Scenario) -> None:
     states = {check["check"]: check["state"] for check in diagnosis(1, "--operator-namespace", scenario.namespace)}
@@ -190,6 +194,7 @@ def test_doctor_finds_missing_operator(scenario: Scenario) -> None:
     assert set(states.values()) == {"OK"}, "the CRDs"
 
 
+@pytest.mark.slow
 @pytest.mark.disruptive
 def test_doctor_finds_missing_crd(scenario: Scenario) -> None:
     name = "voiceagents.voicesession.dev"

@@ -139,6 +139,7 @@ def test_trace_spans_token_request_to_first_audio(
     assert not [word for word in ("alice", "favorite", "color", "blue", "eyJ") if word in exported]
 
 
+@pytest.mark.slow
 def test_missing_collector_does_not_delay_sessions(collector: Collector, scenario: Scenario) -> None:
     scenario.kube.delete("pod", COLLECTOR, collector.namespace, "--force", "--grace-period=0")
     for name in ("one", "two"):

@@ -16,9 +16,9 @@ LINK = re.compile(r"\]\(([^)#\s]*)(?:#([^)]*))?\)")
 PICTURE = re.compile(r'<img src="([^"]+)"')
 IMAGES = ROOT / "docs" / "images"
 HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
-MAKE = re.compile(r"`make ([a-z]+)`")
+MAKE = re.compile(r"`make ([a-z-]+)`")
 FOREIGN = {".venv", "node_modules", ".pytest_cache"}
-TARGET = re.compile(r"^([a-z]+):", re.MULTILINE)
+TARGET = re.compile(r"^([a-z-]+):", re.MULTILINE)
 
 
 def _blocks(how: How) -> list[object]:
