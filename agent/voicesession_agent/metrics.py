@@ -29,10 +29,10 @@ MEMORY_BUCKETS: Final = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0)
 
 
 class Metrics:
-    """Every metric of this process; label values are members of enums, so their number is bounded."""
+    """Metrics of this process; label values are enum members, so their number is bounded."""
 
     def __init__(self) -> None:
-        disable_created_metrics()  # type: ignore[no-untyped-call]  # a third of all samples, and of use to nobody
+        disable_created_metrics()  # type: ignore[no-untyped-call]  # they are unused, and a third of all samples
         self.registry = CollectorRegistry()
         self.refused = Counter(
             "voicesession_control_refused",
@@ -51,18 +51,18 @@ class Metrics:
         )
         self.turns_repeated = Counter(
             "voicesession_agent_turns_repeated",
-            "Turns sent to memory again for want of an answer.",
+            "Turns sent to memory again because the first attempt had no response.",
             registry=self.registry,
         )
-        self.remedies = Counter(
+        self.health_restarts = Counter(
             "voicesession_agent_health_restarts",
-            "New jobs that were started for what was wrong with the old one, by what that was.",
+            "New jobs started because of a health problem of the old one, by problem.",
             ["state"],
             registry=self.registry,
         )
         self.reset_seconds = Histogram(
             "voicesession_agent_reset_seconds",
-            "From being told of a reset until the new job was in its room.",
+            "Time from the reset request until the new job joined its room.",
             buckets=RESET_BUCKETS,
             registry=self.registry,
         )
@@ -73,14 +73,14 @@ class Metrics:
     def _create_histograms(self) -> None:
         self._response_seconds = Histogram(
             "voicesession_agent_response_seconds",
-            "From the end of a human's speech to the answer's first audio leaving the job; the way to her ear adds "
-            "about 0.25 s.",
+            "Time from the end of a human's speech until the answer's first audio leaves the job; the transport to the "
+            "human adds about 0.25 s.",
             buckets=RESPONSE_BUCKETS,
             registry=self.registry,
         )
         self._stage_seconds = Histogram(
             "voicesession_agent_response_stage_seconds",
-            "The time to an answer, split: how long each stage took after the one before it.",
+            "Time of each stage of an answer, from the end of the stage before it.",
             ["stage"],
             buckets=STAGE_BUCKETS,
             registry=self.registry,
@@ -94,9 +94,9 @@ class Metrics:
         )
 
     def _create_gauges(self) -> None:
-        self._ill = Gauge(
+        self._unhealthy = Gauge(
             "voicesession_agent_unhealthy",
-            "1 for what is wrong with the job, until the next one works.",
+            "1 for the health problem of the job, until the next job works.",
             ["state"],
             registry=self.registry,
         )
@@ -104,29 +104,33 @@ class Metrics:
             "voicesession_agent_capture_backlog", "Turns that wait for memory.", registry=self.registry
         )
         self._memory_ok = Gauge(
-            "voicesession_agent_memory_ok", "1 while memory can be read, or none is wanted.", registry=self.registry
+            "voicesession_agent_memory_ok", "1 while memory can be read, or is not configured.", registry=self.registry
         )
         self._humans = Gauge("voicesession_agent_humans", "Humans that the job sees.", registry=self.registry)
         self._joined = Gauge("voicesession_agent_job_joined", "1 while the job is in its room.", registry=self.registry)
 
     def _initialize_series(self) -> None:
-        """A series that appears with its first event shows Prometheus no rise: the first failure would alert nobody."""
+        """Create each series with the value 0.
+
+        Prometheus sees no increase in a series that starts at 1, so the first failure would fire no alert.
+        """
         for refusal in auth.Reason:
             self.refused.labels(refusal.value)
         for why in DropReason:
             self.turns_lost.labels(why.value)
         for known in Problem:
-            self.remedies.labels(known.value)
+            self.health_restarts.labels(known.value)
         for stage in Stage:
             self._stage_seconds.labels(stage.value)
 
     def observe_response(self, seconds: dict[str, float]) -> None:
-        """One message's making, by Stage and RESPONSE. Raise ValueError for any other name."""
+        """Observe the seconds of one message, by Stage and RESPONSE. Raise ValueError for any other name."""
         for name, value in seconds.items():
             found = self._response_seconds if name == RESPONSE else self._stage_seconds.labels(Stage(name).value)
             found.observe(value)
 
     def observe_memory_call(self, call: MemoryCall, outcome: MemoryOutcome, seconds: float) -> None:
+        """Observe the duration of one memory call."""
         self._memory_seconds.labels(call.value, outcome.value).observe(seconds)
 
     def watch(
@@ -138,24 +142,25 @@ class Metrics:
         joined: Callable[[], float],
         problem: Callable[[], Problem | None],
     ) -> None:
-        """Read these at every scrape."""
+        """Read these values at every scrape."""
         for known in Problem:
-            self._ill.labels(known.value).set_function(partial(_is, problem, known))
+            self._unhealthy.labels(known.value).set_function(partial(_is_active, problem, known))
         self._backlog.set_function(backlog)
         self._memory_ok.set_function(memory_ok)
         self._humans.set_function(humans)
         self._joined.set_function(joined)
 
     def render(self) -> bytes:
+        """Return all metrics in the Prometheus text format."""
         return generate_latest(self.registry)
 
 
-def _is(problem: Callable[[], Problem | None], known: Problem) -> float:
+def _is_active(problem: Callable[[], Problem | None], known: Problem) -> float:
     return 1.0 if problem() is known else 0.0
 
 
 def process_started_at() -> float:
-    """Unix seconds at which this process was started by the kernel (Linux), so that imports are counted."""
+    """Return the start time of this process in Unix seconds, from the kernel (Linux), so that imports are counted."""
     try:
         with open("/proc/self/stat", encoding="ascii") as stat:
             ticks = int(stat.read().rpartition(")")[2].split()[19])
@@ -167,7 +172,7 @@ def process_started_at() -> float:
 
 
 def metrics_app(metrics: Metrics) -> web.Application:
-    """GET /metrics in Prometheus' text format."""
+    """Create the application of GET /metrics, in the Prometheus text format."""
 
     async def render(_: web.Request) -> web.Response:
         return web.Response(body=metrics.render(), headers={"Content-Type": "text/plain; version=0.0.4"})

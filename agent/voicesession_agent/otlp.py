@@ -1,4 +1,7 @@
-"""The way of spans to a collector, by OTLP over HTTP: in batches, by their own thread, lost rather than waited for."""
+"""Export of spans to a collector, by OTLP over HTTP, in batches and in a separate thread.
+
+Spans are dropped if the collector is slow or unavailable; no caller waits for it.
+"""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -11,7 +14,7 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, Spa
 from opentelemetry.sdk.trace.sampling import DEFAULT_OFF
 
 PATH: Final = "/v1/traces"
-"""Of the OTLP specification, below the endpoint."""
+"""Path below the endpoint, from the OTLP specification."""
 SEND_SECONDS: Final = 3.0
 BATCH_MILLISECONDS: Final = 2000
 BATCH_SPANS: Final = 256
@@ -20,13 +23,14 @@ log = logging.getLogger(__name__)
 
 
 class LossLoggingExporter(SpanExporter):
-    """Says once that spans are lost, and once that they are not; the exporter itself would say it for every batch."""
+    """Span exporter that logs the start and the end of an outage; its inner exporter would log every batch."""
 
     def __init__(self, exporter: SpanExporter) -> None:
         self._exporter = exporter
         self._failing = False
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
+        """Export a batch, and log a change of the collector's availability."""
         result = self._exporter.export(spans)
         failing = result is not SpanExportResult.SUCCESS
         if failing and not self._failing:
@@ -37,11 +41,15 @@ class LossLoggingExporter(SpanExporter):
         return result
 
     def shutdown(self) -> None:
+        """Shut down the inner exporter."""
         self._exporter.shutdown()
 
 
 def connect(endpoint: str, facts: Mapping[str, str]) -> TracerProvider:
-    """No trace begins here: what is kept was decided where it did."""
+    """Create a tracer provider that exports to `endpoint`.
+
+    It never samples a root span: the component that starts a trace decides about sampling.
+    """
     logging.getLogger("opentelemetry").setLevel(logging.CRITICAL)
     provider = TracerProvider(sampler=DEFAULT_OFF, resource=Resource(facts), shutdown_on_exit=False)
     exporter = LossLoggingExporter(OTLPSpanExporter(endpoint.rstrip("/") + PATH, timeout=SEND_SECONDS))

@@ -1,4 +1,4 @@
-"""What the operator gave this pod, read once; the only reader (and writer) of the environment."""
+"""Settings of the agent pod from environment variables; no other module reads or writes the environment."""
 
 import base64
 import binascii
@@ -16,12 +16,12 @@ TURN_DETECTIONS: Final = ("vad", "v1-mini")
 
 
 class AgentSettingsError(ValueError):
-    """The environment lacks what the control port needs, so nobody could ever talk to this pod."""
+    """A setting of the control port is missing or malformed, so the operator could not reach this pod."""
 
 
 @dataclass(frozen=True)
 class Provider:
-    """One of stt, llm, tts: `name` is a provider, `options` its constructor's further keyword arguments."""
+    """Speech-to-text, language model or text-to-speech provider; `options` are further constructor arguments."""
 
     name: str = ""
     model: str = ""
@@ -34,7 +34,7 @@ class Provider:
 
 @dataclass(frozen=True)
 class AgentSpec:
-    """The VoiceAgent as its process needs it.
+    """Specification of the VoiceAgent, as its process uses it.
 
     `turn_detection` comes from `stt.options.turnDetection`: `vad` (silence ends a turn) or `v1-mini` (the end-of-turn
     model of livekit-local-inference, 250 MB more).
@@ -54,6 +54,8 @@ class AgentSpec:
 
 @dataclass(frozen=True)
 class AgentSettings:
+    """Settings of one agent pod."""
+
     pod_uid: str
     public_key: bytes
     control_port: int = 8080
@@ -61,15 +63,18 @@ class AgentSettings:
     livekit_url: str = ""
     agent: AgentSpec = AgentSpec()
     trouble: str = ""
-    """Why `agent` cannot be served; the pod then stays up to tell it."""
-    job_socket: str = "/tmp/voicesession-job.sock"  # noqa: S108 - the pod's own emptyDir, shared with nobody
+    """Reason for an unusable `agent`; the pod stays up and reports it. Empty if `agent` is valid."""
+    job_socket: str = "/tmp/voicesession-job.sock"  # noqa: S108 - an emptyDir of this pod, not shared
     log_level: str = "INFO"
     otlp_endpoint: str = ""
-    """Where spans are sent; empty: nowhere. Not under OpenTelemetry's own name, which other people's code heeds."""
+    """Endpoint of the trace collector; empty turns tracing off.
+
+    OpenTelemetry's own variable is not used, because libraries in user code would read it too.
+    """
 
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> "AgentSettings":
-        """Raise AgentSettingsError when the pod's UID, a port or the control key is missing or malformed."""
+        """Read the settings. Raise AgentSettingsError if the pod UID, a port or the control key is invalid."""
         agent, trouble = _agent(env)
         return cls(
             pod_uid=_required(env, "VOICESESSION_POD_UID"),
@@ -86,10 +91,14 @@ class AgentSettings:
 
     @classmethod
     def load(cls) -> "AgentSettings":
+        """Read the settings from this process's environment."""
         return cls.from_env(os.environ)
 
     def export(self, env: MutableMapping[str, str] = os.environ) -> None:
-        """Give jobs what they inherit; livekit-agents wants a key and a secret, but with a ready token uses neither."""
+        """Set the environment variables that jobs inherit.
+
+        livekit-agents requires an API key and a secret, but uses neither when it gets a finished token.
+        """
         env[JOB_SOCKET] = self.job_socket
         env.setdefault("LIVEKIT_URL", self.livekit_url)
         env.setdefault("LIVEKIT_API_KEY", "unused")

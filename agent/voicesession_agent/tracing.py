@@ -1,6 +1,6 @@
-"""Spans of OpenTelemetry: off unless there is an address to send them to, and never waited for.
+"""OpenTelemetry spans of the agent pod: off without an endpoint, and exported without blocking a caller.
 
-The provider is our own and nobody's default: livekit-agents would write spans that hold what people say.
+The tracer provider is never the global default: livekit-agents would write spans that contain speech.
 """
 
 import asyncio
@@ -22,23 +22,23 @@ _W3C: Final = TraceContextTextMapPropagator()
 
 
 def read_traceparent(text: str) -> SpanContext:
-    """W3C's `traceparent`; what is malformed is no place in any trace (`is_valid` is False)."""
+    """Parse a W3C `traceparent`. Return a context whose `is_valid` is False if it is malformed."""
     return trace.get_current_span(_W3C.extract({"traceparent": text})).get_span_context()
 
 
 class AgentTracing:
-    """This process's spans; none before `connect`."""
+    """Writer of this process's spans; it writes none before `connect`."""
 
     def __init__(self, provider: "TracerProvider | None" = None) -> None:
         self._provider = provider
 
     def connect(self, endpoint: str, instance: str, agent: str) -> None:
-        """To the collector at `endpoint` (OTLP over HTTP, without `/v1/traces`); an empty one leaves tracing off.
+        """Send spans to the collector at `endpoint` (OTLP over HTTP, without `/v1/traces`); do nothing if it is empty.
 
-        Blocks for some 0.1 s of imports; the network is not touched.
+        Imports block for about 0.1 s. No connection is opened.
         """
         if endpoint:
-            from voicesession_agent import otlp  # noqa: PLC0415 - only for whoever wants it
+            from voicesession_agent import otlp  # noqa: PLC0415 - imported only if tracing is on
 
             facts = {"service.name": SERVICE, "service.instance.id": instance, "voicesession.agent": agent}
             self._provider = otlp.connect(endpoint, facts)
@@ -53,7 +53,10 @@ class AgentTracing:
         error: str = "",
         attributes: Mapping[str, str | int] | None = None,
     ) -> SpanContext:
-        """A span that is over, in Unix seconds, and its place; NO_SPAN below a parent that is not kept."""
+        """Write a finished span, with times in Unix seconds.
+
+        Return its context, or NO_SPAN if tracing is off or the parent is not sampled.
+        """
         if self._provider is None or not parent.trace_flags.sampled:
             return NO_SPAN
         below = trace.set_span_in_context(trace.NonRecordingSpan(parent), Context())
@@ -66,10 +69,10 @@ class AgentTracing:
         return span.get_span_context()
 
     async def close(self, seconds: float) -> None:
-        """Send what is left, for so long at most; what could not be sent by then is lost."""
+        """Flush the remaining spans for at most `seconds`; spans not sent by then are lost."""
         if self._provider is None:
             return
-        # A thread of the loop's own would be waited for at the end of the process, however long it takes.
+        # The process would wait at its end for a thread of the event loop's own executor, without a limit.
         flushing = threading.Thread(target=self._provider.shutdown, daemon=True)
         flushing.start()
         await asyncio.to_thread(flushing.join, seconds)

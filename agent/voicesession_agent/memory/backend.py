@@ -1,4 +1,4 @@
-"""The memory behind one small interface (load blocks, capture a turn, remember a fact); who keeps it is letta.py's."""
+"""Interface of a memory backend (load blocks, capture a turn, write a block), its errors and its measurement."""
 
 import hashlib
 import json
@@ -12,60 +12,67 @@ from typing import Protocol
 
 @dataclass(frozen=True)
 class Block:
+    """Labeled text in an agent's memory, shown in the prompt."""
+
     label: str
     value: str
     description: str = ""
     limit: int = 0
-    """How many characters `value` may have; 0 where the backend does not say."""
+    """Maximum length of `value` in characters; 0 if unknown."""
 
 
 @dataclass(frozen=True)
 class Turn:
-    """What a human said and what the agent actually spoke (shorter than planned when it was interrupted)."""
+    """Human's words and the agent's spoken answer, which is cut off at an interruption."""
 
     user: str = field(repr=False)
     assistant: str = field(repr=False)
 
 
 class MemoryBackendError(Exception):
-    """Base of what a backend raises; the message is stable, short and free of content."""
+    """Base class of backend errors; messages are stable and short, and contain no memory content."""
 
 
 class UnavailableError(MemoryBackendError):
-    """Nothing was stored; the same call may work later."""
+    """Nothing was stored; the same call may succeed later."""
 
 
 class UncertainError(MemoryBackendError):
-    """The answer did not come, so the turn may be stored; sending it again could store it twice."""
+    """No valid response arrived, so the turn may be stored; sending it again could store it twice."""
 
 
 class RejectedError(MemoryBackendError):
-    """The backend will never take this call."""
+    """The backend will never accept this call."""
 
 
 class WriteConflictError(UnavailableError):
-    """Somebody else was writing at the same moment."""
+    """Another client wrote at the same time."""
 
 
 class MemoryBackend(Protocol):
+    """Storage of one agent's memory."""
+
     async def load_blocks(self) -> tuple[Block, ...]:
-        """The current blocks; reads the backend's database, so it tells health too. Raise MemoryBackendError."""
+        """Return the current blocks. Raise MemoryBackendError.
+
+        It reads the backend's database, so it also checks the backend's health.
+        """
 
     async def capture(self, turn: Turn) -> None:
         """Store one finished turn, in the order of the calls. Raise MemoryBackendError."""
 
     async def write(self, label: str, value: str) -> None:
-        """Give the block of that label another value. Raise MemoryBackendError."""
+        """Replace the value of the block with that label. Raise MemoryBackendError."""
 
 
 def digest(blocks: Sequence[Block]) -> str:
-    """Hex hash of what the prompt shows; Letta's blocks carry no version."""
+    """Return a hex hash of the blocks' text in the prompt; Letta's blocks have no version."""
     shown = json.dumps([(b.label, b.description, b.value) for b in blocks])
     return hashlib.sha256(shown.encode()).hexdigest()
 
 
 class MemoryCall(StrEnum):
-    """What memory is asked for: also the bounded label values of the metric."""
+    """Operation of the memory backend; also a metric label with a fixed set of values."""
 
     LOAD = "load"
     CAPTURE = "capture"
@@ -73,7 +80,7 @@ class MemoryCall(StrEnum):
 
 
 class MemoryOutcome(StrEnum):
-    """How it ended: as Call. Stopped: nobody waited for the answer any more, or something unforeseen."""
+    """Outcome of a memory call; also a metric label. STOPPED covers cancellation and unexpected errors."""
 
     OK = "ok"
     CONFLICT = "conflict"
@@ -89,11 +96,11 @@ ERRORS: tuple[tuple[type[Exception], MemoryOutcome], ...] = (
     (UncertainError, MemoryOutcome.UNCERTAIN),
     (RejectedError, MemoryOutcome.REJECTED),
 )
-"""The first that fits: a conflict is also an UnavailableError."""
+"""Outcome by error class. The first match counts: a conflict is also an UnavailableError."""
 
 
 class InstrumentedBackend:
-    """MemoryBackend over another one; `took` hears of every call and its seconds."""
+    """MemoryBackend that wraps another one and reports each call's outcome and seconds to `took`."""
 
     def __init__(
         self,
@@ -106,14 +113,17 @@ class InstrumentedBackend:
         self._clock = clock
 
     async def load_blocks(self) -> tuple[Block, ...]:
+        """Load the blocks, and measure the call."""
         with self._timed(MemoryCall.LOAD):
             return await self._backend.load_blocks()
 
     async def capture(self, turn: Turn) -> None:
+        """Capture a turn, and measure the call."""
         with self._timed(MemoryCall.CAPTURE):
             await self._backend.capture(turn)
 
     async def write(self, label: str, value: str) -> None:
+        """Write a block, and measure the call."""
         with self._timed(MemoryCall.WRITE):
             await self._backend.write(label, value)
 

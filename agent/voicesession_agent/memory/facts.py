@@ -1,4 +1,4 @@
-"""Where and how a fact that somebody asked to be remembered is written down."""
+"""Writing of facts into memory blocks."""
 
 import re
 from collections.abc import Sequence
@@ -7,14 +7,14 @@ from typing import Final
 from voicesession_agent.memory.backend import Block, MemoryBackend, RejectedError, WriteConflictError
 
 MAX_FACT_CHARACTERS: Final = 500
-"""A few sentences; a model that wants to store a whole conversation is refused."""
+"""A few sentences; a model cannot store a whole conversation as a fact."""
 LABEL: Final = "human"
 ATTEMPTS: Final = 5
-"""With eight writers at once Letta refused four to six of them, and none a second time in a row."""
+"""With eight concurrent writers, Letta rejected four to six of them, and none twice in a row."""
 
 
 async def remember(backend: MemoryBackend, fact: str) -> tuple[Block, ...]:
-    """Append `fact` to memory and answer the blocks as they are then. Raise MemoryBackendError."""
+    """Append `fact` to memory and return the updated blocks. Raise MemoryBackendError."""
     line = _line(fact)
     for _ in range(ATTEMPTS - 1):
         try:
@@ -25,7 +25,7 @@ async def remember(backend: MemoryBackend, fact: str) -> tuple[Block, ...]:
 
 
 async def _append(backend: MemoryBackend, line: str) -> tuple[Block, ...]:
-    """Raise ConflictError when another pod, which began from the same blocks, has written over it."""
+    """Append a line. Raise WriteConflictError if another pod overwrote it, starting from the same blocks."""
     blocks = await backend.load_blocks()
     block = _target_block(blocks)
     written = _with_line(block, line)
@@ -34,11 +34,12 @@ async def _append(backend: MemoryBackend, line: str) -> tuple[Block, ...]:
     await backend.write(block.label, written.value)
     after = await backend.load_blocks()
     if not any(line in found.value.splitlines() for found in after if found.label == block.label):
-        raise WriteConflictError("somebody else wrote at the same moment")
+        raise WriteConflictError("another client wrote at the same time")
     return after
 
 
 def _line(fact: str) -> str:
+    """Return the fact as a single line. Raise RejectedError if it is empty or too long."""
     line = re.sub(r"\s+", " ", fact).strip()
     if not line:
         raise RejectedError("there is nothing to remember")
@@ -48,14 +49,17 @@ def _line(fact: str) -> str:
 
 
 def _target_block(blocks: Sequence[Block]) -> Block:
-    """The block about the human, else the first."""
+    """Return the block about the human, or else the first one. Raise RejectedError if none exists."""
     if not blocks:
         raise RejectedError("memory has no block to write to")
     return next((block for block in blocks if block.label == LABEL), blocks[0])
 
 
 def _with_line(block: Block, line: str) -> Block:
-    """The very same block when it says so already: a call whose answer was lost may be made again."""
+    """Return the block with the line appended, or the same block if it already contains the line.
+
+    The same block makes a retry after a lost response safe.
+    """
     lines = block.value.splitlines()
     if line in lines:
         return block

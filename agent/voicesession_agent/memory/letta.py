@@ -1,4 +1,4 @@
-"""Letta 0.16.8 as the memory's backend, over its REST interface."""
+"""Memory backend for Letta 0.16.8, over its REST API."""
 
 import json
 from typing import Any, Final
@@ -18,15 +18,21 @@ from voicesession_agent.supervisor.desired_state import MemoryAddress
 
 CONNECT_SECONDS: Final = 0.5
 CALL_SECONDS: Final = 5.0
-"""A healthy Letta answers within 0.1 s, a loaded one within 2 s."""
+"""A healthy Letta responds within 0.1 s, a loaded one within 2 s."""
 MAX_ANSWER_BYTES: Final = 4 << 20
 CLIENT_ERROR, SERVER_ERROR, CONFLICT = 400, 500, 409
 LATER: Final = frozenset((401, 403, 404, 408, 429, 503))
-"""A wrong key and a Letta agent that is gone are put right outside this pod, which then gets another address."""
+"""Status codes of temporary failures.
+
+A wrong key or a deleted Letta agent is corrected outside this pod, which then gets another address.
+"""
 
 
 class LettaBackend:
-    """One agent of a Letta server. Its /v1/health/ stays 200 while its database is down and is not used."""
+    """Memory of one Letta agent.
+
+    Letta's /v1/health/ is not used: it returns 200 while the database is down.
+    """
 
     def __init__(self, address: MemoryAddress, session: aiohttp.ClientSession) -> None:
         self._agent = f"{address.base_url.rstrip('/')}/v1/agents/{address.agent_id}"
@@ -34,6 +40,7 @@ class LettaBackend:
         self._session = session
 
     async def load_blocks(self) -> tuple[Block, ...]:
+        """Return the agent's blocks. Raise MemoryBackendError."""
         answer = await self._call("GET", self._agent, params={"include": "agent.blocks"})
         try:
             return tuple(_block(raw) for raw in json.loads(answer).get("blocks") or ())
@@ -41,6 +48,7 @@ class LettaBackend:
             raise RejectedError("Letta's answer has no blocks that can be read") from error
 
     async def capture(self, turn: Turn) -> None:
+        """Post a turn for Letta's sleep-time agent. Raise MemoryBackendError."""
         body = {
             "provider": "voicesession",
             "model": "voicesession",
@@ -50,10 +58,11 @@ class LettaBackend:
         await self._call("POST", f"{self._agent}/messages/capture", json=body)
 
     async def write(self, label: str, value: str) -> None:
+        """Replace the value of a block. Raise MemoryBackendError."""
         await self._call("PATCH", f"{self._agent}/core-memory/blocks/{quote(label, safe='')}", json={"value": value})
 
     async def _call(self, method: str, url: str, **arguments: Any) -> bytes:
-        """Answer the body: whatever it says, a call that was answered well is done."""
+        """Send a request and return the response body. A response with a success status completes the call."""
         timeout = aiohttp.ClientTimeout(total=CALL_SECONDS, sock_connect=CONNECT_SECONDS)
         try:
             async with self._session.request(
@@ -70,7 +79,7 @@ class LettaBackend:
 
 
 async def _read_body(body: aiohttp.StreamReader) -> bytes:
-    """`read(n)` would answer with what has come so far: the first part of a body that comes in several."""
+    """Return the whole body; `read(n)` may return only the first part of a body that arrives in several parts."""
     parts = bytearray()
     async for part in body.iter_any():
         parts += part
@@ -80,7 +89,7 @@ async def _read_body(body: aiohttp.StreamReader) -> bytes:
 
 
 def _raise_for_status(status: int) -> None:
-    """A 500 may come after the turn was stored, and so may a proxy's 502 or 504."""
+    """Raise the error of an HTTP status. Letta may have stored the turn before a 500, or a proxy's 502 or 504."""
     if status == CONFLICT:
         raise WriteConflictError(f"Letta answers {status}")
     if status in LATER:

@@ -1,4 +1,4 @@
-"""What the agent remembers right now: blocks kept fresh and turns captured, both in the background."""
+"""Background synchronization of memory: blocks are loaded and turns are captured."""
 
 import asyncio
 import logging
@@ -22,18 +22,21 @@ from voicesession_agent.supervisor.pod_state import MemoryPhase, MemoryStatus
 
 REFRESH_SECONDS: Final = 30.0
 AFTER_CAPTURE_SECONDS: Final = 2.0
-"""Letta's sleep-time agent edits blocks about 1 s after a captured turn."""
+"""Delay of the load after a capture; Letta's sleep-time agent edits blocks about 1 s after a captured turn."""
 MIN_BETWEEN_SECONDS: Final = 1.0
-"""People begin to speak more often than their agent's memory is worth asking for."""
+"""Minimum time between loads; humans begin to speak more often than memory needs to be loaded."""
 FIRST_RETRY_SECONDS: Final = 0.5
 MAX_RETRY_SECONDS: Final = 10.0
 REMEMBER_SECONDS: Final = 4.0
-"""The language model waits for it, and the human for the model; three calls of a healthy Letta take 0.3 s."""
+"""Timeout of `remember`: the language model waits for it, and the human waits for the model.
+
+Three calls of a healthy Letta take 0.3 s.
+"""
 log = logging.getLogger(__name__)
 
 
 class MemorySync:
-    """Two loops over one backend. `blocks` is only ever replaced whole, so readers need no lock."""
+    """Synchronization with one backend, in two loops. `blocks` is always replaced as a whole; readers need no lock."""
 
     def __init__(
         self,
@@ -55,15 +58,15 @@ class MemorySync:
         self._refresh = asyncio.Event()
         self._writing = asyncio.Lock()
         self._written = 0
-        """Facts remembered so far; blocks whose loading began before the last of them are stale."""
+        """Number of facts written; blocks are stale if their load began before the last write."""
 
     @property
     def remembers(self) -> bool:
-        """Whether the agent may be asked to remember something."""
+        """Return True if facts can be written to memory."""
         return self._backend is not None and not self._read_only
 
-    def told(self, wanted: Wanted) -> None:
-        """Take the operator's word on where memory is; it may come later than the session, or change."""
+    def apply(self, wanted: Wanted) -> None:
+        """Apply the memory settings of the desired state. The address may arrive late, or change."""
         address = wanted.memory
         self._capture = wanted.capture and not wanted.read_only
         self._read_only = wanted.read_only
@@ -77,7 +80,7 @@ class MemorySync:
         self._refresh.set()
 
     def reload(self) -> None:
-        """A reset: the next job starts from the blocks at hand, while they are loaded anew beside it."""
+        """Reload the blocks for a reset. The next job starts with the current blocks and does not wait."""
         if self._backend is None:
             _log_reload(0.0, self.status)
             return
@@ -85,16 +88,16 @@ class MemorySync:
         self._refresh.set()
 
     def someone_speaks(self) -> None:
-        """What was changed by hand a moment ago shall be in the next answer: load while she speaks."""
+        """Load the blocks while a human speaks, so that a recent manual edit affects the next answer."""
         self._refresh.set()
 
     def heard(self, turn: Turn) -> None:
-        """Queue a finished turn, unless the session's memory is not to grow."""
+        """Queue a finished turn, unless capture is off."""
         if self._capture:
             self.turns.put(turn)
 
     async def remember(self, fact: str) -> None:
-        """Write `fact` into memory now. Raise MemoryBackendError with words for a language model."""
+        """Write `fact` into memory now. Raise MemoryBackendError with a message for a language model."""
         backend = self._backend
         if backend is None or self._read_only:
             raise RejectedError("there is no memory that can be written to")
@@ -108,12 +111,13 @@ class MemorySync:
             self._written += 1
 
     async def run(self) -> None:
+        """Run both loops until canceled."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._keep_fresh())
             tasks.create_task(self._keep_capturing())
 
     async def flush(self, seconds: float) -> None:
-        """Try for at most `seconds` to send what is queued; for the end of the process."""
+        """Send the queued turns for at most `seconds`, at the end of the process."""
         try:
             async with asyncio.timeout(seconds):
                 while len(self.turns) and self._backend is not None:
@@ -145,14 +149,14 @@ class MemorySync:
             await asyncio.sleep(delay)
 
     async def _send(self) -> bool:
-        """Capture one turn; answer False when memory must be waited for."""
+        """Capture one turn. Return False if memory is unavailable."""
         backend = self._backend
         if backend is None or (self.status.phase is MemoryPhase.UNAVAILABLE and not await self._load()):
             return False
         try:
             await self.turns.send_oldest(backend)
-        except MemoryBackendError as fault:
-            self._is(MemoryPhase.UNAVAILABLE, str(fault))
+        except MemoryBackendError as error:
+            self._set_status(MemoryPhase.UNAVAILABLE, str(error))
             return False
         asyncio.get_running_loop().call_later(AFTER_CAPTURE_SECONDS, self._refresh.set)
         return True
@@ -172,15 +176,15 @@ class MemorySync:
         written = self._written
         try:
             blocks = await backend.load_blocks()
-        except MemoryBackendError as fault:
-            self._is(MemoryPhase.UNAVAILABLE, str(fault))
+        except MemoryBackendError as error:
+            self._set_status(MemoryPhase.UNAVAILABLE, str(error))
             return False
         if backend is self._backend:
             self.blocks = blocks if written == self._written else self.blocks
-            self._is(MemoryPhase.OK, "")
+            self._set_status(MemoryPhase.OK, "")
         return True
 
-    def _is(self, phase: MemoryPhase, message: str) -> None:
+    def _set_status(self, phase: MemoryPhase, message: str) -> None:
         self.status = MemoryStatus(self.status.agent_id, phase, message)
 
 

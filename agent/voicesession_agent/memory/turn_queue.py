@@ -1,4 +1,4 @@
-"""Finished turns on their way into memory: in order, bounded, never in the way of speech."""
+"""Bounded, ordered queue of finished turns for memory; adding a turn never blocks speech."""
 
 import asyncio
 from collections import deque
@@ -9,24 +9,24 @@ from typing import Final
 from voicesession_agent.memory.backend import MemoryBackend, RejectedError, Turn, UncertainError
 
 LIMIT: Final = 256
-"""Turns kept while memory is away: more than an hour of talk."""
+"""Turns kept while memory is unavailable: more than an hour of conversation."""
 
 
 class DropReason(StrEnum):
-    """Why a turn never reached memory: also the bounded label values of the metric."""
+    """Reason for a turn's loss before memory; also a metric label with a fixed set of values."""
 
     OVERFLOW = "overflow"
     REJECTED = "rejected"
     STOPPED = "stopped"
     UNDELIVERED = "undelivered"
-    """By a job, to its supervisor."""
+    """A job could not deliver the turn to its supervisor."""
 
 
 class TurnQueue:
-    """A FIFO of at most `limit` turns that drops its oldest, but never the one being sent: that one may be stored.
+    """FIFO queue of at most `limit` turns; an overflow drops the oldest turn that is not being sent.
 
-    Each is sent until memory has acknowledged it. `lost` hears of every drop, `repeated` of every turn sent again
-    that memory may have stored already.
+    The turn being sent may already be stored. Each turn is sent until memory acknowledges it. `lost` is called for
+    each lost turn, and `repeated` for each repeated turn that memory may already have stored.
     """
 
     def __init__(self, lost: Callable[[DropReason], None], repeated: Callable[[], None], limit: int = LIMIT) -> None:
@@ -44,6 +44,7 @@ class TurnQueue:
         return len(self._turns)
 
     def put(self, turn: Turn) -> None:
+        """Append a turn, and drop the oldest one if the queue is full."""
         oldest = 1 if self._sending else 0
         if len(self._turns) >= max(self._limit, oldest + 1):
             del self._turns[oldest]
@@ -52,11 +53,11 @@ class TurnQueue:
         self._some.set()
 
     async def wait(self) -> None:
-        """Return once at least one turn is there."""
+        """Wait until the queue has at least one turn."""
         await self._some.wait()
 
     async def send_oldest(self, backend: MemoryBackend) -> None:
-        """Send the oldest turn, if any. It stays queued when an error but RejectedError is raised."""
+        """Send the oldest turn, if any. It stays queued after any error except RejectedError."""
         if not self._turns:
             return
         turn = self._turns[0]
@@ -78,23 +79,23 @@ class TurnQueue:
         self._drop(turn)
 
     def forget(self) -> None:
-        """Drop what was never to be sent."""
+        """Drop all turns without counting them as lost; they must not be sent."""
         self._turns.clear()
         self._some.clear()
 
     def give_up(self) -> None:
-        """Count what is left as lost: this process ends."""
+        """Drop all turns and count them as lost, at the end of the process."""
         while self._turns:
             self._turns.popleft()
             self.lose(DropReason.STOPPED)
 
     def lose(self, why: DropReason) -> None:
-        """Count one, also one that never came as far as here."""
+        """Count one lost turn, including a turn that never reached this queue."""
         self.lost += 1
         self._on_drop(why)
 
     def _drop(self, turn: Turn) -> None:
-        """Remove `turn` unless it was forgotten while it was being sent."""
+        """Remove `turn`, unless `forget` removed it while it was being sent."""
         if self._turns and self._turns[0] is turn:
             self._turns.popleft()
         if not self._turns:

@@ -27,7 +27,7 @@ class GaveUpError(Exception):
 class Memory(Protocol):
     """What the supervisor tells the keeper of the memory."""
 
-    def told(self, wanted: Wanted) -> None: ...
+    def apply(self, wanted: Wanted) -> None: ...
 
     def reload(self) -> None: ...
 
@@ -75,7 +75,7 @@ class Supervisor:
         if first:
             log.info("bound", extra={"event": "bound", "session": wanted.session_uid, "room": wanted.room_name})
         self.traces.told(wanted, anew=reset)
-        self._memory.told(wanted)
+        self._memory.apply(wanted)
         if reset:
             extra = {"event": "reset_started", "epoch": wanted.epoch, "cause": wanted.cause}
             log.info("reset started", extra=extra | {"ms": 0 if left is None else left.ago(now)})
@@ -226,7 +226,7 @@ class Supervisor:
         if not self._remedies.take(self._clock()):
             raise GaveUpError
         self.state.remedies += 1
-        self._metrics.remedies.labels(diagnosis.problem.value).inc()
+        self._metrics.health_restarts.labels(diagnosis.problem.value).inc()
 
     async def _ended(self, tenure: Tenure) -> None:
         self.state.job_exited()

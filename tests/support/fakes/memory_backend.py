@@ -1,4 +1,4 @@
-"""A memory that does what the test says: fails, holds its answers, and keeps what was written."""
+"""Memory backend with configurable errors and delays that records turns and blocks."""
 
 import asyncio
 from dataclasses import replace

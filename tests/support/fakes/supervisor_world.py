@@ -74,7 +74,7 @@ class FakeMemory:
         self.reloads = 0
         self.spoken = 0
 
-    def told(self, wanted: Wanted) -> None:
+    def apply(self, wanted: Wanted) -> None:
         self.wanted.append(wanted)
 
     def reload(self) -> None:

@@ -1,4 +1,4 @@
-"""The environment, good and bad."""
+"""Settings of the agent pod: defaults, parsing, errors and exported variables."""
 
 import base64
 import json
@@ -16,7 +16,7 @@ def env(spec: Any = SPEC, **more: str) -> dict[str, str]:
     return given | {"VOICESESSION_AGENT": spec if isinstance(spec, str) else json.dumps(spec)} | more
 
 
-def test_defaults() -> None:
+def test_minimal_environment_has_defaults() -> None:
     settings = AgentSettings.from_env(env())
     agent = settings.agent
     assert (agent.stt.name, agent.tts.name, agent.llm.name) == ("moonshine", "pico", "openai")
@@ -24,18 +24,18 @@ def test_defaults() -> None:
     assert agent.display_name == "agent-66"
 
 
-def test_keys_come_from_their_variables_and_stay_out_of_the_repr() -> None:
+def test_api_key_is_read_and_hidden_in_repr() -> None:
     settings = AgentSettings.from_env(env(VOICESESSION_LLM_API_KEY="sk-secret"))
     assert settings.agent.llm.api_key == "sk-secret"
     assert "sk-secret" not in repr(settings)
 
 
-def test_the_idle_prompt_may_be_absent() -> None:
+def test_idle_prompt_is_optional() -> None:
     assert AgentSettings.from_env(env()).agent.idle_prompt == ""
     assert AgentSettings.from_env(env(SPEC | {"idlePrompt": "Are you there?"})).agent.idle_prompt == "Are you there?"
 
 
-def test_turn_detection_is_taken_out_of_the_options() -> None:
+def test_turn_detection_is_removed_from_options() -> None:
     spec = SPEC | {"stt": {"provider": "openai", "options": {"turnDetection": "v1-mini", "prompt": "x"}}}
     agent = AgentSettings.from_env(env(spec)).agent
     assert agent.turn_detection == "v1-mini"
@@ -53,11 +53,11 @@ def test_turn_detection_is_taken_out_of_the_options() -> None:
         (SPEC | {"stt": {"options": {"turnDetection": "cloud"}}}, "turnDetection must be one of vad, v1-mini"),
     ],
 )
-def test_a_bad_agent_is_trouble_and_not_a_crash(spec: Any, words: str) -> None:
+def test_invalid_agent_is_reported_without_error(spec: Any, words: str) -> None:
     assert words in AgentSettings.from_env(env(spec)).trouble
 
 
-def test_an_entrypoint_needs_no_llm() -> None:
+def test_entrypoint_requires_no_llm() -> None:
     assert AgentSettings.from_env(env({"name": "x", "entrypoint": "m:f"})).trouble == ""
 
 
@@ -72,12 +72,12 @@ def test_an_entrypoint_needs_no_llm() -> None:
         ({"VOICESESSION_CONTROL_PORT": "70000"}, "not a port"),
     ],
 )
-def test_without_control_there_is_no_pod(change: dict[str, str], words: str) -> None:
+def test_invalid_control_setting_raises_error(change: dict[str, str], words: str) -> None:
     with pytest.raises(AgentSettingsError, match=words):
         AgentSettings.from_env(env() | change)
 
 
-def test_exported_for_jobs() -> None:
+def test_export_sets_variables_of_jobs() -> None:
     exported: dict[str, str] = {}
     AgentSettings.from_env(env(LIVEKIT_URL="ws://livekit", VOICESESSION_JOB_SOCKET="/run/s")).export(exported)
     assert exported["VOICESESSION_JOB_SOCKET"] == "/run/s"
@@ -85,7 +85,7 @@ def test_exported_for_jobs() -> None:
     assert exported["LIVEKIT_AGENTS_PRELOAD_LOCAL_INFERENCE"] == "0"
 
 
-def test_an_own_entrypoint_keeps_the_frameworks_preloading() -> None:
+def test_export_with_entrypoint_keeps_default_preloading() -> None:
     exported: dict[str, str] = {}
     AgentSettings.from_env(env({"entrypoint": "m:f"})).export(exported)
     assert "LIVEKIT_AGENTS_PRELOAD_LOCAL_INFERENCE" not in exported

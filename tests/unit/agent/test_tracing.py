@@ -1,4 +1,4 @@
-"""The agent's way to a collector: in nobody's way, and for no spans but ours."""
+"""Tracing of the agent pod: off by default, non-blocking, and without livekit-agents' own spans."""
 
 import logging
 import time
@@ -8,21 +8,21 @@ from livekit.agents.telemetry import tracer as livekit_tracer
 from opentelemetry.trace import SpanContext, TraceFlags
 from voicesession_agent.tracing import NO_SPAN, AgentTracing
 
-NOBODY = "http://127.0.0.1:9"
-"""The port `discard`, where nothing listens."""
+DISCARD_URL = "http://127.0.0.1:9"
+"""The `discard` port, without a listener."""
 PARENT = SpanContext(1, 2, is_remote=True, trace_flags=TraceFlags(TraceFlags.SAMPLED))
 
 
-async def test_without_an_address_nothing_is_written() -> None:
+async def test_write_without_endpoint_returns_no_span() -> None:
     tracing = AgentTracing()
     tracing.connect("", "pod-1", "agent-66")
     assert tracing.write("job", 1.0, 2.0, parent=PARENT) is NO_SPAN
     await tracing.close(0.1)
 
 
-async def test_a_collector_that_is_away_costs_no_time_and_one_line(caplog: pytest.LogCaptureFixture) -> None:
+async def test_unavailable_collector_blocks_no_caller_and_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
     tracing = AgentTracing()
-    tracing.connect(NOBODY, "pod-1", "agent-66")
+    tracing.connect(DISCARD_URL, "pod-1", "agent-66")
     began = time.monotonic()
     for _ in range(2000):
         assert tracing.write("job", 1.0, 2.0, parent=PARENT).trace_id == PARENT.trace_id
@@ -32,7 +32,7 @@ async def test_a_collector_that_is_away_costs_no_time_and_one_line(caplog: pytes
     assert warned in ([], ["spans are lost: the collector does not take them"])
 
 
-def test_livekits_own_spans_that_hold_words_go_nowhere() -> None:
-    AgentTracing().connect(NOBODY, "pod-1", "agent-66")
+def test_livekit_spans_are_not_recorded() -> None:
+    AgentTracing().connect(DISCARD_URL, "pod-1", "agent-66")
     with livekit_tracer.start_as_current_span("user_turn") as span:
         assert not span.is_recording()

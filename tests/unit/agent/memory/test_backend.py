@@ -1,4 +1,4 @@
-"""Every call to memory is timed by how it ended, and ends as it would have."""
+"""Measurement of memory calls: duration, outcome and unchanged results."""
 
 import asyncio
 
@@ -17,8 +17,8 @@ from voicesession_agent.memory.backend import (
 )
 
 
-class Slow:
-    """Takes a second of the scene's clock for everything, and raises what it is told to."""
+class SlowBackend:
+    """Backend that advances its clock by 1 s per call, and raises `error` if it is set."""
 
     def __init__(self) -> None:
         self.now = 0.0
@@ -42,8 +42,8 @@ class Slow:
             raise self.error
 
 
-async def test_every_call_is_passed_on_and_timed() -> None:
-    slow = Slow()
+async def test_call_is_forwarded_and_measured() -> None:
+    slow = SlowBackend()
     assert await slow.memory.load_blocks() == (Block("human", "likes blue"),)
     await slow.memory.capture(Turn("hello", "hi"))
     await slow.memory.write("human", "likes red")
@@ -61,16 +61,16 @@ async def test_every_call_is_passed_on_and_timed() -> None:
         (RejectedError("x"), MemoryOutcome.REJECTED),
     ],
 )
-async def test_an_error_is_counted_by_its_kind_and_raised(error: MemoryBackendError, outcome: MemoryOutcome) -> None:
-    slow = Slow()
+async def test_error_is_measured_by_class_and_raised(error: MemoryBackendError, outcome: MemoryOutcome) -> None:
+    slow = SlowBackend()
     slow.error = error
     with pytest.raises(type(error)):
         await slow.memory.load_blocks()
     assert slow.took == [(MemoryCall.LOAD, outcome, 1.0)]
 
 
-async def test_a_call_that_nobody_waits_for_any_more_was_stopped() -> None:
-    slow = Slow()
+async def test_canceled_call_is_measured_as_stopped() -> None:
+    slow = SlowBackend()
     slow.error = asyncio.CancelledError()
     with pytest.raises(asyncio.CancelledError):
         await slow.memory.capture(Turn("hello", "hi"))

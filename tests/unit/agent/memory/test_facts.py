@@ -1,4 +1,4 @@
-"""Where a fact is written down, and what is refused."""
+"""Writing of facts: the target block, conflicts and rejections."""
 
 from dataclasses import replace
 
@@ -7,7 +7,7 @@ from voicesession_agent.memory.backend import Block, RejectedError, Turn, WriteC
 from voicesession_agent.memory.facts import ATTEMPTS, MAX_FACT_CHARACTERS, remember
 
 
-class Memory:
+class ConflictingBackend:
     def __init__(self, *blocks: Block, conflicts: int = 0) -> None:
         self.blocks = blocks
         self.conflicts = conflicts
@@ -39,15 +39,17 @@ class Memory:
         ((Block("project", "P."), Block("other", "")), ("project", "P.\nLikes blue.")),
     ],
 )
-async def test_the_human_block_or_the_first(blocks: tuple[Block, ...], written: tuple[str, str]) -> None:
-    memory = Memory(*blocks)
+async def test_fact_is_appended_to_human_block_or_first_block(
+    blocks: tuple[Block, ...], written: tuple[str, str]
+) -> None:
+    memory = ConflictingBackend(*blocks)
     after = await remember(memory, "  Likes\n blue. ")
     assert memory.written == [written]
     assert written in [(block.label, block.value) for block in after]
 
 
-async def test_a_fact_that_another_pod_has_written_over_is_written_again() -> None:
-    memory = Memory(Block("human", "Has a dog."))
+async def test_overwritten_fact_is_written_again() -> None:
+    memory = ConflictingBackend(Block("human", "Has a dog."))
     memory.overwrites = 1
     after = await remember(memory, "Likes blue.")
     assert after[0].value == "Another pod's.\nLikes blue."
@@ -56,8 +58,8 @@ async def test_a_fact_that_another_pod_has_written_over_is_written_again() -> No
         await remember(memory, "Has a cat.")
 
 
-async def test_what_is_there_already_is_not_written_twice() -> None:
-    memory = Memory(Block("human", "Likes blue."))
+async def test_existing_fact_is_not_written_again() -> None:
+    memory = ConflictingBackend(Block("human", "Likes blue."))
     await remember(memory, "Likes blue.")
     assert memory.written == []
 
@@ -71,14 +73,14 @@ async def test_what_is_there_already_is_not_written_twice() -> None:
         ((Block("human", "12345678", limit=10),), "123", "full"),
     ],
 )
-async def test_refusals_say_why(blocks: tuple[Block, ...], fact: str, words: str) -> None:
+async def test_invalid_fact_is_rejected_with_reason(blocks: tuple[Block, ...], fact: str, words: str) -> None:
     with pytest.raises(RejectedError, match=words):
-        await remember(Memory(*blocks), fact)
+        await remember(ConflictingBackend(*blocks), fact)
 
 
-async def test_conflicts_are_tried_again_and_not_for_ever() -> None:
-    memory = Memory(Block("human", ""), conflicts=ATTEMPTS - 1)
+async def test_conflict_is_retried_a_limited_number_of_times() -> None:
+    memory = ConflictingBackend(Block("human", ""), conflicts=ATTEMPTS - 1)
     await remember(memory, "x")
     assert memory.written == [("human", "x")]
     with pytest.raises(WriteConflictError):
-        await remember(Memory(Block("human", ""), conflicts=ATTEMPTS), "x")
+        await remember(ConflictingBackend(Block("human", ""), conflicts=ATTEMPTS), "x")

@@ -1,4 +1,4 @@
-"""Letta's REST interface: what is asked, and what its answers mean."""
+"""Letta's REST API: requests, and the classification of responses."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -21,7 +21,7 @@ from voicesession_agent.memory.letta import LettaBackend
 from voicesession_agent.supervisor.desired_state import MemoryAddress
 
 
-class Letta:
+class FakeLettaServer:
     def __init__(self) -> None:
         self.requests: list[tuple[str, str, str | None, Any]] = []
         self.status = 200
@@ -39,13 +39,13 @@ class Letta:
         size = -(-len(self.body) // self.parts)
         for start in range(0, len(self.body), size):
             await response.write(self.body[start : start + size])
-            await asyncio.sleep(0.01)  # so that it is read before the next part is sent
+            await asyncio.sleep(0.01)  # the client reads this part before the next one
         return response
 
 
 @pytest.fixture
-async def letta() -> AsyncIterator[tuple[Letta, str]]:
-    server = Letta()
+async def letta() -> AsyncIterator[tuple[FakeLettaServer, str]]:
+    server = FakeLettaServer()
     app = web.Application()
     app.router.add_route("*", "/{path:.*}", server.answer)
     runner = web.AppRunner(app, shutdown_timeout=0.01)
@@ -56,7 +56,7 @@ async def letta() -> AsyncIterator[tuple[Letta, str]]:
     await runner.cleanup()
 
 
-async def test_blocks(letta: tuple[Letta, str]) -> None:
+async def test_load_returns_blocks(letta: tuple[FakeLettaServer, str]) -> None:
     server, url = letta
     async with aiohttp.ClientSession() as session:
         blocks = await LettaBackend(MemoryAddress(url + "/", "agent-1", "key"), session).load_blocks()
@@ -64,7 +64,7 @@ async def test_blocks(letta: tuple[Letta, str]) -> None:
     assert server.requests == [("GET", "/v1/agents/agent-1?include=agent.blocks", "Bearer key", None)]
 
 
-async def test_an_answer_that_comes_in_parts(letta: tuple[Letta, str]) -> None:
+async def test_body_in_several_parts_is_read_completely(letta: tuple[FakeLettaServer, str]) -> None:
     server, url = letta
     server.parts = 3
     async with aiohttp.ClientSession() as session:
@@ -73,7 +73,7 @@ async def test_an_answer_that_comes_in_parts(letta: tuple[Letta, str]) -> None:
         await memory.capture(Turn("hello", "hi"))
 
 
-async def test_an_answer_without_end_is_not_read(letta: tuple[Letta, str], monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_too_long_body_is_uncertain(letta: tuple[FakeLettaServer, str], monkeypatch: pytest.MonkeyPatch) -> None:
     _, url = letta
     monkeypatch.setattr(letta_module, "MAX_ANSWER_BYTES", 10)
     async with aiohttp.ClientSession() as session:
@@ -82,7 +82,9 @@ async def test_an_answer_without_end_is_not_read(letta: tuple[Letta, str], monke
 
 
 @pytest.mark.parametrize("body", [b"<html>", b"null", b"[]", b'{"blocks": [{}]}'])
-async def test_an_answer_that_is_none_of_lettas(letta: tuple[Letta, str], body: bytes) -> None:
+async def test_invalid_body_is_rejected_for_load_and_accepted_for_capture(
+    letta: tuple[FakeLettaServer, str], body: bytes
+) -> None:
     server, url = letta
     server.body = body
     async with aiohttp.ClientSession() as session:
@@ -92,7 +94,7 @@ async def test_an_answer_that_is_none_of_lettas(letta: tuple[Letta, str], body: 
         await memory.capture(Turn("hello", "hi"))
 
 
-async def test_capture(letta: tuple[Letta, str]) -> None:
+async def test_capture_posts_turn(letta: tuple[FakeLettaServer, str]) -> None:
     server, url = letta
     async with aiohttp.ClientSession() as session:
         await LettaBackend(MemoryAddress(url, "agent-1"), session).capture(Turn("hello", "hi"))
@@ -102,7 +104,7 @@ async def test_capture(letta: tuple[Letta, str]) -> None:
     assert body["response_dict"] == {"content": "hi"}
 
 
-async def test_write(letta: tuple[Letta, str]) -> None:
+async def test_write_patches_block(letta: tuple[FakeLettaServer, str]) -> None:
     server, url = letta
     async with aiohttp.ClientSession() as session:
         await LettaBackend(MemoryAddress(url, "agent-1"), session).write("human", "likes blue")
@@ -126,7 +128,9 @@ async def test_write(letta: tuple[Letta, str]) -> None:
         (422, RejectedError),
     ],
 )
-async def test_errors(letta: tuple[Letta, str], status: int, error: type[Exception]) -> None:
+async def test_error_status_maps_to_error_class(
+    letta: tuple[FakeLettaServer, str], status: int, error: type[Exception]
+) -> None:
     server, url = letta
     server.status = status
     async with aiohttp.ClientSession() as session:
@@ -134,8 +138,8 @@ async def test_errors(letta: tuple[Letta, str], status: int, error: type[Excepti
             await LettaBackend(MemoryAddress(url, "agent-1"), session).capture(Turn("hello", "hi"))
 
 
-async def test_an_answer_that_does_not_come_is_uncertain(
-    letta: tuple[Letta, str], monkeypatch: pytest.MonkeyPatch
+async def test_missing_response_is_uncertain(
+    letta: tuple[FakeLettaServer, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     server, url = letta
     server.hangs = True
@@ -145,13 +149,13 @@ async def test_an_answer_that_does_not_come_is_uncertain(
             await LettaBackend(MemoryAddress(url, "agent-1"), session).capture(Turn("hello", "hi"))
 
 
-async def test_nobody_there() -> None:
+async def test_refused_connection_is_unavailable() -> None:
     async with aiohttp.ClientSession() as session:
         with pytest.raises(UnavailableError):
             await LettaBackend(MemoryAddress("http://127.0.0.1:1", "agent-1"), session).load_blocks()
 
 
-def test_digest_changes_with_what_is_shown() -> None:
+def test_digest_changes_with_label_value_or_description() -> None:
     blocks = (Block("a", "b", "c"),)
     assert digest(blocks) == digest((Block("a", "b", "c"),))
     assert len({digest(blocks), digest((Block("a", "x", "c"),)), digest((Block("a", "b"),)), digest(())}) == 4

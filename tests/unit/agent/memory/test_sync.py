@@ -1,11 +1,11 @@
-"""Memory in the background: order, bounds, and what an outage does."""
+"""Memory sync: order of turns, refresh of blocks, facts and outages."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 
 import pytest
-from voicesession_agent.memory import sync as recollection
+from voicesession_agent.memory import sync as sync_module
 from voicesession_agent.memory.backend import (
     Block,
     RejectedError,
@@ -25,227 +25,227 @@ ADDRESS = MemoryAddress("http://letta", "agent-1")
 DEADLINE = 5.0
 
 
-def told(address: MemoryAddress | None = ADDRESS, capture: bool = True, read_only: bool = False) -> Wanted:
+def desired_state(address: MemoryAddress | None = ADDRESS, capture: bool = True, read_only: bool = False) -> Wanted:
     return Wanted("u1", 1, "vs-1", "ws://x", "t", memory=address, capture=capture, read_only=read_only)
 
 
-class World:
+class SyncScene:
     def __init__(self) -> None:
         self.memory = FakeMemory()
         self.lost: list[DropReason] = []
         self.repeated = 0
-        self.recollection = MemorySync(lambda _: self.memory, self.lost.append, self.count_repeated)
-        self.running = asyncio.create_task(self.recollection.run())
+        self.memory_sync = MemorySync(lambda _: self.memory, self.lost.append, self.count_repeated)
+        self.running = asyncio.create_task(self.memory_sync.run())
 
     def count_repeated(self) -> None:
         self.repeated += 1
 
     def say(self, *texts: str) -> None:
         for text in texts:
-            self.recollection.heard(Turn(text, "yes"))
+            self.memory_sync.heard(Turn(text, "yes"))
 
     async def until(self, condition: Callable[[], bool]) -> None:
         async with asyncio.timeout(DEADLINE):
-            while not condition():  # noqa: ASYNC110 - the code under test tells nobody
+            while not condition():  # noqa: ASYNC110 - the code under test has no event to wait for
                 await asyncio.sleep(0.001)
 
 
 @pytest.fixture
-async def world(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[World]:
+async def scene(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[SyncScene]:
     for name in ("FIRST_RETRY_SECONDS", "MAX_RETRY_SECONDS", "AFTER_CAPTURE_SECONDS", "MIN_BETWEEN_SECONDS"):
-        monkeypatch.setattr(recollection, name, 0.005)
-    made = World()
-    yield made
-    made.running.cancel()
+        monkeypatch.setattr(sync_module, name, 0.005)
+    scene = SyncScene()
+    yield scene
+    scene.running.cancel()
     with suppress(asyncio.CancelledError):
-        await made.running
+        await scene.running
 
 
-async def test_blocks_are_loaded_once_memory_is_known(world: World) -> None:
-    assert world.recollection.status.phase is MemoryPhase.NONE
-    world.recollection.told(told())
-    assert world.recollection.status.phase is MemoryPhase.LOADING
-    await world.until(lambda: world.recollection.status.phase is MemoryPhase.OK)
-    assert world.recollection.blocks == world.memory.blocks
-    assert world.recollection.status.agent_id == "agent-1"
+async def test_blocks_are_loaded_after_address_is_known(scene: SyncScene) -> None:
+    assert scene.memory_sync.status.phase is MemoryPhase.NONE
+    scene.memory_sync.apply(desired_state())
+    assert scene.memory_sync.status.phase is MemoryPhase.LOADING
+    await scene.until(lambda: scene.memory_sync.status.phase is MemoryPhase.OK)
+    assert scene.memory_sync.blocks == scene.memory.blocks
+    assert scene.memory_sync.status.agent_id == "agent-1"
 
 
-async def test_turns_are_captured_in_order_even_before_memory_is_known(world: World) -> None:
-    world.recollection.told(told(None))
-    world.say("one", "two")
-    world.recollection.told(told())
-    world.say("three")
-    await world.until(lambda: world.memory.stored == ["one", "two", "three"])
+async def test_turns_before_address_is_known_are_captured_in_order(scene: SyncScene) -> None:
+    scene.memory_sync.apply(desired_state(None))
+    scene.say("one", "two")
+    scene.memory_sync.apply(desired_state())
+    scene.say("three")
+    await scene.until(lambda: scene.memory.stored == ["one", "two", "three"])
 
 
-async def test_nothing_is_captured_when_it_is_off(world: World) -> None:
-    world.recollection.told(told(capture=False))
-    world.say("one")
-    assert len(world.recollection.turns) == 0
+async def test_turn_is_not_queued_while_capture_is_off(scene: SyncScene) -> None:
+    scene.memory_sync.apply(desired_state(capture=False))
+    scene.say("one")
+    assert len(scene.memory_sync.turns) == 0
 
 
-async def test_an_outage_keeps_turns_and_blocks_and_ends_by_itself(world: World) -> None:
-    world.recollection.told(told())
-    await world.until(lambda: world.recollection.status.phase is MemoryPhase.OK)
-    world.memory.fault = UnavailableError("Letta does not answer")
-    world.say("one", "two")
-    await world.until(lambda: world.recollection.status.phase is MemoryPhase.UNAVAILABLE)
-    assert world.recollection.status.message == "Letta does not answer"
-    assert world.recollection.blocks == world.memory.blocks
-    assert len(world.recollection.turns) == 2
-    world.memory.fault = None
-    await world.until(lambda: world.memory.stored == ["one", "two"])
-    assert world.recollection.status.phase is MemoryPhase.OK
-    assert world.lost == []
+async def test_outage_keeps_turns_and_blocks_until_recovery(scene: SyncScene) -> None:
+    scene.memory_sync.apply(desired_state())
+    await scene.until(lambda: scene.memory_sync.status.phase is MemoryPhase.OK)
+    scene.memory.fault = UnavailableError("Letta does not answer")
+    scene.say("one", "two")
+    await scene.until(lambda: scene.memory_sync.status.phase is MemoryPhase.UNAVAILABLE)
+    assert scene.memory_sync.status.message == "Letta does not answer"
+    assert scene.memory_sync.blocks == scene.memory.blocks
+    assert len(scene.memory_sync.turns) == 2
+    scene.memory.fault = None
+    await scene.until(lambda: scene.memory.stored == ["one", "two"])
+    assert scene.memory_sync.status.phase is MemoryPhase.OK
+    assert scene.lost == []
 
 
-async def test_what_is_refused_for_good_is_lost(world: World) -> None:
-    world.recollection.told(told())
-    world.memory.capture_fault = RejectedError("no")
-    world.say("one")
-    await world.until(lambda: world.lost == [DropReason.REJECTED])
-    world.memory.capture_fault = None
-    world.say("two")
-    await world.until(lambda: world.memory.stored == ["two"])
+async def test_rejected_turn_is_lost_and_next_turn_is_sent(scene: SyncScene) -> None:
+    scene.memory_sync.apply(desired_state())
+    scene.memory.capture_fault = RejectedError("no")
+    scene.say("one")
+    await scene.until(lambda: scene.lost == [DropReason.REJECTED])
+    scene.memory.capture_fault = None
+    scene.say("two")
+    await scene.until(lambda: scene.memory.stored == ["two"])
 
 
-async def test_what_may_be_stored_already_is_sent_again_first_and_counted(world: World) -> None:
-    world.recollection.told(told())
-    world.memory.capture_fault = UncertainError("late")
-    world.say("one", "two")
-    await world.until(lambda: world.repeated > 0)
-    world.memory.capture_fault = None
-    await world.until(lambda: world.memory.stored == ["one", "two"])
-    assert world.recollection.turns.repeated == world.repeated
-    assert world.lost == []
+async def test_uncertain_turn_is_sent_again_first_and_counted(scene: SyncScene) -> None:
+    scene.memory_sync.apply(desired_state())
+    scene.memory.capture_fault = UncertainError("late")
+    scene.say("one", "two")
+    await scene.until(lambda: scene.repeated > 0)
+    scene.memory.capture_fault = None
+    await scene.until(lambda: scene.memory.stored == ["one", "two"])
+    assert scene.memory_sync.turns.repeated == scene.repeated
+    assert scene.lost == []
 
 
-async def test_new_blocks_are_seen_after_a_capture(world: World) -> None:
-    world.recollection.told(told())
-    await world.until(lambda: world.recollection.status.phase is MemoryPhase.OK)
-    world.memory.blocks = (Block("human", "likes red"),)
-    world.say("one")
-    await world.until(lambda: world.recollection.blocks == world.memory.blocks)
+async def test_capture_refreshes_blocks(scene: SyncScene) -> None:
+    scene.memory_sync.apply(desired_state())
+    await scene.until(lambda: scene.memory_sync.status.phase is MemoryPhase.OK)
+    scene.memory.blocks = (Block("human", "likes red"),)
+    scene.say("one")
+    await scene.until(lambda: scene.memory_sync.blocks == scene.memory.blocks)
 
 
-async def test_flush_sends_what_is_left_and_gives_up_in_time(world: World) -> None:
-    world.running.cancel()
-    world.recollection.told(told())
-    world.say("one", "two")
-    await world.recollection.flush(1.0)
-    assert world.memory.stored == ["one", "two"]
-    world.memory.fault = UnavailableError("away")
-    world.say("three")
-    await asyncio.wait_for(world.recollection.flush(1.0), DEADLINE)
-    assert world.lost == [DropReason.STOPPED]
+async def test_flush_sends_remaining_turns_or_gives_up(scene: SyncScene) -> None:
+    scene.running.cancel()
+    scene.memory_sync.apply(desired_state())
+    scene.say("one", "two")
+    await scene.memory_sync.flush(1.0)
+    assert scene.memory.stored == ["one", "two"]
+    scene.memory.fault = UnavailableError("away")
+    scene.say("three")
+    await asyncio.wait_for(scene.memory_sync.flush(1.0), DEADLINE)
+    assert scene.lost == [DropReason.STOPPED]
 
 
-async def test_flush_takes_no_time_where_nothing_waits_or_memory_is_away(world: World) -> None:
-    world.running.cancel()
-    world.recollection.told(told())
-    world.memory.acknowledges.clear()
-    await asyncio.wait_for(world.recollection.flush(60.0), DEADLINE)
-    world.memory.fault = UnavailableError("away")
-    world.say("one")
-    await asyncio.wait_for(world.recollection.flush(60.0), DEADLINE)
+async def test_flush_returns_early_without_turns_or_memory(scene: SyncScene) -> None:
+    scene.running.cancel()
+    scene.memory_sync.apply(desired_state())
+    scene.memory.acknowledges.clear()
+    await asyncio.wait_for(scene.memory_sync.flush(60.0), DEADLINE)
+    scene.memory.fault = UnavailableError("away")
+    scene.say("one")
+    await asyncio.wait_for(scene.memory_sync.flush(60.0), DEADLINE)
 
 
-async def test_a_capture_that_the_end_cuts_short_counts_as_repeated_when_it_is_sent_again(world: World) -> None:
-    world.recollection.told(told())
-    world.memory.acknowledges.clear()
-    world.say("one")
-    await world.until(lambda: world.memory.stored == ["one"])
-    world.running.cancel()
-    await asyncio.gather(world.running, return_exceptions=True)
-    world.memory.acknowledges.set()
-    await world.recollection.flush(1.0)
-    assert (world.memory.stored, world.repeated) == (["one", "one"], 1)
+async def test_capture_interrupted_by_shutdown_counts_as_repeated(scene: SyncScene) -> None:
+    scene.memory_sync.apply(desired_state())
+    scene.memory.acknowledges.clear()
+    scene.say("one")
+    await scene.until(lambda: scene.memory.stored == ["one"])
+    scene.running.cancel()
+    await asyncio.gather(scene.running, return_exceptions=True)
+    scene.memory.acknowledges.set()
+    await scene.memory_sync.flush(1.0)
+    assert (scene.memory.stored, scene.repeated) == (["one", "one"], 1)
 
 
-async def test_a_block_edited_by_hand_is_loaded_when_somebody_speaks(world: World) -> None:
-    world.recollection.told(told())
-    await world.until(lambda: world.recollection.status.phase is MemoryPhase.OK)
-    world.memory.blocks = (Block("human", "edited by hand"),)
-    world.recollection.someone_speaks()
-    await world.until(lambda: world.recollection.blocks == world.memory.blocks)
+async def test_speech_loads_manually_edited_block(scene: SyncScene) -> None:
+    scene.memory_sync.apply(desired_state())
+    await scene.until(lambda: scene.memory_sync.status.phase is MemoryPhase.OK)
+    scene.memory.blocks = (Block("human", "edited by hand"),)
+    scene.memory_sync.someone_speaks()
+    await scene.until(lambda: scene.memory_sync.blocks == scene.memory.blocks)
 
 
-async def test_speech_loads_memory_once_a_second_at_most(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(recollection, "MIN_BETWEEN_SECONDS", 60.0)
-    world.recollection.told(told())
-    await world.until(lambda: world.recollection.status.phase is MemoryPhase.OK)
+async def test_speech_loads_memory_at_most_once_per_interval(scene: SyncScene, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sync_module, "MIN_BETWEEN_SECONDS", 60.0)
+    scene.memory_sync.apply(desired_state())
+    await scene.until(lambda: scene.memory_sync.status.phase is MemoryPhase.OK)
     for _ in range(5):
-        world.recollection.someone_speaks()
+        scene.memory_sync.someone_speaks()
         await asyncio.sleep(0.002)
-    assert world.memory.loads == 1
+    assert scene.memory.loads == 1
 
 
-async def test_a_reset_keeps_the_blocks_and_loads_them_anew(world: World, caplog: pytest.LogCaptureFixture) -> None:
+async def test_reset_keeps_blocks_while_reloading(scene: SyncScene, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO")
-    world.recollection.told(told())
-    await world.until(lambda: world.recollection.status.phase is MemoryPhase.OK)
-    before, world.memory.blocks = world.recollection.blocks, (Block("human", "new"),)
-    world.recollection.reload()
-    assert world.recollection.blocks == before
-    await world.until(lambda: world.recollection.blocks == world.memory.blocks)
+    scene.memory_sync.apply(desired_state())
+    await scene.until(lambda: scene.memory_sync.status.phase is MemoryPhase.OK)
+    before, scene.memory.blocks = scene.memory_sync.blocks, (Block("human", "new"),)
+    scene.memory_sync.reload()
+    assert scene.memory_sync.blocks == before
+    await scene.until(lambda: scene.memory_sync.blocks == scene.memory.blocks)
     assert [vars(r)["outcome"] for r in caplog.records if vars(r).get("event") == "memory_reloaded"] == ["Ok"]
 
 
-async def test_a_reset_without_memory_says_so(world: World, caplog: pytest.LogCaptureFixture) -> None:
+async def test_reset_without_memory_logs_zero_duration(scene: SyncScene, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO")
-    world.recollection.reload()
+    scene.memory_sync.reload()
     assert [vars(r)["ms"] for r in caplog.records if vars(r).get("event") == "memory_reloaded"] == [0]
 
 
-async def test_a_fact_is_written_and_known_at_once(world: World) -> None:
-    world.recollection.told(told())
-    await world.until(lambda: world.recollection.status.phase is MemoryPhase.OK)
-    assert world.recollection.remembers
-    world.memory.write_faults = [WriteConflictError("409"), WriteConflictError("409")]
-    await world.recollection.remember("The user's dog is Rex.")
-    assert world.memory.blocks[0].value == "likes blue\nThe user's dog is Rex."
-    assert world.recollection.blocks == world.memory.blocks
+async def test_remember_writes_fact_and_updates_blocks(scene: SyncScene) -> None:
+    scene.memory_sync.apply(desired_state())
+    await scene.until(lambda: scene.memory_sync.status.phase is MemoryPhase.OK)
+    assert scene.memory_sync.remembers
+    scene.memory.write_faults = [WriteConflictError("409"), WriteConflictError("409")]
+    await scene.memory_sync.remember("The user's dog is Rex.")
+    assert scene.memory.blocks[0].value == "likes blue\nThe user's dog is Rex."
+    assert scene.memory_sync.blocks == scene.memory.blocks
 
 
-async def test_blocks_loaded_before_a_fact_was_written_are_stale(world: World) -> None:
-    world.recollection.told(told())
-    await world.until(lambda: world.recollection.status.phase is MemoryPhase.OK)
-    old = world.memory.blocks
-    loading = asyncio.create_task(world.recollection._load())
-    world.memory.gate.clear()
+async def test_load_started_before_write_is_discarded(scene: SyncScene) -> None:
+    scene.memory_sync.apply(desired_state())
+    await scene.until(lambda: scene.memory_sync.status.phase is MemoryPhase.OK)
+    old = scene.memory.blocks
+    loading = asyncio.create_task(scene.memory_sync._load())
+    scene.memory.gate.clear()
     await asyncio.sleep(0)
-    writing = asyncio.create_task(world.recollection.remember("New."))
+    writing = asyncio.create_task(scene.memory_sync.remember("New."))
     await asyncio.sleep(0)
-    world.memory.gate.set()
+    scene.memory.gate.set()
     await asyncio.gather(loading, writing)
-    assert world.recollection.blocks != old
-    assert world.recollection.blocks == world.memory.blocks
+    assert scene.memory_sync.blocks != old
+    assert scene.memory_sync.blocks == scene.memory.blocks
 
 
-@pytest.mark.parametrize("wanted", [told(None), told(read_only=True)])
-async def test_nothing_is_remembered_where_nothing_may_be(world: World, wanted: Wanted) -> None:
-    world.recollection.told(wanted)
-    assert not world.recollection.remembers
+@pytest.mark.parametrize("desired", [desired_state(None), desired_state(read_only=True)])
+async def test_remember_is_rejected_without_writable_memory(scene: SyncScene, desired: Wanted) -> None:
+    scene.memory_sync.apply(desired)
+    assert not scene.memory_sync.remembers
     with pytest.raises(RejectedError):
-        await world.recollection.remember("x")
-    world.say("one")
-    assert len(world.recollection.turns) == (0 if wanted.read_only else 1)
+        await scene.memory_sync.remember("x")
+    scene.say("one")
+    assert len(scene.memory_sync.turns) == (0 if desired.read_only else 1)
 
 
-async def test_turns_kept_for_a_memory_that_turns_out_to_be_somebody_elses_are_dropped(world: World) -> None:
-    world.recollection.told(told(None))
-    world.say("one")
-    world.recollection.told(told(read_only=True))
-    await world.until(lambda: world.recollection.status.phase is MemoryPhase.OK)
-    world.recollection.told(told())
-    world.say("two")
-    await world.until(lambda: world.memory.stored == ["two"])
-    assert world.lost == []
+async def test_read_only_memory_drops_queued_turns(scene: SyncScene) -> None:
+    scene.memory_sync.apply(desired_state(None))
+    scene.say("one")
+    scene.memory_sync.apply(desired_state(read_only=True))
+    await scene.until(lambda: scene.memory_sync.status.phase is MemoryPhase.OK)
+    scene.memory_sync.apply(desired_state())
+    scene.say("two")
+    await scene.until(lambda: scene.memory.stored == ["two"])
+    assert scene.lost == []
 
 
-async def test_a_memory_that_does_not_answer_is_given_up_on(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(recollection, "REMEMBER_SECONDS", 0.01)
-    world.recollection.told(told())
-    world.memory.gate.clear()
+async def test_remember_times_out_without_response(scene: SyncScene, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sync_module, "REMEMBER_SECONDS", 0.01)
+    scene.memory_sync.apply(desired_state())
+    scene.memory.gate.clear()
     with pytest.raises(UnavailableError, match="in time"):
-        await world.recollection.remember("x")
+        await scene.memory_sync.remember("x")

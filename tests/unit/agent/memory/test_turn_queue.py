@@ -1,4 +1,4 @@
-"""The queue of turns that wait for memory: its bound, and what it drops."""
+"""Queue of turns for memory: its limit, and the turns it drops."""
 
 import asyncio
 
@@ -9,7 +9,7 @@ from voicesession_agent.memory.turn_queue import DropReason, TurnQueue
 from tests.support.fakes.memory_backend import FakeMemory
 
 
-def test_the_queue_is_bounded_and_drops_its_oldest() -> None:
+def test_full_queue_drops_oldest_turn() -> None:
     lost: list[DropReason] = []
     queue = TurnQueue(lost.append, lambda: None, limit=2)
     for text in ("one", "two", "three"):
@@ -21,7 +21,7 @@ def test_the_queue_is_bounded_and_drops_its_oldest() -> None:
 @pytest.mark.parametrize(
     ("limit", "kept", "lost"), [(1, ["one", "three"], 1), (2, ["one", "three"], 1), (3, ["one", "two", "three"], 0)]
 )
-async def test_an_overflow_never_drops_the_turn_that_is_being_sent(limit: int, kept: list[str], lost: int) -> None:
+async def test_overflow_keeps_turn_being_sent(limit: int, kept: list[str], lost: int) -> None:
     drops: list[DropReason] = []
     queue = TurnQueue(drops.append, lambda: None, limit)
     memory = FakeMemory()

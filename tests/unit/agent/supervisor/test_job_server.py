@@ -71,7 +71,7 @@ def told(**more: Any) -> Wanted:
 
 async def test_facts_of_a_job(pod: Pod) -> None:
     await pod.supervisor.tell(told(idle_seconds=90.0))
-    pod.recollection.told(told())
+    pod.recollection.apply(told())
     await pod.recollection._load()
     pod.state.greeted.add("alice")
     facts = await pod.link.job_facts()
@@ -96,7 +96,7 @@ async def test_a_job_is_told_how_to_go(pod: Pod) -> None:
 
 
 async def test_reports_beats_and_turns_arrive(pod: Pod) -> None:
-    pod.recollection.told(told())
+    pod.recollection.apply(told())
     await asyncio.to_thread(report_now, pod.socket, "prepared")
     await pod.supervisor.tell(told())
     await pod.started(1)
@@ -108,7 +108,7 @@ async def test_reports_beats_and_turns_arrive(pod: Pod) -> None:
 
 
 async def test_a_turn_that_is_handed_over_again_is_one(pod: Pod) -> None:
-    pod.recollection.told(told())
+    pod.recollection.apply(told())
     for number in (1, 1, 2):
         await pod.link.send_turn(Turn("yes", "fine"), number)
     assert len(pod.recollection.turns) == 2
@@ -130,7 +130,7 @@ async def test_a_malformed_report_is_refused(pod: Pod) -> None:
 
 async def test_a_fact_is_remembered_or_the_reason_comes_back(pod: Pod) -> None:
     assert await pod.link.remember("x") == "there is no memory that can be written to"
-    pod.recollection.told(told())
+    pod.recollection.apply(told())
     assert await pod.link.remember("The user's dog is Rex.") == ""
     assert pod.kept.blocks[0].value == "likes blue\nThe user's dog is Rex."
     pod.kept.refuses = True
