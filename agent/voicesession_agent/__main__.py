@@ -20,9 +20,9 @@ def main() -> None:
     if not settings.trouble:
         jobs.start_forkserver(modules)
 
-    from voicesession_agent.supervisor.app import Pod  # noqa: PLC0415 - imports aiohttp while the fork server works
+    from voicesession_agent.supervisor.app import SupervisorApp  # noqa: PLC0415 - imports aiohttp while the fork server works
 
-    code = asyncio.run(Pod(settings, jobs.LiveKitJobs(modules, settings.livekit_url)).run())
+    code = asyncio.run(SupervisorApp(settings, jobs.LiveKitJobs(modules, settings.livekit_url)).run())
     sys.stdout.flush()
     os._exit(code)  # threads of livekit-agents that wait for dead processes must not hold the pod
 

@@ -12,8 +12,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from voicesession_agent.health.diagnosis import Diagnosis, Problem
 from voicesession_agent.metrics import Metrics
 from voicesession_agent.supervisor.control_auth import Verifier
-from voicesession_agent.supervisor.control_server import Bulletin, ControlPort
-from voicesession_agent.supervisor.desired_state import MemoryAddress, Wanted
+from voicesession_agent.supervisor.control_server import ControlServer, StateChanges
+from voicesession_agent.supervisor.desired_state import DesiredState, MemoryAddress
 from voicesession_agent.supervisor.pod_state import HumanLeft, JobPhase, MemoryPhase, MemoryStatus, Phase, PodState
 from voicesession_common.errors import ExternalError, RetryableError
 from voicesession_operator.clients.agent_pod import AgentPodClient, public_key_of, to_pod_state
@@ -40,10 +40,10 @@ class Pod:
 
     def __init__(self) -> None:
         self.state = PodState("pod-1", process_started=1.0)
-        self.bulletin = Bulletin(self.state)
-        self.received: list[Wanted] = []
+        self.bulletin = StateChanges(self.state)
+        self.received: list[DesiredState] = []
 
-    async def put_state(self, desired: Wanted) -> None:
+    async def put_state(self, desired: DesiredState) -> None:
         self.state.tell(desired, time.time())
         self.received.append(desired)
 
@@ -51,7 +51,9 @@ class Pod:
 @pytest.fixture
 async def pod() -> AsyncIterator[Pod]:
     made = Pod()
-    app = ControlPort(made.state, Verifier(public_key_of(KEY), "pod-1"), Metrics(), made.put_state, made.bulletin).app()
+    app = ControlServer(
+        made.state, Verifier(public_key_of(KEY), "pod-1"), Metrics(), made.put_state, made.bulletin
+    ).app()
     runner = web.AppRunner(app)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
@@ -127,7 +129,7 @@ async def test_refused_long_poll_is_retryable(pod: Pod, operator: AgentPodClient
 def test_every_field_of_the_state_is_parsed() -> None:
     state = PodState("pod-1", process_started=1.0)
     state.prepared(2.0)
-    state.tell(Wanted("u1", 4, "vs-1", "ws://x", "t"), 3.0)
+    state.tell(DesiredState("u1", 4, "vs-1", "ws://x", "t"), 3.0)
     state.job_starts()
     state.job_starts()
     state.job_joined("PA_1", 4.0)
@@ -159,10 +161,10 @@ def test_every_field_of_the_state_is_parsed() -> None:
 
 def test_state_shows_a_reset_from_epoch_to_join() -> None:
     state = PodState("pod-1", process_started=1.0)
-    state.tell(Wanted("u1", 1, "vs-1", "ws://x", "t"), 2.0)
+    state.tell(DesiredState("u1", 1, "vs-1", "ws://x", "t"), 2.0)
     state.job_starts()
     state.job_joined("PA_1", 3.0)
-    state.tell(Wanted("u1", 2, "vs-1", "ws://x", "t", cause="LastHumanLeft"), 4.0)
+    state.tell(DesiredState("u1", 2, "vs-1", "ws://x", "t", cause="LastHumanLeft"), 4.0)
     running = to_pod_state(state.render())
     assert (running.epoch, running.job_epoch, running.participant_sid) == (2, 1, "")
     state.job_starts()

@@ -47,7 +47,7 @@ class Pod:
             job_socket=path,
             otlp_endpoint=endpoint,
         )
-        self.running = asyncio.create_task(agent.Pod(settings, self.jobs).run())
+        self.running = asyncio.create_task(agent.SupervisorApp(settings, self.jobs).run())
         self.job = SupervisorClient(path, 1)
 
     async def stop(self) -> int:

@@ -17,7 +17,7 @@ from voicesession_agent.memory.backend import (
 )
 from voicesession_agent.memory.facts import remember
 from voicesession_agent.memory.turn_queue import DropReason, TurnQueue
-from voicesession_agent.supervisor.desired_state import MemoryAddress, Wanted
+from voicesession_agent.supervisor.desired_state import DesiredState, MemoryAddress
 from voicesession_agent.supervisor.pod_state import MemoryPhase, MemoryStatus
 
 REFRESH_SECONDS: Final = 30.0
@@ -65,7 +65,7 @@ class MemorySync:
         """Return True if facts can be written to memory."""
         return self._backend is not None and not self._read_only
 
-    def apply(self, wanted: Wanted) -> None:
+    def apply(self, wanted: DesiredState) -> None:
         """Apply the memory settings of the desired state. The address may arrive late, or change."""
         address = wanted.memory
         self._capture = wanted.capture and not wanted.read_only

@@ -19,10 +19,10 @@ from voicesession_agent.memory.turn_queue import DropReason
 from voicesession_agent.metrics import Metrics, metrics_app, process_started_at
 from voicesession_agent.settings import AgentSettings
 from voicesession_agent.supervisor.control_auth import Verifier
-from voicesession_agent.supervisor.control_server import Bulletin, ControlPort
+from voicesession_agent.supervisor.control_server import ControlServer, StateChanges
 from voicesession_agent.supervisor.desired_state import MemoryAddress
-from voicesession_agent.supervisor.job_pool import JobServer
-from voicesession_agent.supervisor.job_server import Backchannel
+from voicesession_agent.supervisor.job_pool import JobPool
+from voicesession_agent.supervisor.job_server import JobServer
 from voicesession_agent.supervisor.pod_state import CaptureStatus, JobPhase, MemoryPhase, PodState
 from voicesession_agent.supervisor.pod_traces import PodTraces
 from voicesession_agent.supervisor.supervisor import GaveUpError, Supervisor
@@ -35,17 +35,17 @@ HANG_UP_SECONDS: Final = 0.5
 log = logging.getLogger(__name__)
 
 
-class Pod:
+class SupervisorApp:
     """`run` serves until SIGTERM, or until the jobs cannot be kept alive."""
 
-    def __init__(self, settings: AgentSettings, jobs: JobServer) -> None:
+    def __init__(self, settings: AgentSettings, jobs: JobPool) -> None:
         self._settings = settings
         self._jobs = jobs
         self._metrics = Metrics()
         self._tracing = AgentTracing()
         self._traces = PodTraces(self._tracing, time.time)
         self._state = PodState(settings.pod_uid, process_started_at(), prepare_trouble=settings.trouble)
-        self._bulletin = Bulletin(self._state)
+        self._bulletin = StateChanges(self._state)
         self._stop = asyncio.Event()
 
     async def run(self) -> int:
@@ -71,10 +71,10 @@ class Pod:
 
     async def _serve(self, supervisor: Supervisor, recollection: MemorySync) -> list[web.AppRunner]:
         verifier = Verifier(self._settings.public_key, self._settings.pod_uid)
-        port = ControlPort(self._state, verifier, self._metrics, supervisor.tell, self._bulletin)
+        port = ControlServer(self._state, verifier, self._metrics, supervisor.tell, self._bulletin)
         control = await _started(port.app())
         await web.TCPSite(control, port=self._settings.control_port).start()
-        jobs = await _started(Backchannel(supervisor, recollection, self._metrics, self._bulletin).app())
+        jobs = await _started(JobServer(supervisor, recollection, self._metrics, self._bulletin).app())
         await web.UnixSite(jobs, self._settings.job_socket).start()
         metrics = await _started(metrics_app(self._metrics))
         await web.TCPSite(metrics, port=self._settings.metrics_port).start()

@@ -16,14 +16,14 @@ from aiohttp import web
 
 from voicesession_agent.metrics import Metrics
 from voicesession_agent.supervisor.control_auth import RefusedError, Verifier
-from voicesession_agent.supervisor.desired_state import MalformedError, Wanted, parse
+from voicesession_agent.supervisor.desired_state import DesiredState, MalformedError, parse
 from voicesession_agent.supervisor.pod_state import OtherSessionError, PodState
 
 LOOK_SECONDS: Final = 0.5
 """What changes and is published by nobody, such as a pod that gives up, is found by looking this often."""
 
 
-class Bulletin:
+class StateChanges:
     """`published` wakes everybody who waits for a change."""
 
     def __init__(self, state: PodState) -> None:
@@ -63,7 +63,7 @@ WAIT: Final = re.compile(r"(?:^|[,;\s])wait=(\d{1,4})(?:$|[,;\s])")
 log = logging.getLogger(__name__)
 
 
-class ControlPort:
+class ControlServer:
     """GET /healthz /readyz for anyone; GET and PUT /v1/state for the operator's signature only."""
 
     def __init__(
@@ -71,8 +71,8 @@ class ControlPort:
         state: PodState,
         verifier: Verifier,
         metrics: Metrics,
-        tell: Callable[[Wanted], Awaitable[None]],
-        bulletin: Bulletin,
+        tell: Callable[[DesiredState], Awaitable[None]],
+        bulletin: StateChanges,
     ) -> None:
         self._state = state
         self._verifier = verifier

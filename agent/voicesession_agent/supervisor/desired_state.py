@@ -19,7 +19,7 @@ class MemoryAddress:
 
 
 @dataclass(frozen=True)
-class Wanted:
+class DesiredState:
     session_uid: str
     epoch: int
     room_name: str
@@ -39,7 +39,7 @@ class Wanted:
     """What this pod's spans belong below, as W3C has it; empty: nobody traces."""
 
 
-def parse(body: bytes) -> Wanted:
+def parse(body: bytes) -> DesiredState:
     """Raise MalformedError when a field is missing or of the wrong type."""
     try:
         raw = json.loads(body)
@@ -49,7 +49,7 @@ def parse(body: bytes) -> Wanted:
         raise MalformedError("the body is not an object")
     room = _field(raw, "room", dict)
     memory = raw.get("memory")
-    return Wanted(
+    return DesiredState(
         session_uid=_text(raw, "sessionUID"),
         epoch=_epoch(raw),
         room_name=_text(room, "name"),

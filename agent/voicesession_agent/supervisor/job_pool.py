@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Order:
+class JobLaunch:
     """What one job needs to join; `launch` is its number among the pod's jobs, and it learns it with the order."""
 
     launch: int
@@ -44,13 +44,13 @@ class Job(Protocol):
         """SIGKILL: it works on a stopped process too. Nothing happens to one that is gone."""
 
 
-class JobServer(Protocol):
+class JobPool(Protocol):
     """Starts jobs, each in a fresh process; an old one may still be on its way out when the next one starts."""
 
     async def run(self) -> None:
         """Keep one process prepared until closed."""
 
-    async def launch(self, order: Order) -> Job:
+    async def launch(self, order: JobLaunch) -> Job:
         """Start a job; returns when a process has taken it. Raise when none could."""
 
     def prepare_next(self) -> None:
@@ -94,7 +94,7 @@ def start_forkserver(modules: Sequence[str]) -> None:
 
 
 class LiveKitJobs:
-    """JobServer over `AgentServer(unregistered)` and its pool of processes, of livekit-agents 1.8.9."""
+    """JobPool over `AgentServer(unregistered)` and its pool of processes, of livekit-agents 1.8.9."""
 
     def __init__(self, modules: Sequence[str], url: str) -> None:
         """`url` is the LiveKit server of orders that name none."""
@@ -131,7 +131,7 @@ class LiveKitJobs:
         server.rtc_session(job.entrypoint)
         return server
 
-    async def launch(self, order: Order) -> Job:
+    async def launch(self, order: JobLaunch) -> Job:
         await self._imported.wait()
         self._pool.set_target_idle_processes(0)
         info = self._info(order)
@@ -145,7 +145,7 @@ class LiveKitJobs:
         if self._imported.is_set():
             self._pool.set_target_idle_processes(1)
 
-    def _info(self, order: Order) -> Any:
+    def _info(self, order: JobLaunch) -> Any:
         """As `AgentServer.simulate_job` makes it, but with an id by which the process can be found."""
         from livekit.agents.job import JobAcceptArguments, RunningJobInfo  # noqa: PLC0415 - as above
         from livekit.protocol import agent, models  # noqa: PLC0415 - as above

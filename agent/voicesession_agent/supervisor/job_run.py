@@ -25,7 +25,7 @@ SUPERSEDED_DELAY_SECONDS: Final = 30.0
 """Longer than a replaced pod lives on, so that two pods never put each other out of the room in turns."""
 
 
-class End(Enum):
+class ExitCause(Enum):
     """Why a job is no longer in its room."""
 
     DIED = "died"
@@ -43,11 +43,11 @@ class RestartPolicy:
     _deaths: deque[float] = field(default_factory=deque)
     _refusals: int = 0
 
-    def after(self, *, lived: float, end: End, now: float) -> float | None:
+    def after(self, *, lived: float, end: ExitCause, now: float) -> float | None:
         """Answer the seconds to wait before the next job, or None to give up; only DIED uses up the budget."""
-        if end is End.SUPERSEDED:
+        if end is ExitCause.SUPERSEDED:
             return SUPERSEDED_DELAY_SECONDS
-        if end is End.REFUSED:
+        if end is ExitCause.REFUSED:
             self._refusals += 1
             return _doubled(self._refusals)
         self._refusals = 0
@@ -73,7 +73,7 @@ def _doubled(count: int) -> float:
     return float(min(MAX_DELAY_SECONDS, FIRST_DELAY_SECONDS * 2 ** min(count - 1, 10)))
 
 
-class Over(Enum):
+class StopReason(Enum):
     """Why the pod needs another job; the first that holds counts."""
 
     DISMISSED = "dismissed"
@@ -87,7 +87,7 @@ class Over(Enum):
 
 
 @dataclass
-class Tenure:
+class JobRun:
     launch: int
     started: float
     heartbeat: Heartbeat | None = None
@@ -96,21 +96,21 @@ class Tenure:
     diagnosis: Diagnosis | None = None
     exited: bool = False
     left: bool = False
-    end: End = End.DIED
+    end: ExitCause = ExitCause.DIED
 
-    def over(self, reset: Reset | None, dismissed: int, now: float) -> Over | None:
+    def over(self, reset: Reset | None, dismissed: int, now: float) -> StopReason | None:
         if self.launch <= dismissed:
-            return Over.DISMISSED
+            return StopReason.DISMISSED
         if self.diagnosis is not None:
-            return Over.ILL
+            return StopReason.ILL
         if self.exited:
-            return Over.EXITED
+            return StopReason.EXITED
         if self.left:
-            return Over.LEFT
-        patience = self.patience(reset, now)
-        return Over.LATE if patience is not None and patience <= 0 else None
+            return StopReason.LEFT
+        time_to_join = self.time_to_join(reset, now)
+        return StopReason.LATE if time_to_join is not None and time_to_join <= 0 else None
 
-    def patience(self, reset: Reset | None, now: float) -> float | None:
+    def time_to_join(self, reset: Reset | None, now: float) -> float | None:
         """Seconds until this job is late; None when nothing waits for it."""
         if self.joined_at is not None or reset is None or not reset.open:
             return None
@@ -120,7 +120,7 @@ class Tenure:
 log = logging.getLogger(__name__)
 
 
-class Retired:
+class DrainingJobs:
     """Owns the waiting for each job's end."""
 
     def __init__(self) -> None:

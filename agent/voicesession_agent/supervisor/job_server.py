@@ -12,8 +12,8 @@ from voicesession_agent.memory.backend import MemoryBackendError, Turn, digest
 from voicesession_agent.memory.sync import MemorySync
 from voicesession_agent.memory.turn_queue import DropReason
 from voicesession_agent.metrics import Metrics
-from voicesession_agent.supervisor.control_server import Bulletin
-from voicesession_agent.supervisor.job_run import End
+from voicesession_agent.supervisor.control_server import StateChanges
+from voicesession_agent.supervisor.job_run import ExitCause
 from voicesession_agent.supervisor.pod_state import HumanLeft
 from voicesession_agent.supervisor.supervisor import Supervisor
 
@@ -69,7 +69,7 @@ class Reports:
             case "joined":
                 self._supervisor.joined(launch, str(report["sid"]))
             case "refused":
-                self._supervisor.out_of_room(launch, End.REFUSED, left=False)
+                self._supervisor.out_of_room(launch, ExitCause.REFUSED, left=False)
             case "gone":
                 self._gone(launch, str(report["reason"]))
             case "left":
@@ -127,7 +127,13 @@ class Reports:
     def _gone(self, launch: int, reason: str) -> None:
         """The job is out of its room, for LiveKit's `reason`."""
         log.info("job left its room", extra={"event": "left", "launch": launch, "reason": reason})
-        end = End.REFUSED if reason in GONE_WITH_ROOM else End.SUPERSEDED if reason == DUPLICATE else End.DIED
+        end = (
+            ExitCause.REFUSED
+            if reason in GONE_WITH_ROOM
+            else ExitCause.SUPERSEDED
+            if reason == DUPLICATE
+            else ExitCause.DIED
+        )
         self._supervisor.out_of_room(launch, end, left=True)
 
     def _human_left(self, launch: int, left: HumanLeft) -> None:
@@ -148,10 +154,12 @@ class Reports:
         self._spoken()
 
 
-class Backchannel:
+class JobServer:
     """GET /job (facts, blocks), GET /leave (answers when the job shall go), POST /report, /turn, /remember."""
 
-    def __init__(self, supervisor: Supervisor, recollection: MemorySync, metrics: Metrics, bulletin: Bulletin) -> None:
+    def __init__(
+        self, supervisor: Supervisor, recollection: MemorySync, metrics: Metrics, bulletin: StateChanges
+    ) -> None:
         self._supervisor = supervisor
         self._bulletin = bulletin
         self._recollection = recollection
@@ -186,7 +194,7 @@ class Backchannel:
         )
 
     async def _leave(self, request: web.Request) -> web.Response:
-        how = await self._supervisor.departure(int(request.query["launch"]))
+        how = await self._supervisor.wait_until_dismissed(int(request.query["launch"]))
         return web.json_response({how: True})
 
     async def _turn(self, request: web.Request) -> web.Response:

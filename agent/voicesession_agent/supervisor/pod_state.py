@@ -6,7 +6,7 @@ from enum import StrEnum
 from typing import Any
 
 from voicesession_agent.health.diagnosis import Diagnosis
-from voicesession_agent.supervisor.desired_state import Wanted
+from voicesession_agent.supervisor.desired_state import DesiredState
 from voicesession_agent.supervisor.reset import Outcome, Reset
 
 
@@ -71,7 +71,7 @@ class PodState:
     prepared_at: float | None = None
     bound_at: float | None = None
     joined_at: float | None = None
-    wanted: Wanted | None = None
+    wanted: DesiredState | None = None
     ended: bool = False
     job: JobPhase = JobPhase.NONE
     participant_sid: str = ""
@@ -127,7 +127,7 @@ class PodState:
     def wanted_epoch(self) -> int:
         return self.wanted.epoch if self.wanted else 0
 
-    def tell(self, wanted: Wanted, now: float) -> bool:
+    def tell(self, wanted: DesiredState, now: float) -> bool:
         """Take the wanted state and answer whether it begins a reset; raise OtherSessionError when bound to another.
 
         Epoch and end never go back.
@@ -146,7 +146,7 @@ class PodState:
         self._reset_begins(wanted, now)
         return True
 
-    def _reset_begins(self, wanted: Wanted, now: float) -> None:
+    def _reset_begins(self, wanted: DesiredState, now: float) -> None:
         """A job that has not joined yet has heard nobody: it will do, unless it was told whom not to greet."""
         self.reset = Reset(wanted.epoch, wanted.cause, now)
         if self.job is JobPhase.STARTING and not self.greeted:

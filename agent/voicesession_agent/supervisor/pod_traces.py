@@ -8,7 +8,7 @@ from opentelemetry.trace import SpanContext
 
 from voicesession_agent.latency import RESPONSE, Stage
 from voicesession_agent.memory.backend import MemoryCall, MemoryOutcome
-from voicesession_agent.supervisor.desired_state import Wanted
+from voicesession_agent.supervisor.desired_state import DesiredState
 from voicesession_agent.tracing import NO_SPAN, AgentTracing, read_traceparent
 
 JOB: Final = "job"
@@ -50,7 +50,7 @@ class PodTraces:
         self._said: dict[str, float] = {}
         """Stages of what a human said last, until it is answered."""
 
-    def told(self, wanted: Wanted, *, anew: bool) -> None:
+    def told(self, wanted: DesiredState, *, anew: bool) -> None:
         """Of the session, or, where everything begins `anew`, of a reset."""
         self._parent = read_traceparent(wanted.traceparent)
         self._about = {EPOCH: wanted.epoch, CAUSE: wanted.cause}

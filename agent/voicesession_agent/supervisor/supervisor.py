@@ -8,9 +8,9 @@ from typing import Final, Protocol
 
 from voicesession_agent.health.diagnosis import BEAT_SECONDS, STUCK, Diagnosis, HealthRestarts, Heartbeat, proof_seconds
 from voicesession_agent.metrics import Metrics
-from voicesession_agent.supervisor.desired_state import Wanted
-from voicesession_agent.supervisor.job_pool import Job, JobServer, Order
-from voicesession_agent.supervisor.job_run import End, Over, RestartPolicy, Retired, Tenure, kill
+from voicesession_agent.supervisor.desired_state import DesiredState
+from voicesession_agent.supervisor.job_pool import Job, JobLaunch, JobPool
+from voicesession_agent.supervisor.job_run import DrainingJobs, ExitCause, JobRun, RestartPolicy, StopReason, kill
 from voicesession_agent.supervisor.pod_state import PodState
 from voicesession_agent.supervisor.pod_traces import PodTraces
 from voicesession_agent.supervisor.reset import OLD_JOB_SECONDS
@@ -27,7 +27,7 @@ class GaveUpError(Exception):
 class Memory(Protocol):
     """What the supervisor tells the keeper of the memory."""
 
-    def apply(self, wanted: Wanted) -> None: ...
+    def apply(self, wanted: DesiredState) -> None: ...
 
     def reload(self) -> None: ...
 
@@ -41,7 +41,7 @@ class Supervisor:
     def __init__(
         self,
         state: PodState,
-        jobs: JobServer,
+        jobs: JobPool,
         metrics: Metrics,
         memory: Memory,
         clock: Callable[[], float],
@@ -57,13 +57,13 @@ class Supervisor:
         self._published = published
         self._restart = RestartPolicy()
         self._remedies = HealthRestarts()
-        self._retired = Retired()
-        self._tenure: Tenure | None = None
+        self._retired = DrainingJobs()
+        self._tenure: JobRun | None = None
         self._changed = asyncio.Event()
         """Only the loop of `run` waits for it, and it looks at everything anew."""
         self._departures = asyncio.Condition()
 
-    async def tell(self, wanted: Wanted) -> None:
+    async def tell(self, wanted: DesiredState) -> None:
         """Move towards the wanted state; returns at once. Raise OtherSessionError.
 
         An order of an earlier epoch, by an operator that is behind, changes nothing.
@@ -92,11 +92,11 @@ class Supervisor:
 
     def joined(self, launch: int, sid: str) -> None:
         """A report whose answer was lost is sent again: the second one is no news."""
-        tenure = self._current(launch)
-        if tenure is None or (tenure.joined_at is not None and sid == self.state.participant_sid):
+        job_run = self._current(launch)
+        if job_run is None or (job_run.joined_at is not None and sid == self.state.participant_sid):
             return
-        now = tenure.joined_at = self._clock()
-        tenure.end = End.DIED
+        now = job_run.joined_at = self._clock()
+        job_run.end = ExitCause.DIED
         reset = self.state.job_joined(sid, now)
         self.traces.joined()
         log.info("joined", extra={"event": "joined", "sid": sid, "launch": launch, "at": now})
@@ -106,26 +106,26 @@ class Supervisor:
             self._metrics.reset_seconds.observe((reset.milliseconds or 0) / 1000)
         self._jobs.prepare_next()
 
-    def out_of_room(self, launch: int, end: End, *, left: bool) -> None:
+    def out_of_room(self, launch: int, end: ExitCause, *, left: bool) -> None:
         """The job could not get in, or `left` again; its process may live on for a while."""
-        tenure = self._current(launch)
-        if tenure is not None:
-            tenure.end, tenure.left = end, tenure.left or left
+        job_run = self._current(launch)
+        if job_run is not None:
+            job_run.end, job_run.left = end, job_run.left or left
             self._changed.set()
 
     def beat(self, launch: int, diagnosis: Diagnosis | None, *, failed: bool) -> None:
         """The job responds, and this is what is wrong with it, or it has `failed` since it last did its work."""
-        tenure = self._current(launch)
-        if tenure is None:
+        job_run = self._current(launch)
+        if job_run is None:
             return
-        if tenure.heartbeat is not None:
-            tenure.heartbeat.beat()
+        if job_run.heartbeat is not None:
+            job_run.heartbeat.beat()
         if diagnosis is not None:
-            self._found(tenure, diagnosis)
-        elif not failed and self._works(tenure):
+            self._found(job_run, diagnosis)
+        elif not failed and self._works(job_run):
             self.state.diagnosis = None
 
-    async def departure(self, launch: int) -> str:
+    async def wait_until_dismissed(self, launch: int) -> str:
         """Return once this job shall go: `leave` when none follows, `reset` when another takes its place."""
         state = self.state
         async with self._departures:
@@ -159,68 +159,68 @@ class Supervisor:
         if reset is not None and reset.open and reset.remaining(self._clock()) <= 0:
             self.state.reset_escalates()
             raise GaveUpError
-        self._tenure = tenure = Tenure(self.state.job_starts(), self._clock())
+        self._tenure = job_run = JobRun(self.state.job_starts(), self._clock())
         await self._notify()
-        job = await self._launched(tenure)
+        job = await self._launched(job_run)
         self._retired.successor_started()
-        over = Over.EXITED if job is None else await self._over(tenure, job)
+        over = StopReason.EXITED if job is None else await self._over(job_run, job)
         self._tenure = None
         self.traces.job_over()
         self._jobs.prepare_next()
         if job is not None:
-            self._see_off(tenure, job, over)
-        if over in (Over.EXITED, Over.LEFT):
-            await self._ended(tenure)
+            self._see_off(job_run, job, over)
+        if over in (StopReason.EXITED, StopReason.LEFT):
+            await self._ended(job_run)
 
-    async def _launched(self, tenure: Tenure) -> Job | None:
+    async def _launched(self, job_run: JobRun) -> Job | None:
         """The job once a process has taken it, or None."""
         wanted, reset = self.state.wanted, self.state.reset
         if wanted is None:
             return None
         self._metrics.launches.inc()
         self.traces.job_starts()
-        log.info("job starts", extra={"event": "job_starts", "launch": tenure.launch, "epoch": wanted.epoch})
-        order = Order(tenure.launch, wanted.room_name, wanted.room_url, wanted.token, wanted.identity)
-        limit = reset.remaining(tenure.started) if reset is not None and reset.open else None
+        log.info("job starts", extra={"event": "job_starts", "launch": job_run.launch, "epoch": wanted.epoch})
+        order = JobLaunch(job_run.launch, wanted.room_name, wanted.room_url, wanted.token, wanted.identity)
+        limit = reset.remaining(job_run.started) if reset is not None and reset.open else None
         try:
             async with asyncio.timeout(limit):
                 job = await self._jobs.launch(order)
         except Exception:
-            log.exception("no process took the job", extra={"event": "launch_failed", "launch": tenure.launch})
+            log.exception("no process took the job", extra={"event": "launch_failed", "launch": job_run.launch})
             return None
         self.traces.job_taken()
-        tenure.started = self._clock()
-        tenure.heartbeat = Heartbeat(tenure.started)
+        job_run.started = self._clock()
+        job_run.heartbeat = Heartbeat(job_run.started)
         return job
 
-    async def _over(self, tenure: Tenure, job: Job) -> Over:
+    async def _over(self, job_run: JobRun, job: Job) -> StopReason:
         """Wait until the pod needs another job, and answer why."""
         ended = asyncio.create_task(job.ended())
         ended.add_done_callback(lambda _: self._changed.set())
         try:
             while True:
-                tenure.exited = ended.done()
-                over = tenure.over(self.state.reset, self.state.dismissed, self._clock())
+                job_run.exited = ended.done()
+                over = job_run.over(self.state.reset, self.state.dismissed, self._clock())
                 if over is not None:
                     return over
-                await self._change(tenure.patience(self.state.reset, self._clock()))
+                await self._change(job_run.time_to_join(self.state.reset, self._clock()))
         finally:
             ended.cancel()
             await asyncio.gather(ended, return_exceptions=True)
 
-    def _see_off(self, tenure: Tenure, job: Job, over: Over) -> None:
-        if over is Over.LATE:
+    def _see_off(self, job_run: JobRun, job: Job, over: StopReason) -> None:
+        if over is StopReason.LATE:
             self.state.reset_escalates()
             self.state.dismiss()
-            kill(tenure.launch, job, "it did not join in time")
-        elif over is Over.ILL and tenure.diagnosis is not None:
-            self._remedy(tenure.diagnosis)
+            kill(job_run.launch, job, "it did not join in time")
+        elif over is StopReason.ILL and job_run.diagnosis is not None:
+            self._remedy(job_run.diagnosis)
             self.state.dismiss()
-            if tenure.diagnosis is STUCK:
-                kill(tenure.launch, job, tenure.diagnosis.message)
-        elif over is Over.DISMISSED and tenure.joined_at is None:
-            kill(tenure.launch, job, "its join would put its successor out")
-        self._retired.add(tenure.launch, job, LINGER_SECONDS if over is Over.LEFT else OLD_JOB_SECONDS)
+            if job_run.diagnosis is STUCK:
+                kill(job_run.launch, job, job_run.diagnosis.message)
+        elif over is StopReason.DISMISSED and job_run.joined_at is None:
+            kill(job_run.launch, job, "its join would put its successor out")
+        self._retired.add(job_run.launch, job, LINGER_SECONDS if over is StopReason.LEFT else OLD_JOB_SECONDS)
 
     def _remedy(self, diagnosis: Diagnosis) -> None:
         if not self._remedies.take(self._clock()):
@@ -228,14 +228,14 @@ class Supervisor:
         self.state.remedies += 1
         self._metrics.health_restarts.labels(diagnosis.problem.value).inc()
 
-    async def _ended(self, tenure: Tenure) -> None:
+    async def _ended(self, job_run: JobRun) -> None:
         self.state.job_exited()
         self._published()
-        lived = self._clock() - tenure.started
-        log.info("job ended", extra={"event": "job_ended", "launch": tenure.launch, "lived": round(lived, 3)})
+        lived = self._clock() - job_run.started
+        log.info("job ended", extra={"event": "job_ended", "launch": job_run.launch, "lived": round(lived, 3)})
         if self.state.ended:
             return
-        delay = self._restart.after(lived=lived, end=tenure.end, now=self._clock())
+        delay = self._restart.after(lived=lived, end=job_run.end, now=self._clock())
         if delay is None:
             raise GaveUpError
         log.warning("job will be restarted", extra={"event": "job_restarts", "delay": delay})
@@ -250,29 +250,29 @@ class Supervisor:
         """Find a job stuck that sends no beat."""
         while True:
             await asyncio.sleep(BEAT_SECONDS)
-            tenure = self._tenure
-            if tenure is not None and tenure.heartbeat is not None:
-                tenure.heartbeat.tick(self._clock())
-                if tenure.heartbeat.stuck:
-                    self._found(tenure, STUCK)
+            job_run = self._tenure
+            if job_run is not None and job_run.heartbeat is not None:
+                job_run.heartbeat.tick(self._clock())
+                if job_run.heartbeat.stuck:
+                    self._found(job_run, STUCK)
 
-    def _found(self, tenure: Tenure, diagnosis: Diagnosis) -> None:
-        if tenure.diagnosis is not None or self.state.ended:
+    def _found(self, job_run: JobRun, diagnosis: Diagnosis) -> None:
+        if job_run.diagnosis is not None or self.state.ended:
             return
-        tenure.diagnosis = self.state.diagnosis = diagnosis
-        extra = {"event": "job_ill", "launch": tenure.launch, "state": diagnosis.problem.value}
+        job_run.diagnosis = self.state.diagnosis = diagnosis
+        extra = {"event": "job_ill", "launch": job_run.launch, "state": diagnosis.problem.value}
         log.error("something is wrong with the job", extra=extra | {"reason": diagnosis.message})
         self._published()
         self._changed.set()
 
-    def _works(self, tenure: Tenure) -> bool:
+    def _works(self, job_run: JobRun) -> bool:
         """Whether it has been in its room for long enough to have what the last one had."""
         last = self.state.diagnosis
-        if last is None or tenure.joined_at is None:
+        if last is None or job_run.joined_at is None:
             return False
-        return self._clock() - tenure.joined_at >= proof_seconds(last.problem)
+        return self._clock() - job_run.joined_at >= proof_seconds(last.problem)
 
-    def _current(self, launch: int) -> Tenure | None:
+    def _current(self, launch: int) -> JobRun | None:
         """The tenure of now, if that job's reports are about the present."""
         return self._tenure if self.state.accepts(launch) else None
 

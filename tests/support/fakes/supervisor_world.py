@@ -5,8 +5,8 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from voicesession_agent.metrics import Metrics
-from voicesession_agent.supervisor.desired_state import Wanted
-from voicesession_agent.supervisor.job_pool import Order
+from voicesession_agent.supervisor.desired_state import DesiredState
+from voicesession_agent.supervisor.job_pool import JobLaunch
 from voicesession_agent.supervisor.job_server import Reports
 from voicesession_agent.supervisor.pod_state import JobPhase, PodState
 from voicesession_agent.supervisor.pod_traces import PodTraces
@@ -42,7 +42,7 @@ class FakeJob:
 
 class FakeJobs:
     def __init__(self) -> None:
-        self.orders: list[Order] = []
+        self.orders: list[JobLaunch] = []
         self.jobs: list[FakeJob] = []
         self.failing = False
         self.closed = False
@@ -53,7 +53,7 @@ class FakeJobs:
     async def run(self) -> None:
         await asyncio.Event().wait()
 
-    async def launch(self, order: Order) -> FakeJob:
+    async def launch(self, order: JobLaunch) -> FakeJob:
         self.orders.append(order)
         await self.process_there.wait()
         if self.failing:
@@ -70,11 +70,11 @@ class FakeJobs:
 
 class FakeMemory:
     def __init__(self) -> None:
-        self.wanted: list[Wanted] = []
+        self.wanted: list[DesiredState] = []
         self.reloads = 0
         self.spoken = 0
 
-    def apply(self, wanted: Wanted) -> None:
+    def apply(self, wanted: DesiredState) -> None:
         self.wanted.append(wanted)
 
     def reload(self) -> None:
@@ -148,5 +148,7 @@ class World:
         await asyncio.sleep(0.01)
 
 
-def wanted(epoch: int = 1, end: bool = False, cause: str = "Start") -> Wanted:
-    return Wanted(session_uid="u1", epoch=epoch, room_name="vs-1", room_url="ws://x", token=TOKEN, end=end, cause=cause)
+def wanted(epoch: int = 1, end: bool = False, cause: str = "Start") -> DesiredState:
+    return DesiredState(
+        session_uid="u1", epoch=epoch, room_name="vs-1", room_url="ws://x", token=TOKEN, end=end, cause=cause
+    )

@@ -16,7 +16,7 @@ from voicesession_agent.memory.backend import (
 )
 from voicesession_agent.memory.sync import MemorySync
 from voicesession_agent.memory.turn_queue import DropReason
-from voicesession_agent.supervisor.desired_state import MemoryAddress, Wanted
+from voicesession_agent.supervisor.desired_state import DesiredState, MemoryAddress
 from voicesession_agent.supervisor.pod_state import MemoryPhase
 
 from tests.support.fakes.memory_backend import FakeMemory
@@ -25,8 +25,8 @@ ADDRESS = MemoryAddress("http://letta", "agent-1")
 DEADLINE = 5.0
 
 
-def desired_state(address: MemoryAddress | None = ADDRESS, capture: bool = True, read_only: bool = False) -> Wanted:
-    return Wanted("u1", 1, "vs-1", "ws://x", "t", memory=address, capture=capture, read_only=read_only)
+def desired_state(address: MemoryAddress | None = ADDRESS, capture: bool = True, read_only: bool = False) -> DesiredState:
+    return DesiredState("u1", 1, "vs-1", "ws://x", "t", memory=address, capture=capture, read_only=read_only)
 
 
 class SyncScene:
@@ -223,7 +223,7 @@ async def test_load_started_before_write_is_discarded(scene: SyncScene) -> None:
 
 
 @pytest.mark.parametrize("desired", [desired_state(None), desired_state(read_only=True)])
-async def test_remember_is_rejected_without_writable_memory(scene: SyncScene, desired: Wanted) -> None:
+async def test_remember_is_rejected_without_writable_memory(scene: SyncScene, desired: DesiredState) -> None:
     scene.memory_sync.apply(desired)
     assert not scene.memory_sync.remembers
     with pytest.raises(RejectedError):

@@ -19,11 +19,11 @@ from voicesession_agent.supervisor.control_auth import Verifier
 from voicesession_agent.supervisor.control_server import (
     MAX_BODY_BYTES,
     MAX_WAIT_SECONDS,
-    Bulletin,
-    ControlPort,
+    ControlServer,
+    StateChanges,
     _patience,
 )
-from voicesession_agent.supervisor.desired_state import Wanted
+from voicesession_agent.supervisor.desired_state import DesiredState
 from voicesession_agent.supervisor.pod_state import PodState
 
 DEADLINE = 5.0
@@ -55,12 +55,12 @@ def bearer(method: str, body: bytes = b"") -> str:
 async def port() -> AsyncIterator[Port]:
     state = PodState("pod-1", process_started=1.0)
 
-    async def tell(wanted: Wanted) -> None:
+    async def tell(wanted: DesiredState) -> None:
         state.tell(wanted, 2.0)
 
     raw = KEY.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
     metrics = Metrics()
-    runner = web.AppRunner(ControlPort(state, Verifier(raw, "pod-1"), metrics, tell, Bulletin(state)).app())
+    runner = web.AppRunner(ControlServer(state, Verifier(raw, "pod-1"), metrics, tell, StateChanges(state)).app())
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     async with aiohttp.ClientSession() as http:

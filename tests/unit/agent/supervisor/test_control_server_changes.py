@@ -6,8 +6,8 @@ from collections.abc import Callable
 import pytest
 from voicesession_agent.health.diagnosis import Diagnosis, Problem
 from voicesession_agent.supervisor import control_server as bulletin_module
-from voicesession_agent.supervisor.control_server import Bulletin
-from voicesession_agent.supervisor.desired_state import Wanted
+from voicesession_agent.supervisor.control_server import StateChanges
+from voicesession_agent.supervisor.desired_state import DesiredState
 from voicesession_agent.supervisor.pod_state import HumanLeft, PodState
 
 DEADLINE = 5.0
@@ -17,7 +17,7 @@ DEADLINE = 5.0
 def state() -> PodState:
     made = PodState("pod-1", process_started=1.0)
     made.prepared(2.0)
-    made.tell(Wanted("u1", 1, "vs-1", "ws://x", "t"), 3.0)
+    made.tell(DesiredState("u1", 1, "vs-1", "ws://x", "t"), 3.0)
     made.job_starts()
     made.job_joined("PA_1", 4.0)
     made.humans_are(("alice",), 5.0)
@@ -29,7 +29,7 @@ def ill(state: PodState) -> None:
 
 
 def told_anew(state: PodState) -> None:
-    state.tell(Wanted("u1", 2, "vs-1", "ws://x", "t"), 6.0)
+    state.tell(DesiredState("u1", 2, "vs-1", "ws://x", "t"), 6.0)
 
 
 @pytest.mark.parametrize(
@@ -44,21 +44,21 @@ def told_anew(state: PodState) -> None:
     ],
 )
 def test_what_the_operator_acts_on_is_news(state: PodState, change: Callable[[PodState], None]) -> None:
-    before = Bulletin(state).tag()
+    before = StateChanges(state).tag()
     change(state)
-    assert Bulletin(state).tag() != before
+    assert StateChanges(state).tag() != before
 
 
 def test_speech_is_none(state: PodState) -> None:
-    before = Bulletin(state).tag()
+    before = StateChanges(state).tag()
     state.active_at = 7.0
     state.humans_are(("alice",), 8.0)
-    assert Bulletin(state).tag() == before
+    assert StateChanges(state).tag() == before
 
 
 async def test_what_nobody_reports_is_found_by_looking(state: PodState, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bulletin_module, "LOOK_SECONDS", 0.01)
-    bulletin = Bulletin(state)
+    bulletin = StateChanges(state)
     waiting = asyncio.create_task(bulletin.other_than(bulletin.tag(), 3600.0))
     await asyncio.sleep(0)
     state.job_exited()
@@ -66,5 +66,5 @@ async def test_what_nobody_reports_is_found_by_looking(state: PodState, monkeypa
 
 
 async def test_nobody_waits_longer_than_she_would(state: PodState) -> None:
-    bulletin = Bulletin(state)
+    bulletin = StateChanges(state)
     assert await asyncio.wait_for(bulletin.other_than(bulletin.tag(), 0.01), DEADLINE) == bulletin.tag()

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from livekit.agents import AgentServer, JobContext
-from voicesession_agent.supervisor.job_pool import LiveKitJobs, Order, job_id, launch_of
+from voicesession_agent.supervisor.job_pool import JobLaunch, LiveKitJobs, job_id, launch_of
 
 DEADLINE = 60.0
 
@@ -58,8 +58,8 @@ async def noted(path: Path) -> str:
 
 
 async def test_a_handle_is_of_the_one_job_it_started(jobs: LiveKitJobs, tmp_path: Path) -> None:
-    first = await jobs.launch(Order(1, "vs-1", "", "token-1", "agent"))
-    second = await jobs.launch(Order(2, "vs-1", "ws://other:7880", "token-2", "agent"))
+    first = await jobs.launch(JobLaunch(1, "vs-1", "", "token-1", "agent"))
+    second = await jobs.launch(JobLaunch(2, "vs-1", "ws://other:7880", "token-2", "agent"))
     assert await noted(tmp_path / job_id(1)) == f"{first.pid} ws://default:7880 token-1"
     assert await noted(tmp_path / job_id(2)) == f"{second.pid} ws://other:7880 token-2"
     os.kill(first.pid, signal.SIGSTOP)
@@ -74,7 +74,7 @@ async def test_a_handle_is_of_the_one_job_it_started(jobs: LiveKitJobs, tmp_path
 
 
 async def test_nothing_of_a_job_is_kept_when_its_process_is_gone(jobs: LiveKitJobs) -> None:
-    job = await jobs.launch(Order(1, "vs-1", "", "token-1", "agent"))
+    job = await jobs.launch(JobLaunch(1, "vs-1", "", "token-1", "agent"))
     process = weakref.ref(job._process)  # type: ignore[attr-defined]
     job.kill()
     await asyncio.wait_for(job.ended(), DEADLINE)

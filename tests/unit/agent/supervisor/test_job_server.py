@@ -14,9 +14,9 @@ from voicesession_agent.memory.backend import Block, RejectedError, Turn
 from voicesession_agent.memory.sync import MemorySync
 from voicesession_agent.memory.turn_queue import DropReason
 from voicesession_agent.supervisor import control_server as bulletin
-from voicesession_agent.supervisor.control_server import Bulletin
-from voicesession_agent.supervisor.desired_state import MemoryAddress, Wanted
-from voicesession_agent.supervisor.job_server import Backchannel
+from voicesession_agent.supervisor.control_server import StateChanges
+from voicesession_agent.supervisor.desired_state import DesiredState, MemoryAddress
+from voicesession_agent.supervisor.job_server import JobServer
 
 from tests.support.fakes.supervisor_world import DEADLINE, TOKEN, World, wanted
 
@@ -46,8 +46,8 @@ class Pod(World):
         self.kept = Memory()
         self.lost: list[DropReason] = []
         self.recollection = MemorySync(lambda _: self.kept, self.lost.append, lambda: None)
-        self.bulletin = Bulletin(self.state)
-        app = Backchannel(self.supervisor, self.recollection, self.metrics, self.bulletin).app()
+        self.bulletin = StateChanges(self.state)
+        app = JobServer(self.supervisor, self.recollection, self.metrics, self.bulletin).app()
         self.runner = web.AppRunner(app, shutdown_timeout=0.01)
         self.socket = socket
         self.link = SupervisorClient(socket, 1)
@@ -65,8 +65,8 @@ async def pod(tmp_path: Path) -> AsyncIterator[Pod]:
     await asyncio.gather(made.running, return_exceptions=True)
 
 
-def told(**more: Any) -> Wanted:
-    return Wanted("u1", 1, "vs-1", "ws://x", TOKEN, memory=ADDRESS, capture=True, **more)
+def told(**more: Any) -> DesiredState:
+    return DesiredState("u1", 1, "vs-1", "ws://x", TOKEN, memory=ADDRESS, capture=True, **more)
 
 
 async def test_facts_of_a_job(pod: Pod) -> None:

@@ -1,12 +1,12 @@
 """What the control port tells, through the life of a pod."""
 
 import pytest
-from voicesession_agent.supervisor.desired_state import Wanted
+from voicesession_agent.supervisor.desired_state import DesiredState
 from voicesession_agent.supervisor.pod_state import HumanLeft, JobPhase, OtherSessionError, Phase, PodState
 
 
-def wanted(uid: str = "u1", epoch: int = 0, end: bool = False) -> Wanted:
-    return Wanted(uid, epoch, "vs-1", "ws://x", "t", end=end)
+def wanted(uid: str = "u1", epoch: int = 0, end: bool = False) -> DesiredState:
+    return DesiredState(uid, epoch, "vs-1", "ws://x", "t", end=end)
 
 
 @pytest.fixture

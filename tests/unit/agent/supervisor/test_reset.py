@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from voicesession_agent.memory.sync import MemorySync
-from voicesession_agent.supervisor import job_run as tenure
+from voicesession_agent.supervisor import job_run
 from voicesession_agent.supervisor import supervisor as supervisor_module
 from voicesession_agent.supervisor.pod_state import JobPhase, Phase
 from voicesession_agent.supervisor.reset import TOTAL_SECONDS, Reset
@@ -18,7 +18,7 @@ from tests.support.fakes.supervisor_world import DEADLINE, FakeMemory, World, wa
 def soon(monkeypatch: pytest.MonkeyPatch) -> None:
     """Deadlines within reach of a test."""
     monkeypatch.setattr(supervisor_module, "OLD_JOB_SECONDS", 0.02)
-    monkeypatch.setattr(tenure, "JOIN_SECONDS", 0.02)
+    monkeypatch.setattr(job_run, "JOIN_SECONDS", 0.02)
 
 
 STEPS = ("last_human_left", "reset_started", "memory_reloaded", "reset_complete", "background_cancelled")
@@ -43,7 +43,7 @@ def events(caplog: pytest.LogCaptureFixture) -> list[str]:
 async def test_the_new_job_starts_while_the_old_one_still_goes(world: World, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO")
     old = await world.first_joined()
-    going = asyncio.create_task(world.supervisor.departure(1))
+    going = asyncio.create_task(world.supervisor.wait_until_dismissed(1))
     world.now = 200.0
     await world.supervisor.tell(wanted(epoch=2, cause="LastHumanLeft"))
     state = world.state.render()
@@ -224,10 +224,10 @@ async def test_the_end_wins_over_a_reset(world: World) -> None:
     await world.supervisor.tell(wanted(epoch=2))
     await world.until(lambda: len(world.jobs.orders) == 2)
     await world.supervisor.tell(wanted(epoch=2, end=True))
-    assert await asyncio.wait_for(world.supervisor.departure(1), DEADLINE) == "leave"
+    assert await asyncio.wait_for(world.supervisor.wait_until_dismissed(1), DEADLINE) == "leave"
     world.jobs.process_there.set()
     new = await world.started(2)
-    assert await asyncio.wait_for(world.supervisor.departure(2), DEADLINE) == "leave"
+    assert await asyncio.wait_for(world.supervisor.wait_until_dismissed(2), DEADLINE) == "leave"
     old.die()
     new.die()
     await world.until(lambda: world.state.job is JobPhase.EXITED)

@@ -3,7 +3,7 @@
 import asyncio
 
 import pytest
-from voicesession_agent.supervisor.desired_state import MemoryAddress, Wanted
+from voicesession_agent.supervisor.desired_state import DesiredState, MemoryAddress
 from voicesession_agent.supervisor.pod_state import JobPhase, Phase
 from voicesession_agent.supervisor.supervisor import GaveUpError
 
@@ -98,7 +98,7 @@ async def test_a_job_out_of_its_room_is_replaced_though_its_process_lingers(worl
     world.now += 60
     await world.report(1, "gone", reason="PARTICIPANT_REMOVED")
     await world.started(2)
-    assert await asyncio.wait_for(world.supervisor.departure(1), DEADLINE) == "reset"
+    assert await asyncio.wait_for(world.supervisor.wait_until_dismissed(1), DEADLINE) == "reset"
     await world.report(1, "gone", reason="CLIENT_INITIATED")
     await world.settle()
     assert len(world.jobs.orders) == 2
@@ -118,7 +118,7 @@ async def test_a_superseded_job_does_not_fight_back(world: World) -> None:
 async def test_the_end_makes_the_job_leave_and_none_follow(world: World) -> None:
     job = await world.first_joined()
     await world.supervisor.tell(wanted(end=True))
-    assert await asyncio.wait_for(world.supervisor.departure(1), DEADLINE) == "leave"
+    assert await asyncio.wait_for(world.supervisor.wait_until_dismissed(1), DEADLINE) == "leave"
     job.die()
     await world.until(lambda: world.state.job is JobPhase.EXITED)
     assert world.state.phase is Phase.ENDED
@@ -129,22 +129,22 @@ async def test_the_end_makes_the_job_leave_and_none_follow(world: World) -> None
 async def test_memory_may_become_known_later(world: World) -> None:
     await world.supervisor.tell(wanted())
     address = MemoryAddress("http://letta", "agent-1")
-    await world.supervisor.tell(Wanted("u1", 1, "vs-1", "ws://x", TOKEN, memory=address))
+    await world.supervisor.tell(DesiredState("u1", 1, "vs-1", "ws://x", TOKEN, memory=address))
     assert [w.memory for w in world.memory.wanted] == [None, address]
 
 
 async def test_an_order_of_an_earlier_epoch_changes_nothing(world: World) -> None:
     address = MemoryAddress("http://letta", "agent-1")
-    now = Wanted("u1", 2, "vs-1", "ws://x", TOKEN, memory=address, capture=True)
+    now = DesiredState("u1", 2, "vs-1", "ws://x", TOKEN, memory=address, capture=True)
     await world.supervisor.tell(now)
-    late = Wanted("u1", 1, "vs-1", "ws://x", TOKEN, memory=address, read_only=True, end=True)
+    late = DesiredState("u1", 1, "vs-1", "ws://x", TOKEN, memory=address, read_only=True, end=True)
     await world.supervisor.tell(late)
     assert (world.state.wanted, world.memory.wanted, world.state.ended) == (now, [now], False)
 
 
 async def test_close_makes_the_job_leave(world: World) -> None:
     await world.supervisor.close()
-    assert await asyncio.wait_for(world.supervisor.departure(1), DEADLINE) == "leave"
+    assert await asyncio.wait_for(world.supervisor.wait_until_dismissed(1), DEADLINE) == "leave"
     assert world.jobs.closed
 
 

@@ -76,7 +76,7 @@ async def test_problem_starts_next_job_before_the_old_ends(
     old = await world.first_joined()
     await send_heartbeat(world, 1, health)
     await world.started(2)
-    assert await asyncio.wait_for(world.supervisor.departure(1), DEADLINE) == "reset"
+    assert await asyncio.wait_for(world.supervisor.wait_until_dismissed(1), DEADLINE) == "reset"
     assert not old.killed
     assert world.state.render()["health"] == {"state": state, "message": message, "remedies": 1}
     assert world.state.render()["reset"] is None
