@@ -114,7 +114,7 @@ class Metrics:
 
         Prometheus sees no increase in a series that starts at 1, so the first failure would fire no alert.
         """
-        for refusal in auth.Reason:
+        for refusal in auth.RefusalReason:
             self.refused.labels(refusal.value)
         for why in DropReason:
             self.turns_lost.labels(why.value)

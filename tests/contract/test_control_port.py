@@ -40,11 +40,11 @@ class Pod:
 
     def __init__(self) -> None:
         self.state = PodState("pod-1", process_started=1.0)
-        self.bulletin = StateChanges(self.state)
+        self.changes = StateChanges(self.state)
         self.received: list[DesiredState] = []
 
     async def put_state(self, desired: DesiredState) -> None:
-        self.state.tell(desired, time.time())
+        self.state.set_desired_state(desired, time.time())
         self.received.append(desired)
 
 
@@ -52,7 +52,7 @@ class Pod:
 async def pod() -> AsyncIterator[Pod]:
     made = Pod()
     app = ControlServer(
-        made.state, Verifier(public_key_of(KEY), "pod-1"), Metrics(), made.put_state, made.bulletin
+        made.state, Verifier(public_key_of(KEY), "pod-1"), Metrics(), made.put_state, made.changes
     ).app()
     runner = web.AppRunner(app)
     await runner.setup()
@@ -110,7 +110,7 @@ async def test_long_poll_returns_at_a_change(pod: Pod, operator: AgentPodClient)
     known = await operator.wait_for_change("127.0.0.1", "pod-1", "")
     waiting = asyncio.create_task(operator.wait_for_change("127.0.0.1", "pod-1", known))
     await operator.put_state("127.0.0.1", "pod-1", DESIRED)
-    pod.bulletin.published()
+    pod.changes.notify()
     assert await asyncio.wait_for(waiting, DEADLINE) not in ("", known)
 
 
@@ -129,11 +129,11 @@ async def test_refused_long_poll_is_retryable(pod: Pod, operator: AgentPodClient
 def test_every_field_of_the_state_is_parsed() -> None:
     state = PodState("pod-1", process_started=1.0)
     state.prepared(2.0)
-    state.tell(DesiredState("u1", 4, "vs-1", "ws://x", "t"), 3.0)
+    state.set_desired_state(DesiredState("u1", 4, "vs-1", "ws://x", "t"), 3.0)
     state.job_starts()
     state.job_starts()
     state.job_joined("PA_1", 4.0)
-    state.humans_are(("alice",), 4.5)
+    state.set_humans(("alice",), 4.5)
     state.human_left(HumanLeft("alice", "CLIENT_INITIATED", 5.0))
     state.job_trouble = "in trouble"
     state.diagnosis = Diagnosis(Problem.PROVIDER_FAILING, "llm")
@@ -161,10 +161,10 @@ def test_every_field_of_the_state_is_parsed() -> None:
 
 def test_state_shows_a_reset_from_epoch_to_join() -> None:
     state = PodState("pod-1", process_started=1.0)
-    state.tell(DesiredState("u1", 1, "vs-1", "ws://x", "t"), 2.0)
+    state.set_desired_state(DesiredState("u1", 1, "vs-1", "ws://x", "t"), 2.0)
     state.job_starts()
     state.job_joined("PA_1", 3.0)
-    state.tell(DesiredState("u1", 2, "vs-1", "ws://x", "t", cause="LastHumanLeft"), 4.0)
+    state.set_desired_state(DesiredState("u1", 2, "vs-1", "ws://x", "t", cause="LastHumanLeft"), 4.0)
     running = to_pod_state(state.render())
     assert (running.epoch, running.job_epoch, running.participant_sid) == (2, 1, "")
     state.job_starts()

@@ -65,12 +65,12 @@ class MemorySync:
         """Return True if facts can be written to memory."""
         return self._backend is not None and not self._read_only
 
-    def apply(self, wanted: DesiredState) -> None:
+    def apply(self, desired: DesiredState) -> None:
         """Apply the memory settings of the desired state. The address may arrive late, or change."""
-        address = wanted.memory
-        self._capture = wanted.capture and not wanted.read_only
-        self._read_only = wanted.read_only
-        if wanted.read_only:
+        address = desired.memory
+        self._capture = desired.capture and not desired.read_only
+        self._read_only = desired.read_only
+        if desired.read_only:
             self.turns.forget()
         if address == self._address or address is None:
             return

@@ -45,7 +45,7 @@ class SupervisorApp:
         self._tracing = AgentTracing()
         self._traces = PodTraces(self._tracing, time.time)
         self._state = PodState(settings.pod_uid, process_started_at(), prepare_trouble=settings.trouble)
-        self._bulletin = StateChanges(self._state)
+        self._changes = StateChanges(self._state)
         self._stop = asyncio.Event()
 
     async def run(self) -> int:
@@ -54,27 +54,27 @@ class SupervisorApp:
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, self._stop.set)
         async with aiohttp.ClientSession() as http:
-            recollection = MemorySync(lambda address: self._memory(address, http), self._lost, self._repeated)
+            memory_sync = MemorySync(lambda address: self._memory(address, http), self._lost, self._repeated)
             supervisor = Supervisor(
-                self._state, self._jobs, self._metrics, recollection, time.time, self._traces, self._bulletin.published
+                self._state, self._jobs, self._metrics, memory_sync, time.time, self._traces, self._changes.notify
             )
-            self._watch(recollection)
-            sites = await self._serve(supervisor, recollection)
-            code = await self._work(supervisor, recollection)
+            self._watch(memory_sync)
+            sites = await self._serve(supervisor, memory_sync)
+            code = await self._work(supervisor, memory_sync)
             await supervisor.close()
-            self._bulletin.published()
-            await asyncio.gather(recollection.flush(FLUSH_SECONDS), self._tracing.close(HANG_UP_SECONDS))
+            self._changes.notify()
+            await asyncio.gather(memory_sync.flush(FLUSH_SECONDS), self._tracing.close(HANG_UP_SECONDS))
             for site in sites:
                 await site.cleanup()
         log.info("stopped", extra={"event": "stopped", "exitcode": code})
         return code
 
-    async def _serve(self, supervisor: Supervisor, recollection: MemorySync) -> list[web.AppRunner]:
+    async def _serve(self, supervisor: Supervisor, memory_sync: MemorySync) -> list[web.AppRunner]:
         verifier = Verifier(self._settings.public_key, self._settings.pod_uid)
-        port = ControlServer(self._state, verifier, self._metrics, supervisor.tell, self._bulletin)
+        port = ControlServer(self._state, verifier, self._metrics, supervisor.set_desired_state, self._changes)
         control = await _started(port.app())
         await web.TCPSite(control, port=self._settings.control_port).start()
-        jobs = await _started(JobServer(supervisor, recollection, self._metrics, self._bulletin).app())
+        jobs = await _started(JobServer(supervisor, memory_sync, self._metrics, self._changes).app())
         await web.UnixSite(jobs, self._settings.job_socket).start()
         metrics = await _started(metrics_app(self._metrics))
         await web.TCPSite(metrics, port=self._settings.metrics_port).start()
@@ -85,9 +85,9 @@ class SupervisorApp:
         await asyncio.to_thread(importlib.import_module, "voicesession_agent.supervisor.control_auth")
         return [control, jobs, metrics]
 
-    async def _work(self, supervisor: Supervisor, recollection: MemorySync) -> int:
+    async def _work(self, supervisor: Supervisor, memory_sync: MemorySync) -> int:
         """Run everything until one part ends; only the stop signal is a good end."""
-        parts = [asyncio.create_task(supervisor.run()), asyncio.create_task(recollection.run())]
+        parts = [asyncio.create_task(supervisor.run()), asyncio.create_task(memory_sync.run())]
         if not self._settings.trouble:
             parts.append(asyncio.create_task(self._jobs.run()))
         stop = asyncio.create_task(self._stop.wait())
@@ -99,17 +99,17 @@ class SupervisorApp:
         await _cancelled([stop, *parts[:2]])
         return code
 
-    def _watch(self, recollection: MemorySync) -> None:
+    def _watch(self, memory_sync: MemorySync) -> None:
         ok = (MemoryPhase.NONE, MemoryPhase.OK)
         self._metrics.watch(
-            backlog=lambda: len(recollection.turns),
-            memory_ok=lambda: recollection.status.phase in ok,
+            backlog=lambda: len(memory_sync.turns),
+            memory_ok=lambda: memory_sync.status.phase in ok,
             humans=lambda: len(self._state.humans),
             joined=lambda: self._state.job is JobPhase.JOINED,
             problem=lambda: None if self._state.diagnosis is None else self._state.diagnosis.problem,
         )
-        self._state.memory_status = lambda: recollection.status
-        turns = recollection.turns
+        self._state.memory_status = lambda: memory_sync.status
+        turns = memory_sync.turns
         self._state.capture_status = lambda: CaptureStatus(len(turns), turns.lost, turns.repeated)
 
     def _memory(self, address: MemoryAddress, http: aiohttp.ClientSession) -> InstrumentedBackend:

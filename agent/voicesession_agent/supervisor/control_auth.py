@@ -18,7 +18,7 @@ MAX_REMEMBERED: Final = 4096
 """Tokens remembered at once: more than 60 requests per second for a whole lifetime."""
 
 
-class Reason(StrEnum):
+class RefusalReason(StrEnum):
     """Why a request was refused: also the bounded label values of the metric."""
 
     MISSING = "missing"
@@ -34,7 +34,7 @@ class Reason(StrEnum):
 
 
 class RefusedError(Exception):
-    def __init__(self, reason: Reason) -> None:
+    def __init__(self, reason: RefusalReason) -> None:
         super().__init__(reason.value)
         self.reason = reason
 
@@ -53,30 +53,30 @@ class Verifier:
         claims = self._claims(authorization)
         now = self._clock()
         if now > claims["exp"] + LEEWAY_SECONDS or claims["iat"] > now + LEEWAY_SECONDS:
-            raise RefusedError(Reason.EXPIRED)
+            raise RefusedError(RefusalReason.EXPIRED)
         if claims["exp"] - claims["iat"] > MAX_LIFETIME_SECONDS:
-            raise RefusedError(Reason.LIFETIME)
+            raise RefusedError(RefusalReason.LIFETIME)
         if claims.get("htm") != method:
-            raise RefusedError(Reason.METHOD)
+            raise RefusedError(RefusalReason.METHOD)
         if not hmac.compare_digest(str(claims.get("sha256")), hashlib.sha256(body).hexdigest()):
-            raise RefusedError(Reason.BODY)
+            raise RefusedError(RefusalReason.BODY)
         self._remember(str(claims["jti"]), claims["exp"] + LEEWAY_SECONDS, now)
 
     def _claims(self, authorization: str | None) -> dict[str, Any]:
         if not authorization:
-            raise RefusedError(Reason.MISSING)
+            raise RefusedError(RefusalReason.MISSING)
         scheme, _, token = authorization.partition(" ")
         if scheme.lower() != "bearer":
-            raise RefusedError(Reason.MALFORMED)
+            raise RefusedError(RefusalReason.MALFORMED)
 
         return claims(token, self._public_key, self._pod_uid)
 
     def _remember(self, jti: str, until: float, now: float) -> None:
         self._seen = {seen: expiry for seen, expiry in self._seen.items() if expiry >= now}
         if jti in self._seen:
-            raise RefusedError(Reason.REPLAYED)
+            raise RefusedError(RefusalReason.REPLAYED)
         if len(self._seen) >= MAX_REMEMBERED:
-            raise RefusedError(Reason.BUSY)
+            raise RefusedError(RefusalReason.BUSY)
         self._seen[jti] = until
 
 
@@ -88,11 +88,11 @@ def claims(token: str, public_key: bytes, audience: str) -> dict[str, Any]:
     try:
         return _decode(token, Ed25519PublicKey.from_public_bytes(public_key), audience)
     except jwt.InvalidSignatureError as error:
-        raise RefusedError(Reason.SIGNATURE) from error
+        raise RefusedError(RefusalReason.SIGNATURE) from error
     except jwt.InvalidAudienceError as error:
-        raise RefusedError(Reason.AUDIENCE) from error
+        raise RefusedError(RefusalReason.AUDIENCE) from error
     except (jwt.PyJWTError, TypeError, ValueError) as error:
-        raise RefusedError(Reason.MALFORMED) from error
+        raise RefusedError(RefusalReason.MALFORMED) from error
 
 
 def _decode(token: str, key: Ed25519PublicKey, audience: str) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from voicesession_agent.supervisor.control_auth import RefusedError, Verifier
 from voicesession_agent.supervisor.desired_state import DesiredState, MalformedError, parse
 from voicesession_agent.supervisor.pod_state import OtherSessionError, PodState
 
-LOOK_SECONDS: Final = 0.5
+POLL_SECONDS: Final = 0.5
 """What changes and is published by nobody, such as a pod that gives up, is found by looking this often."""
 
 
@@ -34,24 +34,24 @@ class StateChanges:
         """A strong entity tag (RFC 9110). Speech, memory and measurements change too often, and move nobody."""
         state = self._state
         job = (state.job, state.job_epoch, state.participant_sid, state.diagnosis, state.trouble)
-        facts = (state.phase, state.bound_at, state.wanted_epoch, job, state.humans, state.last_human_left)
+        facts = (state.phase, state.bound_at, state.desired_epoch, job, state.humans, state.last_human_left)
         return f'"{hashlib.sha256(repr(facts).encode()).hexdigest()[:16]}"'
 
-    def published(self) -> None:
+    def notify(self) -> None:
         self._news.set()
         self._news.clear()
 
-    async def other_than(self, tag: str, seconds: float) -> str:
+    async def wait_for_change(self, tag: str, seconds: float) -> str:
         """The tag of now, as soon as it is another one, and after so many seconds in any case."""
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 while self.tag() == tag:
-                    await self._look_later()
+                    await self._poll_later()
         return self.tag()
 
-    async def _look_later(self) -> None:
+    async def _poll_later(self) -> None:
         with suppress(TimeoutError):
-            async with asyncio.timeout(LOOK_SECONDS):
+            async with asyncio.timeout(POLL_SECONDS):
                 await self._news.wait()
 
 
@@ -71,14 +71,14 @@ class ControlServer:
         state: PodState,
         verifier: Verifier,
         metrics: Metrics,
-        tell: Callable[[DesiredState], Awaitable[None]],
-        bulletin: StateChanges,
+        set_desired_state: Callable[[DesiredState], Awaitable[None]],
+        changes: StateChanges,
     ) -> None:
         self._state = state
         self._verifier = verifier
         self._metrics = metrics
-        self._tell = tell
-        self._bulletin = bulletin
+        self._tell = set_desired_state
+        self._changes = changes
 
     def app(self) -> web.Application:
         app = web.Application(client_max_size=MAX_BODY_BYTES)
@@ -100,17 +100,17 @@ class ControlServer:
         return web.Response(status=200 if ready else 503, text="ready\n" if ready else "not ready\n")
 
     async def _get(self, request: web.Request) -> web.Response:
-        refusal = await self._checked(request)
+        refusal = await self._authenticate(request)
         if refusal is not None:
             return refusal
         seen = request.headers.get("If-None-Match", "")
-        tag = await self._bulletin.other_than(seen, _patience(request.headers.get("Prefer", "")))
+        tag = await self._changes.wait_for_change(seen, _wait_seconds(request.headers.get("Prefer", "")))
         if tag == seen:
             return web.Response(status=NOT_MODIFIED, headers={"ETag": tag})
         return web.json_response(self._state.render(), headers={"ETag": tag})
 
     async def _put(self, request: web.Request) -> web.Response:
-        refusal = await self._checked(request)
+        refusal = await self._authenticate(request)
         if refusal is not None:
             return refusal
         try:
@@ -119,10 +119,10 @@ class ControlServer:
             return _reason(400, str(error))
         except OtherSessionError:
             return _reason(409, "bound to another session")
-        self._bulletin.published()
+        self._changes.notify()
         return web.json_response(self._state.render())
 
-    async def _checked(self, request: web.Request) -> web.Response | None:
+    async def _authenticate(self, request: web.Request) -> web.Response | None:
         """The answer to a request that is not the operator's, or None."""
         try:
             self._verifier.check(request.headers.get("Authorization"), request.method, await request.read())
@@ -133,7 +133,7 @@ class ControlServer:
         return None
 
 
-def _patience(prefer: str) -> float:
+def _wait_seconds(prefer: str) -> float:
     """Seconds that the caller would wait for another state; 0 where it does not say."""
     wait = WAIT.search(prefer)
     return min(float(wait[1]), MAX_WAIT_SECONDS) if wait else 0.0

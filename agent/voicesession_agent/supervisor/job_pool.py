@@ -107,7 +107,7 @@ class LiveKitJobs:
         await asyncio.to_thread(importlib.import_module, "livekit.agents")
         self._server = self._build()
         # Its queue to LiveKit, which nobody empties here, would hold the first 64 jobs, and a waiting task all others.
-        self._server._update_job_status = _tell_nobody
+        self._server._update_job_status = _ignore_status
         self._imported.set()
         await self._server.run(unregistered=True)
 
@@ -194,7 +194,7 @@ class LiveKitJob:
             self._process._proc.kill()
 
 
-async def _tell_nobody(_: Any) -> None:
+async def _ignore_status(_: Any) -> None:
     """Of what has become of a job: the supervisor sees it for itself."""
 
 

@@ -134,7 +134,7 @@ class DrainingJobs:
     def successor_started(self) -> None:
         """Or there will be none: the clocks of those who wait run from now on."""
         for launch, job, seconds in self._before_successor:
-            watch = asyncio.create_task(_see_out(launch, job, seconds))
+            watch = asyncio.create_task(_drain(launch, job, seconds))
             self._watches.add(watch)
             watch.add_done_callback(self._watches.discard)
         self._before_successor.clear()
@@ -150,7 +150,7 @@ def kill(launch: int, job: Job, reason: str) -> None:
     job.kill()
 
 
-async def _see_out(launch: int, job: Job, seconds: float) -> None:
+async def _drain(launch: int, job: Job, seconds: float) -> None:
     try:
         async with asyncio.timeout(seconds):
             await job.ended()

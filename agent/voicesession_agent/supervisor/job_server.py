@@ -89,7 +89,7 @@ class Reports:
                 return lambda: self._troubled(str(report["text"]))
             case "humans":
                 identities = tuple(map(str, report["identities"]))
-                return lambda: self._humans_are(identities)
+                return lambda: self._set_humans(identities)
             case "active":
                 return self._active
             case "greeted":
@@ -103,8 +103,8 @@ class Reports:
         if self._state.accepts(launch):
             self._supervisor.traces.observe_response(seconds, None if spoke_at is None else float(spoke_at))
 
-    def _humans_are(self, identities: tuple[str, ...]) -> None:
-        self._state.humans_are(identities, self._clock())
+    def _set_humans(self, identities: tuple[str, ...]) -> None:
+        self._state.set_humans(identities, self._clock())
         if identities:
             self._supervisor.traces.met()
 
@@ -158,12 +158,12 @@ class JobServer:
     """GET /job (facts, blocks), GET /leave (answers when the job shall go), POST /report, /turn, /remember."""
 
     def __init__(
-        self, supervisor: Supervisor, recollection: MemorySync, metrics: Metrics, bulletin: StateChanges
+        self, supervisor: Supervisor, memory_sync: MemorySync, metrics: Metrics, changes: StateChanges
     ) -> None:
         self._supervisor = supervisor
-        self._bulletin = bulletin
-        self._recollection = recollection
-        self._reports = Reports(supervisor, recollection.someone_speaks, metrics.observe_response, self._turn_lost)
+        self._changes = changes
+        self._memory_sync = memory_sync
+        self._reports = Reports(supervisor, memory_sync.someone_speaks, metrics.observe_response, self._turn_lost)
         self._last_turn: tuple[Any, Any] = (None, None)
 
     def app(self) -> web.Application:
@@ -180,15 +180,15 @@ class JobServer:
         return app
 
     async def _job(self, _: web.Request) -> web.Response:
-        state, blocks = self._supervisor.state, self._recollection.blocks
+        state, blocks = self._supervisor.state, self._memory_sync.blocks
         return web.json_response(
             {
                 "greeted": sorted(state.greeted),
-                "idleSeconds": state.wanted.idle_seconds if state.wanted else 0,
+                "idleSeconds": state.desired.idle_seconds if state.desired else 0,
                 "memory": {
                     "hash": digest(blocks),
                     "blocks": [{"label": b.label, "value": b.value, "description": b.description} for b in blocks],
-                    "remembers": self._recollection.remembers,
+                    "remembers": self._memory_sync.remembers,
                 },
             }
         )
@@ -202,17 +202,17 @@ class JobServer:
         raw = await request.json()
         this = (raw.get("launch"), raw.get("number"))
         if this != self._last_turn or None in this:
-            self._recollection.heard(Turn(user=str(raw["user"]), assistant=str(raw["assistant"])))
+            self._memory_sync.heard(Turn(user=str(raw["user"]), assistant=str(raw["assistant"])))
         self._last_turn = this
         return web.json_response({})
 
     def _turn_lost(self) -> None:
-        self._recollection.turns.lose(DropReason.UNDELIVERED)
+        self._memory_sync.turns.lose(DropReason.UNDELIVERED)
 
     async def _remember(self, request: web.Request) -> web.Response:
         """Answer why it could not be remembered, in words for a language model; nothing when it is."""
         try:
-            await self._recollection.remember(str((await request.json())["fact"]))
+            await self._memory_sync.remember(str((await request.json())["fact"]))
         except MemoryBackendError as fault:
             return web.json_response({"fault": str(fault)})
         return web.json_response({"fault": ""})
@@ -223,5 +223,5 @@ class JobServer:
             await self._reports.take(report)
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise web.HTTPBadRequest from error
-        self._bulletin.published()
+        self._changes.notify()
         return web.json_response({})

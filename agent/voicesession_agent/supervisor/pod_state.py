@@ -71,7 +71,7 @@ class PodState:
     prepared_at: float | None = None
     bound_at: float | None = None
     joined_at: float | None = None
-    wanted: DesiredState | None = None
+    desired: DesiredState | None = None
     ended: bool = False
     job: JobPhase = JobPhase.NONE
     participant_sid: str = ""
@@ -85,7 +85,7 @@ class PodState:
     reset: Reset | None = None
     diagnosis: Diagnosis | None = None
     """What was last found wrong with a job, until the next one has been seen to work."""
-    remedies: int = 0
+    health_restarts: int = 0
     humans: tuple[str, ...] = ()
     active_at: float | None = None
     """Unix seconds at which a human last spoke or came, or the agent last spoke."""
@@ -108,7 +108,7 @@ class PodState:
             return Phase.ENDED
         if self.prepared_at is None:
             return Phase.PREPARING
-        return Phase.UNBOUND if self.wanted is None else Phase.BOUND
+        return Phase.UNBOUND if self.desired is None else Phase.BOUND
 
     @property
     def ready(self) -> bool:
@@ -120,37 +120,37 @@ class PodState:
         return launch == self.launches and launch > self.dismissed
 
     @property
-    def job_wanted(self) -> bool:
-        return self.wanted is not None and self.ready
+    def job_required(self) -> bool:
+        return self.desired is not None and self.ready
 
     @property
-    def wanted_epoch(self) -> int:
-        return self.wanted.epoch if self.wanted else 0
+    def desired_epoch(self) -> int:
+        return self.desired.epoch if self.desired else 0
 
-    def tell(self, wanted: DesiredState, now: float) -> bool:
+    def set_desired_state(self, desired: DesiredState, now: float) -> bool:
         """Take the wanted state and answer whether it begins a reset; raise OtherSessionError when bound to another.
 
         Epoch and end never go back.
         """
-        before = self.wanted
-        if before is not None and before.session_uid != wanted.session_uid:
+        before = self.desired
+        if before is not None and before.session_uid != desired.session_uid:
             raise OtherSessionError
-        if before is not None and wanted.epoch < before.epoch:
+        if before is not None and desired.epoch < before.epoch:
             return False
         if before is None:
             self.bound_at = now
-        self.wanted = wanted
-        self.ended = self.ended or wanted.end
-        if before is None or wanted.epoch == before.epoch or self.ended:
+        self.desired = desired
+        self.ended = self.ended or desired.end
+        if before is None or desired.epoch == before.epoch or self.ended:
             return False
-        self._reset_begins(wanted, now)
+        self._reset_begins(desired, now)
         return True
 
-    def _reset_begins(self, wanted: DesiredState, now: float) -> None:
+    def _reset_begins(self, desired: DesiredState, now: float) -> None:
         """A job that has not joined yet has heard nobody: it will do, unless it was told whom not to greet."""
-        self.reset = Reset(wanted.epoch, wanted.cause, now)
+        self.reset = Reset(desired.epoch, desired.cause, now)
         if self.job is JobPhase.STARTING and not self.greeted:
-            self.job_epoch = wanted.epoch
+            self.job_epoch = desired.epoch
         else:
             self.dismiss()
         self.greeted.clear()
@@ -168,10 +168,10 @@ class PodState:
 
     def job_starts(self) -> int:
         """Count a launch and answer its number."""
-        if self.launches and self.wanted_epoch == self.job_epoch:
+        if self.launches and self.desired_epoch == self.job_epoch:
             self.restarts += 1
         self.launches += 1
-        self.job_epoch = self.wanted_epoch
+        self.job_epoch = self.desired_epoch
         self.job, self.participant_sid, self.humans = JobPhase.STARTING, "", ()
         return self.launches
 
@@ -191,7 +191,7 @@ class PodState:
         if self.reset is not None and self.reset.open:
             self.reset.outcome = Outcome.ESCALATED
 
-    def humans_are(self, identities: tuple[str, ...], now: float) -> None:
+    def set_humans(self, identities: tuple[str, ...], now: float) -> None:
         self.humans = identities
         if identities:
             self.last_human_left = None
@@ -209,8 +209,8 @@ class PodState:
         return {
             "podUID": self.pod_uid,
             "state": self.phase.value,
-            "sessionUID": self.wanted.session_uid if self.wanted else "",
-            "epoch": self.wanted_epoch,
+            "sessionUID": self.desired.session_uid if self.desired else "",
+            "epoch": self.desired_epoch,
             "job": {
                 "state": self.job.value,
                 "participantSID": self.participant_sid,
@@ -221,7 +221,7 @@ class PodState:
             "health": {
                 "state": "Ok" if self.diagnosis is None else self.diagnosis.problem.value,
                 "message": "" if self.diagnosis is None else self.diagnosis.message,
-                "remedies": self.remedies,
+                "remedies": self.health_restarts,
             },
             "humans": list(self.humans),
             "activeAt": self.active_at,

@@ -50,10 +50,10 @@ class PodTraces:
         self._said: dict[str, float] = {}
         """Stages of what a human said last, until it is answered."""
 
-    def told(self, wanted: DesiredState, *, anew: bool) -> None:
+    def on_desired_state(self, desired: DesiredState, *, anew: bool) -> None:
         """Of the session, or, where everything begins `anew`, of a reset."""
-        self._parent = read_traceparent(wanted.traceparent)
-        self._about = {EPOCH: wanted.epoch, CAUSE: wanted.cause}
+        self._parent = read_traceparent(desired.traceparent)
+        self._about = {EPOCH: desired.epoch, CAUSE: desired.cause}
         self._memory_loaded = self._memory_loaded and not anew
 
     def job_starts(self) -> None:
@@ -71,7 +71,7 @@ class PodTraces:
             place = self._write(JOB, self._job.begun, now, attributes=self._about)
             self._write(JOIN, self._job.taken or self._job.begun, now, parent=place)
 
-    def job_over(self) -> None:
+    def job_ended(self) -> None:
         """Its time is over; one that never joined failed."""
         job, self._job = self._job, None
         if job is not None and job.joined is None:

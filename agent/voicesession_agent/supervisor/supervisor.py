@@ -27,7 +27,7 @@ class GaveUpError(Exception):
 class Memory(Protocol):
     """What the supervisor tells the keeper of the memory."""
 
-    def apply(self, wanted: DesiredState) -> None: ...
+    def apply(self, desired: DesiredState) -> None: ...
 
     def reload(self) -> None: ...
 
@@ -46,7 +46,7 @@ class Supervisor:
         memory: Memory,
         clock: Callable[[], float],
         traces: PodTraces,
-        published: Callable[[], None],
+        notify: Callable[[], None],
     ) -> None:
         self.state = state
         self.traces = traces
@@ -54,30 +54,30 @@ class Supervisor:
         self._metrics = metrics
         self._memory = memory
         self._clock = clock
-        self._published = published
+        self._notify_change = notify
         self._restart = RestartPolicy()
-        self._remedies = HealthRestarts()
+        self._health_restarts = HealthRestarts()
         self._retired = DrainingJobs()
         self._tenure: JobRun | None = None
         self._changed = asyncio.Event()
         """Only the loop of `run` waits for it, and it looks at everything anew."""
         self._departures = asyncio.Condition()
 
-    async def tell(self, wanted: DesiredState) -> None:
+    async def set_desired_state(self, desired: DesiredState) -> None:
         """Move towards the wanted state; returns at once. Raise OtherSessionError.
 
         An order of an earlier epoch, by an operator that is behind, changes nothing.
         """
-        first, left, now = self.state.wanted is None, self.state.last_human_left, self._clock()
-        reset = self.state.tell(wanted, now)
-        if self.state.wanted is not wanted:
+        first, left, now = self.state.desired is None, self.state.last_human_left, self._clock()
+        reset = self.state.set_desired_state(desired, now)
+        if self.state.desired is not desired:
             return
         if first:
-            log.info("bound", extra={"event": "bound", "session": wanted.session_uid, "room": wanted.room_name})
-        self.traces.told(wanted, anew=reset)
-        self._memory.apply(wanted)
+            log.info("bound", extra={"event": "bound", "session": desired.session_uid, "room": desired.room_name})
+        self.traces.on_desired_state(desired, anew=reset)
+        self._memory.apply(desired)
         if reset:
-            extra = {"event": "reset_started", "epoch": wanted.epoch, "cause": wanted.cause}
+            extra = {"event": "reset_started", "epoch": desired.epoch, "cause": desired.cause}
             log.info("reset started", extra=extra | {"ms": 0 if left is None else left.ago(now)})
             self._memory.reload()
         await self._notify()
@@ -137,7 +137,7 @@ class Supervisor:
         listening = asyncio.create_task(self._listen())
         try:
             while True:
-                await self._until(lambda: self.state.job_wanted)
+                await self._until(lambda: self.state.job_required)
                 await self._one_job()
                 if self.state.ended:
                     self.state.job_exited()
@@ -165,22 +165,22 @@ class Supervisor:
         self._retired.successor_started()
         over = StopReason.EXITED if job is None else await self._over(job_run, job)
         self._tenure = None
-        self.traces.job_over()
+        self.traces.job_ended()
         self._jobs.prepare_next()
         if job is not None:
-            self._see_off(job_run, job, over)
+            self._dispose(job_run, job, over)
         if over in (StopReason.EXITED, StopReason.LEFT):
             await self._ended(job_run)
 
     async def _launched(self, job_run: JobRun) -> Job | None:
         """The job once a process has taken it, or None."""
-        wanted, reset = self.state.wanted, self.state.reset
-        if wanted is None:
+        desired, reset = self.state.desired, self.state.reset
+        if desired is None:
             return None
         self._metrics.launches.inc()
         self.traces.job_starts()
-        log.info("job starts", extra={"event": "job_starts", "launch": job_run.launch, "epoch": wanted.epoch})
-        order = JobLaunch(job_run.launch, wanted.room_name, wanted.room_url, wanted.token, wanted.identity)
+        log.info("job starts", extra={"event": "job_starts", "launch": job_run.launch, "epoch": desired.epoch})
+        order = JobLaunch(job_run.launch, desired.room_name, desired.room_url, desired.token, desired.identity)
         limit = reset.remaining(job_run.started) if reset is not None and reset.open else None
         try:
             async with asyncio.timeout(limit):
@@ -208,13 +208,13 @@ class Supervisor:
             ended.cancel()
             await asyncio.gather(ended, return_exceptions=True)
 
-    def _see_off(self, job_run: JobRun, job: Job, over: StopReason) -> None:
+    def _dispose(self, job_run: JobRun, job: Job, over: StopReason) -> None:
         if over is StopReason.LATE:
             self.state.reset_escalates()
             self.state.dismiss()
             kill(job_run.launch, job, "it did not join in time")
         elif over is StopReason.ILL and job_run.diagnosis is not None:
-            self._remedy(job_run.diagnosis)
+            self._restart_for_health(job_run.diagnosis)
             self.state.dismiss()
             if job_run.diagnosis is STUCK:
                 kill(job_run.launch, job, job_run.diagnosis.message)
@@ -222,15 +222,15 @@ class Supervisor:
             kill(job_run.launch, job, "its join would put its successor out")
         self._retired.add(job_run.launch, job, LINGER_SECONDS if over is StopReason.LEFT else OLD_JOB_SECONDS)
 
-    def _remedy(self, diagnosis: Diagnosis) -> None:
-        if not self._remedies.take(self._clock()):
+    def _restart_for_health(self, diagnosis: Diagnosis) -> None:
+        if not self._health_restarts.take(self._clock()):
             raise GaveUpError
-        self.state.remedies += 1
+        self.state.health_restarts += 1
         self._metrics.health_restarts.labels(diagnosis.problem.value).inc()
 
     async def _ended(self, job_run: JobRun) -> None:
         self.state.job_exited()
-        self._published()
+        self._notify_change()
         lived = self._clock() - job_run.started
         log.info("job ended", extra={"event": "job_ended", "launch": job_run.launch, "lived": round(lived, 3)})
         if self.state.ended:
@@ -239,10 +239,10 @@ class Supervisor:
         if delay is None:
             raise GaveUpError
         log.warning("job will be restarted", extra={"event": "job_restarts", "delay": delay})
-        epoch = self.state.wanted_epoch
+        epoch = self.state.desired_epoch
         try:
             async with asyncio.timeout(delay):
-                await self._until(lambda: self.state.ended or self.state.wanted_epoch > epoch)
+                await self._until(lambda: self.state.ended or self.state.desired_epoch > epoch)
         except TimeoutError:
             return
 
@@ -262,7 +262,7 @@ class Supervisor:
         job_run.diagnosis = self.state.diagnosis = diagnosis
         extra = {"event": "job_ill", "launch": job_run.launch, "state": diagnosis.problem.value}
         log.error("something is wrong with the job", extra=extra | {"reason": diagnosis.message})
-        self._published()
+        self._notify_change()
         self._changed.set()
 
     def _works(self, job_run: JobRun) -> bool:

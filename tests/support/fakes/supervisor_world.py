@@ -70,12 +70,12 @@ class FakeJobs:
 
 class FakeMemory:
     def __init__(self) -> None:
-        self.wanted: list[DesiredState] = []
+        self.desired: list[DesiredState] = []
         self.reloads = 0
         self.spoken = 0
 
-    def apply(self, wanted: DesiredState) -> None:
-        self.wanted.append(wanted)
+    def apply(self, desired: DesiredState) -> None:
+        self.desired.append(desired)
 
     def reload(self) -> None:
         self.reloads += 1
@@ -87,7 +87,7 @@ class FakeMemory:
         raise NotImplementedError
 
 
-class World:
+class SupervisorWorld:
     """`now` is the supervisor's clock; what it waits for with asyncio runs on the real one."""
 
     def __init__(self, tracing: AgentTracing | None = None, memory: FakeMemory | None = None) -> None:
@@ -97,7 +97,7 @@ class World:
         self.metrics = Metrics()
         self.state = PodState("pod-1", process_started=99.0)
         self.traces = PodTraces(tracing or AgentTracing(), lambda: self.now)
-        self.published: list[tuple[JobPhase, bool]] = []
+        self.notify: list[tuple[JobPhase, bool]] = []
         self.supervisor = Supervisor(
             self.state, self.jobs, self.metrics, self.memory, lambda: self.now, self.traces, self._publish
         )
@@ -111,7 +111,7 @@ class World:
 
     def _publish(self) -> None:
         """Keep what the operator would see: the job's phase, and whether it is ill."""
-        self.published.append((self.state.job, self.state.diagnosis is not None))
+        self.notify.append((self.state.job, self.state.diagnosis is not None))
 
     async def until(self, condition: Callable[[], bool]) -> None:
         async with asyncio.timeout(DEADLINE):
@@ -134,7 +134,7 @@ class World:
     async def first_joined(self) -> FakeJob:
         """The job of epoch 1, in its room."""
         await self.supervisor.prepared()
-        await self.supervisor.tell(wanted())
+        await self.supervisor.set_desired_state(desired())
         return await self.joined(1)
 
     async def end(self) -> None:
@@ -148,7 +148,7 @@ class World:
         await asyncio.sleep(0.01)
 
 
-def wanted(epoch: int = 1, end: bool = False, cause: str = "Start") -> DesiredState:
+def desired(epoch: int = 1, end: bool = False, cause: str = "Start") -> DesiredState:
     return DesiredState(
         session_uid="u1", epoch=epoch, room_name="vs-1", room_url="ws://x", token=TOKEN, end=end, cause=cause
     )

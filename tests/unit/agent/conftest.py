@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.fakes.supervisor_world import World
+from tests.support.fakes.supervisor_world import SupervisorWorld
 
 
 @pytest.fixture
@@ -15,7 +15,7 @@ def own_modules(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-async def world() -> AsyncIterator[World]:
-    made = World()
+async def world() -> AsyncIterator[SupervisorWorld]:
+    made = SupervisorWorld()
     yield made
     await made.end()

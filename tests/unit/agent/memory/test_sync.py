@@ -25,7 +25,9 @@ ADDRESS = MemoryAddress("http://letta", "agent-1")
 DEADLINE = 5.0
 
 
-def desired_state(address: MemoryAddress | None = ADDRESS, capture: bool = True, read_only: bool = False) -> DesiredState:
+def desired_state(
+    address: MemoryAddress | None = ADDRESS, capture: bool = True, read_only: bool = False
+) -> DesiredState:
     return DesiredState("u1", 1, "vs-1", "ws://x", "t", memory=address, capture=capture, read_only=read_only)
 
 

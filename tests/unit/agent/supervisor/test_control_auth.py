@@ -8,7 +8,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from voicesession_agent.supervisor import control_auth as auth
-from voicesession_agent.supervisor.control_auth import Reason, RefusedError, Verifier
+from voicesession_agent.supervisor.control_auth import RefusalReason, RefusedError, Verifier
 
 KEY = Ed25519PrivateKey.generate()
 RAW = KEY.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
@@ -48,24 +48,24 @@ def test_replayed(verifier: Verifier) -> None:
 @pytest.mark.parametrize(
     ("header", "reason"),
     [
-        (None, Reason.MISSING),
-        ("", Reason.MISSING),
-        ("Basic abc", Reason.MALFORMED),
-        ("Bearer abc", Reason.MALFORMED),
-        (bearer(Ed25519PrivateKey.generate()), Reason.SIGNATURE),
-        ("Bearer " + jwt.encode({"aud": "pod-1"}, "s" * 32, algorithm="HS256"), Reason.MALFORMED),
-        ("Bearer " + jwt.encode({"aud": "pod-1"}, "", algorithm="none"), Reason.MALFORMED),
-        (bearer(aud="pod-2"), Reason.AUDIENCE),
-        (bearer(aud=None), Reason.MALFORMED),
-        (bearer(jti=None), Reason.MALFORMED),
-        (bearer(exp="soon"), Reason.MALFORMED),
-        (bearer(iat=int(NOW) - 60, exp=int(NOW) - 30), Reason.EXPIRED),
-        (bearer(iat=int(NOW) + 60, exp=int(NOW) + 90), Reason.EXPIRED),
-        (bearer(exp=int(NOW) + 3600), Reason.LIFETIME),
-        (bearer(htm="GET"), Reason.METHOD),
-        (bearer(htm=None), Reason.METHOD),
-        (bearer(sha256=hashlib.sha256(b"other").hexdigest()), Reason.BODY),
-        (bearer(sha256=None), Reason.BODY),
+        (None, RefusalReason.MISSING),
+        ("", RefusalReason.MISSING),
+        ("Basic abc", RefusalReason.MALFORMED),
+        ("Bearer abc", RefusalReason.MALFORMED),
+        (bearer(Ed25519PrivateKey.generate()), RefusalReason.SIGNATURE),
+        ("Bearer " + jwt.encode({"aud": "pod-1"}, "s" * 32, algorithm="HS256"), RefusalReason.MALFORMED),
+        ("Bearer " + jwt.encode({"aud": "pod-1"}, "", algorithm="none"), RefusalReason.MALFORMED),
+        (bearer(aud="pod-2"), RefusalReason.AUDIENCE),
+        (bearer(aud=None), RefusalReason.MALFORMED),
+        (bearer(jti=None), RefusalReason.MALFORMED),
+        (bearer(exp="soon"), RefusalReason.MALFORMED),
+        (bearer(iat=int(NOW) - 60, exp=int(NOW) - 30), RefusalReason.EXPIRED),
+        (bearer(iat=int(NOW) + 60, exp=int(NOW) + 90), RefusalReason.EXPIRED),
+        (bearer(exp=int(NOW) + 3600), RefusalReason.LIFETIME),
+        (bearer(htm="GET"), RefusalReason.METHOD),
+        (bearer(htm=None), RefusalReason.METHOD),
+        (bearer(sha256=hashlib.sha256(b"other").hexdigest()), RefusalReason.BODY),
+        (bearer(sha256=None), RefusalReason.BODY),
     ],
     ids=(
         "no header",
@@ -88,7 +88,7 @@ def test_replayed(verifier: Verifier) -> None:
         "no digest",
     ),
 )
-def test_refused(verifier: Verifier, header: str | None, reason: Reason) -> None:
+def test_refused(verifier: Verifier, header: str | None, reason: RefusalReason) -> None:
     with pytest.raises(RefusedError) as caught:
         verifier.check(header, "PUT", BODY)
     assert caught.value.reason is reason

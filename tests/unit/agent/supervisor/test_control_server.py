@@ -21,7 +21,7 @@ from voicesession_agent.supervisor.control_server import (
     MAX_WAIT_SECONDS,
     ControlServer,
     StateChanges,
-    _patience,
+    _wait_seconds,
 )
 from voicesession_agent.supervisor.desired_state import DesiredState
 from voicesession_agent.supervisor.pod_state import PodState
@@ -55,12 +55,14 @@ def bearer(method: str, body: bytes = b"") -> str:
 async def port() -> AsyncIterator[Port]:
     state = PodState("pod-1", process_started=1.0)
 
-    async def tell(wanted: DesiredState) -> None:
-        state.tell(wanted, 2.0)
+    async def set_desired_state(desired: DesiredState) -> None:
+        state.set_desired_state(desired, 2.0)
 
     raw = KEY.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
     metrics = Metrics()
-    runner = web.AppRunner(ControlServer(state, Verifier(raw, "pod-1"), metrics, tell, StateChanges(state)).app())
+    runner = web.AppRunner(
+        ControlServer(state, Verifier(raw, "pod-1"), metrics, set_desired_state, StateChanges(state)).app()
+    )
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     async with aiohttp.ClientSession() as http:
@@ -130,7 +132,7 @@ async def test_a_stranger_cannot_wait(port: Port) -> None:
     ],
 )
 def test_how_long_it_is_held(prefer: str, seconds: float) -> None:
-    assert _patience(prefer) == seconds
+    assert _wait_seconds(prefer) == seconds
 
 
 async def test_a_huge_body_is_cut_off(port: Port) -> None:

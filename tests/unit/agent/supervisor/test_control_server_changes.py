@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import pytest
 from voicesession_agent.health.diagnosis import Diagnosis, Problem
-from voicesession_agent.supervisor import control_server as bulletin_module
+from voicesession_agent.supervisor import control_server
 from voicesession_agent.supervisor.control_server import StateChanges
 from voicesession_agent.supervisor.desired_state import DesiredState
 from voicesession_agent.supervisor.pod_state import HumanLeft, PodState
@@ -17,10 +17,10 @@ DEADLINE = 5.0
 def state() -> PodState:
     made = PodState("pod-1", process_started=1.0)
     made.prepared(2.0)
-    made.tell(DesiredState("u1", 1, "vs-1", "ws://x", "t"), 3.0)
+    made.set_desired_state(DesiredState("u1", 1, "vs-1", "ws://x", "t"), 3.0)
     made.job_starts()
     made.job_joined("PA_1", 4.0)
-    made.humans_are(("alice",), 5.0)
+    made.set_humans(("alice",), 5.0)
     return made
 
 
@@ -29,13 +29,13 @@ def ill(state: PodState) -> None:
 
 
 def told_anew(state: PodState) -> None:
-    state.tell(DesiredState("u1", 2, "vs-1", "ws://x", "t"), 6.0)
+    state.set_desired_state(DesiredState("u1", 2, "vs-1", "ws://x", "t"), 6.0)
 
 
 @pytest.mark.parametrize(
     "change",
     [
-        lambda state: state.humans_are(("alice", "bob"), 6.0),
+        lambda state: state.set_humans(("alice", "bob"), 6.0),
         lambda state: state.human_left(HumanLeft("alice", "CLIENT_INITIATED", 6.0)),
         lambda state: state.job_exited(),
         lambda state: state.job_joined("PA_2", 6.0),
@@ -52,19 +52,19 @@ def test_what_the_operator_acts_on_is_news(state: PodState, change: Callable[[Po
 def test_speech_is_none(state: PodState) -> None:
     before = StateChanges(state).tag()
     state.active_at = 7.0
-    state.humans_are(("alice",), 8.0)
+    state.set_humans(("alice",), 8.0)
     assert StateChanges(state).tag() == before
 
 
 async def test_what_nobody_reports_is_found_by_looking(state: PodState, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bulletin_module, "LOOK_SECONDS", 0.01)
-    bulletin = StateChanges(state)
-    waiting = asyncio.create_task(bulletin.other_than(bulletin.tag(), 3600.0))
+    monkeypatch.setattr(control_server, "POLL_SECONDS", 0.01)
+    changes = StateChanges(state)
+    waiting = asyncio.create_task(changes.wait_for_change(changes.tag(), 3600.0))
     await asyncio.sleep(0)
     state.job_exited()
-    assert await asyncio.wait_for(waiting, DEADLINE) == bulletin.tag()
+    assert await asyncio.wait_for(waiting, DEADLINE) == changes.tag()
 
 
 async def test_nobody_waits_longer_than_she_would(state: PodState) -> None:
-    bulletin = StateChanges(state)
-    assert await asyncio.wait_for(bulletin.other_than(bulletin.tag(), 0.01), DEADLINE) == bulletin.tag()
+    changes = StateChanges(state)
+    assert await asyncio.wait_for(changes.wait_for_change(changes.tag(), 0.01), DEADLINE) == changes.tag()

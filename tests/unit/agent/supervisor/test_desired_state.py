@@ -19,20 +19,20 @@ GOOD: dict[str, Any] = {
 
 
 def test_parsed() -> None:
-    wanted = parse(json.dumps(GOOD).encode())
-    assert (wanted.session_uid, wanted.epoch, wanted.room_name, wanted.capture) == ("u1", 3, "vs-1", True)
-    assert wanted.memory == MemoryAddress("http://letta", "agent-1", "secret-key")
+    desired = parse(json.dumps(GOOD).encode())
+    assert (desired.session_uid, desired.epoch, desired.room_name, desired.capture) == ("u1", 3, "vs-1", True)
+    assert desired.memory == MemoryAddress("http://letta", "agent-1", "secret-key")
 
 
 def test_what_older_operators_do_not_send() -> None:
-    wanted = parse(json.dumps(GOOD).encode())
-    assert (wanted.cause, wanted.read_only, wanted.idle_seconds) == ("", False, 0.0)
+    desired = parse(json.dumps(GOOD).encode())
+    assert (desired.cause, desired.read_only, desired.idle_seconds) == ("", False, 0.0)
 
 
 def test_cause_read_only_and_idle() -> None:
     more = {"cause": "LastHumanLeft", "idleSeconds": 90, "memory": GOOD["memory"] | {"readOnly": True}}
-    wanted = parse(json.dumps(GOOD | more).encode())
-    assert (wanted.cause, wanted.read_only, wanted.idle_seconds) == ("LastHumanLeft", True, 90.0)
+    desired = parse(json.dumps(GOOD | more).encode())
+    assert (desired.cause, desired.read_only, desired.idle_seconds) == ("LastHumanLeft", True, 90.0)
 
 
 def test_secrets_are_not_in_its_repr() -> None:

@@ -13,12 +13,12 @@ from voicesession_agent.job.supervisor_client import Dismissal, SupervisorClient
 from voicesession_agent.memory.backend import Block, RejectedError, Turn
 from voicesession_agent.memory.sync import MemorySync
 from voicesession_agent.memory.turn_queue import DropReason
-from voicesession_agent.supervisor import control_server as bulletin
+from voicesession_agent.supervisor import control_server
 from voicesession_agent.supervisor.control_server import StateChanges
 from voicesession_agent.supervisor.desired_state import DesiredState, MemoryAddress
 from voicesession_agent.supervisor.job_server import JobServer
 
-from tests.support.fakes.supervisor_world import DEADLINE, TOKEN, World, wanted
+from tests.support.fakes.supervisor_world import DEADLINE, TOKEN, SupervisorWorld, desired
 
 ADDRESS = MemoryAddress("http://letta", "agent-1")
 
@@ -40,14 +40,14 @@ class Memory:
         self.blocks = (Block(label, value),)
 
 
-class Pod(World):
+class Pod(SupervisorWorld):
     def __init__(self, socket: str) -> None:
         super().__init__()
         self.kept = Memory()
         self.lost: list[DropReason] = []
-        self.recollection = MemorySync(lambda _: self.kept, self.lost.append, lambda: None)
-        self.bulletin = StateChanges(self.state)
-        app = JobServer(self.supervisor, self.recollection, self.metrics, self.bulletin).app()
+        self.memory_sync = MemorySync(lambda _: self.kept, self.lost.append, lambda: None)
+        self.changes = StateChanges(self.state)
+        app = JobServer(self.supervisor, self.memory_sync, self.metrics, self.changes).app()
         self.runner = web.AppRunner(app, shutdown_timeout=0.01)
         self.socket = socket
         self.link = SupervisorClient(socket, 1)
@@ -65,14 +65,14 @@ async def pod(tmp_path: Path) -> AsyncIterator[Pod]:
     await asyncio.gather(made.running, return_exceptions=True)
 
 
-def told(**more: Any) -> DesiredState:
+def desired_state(**more: Any) -> DesiredState:
     return DesiredState("u1", 1, "vs-1", "ws://x", TOKEN, memory=ADDRESS, capture=True, **more)
 
 
 async def test_facts_of_a_job(pod: Pod) -> None:
-    await pod.supervisor.tell(told(idle_seconds=90.0))
-    pod.recollection.apply(told())
-    await pod.recollection._load()
+    await pod.supervisor.set_desired_state(desired_state(idle_seconds=90.0))
+    pod.memory_sync.apply(desired_state())
+    await pod.memory_sync._load()
     pod.state.greeted.add("alice")
     facts = await pod.link.job_facts()
     assert facts.blocks == (Block("human", "likes blue", "About her."),)
@@ -89,38 +89,38 @@ async def test_a_job_is_told_how_to_go(pod: Pod) -> None:
     going = asyncio.create_task(pod.link.wait_until_dismissed())
     await pod.settle()
     assert not going.done()
-    await pod.supervisor.tell(wanted(epoch=2))
+    await pod.supervisor.set_desired_state(desired(epoch=2))
     assert await going is Dismissal.RESET
-    await pod.supervisor.tell(wanted(epoch=2, end=True))
+    await pod.supervisor.set_desired_state(desired(epoch=2, end=True))
     assert await pod.link.wait_until_dismissed() is Dismissal.LEAVE
 
 
 async def test_reports_beats_and_turns_arrive(pod: Pod) -> None:
-    pod.recollection.apply(told())
+    pod.memory_sync.apply(desired_state())
     await asyncio.to_thread(report_now, pod.socket, "prepared")
-    await pod.supervisor.tell(told())
+    await pod.supervisor.set_desired_state(desired_state())
     await pod.started(1)
     await pod.link.report("joined", sid="PA_1")
     await pod.link.send_heartbeat(HealthReport(speaking=True))
     await pod.link.send_turn(Turn("hello", "hi"), 1)
-    assert (pod.state.participant_sid, len(pod.recollection.turns)) == ("PA_1", 1)
+    assert (pod.state.participant_sid, len(pod.memory_sync.turns)) == ("PA_1", 1)
     assert pod.state.active_at is not None
 
 
 async def test_a_turn_that_is_handed_over_again_is_one(pod: Pod) -> None:
-    pod.recollection.apply(told())
+    pod.memory_sync.apply(desired_state())
     for number in (1, 1, 2):
         await pod.link.send_turn(Turn("yes", "fine"), number)
-    assert len(pod.recollection.turns) == 2
+    assert len(pod.memory_sync.turns) == 2
     next_job = SupervisorClient(pod.socket, 2)
     await next_job.send_turn(Turn("yes", "fine"), 2)
     await next_job.close()
-    assert len(pod.recollection.turns) == 3
+    assert len(pod.memory_sync.turns) == 3
 
 
 async def test_a_turn_that_a_job_has_lost_is_counted(pod: Pod) -> None:
     await pod.link.report("turn_lost")
-    assert (pod.lost, pod.recollection.turns.lost) == ([DropReason.UNDELIVERED], 1)
+    assert (pod.lost, pod.memory_sync.turns.lost) == ([DropReason.UNDELIVERED], 1)
 
 
 async def test_a_malformed_report_is_refused(pod: Pod) -> None:
@@ -130,7 +130,7 @@ async def test_a_malformed_report_is_refused(pod: Pod) -> None:
 
 async def test_a_fact_is_remembered_or_the_reason_comes_back(pod: Pod) -> None:
     assert await pod.link.remember("x") == "there is no memory that can be written to"
-    pod.recollection.apply(told())
+    pod.memory_sync.apply(desired_state())
     assert await pod.link.remember("The user's dog is Rex.") == ""
     assert pod.kept.blocks[0].value == "likes blue\nThe user's dog is Rex."
     pod.kept.refuses = True
@@ -149,10 +149,10 @@ async def test_what_an_answer_took_is_counted_and_nonsense_is_refused(pod: Pod) 
 
 
 async def test_a_report_wakes_whoever_waits_for_it(pod: Pod, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bulletin, "LOOK_SECONDS", 3600.0)
+    monkeypatch.setattr(control_server, "POLL_SECONDS", 3600.0)
     await pod.first_joined()
-    known = pod.bulletin.tag()
-    waiting = asyncio.create_task(pod.bulletin.other_than(known, 3600.0))
+    known = pod.changes.tag()
+    waiting = asyncio.create_task(pod.changes.wait_for_change(known, 3600.0))
     await pod.link.report("active")
     assert not waiting.done()
     await pod.link.report("humans", identities=["alice"])

@@ -15,7 +15,7 @@ from voicesession_agent.memory.backend import MemoryCall, MemoryOutcome
 from voicesession_agent.supervisor.supervisor import GaveUpError
 from voicesession_agent.tracing import AgentTracing
 
-from tests.support.fakes.supervisor_world import World, wanted
+from tests.support.fakes.supervisor_world import SupervisorWorld, desired
 
 TRACE, SPAN = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 KEPT = f"00-{TRACE}-{SPAN}-01"
@@ -23,7 +23,7 @@ HEARD = {"transcription": 0.5, "end_of_turn": 0.25}
 SPOKEN = {"llm_first_token": 0.25, "tts_first_audio": 0.125, "response": 1.25}
 
 
-class Traced(World):
+class Traced(SupervisorWorld):
     def __init__(self) -> None:
         self._memory = InMemorySpanExporter()
         provider = TracerProvider(sampler=DEFAULT_OFF, shutdown_on_exit=False)
@@ -46,7 +46,7 @@ class Traced(World):
     async def in_room(self, traceparent: str = KEPT) -> None:
         """Launched at 100, taken by a process at once, in its room at 100.5; alice is seen at 110."""
         await self.supervisor.prepared()
-        await self.supervisor.tell(replace(wanted(), traceparent=traceparent))
+        await self.supervisor.set_desired_state(replace(desired(), traceparent=traceparent))
         await self.started(1)
         await self.settle()
         self.now = 100.5
@@ -116,7 +116,7 @@ async def test_the_next_turn_takes_nothing_from_the_last_one(pod: Traced) -> Non
 async def test_a_reset_has_a_job_and_a_first_audio_of_its_own(pod: Traced) -> None:
     await pod.in_room()
     await pod.report(1, "latency", seconds={}, spoke_at=110.5)
-    await pod.supervisor.tell(replace(wanted(epoch=2, cause="LastHumanLeft"), traceparent=KEPT))
+    await pod.supervisor.set_desired_state(replace(desired(epoch=2, cause="LastHumanLeft"), traceparent=KEPT))
     await pod.joined(2)
     await pod.report(1, "latency", seconds=SPOKEN, spoke_at=110.75)
     await pod.report(2, "humans", identities=["bob"])
@@ -127,7 +127,7 @@ async def test_a_reset_has_a_job_and_a_first_audio_of_its_own(pod: Traced) -> No
 
 async def test_a_job_that_never_joins_has_failed(pod: Traced) -> None:
     await pod.supervisor.prepared()
-    await pod.supervisor.tell(replace(wanted(), traceparent=KEPT))
+    await pod.supervisor.set_desired_state(replace(desired(), traceparent=KEPT))
     job = await pod.started(1)
     await pod.settle()
     pod.now = 107.0
@@ -150,7 +150,7 @@ async def test_memory_is_traced_until_it_is_there(pod: Traced) -> None:
         pod.traces.observe_memory_call(call, outcome, 0.25)
     loads = [span for span in pod.spans if span.name == "memory load"]
     assert [(span.attributes or {}).get("error.type") for span in loads] == ["unavailable", None]
-    await pod.supervisor.tell(replace(wanted(epoch=2), traceparent=KEPT))
+    await pod.supervisor.set_desired_state(replace(desired(epoch=2), traceparent=KEPT))
     pod.traces.observe_memory_call(MemoryCall.LOAD, MemoryOutcome.OK, 0.25)
     assert pod.names().count("memory load") == 3
 

@@ -11,7 +11,7 @@ from voicesession_agent.supervisor.pod_state import JobPhase, Phase
 from voicesession_agent.supervisor.reset import TOTAL_SECONDS, Reset
 from voicesession_agent.supervisor.supervisor import GaveUpError
 
-from tests.support.fakes.supervisor_world import DEADLINE, FakeMemory, World, wanted
+from tests.support.fakes.supervisor_world import DEADLINE, FakeMemory, SupervisorWorld, desired
 
 
 @pytest.fixture
@@ -40,12 +40,14 @@ def events(caplog: pytest.LogCaptureFixture) -> list[str]:
     return [str(vars(record).get("event")) for record in caplog.records]
 
 
-async def test_the_new_job_starts_while_the_old_one_still_goes(world: World, caplog: pytest.LogCaptureFixture) -> None:
+async def test_the_new_job_starts_while_the_old_one_still_goes(
+    world: SupervisorWorld, caplog: pytest.LogCaptureFixture
+) -> None:
     caplog.set_level("INFO")
     old = await world.first_joined()
     going = asyncio.create_task(world.supervisor.wait_until_dismissed(1))
     world.now = 200.0
-    await world.supervisor.tell(wanted(epoch=2, cause="LastHumanLeft"))
+    await world.supervisor.set_desired_state(desired(epoch=2, cause="LastHumanLeft"))
     state = world.state.render()
     assert (state["epoch"], state["job"]["epoch"], state["job"]["participantSID"]) == (2, 1, "")
     assert state["reset"] == {"epoch": 2, "cause": "LastHumanLeft", "milliseconds": None, "outcome": "Running"}
@@ -66,13 +68,13 @@ async def test_the_new_job_starts_while_the_old_one_still_goes(world: World, cap
 
 async def test_each_step_of_a_reset_is_logged_with_its_milliseconds(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO")
-    world = World(memory=Remembering())
+    world = SupervisorWorld(memory=Remembering())
     await world.first_joined()
     await world.report(1, "humans", identities=["alice"])
     world.now = 200.04
     await world.report(1, "left", identity="alice", reason="CLIENT_INITIATED", at=200.0)
     world.now = 200.1
-    await world.supervisor.tell(wanted(epoch=2, cause="LastHumanLeft"))
+    await world.supervisor.set_desired_state(desired(epoch=2, cause="LastHumanLeft"))
     await world.started(2)
     world.now = 200.312
     await world.joined(2)
@@ -88,36 +90,40 @@ async def test_each_step_of_a_reset_is_logged_with_its_milliseconds(caplog: pyte
     }
 
 
-async def test_an_order_that_overtakes_the_report_hides_no_step(world: World, caplog: pytest.LogCaptureFixture) -> None:
+async def test_an_order_that_overtakes_the_report_hides_no_step(
+    world: SupervisorWorld, caplog: pytest.LogCaptureFixture
+) -> None:
     caplog.set_level("INFO")
     await world.first_joined()
     await world.report(1, "humans", identities=["alice"])
-    await world.supervisor.tell(wanted(epoch=2, cause="LastHumanLeft"))
+    await world.supervisor.set_desired_state(desired(epoch=2, cause="LastHumanLeft"))
     await world.report(1, "left", identity="alice", reason="CLIENT_INITIATED", at=world.now)
     assert events(caplog)[-1] == "last_human_left"
     assert world.state.last_human_left is None
 
 
-async def test_a_reset_that_nobody_left_before_began_at_once(world: World, caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_reset_that_nobody_left_before_began_at_once(
+    world: SupervisorWorld, caplog: pytest.LogCaptureFixture
+) -> None:
     caplog.set_level("INFO")
     await world.first_joined()
-    await world.supervisor.tell(wanted(epoch=2, cause="Requested"))
+    await world.supervisor.set_desired_state(desired(epoch=2, cause="Requested"))
     assert [vars(r)["ms"] for r in caplog.records if vars(r).get("event") == "reset_started"] == [0]
 
 
-async def test_nothing_of_the_old_conversation_is_in_the_state(world: World) -> None:
+async def test_nothing_of_the_old_conversation_is_in_the_state(world: SupervisorWorld) -> None:
     await world.first_joined()
     await world.report(1, "humans", identities=["alice"])
     await world.report(1, "greeted", identity="alice")
     await world.report(1, "left", identity="alice", reason="CLIENT_INITIATED", at=101.0)
-    await world.supervisor.tell(wanted(epoch=2))
+    await world.supervisor.set_desired_state(desired(epoch=2))
     for kind, facts in (("greeted", {"identity": "bob"}), ("humans", {"identities": ["bob"]}), ("active", {})):
         await world.report(1, kind, **facts)
     state = world.state.render()
     assert (world.state.greeted, state["humans"], state["lastHumanLeft"], state["activeAt"]) == (set(), [], None, None)
 
 
-async def test_greetings_survive_a_crash(world: World) -> None:
+async def test_greetings_survive_a_crash(world: SupervisorWorld) -> None:
     job = await world.first_joined()
     await world.report(1, "greeted", identity="alice")
     world.now += 60
@@ -126,9 +132,11 @@ async def test_greetings_survive_a_crash(world: World) -> None:
     assert world.state.greeted == {"alice"}
 
 
-async def test_an_old_job_that_stays_is_killed(world: World, soon: None, caplog: pytest.LogCaptureFixture) -> None:
+async def test_an_old_job_that_stays_is_killed(
+    world: SupervisorWorld, soon: None, caplog: pytest.LogCaptureFixture
+) -> None:
     old = await world.first_joined()
-    await world.supervisor.tell(wanted(epoch=2))
+    await world.supervisor.set_desired_state(desired(epoch=2))
     new = await world.joined(2)
     await world.until(lambda: old.killed)
     await world.settle()
@@ -136,21 +144,21 @@ async def test_an_old_job_that_stays_is_killed(world: World, soon: None, caplog:
     assert events(caplog).count("job_killed") == 1
 
 
-async def test_an_old_job_is_not_killed_before_there_is_a_new_one(world: World, soon: None) -> None:
+async def test_an_old_job_is_not_killed_before_there_is_a_new_one(world: SupervisorWorld, soon: None) -> None:
     old = await world.first_joined()
     world.jobs.process_there.clear()
-    await world.supervisor.tell(wanted(epoch=2))
+    await world.supervisor.set_desired_state(desired(epoch=2))
     await asyncio.sleep(0.1)
     assert not old.killed
     world.jobs.process_there.set()
     await world.until(lambda: old.killed)
 
 
-async def test_resets_before_a_process_is_there_are_one(world: World) -> None:
+async def test_resets_before_a_process_is_there_are_one(world: SupervisorWorld) -> None:
     await world.first_joined()
     world.jobs.process_there.clear()
     for epoch in (2, 3, 4):
-        await world.supervisor.tell(wanted(epoch=epoch))
+        await world.supervisor.set_desired_state(desired(epoch=epoch))
         await world.settle()
     world.jobs.process_there.set()
     await world.joined(2)
@@ -160,12 +168,12 @@ async def test_resets_before_a_process_is_there_are_one(world: World) -> None:
     assert (state["reset"]["epoch"], state["reset"]["outcome"]) == (4, "Complete")
 
 
-async def test_a_job_that_is_still_joining_serves_the_next_epoch_too(world: World) -> None:
+async def test_a_job_that_is_still_joining_serves_the_next_epoch_too(world: SupervisorWorld) -> None:
     await world.first_joined()
-    await world.supervisor.tell(wanted(epoch=2))
+    await world.supervisor.set_desired_state(desired(epoch=2))
     await world.started(2)
     world.now = 101.0
-    await world.supervisor.tell(wanted(epoch=3))
+    await world.supervisor.set_desired_state(desired(epoch=3))
     world.now = 101.1
     await world.joined(2)
     await world.settle()
@@ -174,20 +182,22 @@ async def test_a_job_that_is_still_joining_serves_the_next_epoch_too(world: Worl
     assert world.state.render()["job"]["epoch"] == 3
 
 
-async def test_a_joining_job_that_knows_of_guests_is_killed_for_a_reset(world: World) -> None:
+async def test_a_joining_job_that_knows_of_guests_is_killed_for_a_reset(world: SupervisorWorld) -> None:
     job = await world.first_joined()
     await world.report(1, "greeted", identity="alice")
     world.now += 60
     job.die()
     joining = await world.started(2)
-    await world.supervisor.tell(wanted(epoch=2))
+    await world.supervisor.set_desired_state(desired(epoch=2))
     await world.started(3)
     assert joining.killed
 
 
-async def test_a_new_job_that_does_not_join_is_killed_and_the_next_one_tried(world: World, soon: None) -> None:
+async def test_a_new_job_that_does_not_join_is_killed_and_the_next_one_tried(
+    world: SupervisorWorld, soon: None
+) -> None:
     await world.first_joined()
-    await world.supervisor.tell(wanted(epoch=2))
+    await world.supervisor.set_desired_state(desired(epoch=2))
     late = await world.started(2)
     world.now += 1
     await world.until(lambda: late.killed)
@@ -196,9 +206,9 @@ async def test_a_new_job_that_does_not_join_is_killed_and_the_next_one_tried(wor
     assert world.state.render()["reset"]["outcome"] == "Complete"
 
 
-async def test_a_reset_that_never_completes_ends_the_pod(world: World, soon: None) -> None:
+async def test_a_reset_that_never_completes_ends_the_pod(world: SupervisorWorld, soon: None) -> None:
     await world.first_joined()
-    await world.supervisor.tell(wanted(epoch=2))
+    await world.supervisor.set_desired_state(desired(epoch=2))
     await world.started(2)
     world.now += TOTAL_SECONDS
     async with asyncio.timeout(DEADLINE):
@@ -207,23 +217,25 @@ async def test_a_reset_that_never_completes_ends_the_pod(world: World, soon: Non
     assert world.state.render()["reset"]["outcome"] == "Escalated"
 
 
-async def test_a_reset_that_finds_no_process_ends_the_pod(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_reset_that_finds_no_process_ends_the_pod(
+    world: SupervisorWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
     left = iter([0.02, 0.01, 0.0])
     monkeypatch.setattr(Reset, "remaining", lambda *_: next(left))
     await world.first_joined()
     world.jobs.process_there.clear()
-    await world.supervisor.tell(wanted(epoch=2))
+    await world.supervisor.set_desired_state(desired(epoch=2))
     async with asyncio.timeout(DEADLINE):
         with pytest.raises(GaveUpError):
             await world.running
 
 
-async def test_the_end_wins_over_a_reset(world: World) -> None:
+async def test_the_end_wins_over_a_reset(world: SupervisorWorld) -> None:
     old = await world.first_joined()
     world.jobs.process_there.clear()
-    await world.supervisor.tell(wanted(epoch=2))
+    await world.supervisor.set_desired_state(desired(epoch=2))
     await world.until(lambda: len(world.jobs.orders) == 2)
-    await world.supervisor.tell(wanted(epoch=2, end=True))
+    await world.supervisor.set_desired_state(desired(epoch=2, end=True))
     assert await asyncio.wait_for(world.supervisor.wait_until_dismissed(1), DEADLINE) == "leave"
     world.jobs.process_there.set()
     new = await world.started(2)
@@ -236,25 +248,25 @@ async def test_the_end_wins_over_a_reset(world: World) -> None:
     assert len(world.jobs.orders) == 2
 
 
-async def test_the_end_right_after_a_reset_starts_no_job(world: World) -> None:
+async def test_the_end_right_after_a_reset_starts_no_job(world: SupervisorWorld) -> None:
     await world.first_joined()
-    await world.supervisor.tell(wanted(epoch=2))
-    await world.supervisor.tell(wanted(epoch=2, end=True))
+    await world.supervisor.set_desired_state(desired(epoch=2))
+    await world.supervisor.set_desired_state(desired(epoch=2, end=True))
     await world.until(lambda: world.state.job is JobPhase.EXITED)
     assert len(world.jobs.orders) == 1
 
 
-async def test_the_end_with_a_higher_epoch_starts_no_job(world: World) -> None:
+async def test_the_end_with_a_higher_epoch_starts_no_job(world: SupervisorWorld) -> None:
     await world.first_joined()
-    await world.supervisor.tell(wanted(epoch=2, end=True))
+    await world.supervisor.set_desired_state(desired(epoch=2, end=True))
     await world.settle()
     assert len(world.jobs.orders) == 1
     assert world.state.render()["reset"] is None
 
 
-async def test_a_human_who_came_meanwhile_is_found_by_the_new_job(world: World) -> None:
+async def test_a_human_who_came_meanwhile_is_found_by_the_new_job(world: SupervisorWorld) -> None:
     await world.first_joined()
-    await world.supervisor.tell(wanted(epoch=2))
+    await world.supervisor.set_desired_state(desired(epoch=2))
     await world.report(1, "humans", identities=["alice"])
     await world.joined(2)
     world.now = 150.0
@@ -263,9 +275,9 @@ async def test_a_human_who_came_meanwhile_is_found_by_the_new_job(world: World) 
     assert (state["humans"], state["lastHumanLeft"], state["activeAt"]) == (["alice"], None, 150.0)
 
 
-async def test_a_pod_told_a_higher_epoch_before_any_job_starts_only_one(world: World) -> None:
-    await world.supervisor.tell(wanted(epoch=1))
-    await world.supervisor.tell(wanted(epoch=2))
+async def test_a_pod_told_a_higher_epoch_before_any_job_starts_only_one(world: SupervisorWorld) -> None:
+    await world.supervisor.set_desired_state(desired(epoch=1))
+    await world.supervisor.set_desired_state(desired(epoch=2))
     await world.supervisor.prepared()
     await world.joined(1)
     state = world.state.render()

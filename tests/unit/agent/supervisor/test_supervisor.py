@@ -7,11 +7,11 @@ from voicesession_agent.supervisor.desired_state import DesiredState, MemoryAddr
 from voicesession_agent.supervisor.pod_state import JobPhase, Phase
 from voicesession_agent.supervisor.supervisor import GaveUpError
 
-from tests.support.fakes.supervisor_world import DEADLINE, TOKEN, World, wanted
+from tests.support.fakes.supervisor_world import DEADLINE, TOKEN, SupervisorWorld, desired
 
 
-async def test_told_while_preparing_starts_when_prepared(world: World) -> None:
-    await world.supervisor.tell(wanted())
+async def test_told_while_preparing_starts_when_prepared(world: SupervisorWorld) -> None:
+    await world.supervisor.set_desired_state(desired())
     await asyncio.sleep(0)
     assert world.jobs.orders == []
     await world.supervisor.prepared()
@@ -21,42 +21,42 @@ async def test_told_while_preparing_starts_when_prepared(world: World) -> None:
     assert world.state.job is JobPhase.STARTING
 
 
-async def test_told_again_launches_nothing(world: World) -> None:
+async def test_told_again_launches_nothing(world: SupervisorWorld) -> None:
     await world.supervisor.prepared()
     for _ in range(3):
-        await world.supervisor.tell(wanted())
+        await world.supervisor.set_desired_state(desired())
     await world.started(1)
     await world.settle()
     assert len(world.jobs.orders) == 1
 
 
-async def test_the_next_process_is_prepared_when_the_join_is_done(world: World) -> None:
+async def test_the_next_process_is_prepared_when_the_join_is_done(world: SupervisorWorld) -> None:
     await world.supervisor.prepared()
-    await world.supervisor.tell(wanted())
+    await world.supervisor.set_desired_state(desired())
     await world.started(1)
     assert world.jobs.asked_to_prepare == 0
     await world.joined(1)
     assert world.jobs.asked_to_prepare == 1
 
 
-async def test_a_join_that_is_told_twice_is_one(world: World) -> None:
+async def test_a_join_that_is_told_twice_is_one(world: SupervisorWorld) -> None:
     await world.first_joined()
     await world.joined(1)
     assert world.jobs.asked_to_prepare == 1
 
 
-async def test_a_dead_job_is_relaunched_with_the_same_token(world: World) -> None:
+async def test_a_dead_job_is_relaunched_with_the_same_token(world: SupervisorWorld) -> None:
     job = await world.first_joined()
     world.now += 60
     job.die()
     await world.started(2)
     assert world.jobs.orders[1].token == TOKEN
-    assert world.published == [(JobPhase.EXITED, False)]
+    assert world.notify == [(JobPhase.EXITED, False)]
     assert world.state.render()["job"]["restarts"] == 1
     assert world.state.render()["reset"] is None
 
 
-async def test_reports_of_an_earlier_job_are_ignored(world: World) -> None:
+async def test_reports_of_an_earlier_job_are_ignored(world: SupervisorWorld) -> None:
     job = await world.first_joined()
     world.now += 60
     job.die()
@@ -69,19 +69,19 @@ async def test_reports_of_an_earlier_job_are_ignored(world: World) -> None:
     assert world.state.humans == ("alice",)
 
 
-async def test_jobs_that_keep_dying_end_the_pod(world: World) -> None:
+async def test_jobs_that_keep_dying_end_the_pod(world: SupervisorWorld) -> None:
     world.jobs.failing = True
     await world.supervisor.prepared()
-    await world.supervisor.tell(wanted())
+    await world.supervisor.set_desired_state(desired())
     async with asyncio.timeout(DEADLINE):
         with pytest.raises(GaveUpError):
             await world.running
     assert len(world.jobs.orders) == 5
 
 
-async def test_a_room_that_refuses_does_not_end_the_pod(world: World) -> None:
+async def test_a_room_that_refuses_does_not_end_the_pod(world: SupervisorWorld) -> None:
     await world.supervisor.prepared()
-    await world.supervisor.tell(wanted())
+    await world.supervisor.set_desired_state(desired())
     for launch in (1, 2, 3):
         job = await world.started(launch)
         await world.report(launch, "trouble", text="cannot join the room")
@@ -93,7 +93,7 @@ async def test_a_room_that_refuses_does_not_end_the_pod(world: World) -> None:
     assert world.state.trouble == ""
 
 
-async def test_a_job_out_of_its_room_is_replaced_though_its_process_lingers(world: World) -> None:
+async def test_a_job_out_of_its_room_is_replaced_though_its_process_lingers(world: SupervisorWorld) -> None:
     await world.first_joined()
     world.now += 60
     await world.report(1, "gone", reason="PARTICIPANT_REMOVED")
@@ -104,20 +104,20 @@ async def test_a_job_out_of_its_room_is_replaced_though_its_process_lingers(worl
     assert len(world.jobs.orders) == 2
 
 
-async def test_a_superseded_job_does_not_fight_back(world: World) -> None:
+async def test_a_superseded_job_does_not_fight_back(world: SupervisorWorld) -> None:
     await world.first_joined()
     world.now += 60
     await world.report(1, "gone", reason="DUPLICATE_IDENTITY")
     await world.until(lambda: world.state.job is JobPhase.EXITED)
     await world.settle()
     assert len(world.jobs.orders) == 1
-    await world.supervisor.tell(wanted(epoch=2))
+    await world.supervisor.set_desired_state(desired(epoch=2))
     await world.started(2)
 
 
-async def test_the_end_makes_the_job_leave_and_none_follow(world: World) -> None:
+async def test_the_end_makes_the_job_leave_and_none_follow(world: SupervisorWorld) -> None:
     job = await world.first_joined()
-    await world.supervisor.tell(wanted(end=True))
+    await world.supervisor.set_desired_state(desired(end=True))
     assert await asyncio.wait_for(world.supervisor.wait_until_dismissed(1), DEADLINE) == "leave"
     job.die()
     await world.until(lambda: world.state.job is JobPhase.EXITED)
@@ -126,29 +126,29 @@ async def test_the_end_makes_the_job_leave_and_none_follow(world: World) -> None
     assert len(world.jobs.orders) == 1
 
 
-async def test_memory_may_become_known_later(world: World) -> None:
-    await world.supervisor.tell(wanted())
+async def test_memory_may_become_known_later(world: SupervisorWorld) -> None:
+    await world.supervisor.set_desired_state(desired())
     address = MemoryAddress("http://letta", "agent-1")
-    await world.supervisor.tell(DesiredState("u1", 1, "vs-1", "ws://x", TOKEN, memory=address))
-    assert [w.memory for w in world.memory.wanted] == [None, address]
+    await world.supervisor.set_desired_state(DesiredState("u1", 1, "vs-1", "ws://x", TOKEN, memory=address))
+    assert [w.memory for w in world.memory.desired] == [None, address]
 
 
-async def test_an_order_of_an_earlier_epoch_changes_nothing(world: World) -> None:
+async def test_an_order_of_an_earlier_epoch_changes_nothing(world: SupervisorWorld) -> None:
     address = MemoryAddress("http://letta", "agent-1")
     now = DesiredState("u1", 2, "vs-1", "ws://x", TOKEN, memory=address, capture=True)
-    await world.supervisor.tell(now)
+    await world.supervisor.set_desired_state(now)
     late = DesiredState("u1", 1, "vs-1", "ws://x", TOKEN, memory=address, read_only=True, end=True)
-    await world.supervisor.tell(late)
-    assert (world.state.wanted, world.memory.wanted, world.state.ended) == (now, [now], False)
+    await world.supervisor.set_desired_state(late)
+    assert (world.state.desired, world.memory.desired, world.state.ended) == (now, [now], False)
 
 
-async def test_close_makes_the_job_leave(world: World) -> None:
+async def test_close_makes_the_job_leave(world: SupervisorWorld) -> None:
     await world.supervisor.close()
     assert await asyncio.wait_for(world.supervisor.wait_until_dismissed(1), DEADLINE) == "leave"
     assert world.jobs.closed
 
 
-async def test_humans_speech_and_departures_are_told(world: World) -> None:
+async def test_humans_speech_and_departures_are_told(world: SupervisorWorld) -> None:
     await world.first_joined()
     world.now = 110.0
     await world.report(1, "humans", identities=["alice"])
@@ -163,6 +163,6 @@ async def test_humans_speech_and_departures_are_told(world: World) -> None:
 
 
 @pytest.mark.parametrize("report", [{"kind": "nonsense"}, {"kind": "joined"}, {}, {"kind": "beat", "health": {}}])
-async def test_malformed_reports_are_refused(world: World, report: dict[str, object]) -> None:
+async def test_malformed_reports_are_refused(world: SupervisorWorld, report: dict[str, object]) -> None:
     with pytest.raises((KeyError, ValueError)):
         await world.reports.take(report)

@@ -9,7 +9,7 @@ from voicesession_agent.supervisor import supervisor as supervisor_module
 from voicesession_agent.supervisor.pod_state import JobPhase
 from voicesession_agent.supervisor.supervisor import GaveUpError
 
-from tests.support.fakes.supervisor_world import DEADLINE, World, wanted
+from tests.support.fakes.supervisor_world import DEADLINE, SupervisorWorld, desired
 
 
 @pytest.fixture
@@ -17,18 +17,18 @@ def quick_heartbeats(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(supervisor_module, "BEAT_SECONDS", 0.002)
 
 
-async def send_heartbeat(world: World, launch: int, health: HealthReport) -> None:
+async def send_heartbeat(world: SupervisorWorld, launch: int, health: HealthReport) -> None:
     await world.report(launch, "beat", health=health.to_json())
 
 
-async def pass_silence(world: World, seconds: float) -> None:
+async def pass_silence(world: SupervisorWorld, seconds: float) -> None:
     """Let the supervisor wait for so many seconds without a heartbeat."""
     for _ in range(round(seconds)):
         world.now += 1
         await asyncio.sleep(0.01)
 
 
-async def test_job_without_heartbeats_is_killed_and_replaced(world: World, quick_heartbeats: None) -> None:
+async def test_job_without_heartbeats_is_killed_and_replaced(world: SupervisorWorld, quick_heartbeats: None) -> None:
     job = await world.first_joined()
     await pass_silence(world, 4)
     assert not job.killed
@@ -38,11 +38,11 @@ async def test_job_without_heartbeats_is_killed_and_replaced(world: World, quick
     state = world.state.render()
     assert state["health"] == {"state": "Stuck", "message": "the job does not respond", "remedies": 1}
     assert state["job"]["participantSID"] == ""
-    assert world.published == [(JobPhase.JOINED, True)]
+    assert world.notify == [(JobPhase.JOINED, True)]
     assert 'voicesession_agent_health_restarts_total{state="Stuck"} 1.0' in world.metrics.render().decode()
 
 
-async def test_heartbeats_keep_job_alive(world: World, quick_heartbeats: None) -> None:
+async def test_heartbeats_keep_job_alive(world: SupervisorWorld, quick_heartbeats: None) -> None:
     job = await world.first_joined()
     for _ in range(4):
         await pass_silence(world, 3)
@@ -50,10 +50,10 @@ async def test_heartbeats_keep_job_alive(world: World, quick_heartbeats: None) -
     assert not job.killed
 
 
-async def test_wait_for_process_is_not_missing_heartbeat(world: World, quick_heartbeats: None) -> None:
+async def test_wait_for_process_is_not_missing_heartbeat(world: SupervisorWorld, quick_heartbeats: None) -> None:
     world.jobs.process_there.clear()
     await world.supervisor.prepared()
-    await world.supervisor.tell(wanted())
+    await world.supervisor.set_desired_state(desired())
     await pass_silence(world, 10)
     world.jobs.process_there.set()
     await world.joined(1)
@@ -71,7 +71,7 @@ async def test_wait_for_process_is_not_missing_heartbeat(world: World, quick_hea
     ],
 )
 async def test_problem_starts_next_job_before_the_old_ends(
-    world: World, health: HealthReport, state: str, message: str
+    world: SupervisorWorld, health: HealthReport, state: str, message: str
 ) -> None:
     old = await world.first_joined()
     await send_heartbeat(world, 1, health)
@@ -91,7 +91,9 @@ async def test_problem_starts_next_job_before_the_old_ends(
         (HealthReport(lost=10.0), BASIC_PROOF_SECONDS),
     ],
 )
-async def test_health_is_ok_after_proof_of_next_job(world: World, health: HealthReport, seconds: float) -> None:
+async def test_health_is_ok_after_proof_of_next_job(
+    world: SupervisorWorld, health: HealthReport, seconds: float
+) -> None:
     await world.first_joined()
     await send_heartbeat(world, 1, health)
     await world.joined(2)
@@ -104,7 +106,7 @@ async def test_health_is_ok_after_proof_of_next_job(world: World, health: Health
     assert world.state.render()["health"] == {"state": "Ok", "message": "", "remedies": 1}
 
 
-async def test_failed_turn_of_next_job_delays_ok(world: World) -> None:
+async def test_failed_turn_of_next_job_delays_ok(world: SupervisorWorld) -> None:
     await world.first_joined()
     await send_heartbeat(world, 1, HealthReport(failing="llm"))
     await world.joined(2)
@@ -115,7 +117,7 @@ async def test_failed_turn_of_next_job_delays_ok(world: World) -> None:
     assert world.state.render()["health"]["state"] == "Ok"
 
 
-async def test_exhausted_restart_budget_ends_pod(world: World) -> None:
+async def test_exhausted_restart_budget_ends_pod(world: SupervisorWorld) -> None:
     await world.first_joined()
     for launch in (1, 2, 3, 4):
         await send_heartbeat(world, launch, HealthReport(failing="tts"))
@@ -127,16 +129,16 @@ async def test_exhausted_restart_budget_ends_pod(world: World) -> None:
     assert world.state.render()["health"]["remedies"] == 3
 
 
-async def test_problem_of_ending_pod_is_ignored(world: World) -> None:
+async def test_problem_of_ending_pod_is_ignored(world: SupervisorWorld) -> None:
     await world.first_joined()
-    await world.supervisor.tell(wanted(end=True))
+    await world.supervisor.set_desired_state(desired(end=True))
     await send_heartbeat(world, 1, HealthReport(muted=True))
     await world.settle()
     assert len(world.jobs.orders) == 1
     assert world.state.render()["health"]["state"] == "Ok"
 
 
-async def test_speech_in_heartbeat_is_activity(world: World) -> None:
+async def test_speech_in_heartbeat_is_activity(world: SupervisorWorld) -> None:
     await world.first_joined()
     world.now = 300.0
     await send_heartbeat(world, 1, HealthReport(speaking=True))
