@@ -1,4 +1,4 @@
-"""Who may talk to the control port: the operator, by short-lived Ed25519 JWTs for one pod, method and body."""
+"""Authentication at the control port: the operator's short-lived Ed25519 JWTs for one pod, method and body."""
 
 import hashlib
 import hmac
@@ -11,15 +11,15 @@ import jwt
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 LEEWAY_SECONDS: Final = 5
-"""How far two nodes' clocks may be apart."""
+"""Accepted difference between the clocks of two nodes."""
 MAX_LIFETIME_SECONDS: Final = 60
-"""Twice what the operator signs for; bounds how long a jti must be remembered."""
+"""Twice the lifetime of the operator's tokens; bounds how long a jti must be remembered."""
 MAX_REMEMBERED: Final = 4096
 """Tokens remembered at once: more than 60 requests per second for a whole lifetime."""
 
 
 class RefusalReason(StrEnum):
-    """Why a request was refused: also the bounded label values of the metric."""
+    """Reasons to refuse a request; also the label values of the metric."""
 
     MISSING = "missing"
     MALFORMED = "malformed"
@@ -34,13 +34,15 @@ class RefusalReason(StrEnum):
 
 
 class RefusedError(Exception):
+    """The request is not a valid request of the operator."""
+
     def __init__(self, reason: RefusalReason) -> None:
         super().__init__(reason.value)
         self.reason = reason
 
 
 class Verifier:
-    """Checks one request at a time; remembers the jti of every accepted token until it has expired."""
+    """Verifies requests, and remembers the jti of every accepted token until the token expires."""
 
     def __init__(self, public_key: bytes, pod_uid: str, clock: Callable[[], float] = time.time) -> None:
         self._public_key = public_key
@@ -81,9 +83,9 @@ class Verifier:
 
 
 def claims(token: str, public_key: bytes, audience: str) -> dict[str, Any]:
-    """The claims of an Ed25519 JWT for `audience`, with numbers in iat and exp; their times are not judged here.
+    """Return the claims of an Ed25519 JWT for `audience`; iat and exp are numbers, and their times are not checked.
 
-    Raise RefusedError.
+    Raises RefusedError.
     """
     try:
         return _decode(token, Ed25519PublicKey.from_public_bytes(public_key), audience)

@@ -1,7 +1,7 @@
-"""The control port: it tells a state, and is told one (HTTP, see docs/architecture.md).
+"""The control port: an HTTP server that returns the pod's state and accepts the desired state.
 
-Who knows the state already, by its entity tag, may wait for the next one: `If-None-Match` and `Prefer: wait=SECONDS`
-(RFC 7240).
+A client that has the current state, by its entity tag, can wait for the next one with `If-None-Match` and
+`Prefer: wait=SECONDS` (RFC 7240). See docs/architecture.md.
 """
 
 import asyncio
@@ -20,51 +20,52 @@ from voicesession_agent.supervisor.desired_state import DesiredState, MalformedE
 from voicesession_agent.supervisor.pod_state import OtherSessionError, PodState
 
 POLL_SECONDS: Final = 0.5
-"""What changes and is published by nobody, such as a pod that gives up, is found by looking this often."""
+"""Fallback poll: some changes, such as the pod giving up, call no `notify()`."""
 
 
 class StateChanges:
-    """`published` wakes everybody who waits for a change."""
+    """Entity tag of the pod's state, and a wait for its next value."""
 
     def __init__(self, state: PodState) -> None:
         self._state = state
-        self._news = asyncio.Event()
+        self._changed = asyncio.Event()
 
     def tag(self) -> str:
-        """A strong entity tag (RFC 9110). Speech, memory and measurements change too often, and move nobody."""
+        """Return a strong entity tag (RFC 9110). Speech, memory and measurements change too often to be part of it."""
         state = self._state
         job = (state.job, state.job_epoch, state.participant_sid, state.diagnosis, state.trouble)
         facts = (state.phase, state.bound_at, state.desired_epoch, job, state.humans, state.last_human_left)
         return f'"{hashlib.sha256(repr(facts).encode()).hexdigest()[:16]}"'
 
     def notify(self) -> None:
-        self._news.set()
-        self._news.clear()
+        """Wake all waiters, so that they compare the tag again."""
+        self._changed.set()
+        self._changed.clear()
 
     async def wait_for_change(self, tag: str, seconds: float) -> str:
-        """The tag of now, as soon as it is another one, and after so many seconds in any case."""
+        """Wait until the tag differs from `tag`, at most `seconds`, and return the current tag."""
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 while self.tag() == tag:
-                    await self._poll_later()
+                    await self._wait_for_notification()
         return self.tag()
 
-    async def _poll_later(self) -> None:
+    async def _wait_for_notification(self) -> None:
         with suppress(TimeoutError):
             async with asyncio.timeout(POLL_SECONDS):
-                await self._news.wait()
+                await self._changed.wait()
 
 
 MAX_BODY_BYTES: Final = 64 << 10
 MAX_WAIT_SECONDS: Final = 60
-"""Longer than an operator waits; it bounds what a forgotten request holds."""
+"""Longer than the operator waits; bounds the lifetime of an abandoned request."""
 NOT_MODIFIED: Final = 304
 WAIT: Final = re.compile(r"(?:^|[,;\s])wait=(\d{1,4})(?:$|[,;\s])")
 log = logging.getLogger(__name__)
 
 
 class ControlServer:
-    """GET /healthz /readyz for anyone; GET and PUT /v1/state for the operator's signature only."""
+    """Public GET /healthz and /readyz; signed GET and PUT /v1/state for the operator."""
 
     def __init__(
         self,
@@ -77,7 +78,7 @@ class ControlServer:
         self._state = state
         self._verifier = verifier
         self._metrics = metrics
-        self._tell = set_desired_state
+        self._set_desired_state = set_desired_state
         self._changes = changes
 
     def app(self) -> web.Application:
@@ -114,30 +115,30 @@ class ControlServer:
         if refusal is not None:
             return refusal
         try:
-            await self._tell(parse(await request.read()))
+            await self._set_desired_state(parse(await request.read()))
         except MalformedError as error:
-            return _reason(400, str(error))
+            return _error_response(400, str(error))
         except OtherSessionError:
-            return _reason(409, "bound to another session")
+            return _error_response(409, "bound to another session")
         self._changes.notify()
         return web.json_response(self._state.render())
 
     async def _authenticate(self, request: web.Request) -> web.Response | None:
-        """The answer to a request that is not the operator's, or None."""
+        """Return the 401 response to a request that the operator did not sign, otherwise None."""
         try:
             self._verifier.check(request.headers.get("Authorization"), request.method, await request.read())
         except RefusedError as refused:
             self._metrics.refused.labels(refused.reason.value).inc()
             log.warning("control request refused", extra={"event": "refused", "reason": refused.reason.value})
-            return _reason(401, refused.reason.value)
+            return _error_response(401, refused.reason.value)
         return None
 
 
 def _wait_seconds(prefer: str) -> float:
-    """Seconds that the caller would wait for another state; 0 where it does not say."""
+    """Return the seconds of a Prefer header, at most MAX_WAIT_SECONDS; 0 if there is none."""
     wait = WAIT.search(prefer)
     return min(float(wait[1]), MAX_WAIT_SECONDS) if wait else 0.0
 
 
-def _reason(status: int, reason: str) -> web.Response:
+def _error_response(status: int, reason: str) -> web.Response:
     return web.json_response({"reason": reason}, status=status)

@@ -1,4 +1,4 @@
-"""The state the operator wants this pod to be in: the body of `PUT /v1/state`, parsed at the border."""
+"""The desired state of the pod: the parsed body of the operator's `PUT /v1/state`."""
 
 import json
 from dataclasses import dataclass, field
@@ -6,12 +6,12 @@ from typing import Any
 
 
 class MalformedError(ValueError):
-    """The body is not a wanted state; the message names the field, never its value."""
+    """The body is not a desired state; the message names the field and never its value."""
 
 
 @dataclass(frozen=True)
 class MemoryAddress:
-    """Where the agent's memory is kept and what to show at its door (`api_key` may be empty)."""
+    """Address of the agent's memory, and the API key, which may be empty."""
 
     base_url: str
     agent_id: str
@@ -20,6 +20,8 @@ class MemoryAddress:
 
 @dataclass(frozen=True)
 class DesiredState:
+    """Session, epoch, room, token and memory that the operator assigns to this pod."""
+
     session_uid: str
     epoch: int
     room_name: str
@@ -30,17 +32,17 @@ class DesiredState:
     capture: bool = False
     end: bool = False
     cause: str = ""
-    """Why this epoch exists; for logs only."""
+    """Cause of this epoch; for logs only."""
     read_only: bool = False
-    """Memory is read, and nothing is written to it: neither turns nor what somebody asks to be remembered."""
+    """Memory is read only: neither turns nor facts are written to it."""
     idle_seconds: float = 0.0
-    """How long nobody may speak before the operator ends the session; 0 is for ever."""
+    """Silence after which the operator ends the session; 0 disables it."""
     traceparent: str = ""
-    """What this pod's spans belong below, as W3C has it; empty: nobody traces."""
+    """W3C traceparent of the session's span; empty if tracing is off."""
 
 
 def parse(body: bytes) -> DesiredState:
-    """Raise MalformedError when a field is missing or of the wrong type."""
+    """Parse the body. Raises MalformedError if a field is missing or has the wrong type."""
     try:
         raw = json.loads(body)
     except (json.JSONDecodeError, UnicodeDecodeError) as error:

@@ -1,4 +1,4 @@
-"""Agent jobs: processes of livekit-agents' own server, which here registers nowhere and is handed its rooms."""
+"""Agent jobs: processes of livekit-agents' AgentServer, which is not registered and gets its rooms from here."""
 
 import asyncio
 import importlib
@@ -14,7 +14,7 @@ from typing import Any, Final, Protocol
 from voicesession_agent.settings import AgentSpec
 
 PREPARE_SECONDS: Final = 120.0
-"""Loading models takes 1 s on a free core and many times that on a crowded node."""
+"""Loading models takes 1 s on an idle core and many times that on a busy node."""
 CLOSE_SECONDS: Final = 2.0
 EMBEDDED: Final = ("moonshine", "pico")
 log = logging.getLogger(__name__)
@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class JobLaunch:
-    """What one job needs to join; `launch` is its number among the pod's jobs, and it learns it with the order."""
+    """Parameters of one job; `launch` is its number among the pod's jobs, which the job reads from its id."""
 
     launch: int
     room: str
@@ -38,40 +38,40 @@ class Job(Protocol):
     def pid(self) -> int: ...
 
     async def ended(self) -> None:
-        """Return once the process is gone."""
+        """Wait until the process has exited."""
 
     def kill(self) -> None:
-        """SIGKILL: it works on a stopped process too. Nothing happens to one that is gone."""
+        """Send SIGKILL, which also ends a stopped process. An exited process is no error."""
 
 
 class JobPool(Protocol):
-    """Starts jobs, each in a fresh process; an old one may still be on its way out when the next one starts."""
+    """Starts jobs, each in a fresh process. The previous process may still be shutting down."""
 
     async def run(self) -> None:
-        """Keep one process prepared until closed."""
+        """Keep one process prepared until `close()`."""
 
-    async def launch(self, order: JobLaunch) -> Job:
-        """Start a job; returns when a process has taken it. Raise when none could."""
+    async def launch(self, parameters: JobLaunch) -> Job:
+        """Start a job and return it once a process has accepted it. Raises if no process could."""
 
     def prepare_next(self) -> None:
-        """Prepare a process for the next job: after a launch this waits to be asked, so as not to slow the join."""
+        """Prepare a process for the next job. A launch does not do this, because it would slow the join."""
 
     async def close(self) -> None:
-        """End the jobs and the processes within a few seconds."""
+        """Stop jobs and processes within a few seconds."""
 
 
 def job_id(launch: int) -> str:
-    """livekit-agents' id of a job, the one thing of an order that reaches its process and no agent's author reads."""
+    """Return the job id for livekit-agents, the only field that reaches the process and that agents do not read."""
     return f"job-{launch}"
 
 
 def launch_of(job: str) -> int:
-    """Raise ValueError when `job` is not an id of this pod."""
+    """Return the launch number of a job id. Raises ValueError for an id of another pod."""
     return int(job.removeprefix("job-"))
 
 
 def preload_modules(agent: AgentSpec) -> list[str]:
-    """What the fork server imports once for all jobs; a user's own module is not among it: it may start threads."""
+    """Return the modules that the fork server imports for all jobs, without a user's module: it may start threads."""
     modules = ["livekit.agents", "anyio._backends._asyncio", "voicesession_agent.job.main"]
     if agent.entrypoint:
         return modules
@@ -83,10 +83,10 @@ def preload_modules(agent: AgentSpec) -> list[str]:
 
 
 def start_forkserver(modules: Sequence[str]) -> None:
-    """Begin the jobs' imports in the fork server now, so that they overlap with this process's own.
+    """Start the jobs' imports in the fork server now, parallel to the imports of this process.
 
-    AgentServer would start it only after its own imports; it finds this one running and keeps it. The last two
-    modules are those it would add itself: its warm-up, and the freeze of everything imported so far.
+    AgentServer starts the fork server only after its own imports, and keeps one that is running. The last two modules
+    are the ones that AgentServer adds: its warm-up, and the freeze of all imported modules.
     """
     warm_up = ["livekit.agents.ipc._preload", "livekit.agents.ipc._preload_freeze"]
     multiprocessing.set_forkserver_preload([*modules, *warm_up])
@@ -94,10 +94,10 @@ def start_forkserver(modules: Sequence[str]) -> None:
 
 
 class LiveKitJobs:
-    """JobPool over `AgentServer(unregistered)` and its pool of processes, of livekit-agents 1.8.9."""
+    """JobPool on `AgentServer(unregistered)` and its process pool, for livekit-agents 1.8.9."""
 
     def __init__(self, modules: Sequence[str], url: str) -> None:
-        """`url` is the LiveKit server of orders that name none."""
+        """Use `url` as the LiveKit server of launches without a URL."""
         self._modules = list(modules)
         self._url = url
         self._server: Any = None
@@ -106,7 +106,7 @@ class LiveKitJobs:
     async def run(self) -> None:
         await asyncio.to_thread(importlib.import_module, "livekit.agents")
         self._server = self._build()
-        # Its queue to LiveKit, which nobody empties here, would hold the first 64 jobs, and a waiting task all others.
+        # The queue to LiveKit has no reader here: it would keep the first 64 jobs and a task for each later one.
         self._server._update_job_status = _ignore_status
         self._imported.set()
         await self._server.run(unregistered=True)
@@ -131,10 +131,10 @@ class LiveKitJobs:
         server.rtc_session(job.entrypoint)
         return server
 
-    async def launch(self, order: JobLaunch) -> Job:
+    async def launch(self, parameters: JobLaunch) -> Job:
         await self._imported.wait()
         self._pool.set_target_idle_processes(0)
-        info = self._info(order)
+        info = self._info(parameters)
         await self._pool.launch_job(info)
         for process in self._pool.processes:
             if process.running_job is info:
@@ -145,24 +145,24 @@ class LiveKitJobs:
         if self._imported.is_set():
             self._pool.set_target_idle_processes(1)
 
-    def _info(self, order: JobLaunch) -> Any:
-        """As `AgentServer.simulate_job` makes it, but with an id by which the process can be found."""
+    def _info(self, parameters: JobLaunch) -> Any:
+        """Return the job info as `AgentServer.simulate_job` does, with an id that identifies the process."""
         from livekit.agents.job import JobAcceptArguments, RunningJobInfo  # noqa: PLC0415 - as above
         from livekit.protocol import agent, models  # noqa: PLC0415 - as above
 
-        room = models.Room(name=order.room)
+        room = models.Room(name=parameters.room)
         return RunningJobInfo(
             worker_id=self._server.id,
-            accept_arguments=JobAcceptArguments(identity=order.identity, name="", metadata=""),
-            job=agent.Job(id=job_id(order.launch), room=room, type=agent.JobType.JT_ROOM),
-            url=order.url or self._url,
-            token=order.token,
+            accept_arguments=JobAcceptArguments(identity=parameters.identity, name="", metadata=""),
+            job=agent.Job(id=job_id(parameters.launch), room=room, type=agent.JobType.JT_ROOM),
+            url=parameters.url or self._url,
+            token=parameters.token,
             fake_job=False,
         )
 
     @property
     def _pool(self) -> Any:
-        """There is no public way to the process of a job."""
+        """Return the process pool; livekit-agents has no public access to the process of a job."""
         return self._server._proc_pool
 
     async def close(self) -> None:
@@ -175,7 +175,7 @@ class LiveKitJobs:
 
 
 class LiveKitJob:
-    """Job over the pool's executor of one process."""
+    """Job on the pool's executor of one process."""
 
     def __init__(self, process: Any) -> None:
         self._process = process
@@ -188,16 +188,16 @@ class LiveKitJob:
         await self._process.join()
 
     def kill(self) -> None:
-        """Not by the executor's own `kill`, which first waits half a second for a dump of its stacks."""
+        """Kill the process directly. The executor's own `kill` first waits half a second for a stack dump."""
         self._process._kill_sent = True
         with suppress(ValueError):  # already joined and closed
             self._process._proc.kill()
 
 
 async def _ignore_status(_: Any) -> None:
-    """Of what has become of a job: the supervisor sees it for itself."""
+    """Ignore the job's status; the supervisor observes it directly."""
 
 
 def _no_load() -> float:
-    """One job per pod: the machine's load must not decide whether the spare process is kept."""
+    """Return no load: a pod runs one job, and the node's load must not remove the spare process."""
     return 0.0

@@ -1,4 +1,4 @@
-"""The supervisor's side of the unix socket of its jobs: they get facts and report back, and hold no key of memory."""
+"""The supervisor's HTTP server for its jobs, on a Unix socket. Jobs get facts and send reports, but no API key."""
 
 import logging
 import time
@@ -23,13 +23,14 @@ log = logging.getLogger(__name__)
 
 
 class UnknownReportError(ValueError):
-    """The report is of no known kind."""
+    """The kind of the report is unknown."""
 
 
 class Reports:
-    """`spoken` is told whenever a human begins to speak or comes, `answered` how long each part of an answer took.
+    """Applies the reports of jobs to the pod's state.
 
-    `turn_lost` is told of each turn that a job could not hand over.
+    `spoken` is called when a human joins or starts to speak, `answered` with the seconds of each stage of a response,
+    and `turn_lost` for each turn that a job could not deliver.
     """
 
     def __init__(
@@ -47,20 +48,20 @@ class Reports:
         self._turn_lost = turn_lost
         self._clock = clock
 
-    async def take(self, report: dict[str, Any]) -> None:
-        """Raise AttributeError, KeyError, TypeError or ValueError when the report is malformed."""
+    async def handle(self, report: dict[str, Any]) -> None:
+        """Apply one report. Raises AttributeError, KeyError, TypeError or ValueError if it is malformed."""
         launch = int(report.get("launch", 0))
         match report["kind"]:
             case "prepared":
                 await self._supervisor.prepared()
             case "unprepared":
-                self._cannot_prepare(str(report["text"]))
+                self._set_prepare_problem(str(report["text"]))
             case "background_cancelled":
                 self._background_cancelled(launch, int(report["ms"]), int(report["tools"]))
             case "turn_lost":
                 self._turn_lost()
             case "latency":
-                self._timed(launch, report)
+                self._observe_latency(launch, report)
             case kind:
                 self._from_job(launch, kind, report)
 
@@ -83,10 +84,10 @@ class Reports:
                     change()
 
     def _change(self, kind: str, report: dict[str, Any]) -> Callable[[], None]:
-        """What a report of the present changes in the state alone."""
+        """Return the change for a report that is valid only from the current job."""
         match kind:
             case "trouble":
-                return lambda: self._troubled(str(report["text"]))
+                return lambda: self._set_job_problem(str(report["text"]))
             case "humans":
                 identities = tuple(map(str, report["identities"]))
                 return lambda: self._set_humans(identities)
@@ -96,7 +97,7 @@ class Reports:
                 return lambda: self._state.greeted.add(str(report["identity"]))
         raise UnknownReportError
 
-    def _timed(self, launch: int, report: dict[str, Any]) -> None:
+    def _observe_latency(self, launch: int, report: dict[str, Any]) -> None:
         seconds = {str(name): float(value) for name, value in report["seconds"].items()}
         spoke_at = report.get("spoke_at")
         self._answered(seconds)
@@ -108,14 +109,14 @@ class Reports:
         if identities:
             self._supervisor.traces.met()
 
-    def _cannot_prepare(self, text: str) -> None:
-        """Something this pod cannot mend by itself."""
+    def _set_prepare_problem(self, text: str) -> None:
+        """Record a problem that a new job cannot solve."""
         if text != self._state.prepare_trouble:
             log.error("cannot serve", extra={"event": "trouble", "reason": text})
         self._state.prepare_trouble = text
 
-    def _troubled(self, text: str) -> None:
-        """A job could not do its work; the next one may."""
+    def _set_job_problem(self, text: str) -> None:
+        """Record a problem of one job; the next job may succeed."""
         if text != self._state.job_trouble:
             log.error("job in trouble", extra={"event": "job_trouble", "reason": text})
         self._state.job_trouble = text
@@ -125,7 +126,7 @@ class Reports:
         log.info("background cancelled", extra=extra)
 
     def _gone(self, launch: int, reason: str) -> None:
-        """The job is out of its room, for LiveKit's `reason`."""
+        """Handle a job that left its room, for LiveKit's `reason`."""
         log.info("job left its room", extra={"event": "left", "launch": launch, "reason": reason})
         end = (
             ExitCause.REFUSED
@@ -137,7 +138,7 @@ class Reports:
         self._supervisor.out_of_room(launch, end, left=True)
 
     def _human_left(self, launch: int, left: HumanLeft) -> None:
-        """An order to reset can overtake the report of what it is for: then only the log is still to be told."""
+        """Record the leave. If the reset's desired state arrived first, only the log entry remains to be written."""
         if self._state.accepts(launch):
             self._state.human_left(left)
         if not self._state.humans:
@@ -155,7 +156,7 @@ class Reports:
 
 
 class JobServer:
-    """GET /job (facts, blocks), GET /leave (answers when the job shall go), POST /report, /turn, /remember."""
+    """GET /job (facts, blocks), GET /leave (responds when the job is dismissed), POST /report, /turn, /remember."""
 
     def __init__(
         self, supervisor: Supervisor, memory_sync: MemorySync, metrics: Metrics, changes: StateChanges
@@ -194,11 +195,11 @@ class JobServer:
         )
 
     async def _leave(self, request: web.Request) -> web.Response:
-        how = await self._supervisor.wait_until_dismissed(int(request.query["launch"]))
-        return web.json_response({how: True})
+        dismissal = await self._supervisor.wait_until_dismissed(int(request.query["launch"]))
+        return web.json_response({dismissal: True})
 
     async def _turn(self, request: web.Request) -> web.Response:
-        """A turn whose answer was lost is handed over again, at once: it is known by its job and number."""
+        """Queue a turn once. A job repeats a turn whose response was lost; job and number identify it."""
         raw = await request.json()
         this = (raw.get("launch"), raw.get("number"))
         if this != self._last_turn or None in this:
@@ -210,7 +211,7 @@ class JobServer:
         self._memory_sync.turns.lose(DropReason.UNDELIVERED)
 
     async def _remember(self, request: web.Request) -> web.Response:
-        """Answer why it could not be remembered, in words for a language model; nothing when it is."""
+        """Respond with the error in words for a language model; the error is empty on success."""
         try:
             await self._memory_sync.remember(str((await request.json())["fact"]))
         except MemoryBackendError as fault:
@@ -220,7 +221,7 @@ class JobServer:
     async def _report(self, request: web.Request) -> web.Response:
         report: dict[str, Any] = await request.json()
         try:
-            await self._reports.take(report)
+            await self._reports.handle(report)
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise web.HTTPBadRequest from error
         self._changes.notify()

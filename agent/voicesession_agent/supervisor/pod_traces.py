@@ -1,4 +1,4 @@
-"""What happens in a pod as spans of its session's trace: jobs, joins, the first audio, and every turn by stages."""
+"""Spans of the session's trace from the pod: jobs, joins, the first audio, and the stages of every turn."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -21,24 +21,24 @@ CAUSE: Final = "voicesession.cause"
 NOT_JOINED: Final = "NotJoined"
 HEARING: Final = (Stage.TRANSCRIPTION, Stage.END_OF_TURN, Stage.HOOK)
 ANSWERING: Final = (Stage.LLM, Stage.TTS)
-"""The model may begin before the turn is known to be over, so that these are counted back from the first audio."""
+"""Stages counted back from the first audio, because the model may start before the turn is known to have ended."""
 
 
 @dataclass
 class _Job:
-    """Unix seconds; None while it has not happened."""
+    """Times of one job in Unix seconds; None before the event."""
 
-    begun: float
+    started: float
     taken: float | None = None
     joined: float | None = None
     met: float | None = None
-    """A human was there, too."""
+    """Time at which job and human were both in the room."""
     heard: bool = False
-    """Its first audio has left."""
+    """The job has sent its first audio."""
 
 
 class PodTraces:
-    """Nothing is written before the pod is told of a trace that is kept."""
+    """Writes the pod's spans. It writes none before the desired state has a sampled traceparent."""
 
     def __init__(self, tracing: AgentTracing, clock: Callable[[], float]) -> None:
         self._tracing = tracing
@@ -47,61 +47,61 @@ class PodTraces:
         self._about: Mapping[str, str | int] = {}
         self._job: _Job | None = None
         self._memory_loaded = False
-        self._said: dict[str, float] = {}
-        """Stages of what a human said last, until it is answered."""
+        self._utterance: dict[str, float] = {}
+        """Stages of the human's last utterance, until the response."""
 
-    def on_desired_state(self, desired: DesiredState, *, anew: bool) -> None:
-        """Of the session, or, where everything begins `anew`, of a reset."""
+    def on_desired_state(self, desired: DesiredState, *, is_reset: bool) -> None:
+        """Use the parent and attributes of the desired state; `is_reset` marks a new conversation."""
         self._parent = read_traceparent(desired.traceparent)
         self._about = {EPOCH: desired.epoch, CAUSE: desired.cause}
-        self._memory_loaded = self._memory_loaded and not anew
+        self._memory_loaded = self._memory_loaded and not is_reset
 
     def job_starts(self) -> None:
         self._job = _Job(self._clock())
-        self._said = {}
+        self._utterance = {}
 
     def job_taken(self) -> None:
-        """A process has it."""
+        """Record that a process has accepted the job."""
         if self._job is not None:
             self._job.taken = self._clock()
 
     def joined(self) -> None:
         if self._job is not None and self._job.joined is None:
             self._job.joined = now = self._clock()
-            place = self._write(JOB, self._job.begun, now, attributes=self._about)
-            self._write(JOIN, self._job.taken or self._job.begun, now, parent=place)
+            place = self._write(JOB, self._job.started, now, attributes=self._about)
+            self._write(JOIN, self._job.taken or self._job.started, now, parent=place)
 
     def job_ended(self) -> None:
-        """Its time is over; one that never joined failed."""
+        """Record the end of the job; a job that never joined gets a failed span."""
         job, self._job = self._job, None
         if job is not None and job.joined is None:
-            self._write(JOB, job.begun, self._clock(), error=NOT_JOINED, attributes=self._about)
+            self._write(JOB, job.started, self._clock(), error=NOT_JOINED, attributes=self._about)
 
     def met(self) -> None:
-        """The job sees a human."""
+        """Record that the job sees a human."""
         if self._job is not None and self._job.met is None:
             self._job.met = self._clock()
 
     def observe_memory_call(self, call: MemoryCall, outcome: MemoryOutcome, seconds: float) -> None:
-        """Of all loads the first ones, until one succeeds: those that a person may notice."""
+        """Write spans of memory loads until the first success, because only these can delay speech."""
         if call is MemoryCall.LOAD and not self._memory_loaded:
             self._memory_loaded = outcome is MemoryOutcome.OK
             now, error = self._clock(), "" if outcome is MemoryOutcome.OK else outcome.value
             self._write(MEMORY_LOAD, now - seconds, now, error=error)
 
     def observe_response(self, seconds: Mapping[str, float], spoke_at: float | None) -> None:
-        """Seconds of a message by Stage and RESPONSE; `spoke_at`: when its first audio left, if it is the agent's."""
-        said = {stage.value: seconds[stage] for stage in HEARING if stage in seconds}
+        """Record the seconds of a message by Stage and RESPONSE; an agent's message has the time of its first audio."""
+        utterance = {stage.value: seconds[stage] for stage in HEARING if stage in seconds}
         if spoke_at is None:
-            self._said = said or self._said
+            self._utterance = utterance or self._utterance
             return
         self._first_audio(spoke_at)
         if RESPONSE in seconds:
-            self._turn({**self._said, **seconds}, spoke_at)
-        self._said = {}
+            self._turn({**self._utterance, **seconds}, spoke_at)
+        self._utterance = {}
 
     def _first_audio(self, at: float) -> None:
-        """From when the job and a human were both there."""
+        """Write the span from the time at which job and human were both in the room."""
         job = self._job
         if job is not None and job.joined is not None and not job.heard:
             job.heard = True

@@ -74,7 +74,7 @@ class Supervisor:
             return
         if first:
             log.info("bound", extra={"event": "bound", "session": desired.session_uid, "room": desired.room_name})
-        self.traces.on_desired_state(desired, anew=reset)
+        self.traces.on_desired_state(desired, is_reset=reset)
         self._memory.apply(desired)
         if reset:
             extra = {"event": "reset_started", "epoch": desired.epoch, "cause": desired.cause}

@@ -119,7 +119,7 @@ class SupervisorWorld:
                 await asyncio.sleep(0.001)
 
     async def report(self, launch: int, kind: str, **facts: object) -> None:
-        await self.reports.take({"kind": kind, "launch": launch, **facts})
+        await self.reports.handle({"kind": kind, "launch": launch, **facts})
 
     async def started(self, launch: int) -> FakeJob:
         """The job of that number once a process has it."""

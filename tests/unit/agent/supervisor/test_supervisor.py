@@ -165,4 +165,4 @@ async def test_humans_speech_and_departures_are_told(world: SupervisorWorld) -> 
 @pytest.mark.parametrize("report", [{"kind": "nonsense"}, {"kind": "joined"}, {}, {"kind": "beat", "health": {}}])
 async def test_malformed_reports_are_refused(world: SupervisorWorld, report: dict[str, object]) -> None:
     with pytest.raises((KeyError, ValueError)):
-        await world.reports.take(report)
+        await world.reports.handle(report)
