@@ -37,8 +37,10 @@ test-all: venv ## run lint and every test, also the slow ones
 lint: venv ## check formatting, lint, types and import contracts
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/python -m hack.check_prose --figures
 	$(BIN)/mypy
 	$(BIN)/mypy hack
+	$(BIN)/mypy hack/images/fake-agent/*.py hack/images/trial-agent/*.py examples/own-agent/*.py
 	$(BIN)/lint-imports
 	$(BIN)/python -m hack.check_files $$(git ls-files)
 	@if command -v shellcheck >/dev/null; then shellcheck hack/images/*.sh hack/images/*/*.sh .ci/run; fi

@@ -14,7 +14,7 @@ from voicesession_agent.metrics import Metrics
 from voicesession_agent.supervisor.control_auth import Verifier
 from voicesession_agent.supervisor.control_server import ControlServer, StateChanges
 from voicesession_agent.supervisor.desired_state import DesiredState, MemoryAddress
-from voicesession_agent.supervisor.pod_state import HumanLeft, JobPhase, MemoryPhase, MemoryStatus, Phase, PodState
+from voicesession_agent.supervisor.pod_state import HumanLeft, JobPhase, MemoryPhase, MemoryStatus, PodPhase, PodState
 from voicesession_common.errors import ExternalError, RetryableError
 from voicesession_operator.clients.agent_pod import AgentPodClient, public_key_of, to_pod_state
 from voicesession_operator.domain import observed
@@ -72,7 +72,7 @@ async def operator(pod: Pod) -> AsyncIterator[AgentPodClient]:
 async def test_desired_state_reaches_the_pod(pod: Pod, operator: AgentPodClient) -> None:
     before = await operator.state("127.0.0.1", "pod-1")
     assert before is not None
-    assert (before.state, before.session_uid) == (Phase.PREPARING, "")
+    assert (before.state, before.session_uid) == (PodPhase.PREPARING, "")
     await operator.put_state("127.0.0.1", "pod-1", DESIRED)
     assert pod.received[0].memory == MemoryAddress("http://letta:8283", "agent-1", "key")
     assert (pod.received[0].token, pod.received[0].room_url, pod.received[0].capture) == (
@@ -139,7 +139,7 @@ def test_every_field_of_the_state_is_parsed() -> None:
     state.diagnosis = Diagnosis(Problem.PROVIDER_FAILING, "llm")
     state.memory_status = lambda: MemoryStatus("agent-1", MemoryPhase.UNAVAILABLE, "Letta does not answer")
     assert to_pod_state(json.loads(json.dumps(state.render()))) == observed.AgentPodState(
-        state=Phase.BOUND,
+        state=PodPhase.BOUND,
         session_uid="u1",
         epoch=4,
         participant_sid="PA_1",

@@ -1,4 +1,4 @@
-"""Composition root of the agent pod: wires state, control port, jobs and memory, and owns the order of their end."""
+"""Composition root of the agent pod: constructs state, control port, jobs and memory, and shuts them down in order."""
 
 import asyncio
 import importlib
@@ -29,14 +29,14 @@ from voicesession_agent.supervisor.supervisor import GaveUpError, Supervisor
 from voicesession_agent.tracing import AgentTracing
 
 FLUSH_SECONDS: Final = 2.0
-"""For the last turns: as long as a loaded Letta takes. Where none waits this takes no time."""
-HANG_UP_SECONDS: Final = 0.5
-"""For all else. Kubernetes grants 20 s, or 5 s where a person may be waiting for the next agent."""
+"""Time to send the last turns, as long as a busy Letta takes. Without waiting turns it takes no time."""
+SHUTDOWN_SECONDS: Final = 0.5
+"""Time for everything else. Kubernetes grants 20 s, or 5 s if a human may be waiting for the next agent."""
 log = logging.getLogger(__name__)
 
 
 class SupervisorApp:
-    """`run` serves until SIGTERM, or until the jobs cannot be kept alive."""
+    """The supervisor's process, from start to exit."""
 
     def __init__(self, settings: AgentSettings, jobs: JobPool) -> None:
         self._settings = settings
@@ -49,21 +49,23 @@ class SupervisorApp:
         self._stop = asyncio.Event()
 
     async def run(self) -> int:
-        """Answer the process's exit code."""
+        """Serve until SIGTERM, or until no job can be kept alive. Return the exit code."""
         configure_logging(self._settings.log_level)
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, self._stop.set)
         async with aiohttp.ClientSession() as http:
-            memory_sync = MemorySync(lambda address: self._memory(address, http), self._lost, self._repeated)
+            memory_sync = MemorySync(
+                lambda address: self._memory(address, http), self._on_turn_lost, self._on_turn_repeated
+            )
             supervisor = Supervisor(
                 self._state, self._jobs, self._metrics, memory_sync, time.time, self._traces, self._changes.notify
             )
             self._watch(memory_sync)
             sites = await self._serve(supervisor, memory_sync)
-            code = await self._work(supervisor, memory_sync)
+            code = await self._run_until_stopped(supervisor, memory_sync)
             await supervisor.close()
             self._changes.notify()
-            await asyncio.gather(memory_sync.flush(FLUSH_SECONDS), self._tracing.close(HANG_UP_SECONDS))
+            await asyncio.gather(memory_sync.flush(FLUSH_SECONDS), self._tracing.close(SHUTDOWN_SECONDS))
             for site in sites:
                 await site.cleanup()
         log.info("stopped", extra={"event": "stopped", "exitcode": code})
@@ -72,21 +74,21 @@ class SupervisorApp:
     async def _serve(self, supervisor: Supervisor, memory_sync: MemorySync) -> list[web.AppRunner]:
         verifier = Verifier(self._settings.public_key, self._settings.pod_uid)
         port = ControlServer(self._state, verifier, self._metrics, supervisor.set_desired_state, self._changes)
-        control = await _started(port.app())
+        control = await _start_runner(port.app())
         await web.TCPSite(control, port=self._settings.control_port).start()
-        jobs = await _started(JobServer(supervisor, memory_sync, self._metrics, self._changes).app())
+        jobs = await _start_runner(JobServer(supervisor, memory_sync, self._metrics, self._changes).app())
         await web.UnixSite(jobs, self._settings.job_socket).start()
-        metrics = await _started(metrics_app(self._metrics))
+        metrics = await _start_runner(metrics_app(self._metrics))
         await web.TCPSite(metrics, port=self._settings.metrics_port).start()
         log.info("listening", extra={"event": "listening", "port": self._settings.control_port, "at": time.time()})
         settings = self._settings
         await asyncio.to_thread(self._tracing.connect, settings.otlp_endpoint, settings.pod_uid, settings.agent.name)
-        # the first signed request must not pay for this import, and neither may the start of listening
+        # Imported in the background: neither the first signed request nor the start should wait for it.
         await asyncio.to_thread(importlib.import_module, "voicesession_agent.supervisor.control_auth")
         return [control, jobs, metrics]
 
-    async def _work(self, supervisor: Supervisor, memory_sync: MemorySync) -> int:
-        """Run everything until one part ends; only the stop signal is a good end."""
+    async def _run_until_stopped(self, supervisor: Supervisor, memory_sync: MemorySync) -> int:
+        """Run all parts until one ends. Only the stop signal gives exit code 0."""
         parts = [asyncio.create_task(supervisor.run()), asyncio.create_task(memory_sync.run())]
         if not self._settings.trouble:
             parts.append(asyncio.create_task(self._jobs.run()))
@@ -95,8 +97,8 @@ class SupervisorApp:
         code = 0 if stop.done() else 1
         for part in parts:
             if part.done() and code:
-                _explain(part)
-        await _cancelled([stop, *parts[:2]])
+                _log_failure(part)
+        await _cancel([stop, *parts[:2]])
         return code
 
     def _watch(self, memory_sync: MemorySync) -> None:
@@ -113,37 +115,37 @@ class SupervisorApp:
         self._state.capture_status = lambda: CaptureStatus(len(turns), turns.lost, turns.repeated)
 
     def _memory(self, address: MemoryAddress, http: aiohttp.ClientSession) -> InstrumentedBackend:
-        return InstrumentedBackend(LettaBackend(address, http), self._memory_took)
+        return InstrumentedBackend(LettaBackend(address, http), self._observe_memory_call)
 
-    def _memory_took(self, call: MemoryCall, outcome: MemoryOutcome, seconds: float) -> None:
+    def _observe_memory_call(self, call: MemoryCall, outcome: MemoryOutcome, seconds: float) -> None:
         self._metrics.observe_memory_call(call, outcome, seconds)
         self._traces.observe_memory_call(call, outcome, seconds)
 
-    def _lost(self, why: DropReason) -> None:
-        self._metrics.turns_lost.labels(why.value).inc()
-        log.warning("a turn was lost", extra={"event": "turn_lost", "reason": why.value})
+    def _on_turn_lost(self, reason: DropReason) -> None:
+        self._metrics.turns_lost.labels(reason.value).inc()
+        log.warning("a turn was lost", extra={"event": "turn_lost", "reason": reason.value})
 
-    def _repeated(self) -> None:
+    def _on_turn_repeated(self) -> None:
         self._metrics.turns_repeated.inc()
         log.warning("a turn is sent again", extra={"event": "turn_repeated"})
 
 
-async def _started(app: web.Application) -> web.AppRunner:
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=HANG_UP_SECONDS)
+async def _start_runner(app: web.Application) -> web.AppRunner:
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=SHUTDOWN_SECONDS)
     await runner.setup()
     return runner
 
 
-async def _cancelled(tasks: list[asyncio.Task[object]]) -> None:
+async def _cancel(tasks: list[asyncio.Task[object]]) -> None:
     for task in tasks:
         task.cancel()
     with suppress(asyncio.CancelledError):
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-def _explain(part: asyncio.Task[None]) -> None:
+def _log_failure(part: asyncio.Task[None]) -> None:
     error = part.exception()
     if isinstance(error, GaveUpError):
-        log.error("no job of this pod works; it must be replaced", extra={"event": "gave_up"})
+        log.error("no job of this pod works; the pod must be replaced", extra={"event": "gave_up"})
     else:
         log.error("a part of the supervisor ended", exc_info=error, extra={"event": "part_ended"})

@@ -1,4 +1,4 @@
-"""One job's time as the pod's job: what has happened in it, and from that whether it is over. Pure."""
+"""One run of a job: its events, the reason to stop it, restarts, and draining."""
 
 import asyncio
 import logging
@@ -12,39 +12,39 @@ from voicesession_agent.supervisor.job_pool import Job
 from voicesession_agent.supervisor.reset import JOIN_SECONDS, Reset
 
 QUICK_SECONDS: Final = 10.0
-"""A job that lived shorter counts as a quick failure."""
+"""A job with a shorter life counts as a quick failure."""
 BUDGET: Final = 5
-"""Quick failures within WINDOW_SECONDS after which a fresh pod is the better cure."""
+"""Quick failures within WINDOW_SECONDS after which the operator should replace the pod."""
 WINDOW_SECONDS: Final = 60.0
 DEATHS: Final = 10
-"""Of jobs that lived for however long, within DEATHS_SECONDS: in this pod none lives long enough for a conversation."""
+"""Deaths of jobs of any age within DEATHS_SECONDS after which the pod cannot hold a conversation."""
 DEATHS_SECONDS: Final = 600.0
 FIRST_DELAY_SECONDS: Final = 0.5
 MAX_DELAY_SECONDS: Final = 5.0
 SUPERSEDED_DELAY_SECONDS: Final = 30.0
-"""Longer than a replaced pod lives on, so that two pods never put each other out of the room in turns."""
+"""Longer than a replaced pod keeps running, so that two pods never disconnect each other in turns."""
 
 
 class ExitCause(Enum):
-    """Why a job is no longer in its room."""
+    """Causes of a job's exit from its room."""
 
     DIED = "died"
     REFUSED = "refused"
-    """It could not get in, or the room went away: that heals only outside this pod."""
+    """The job could not join, or the room was closed; only a change outside the pod helps."""
     SUPERSEDED = "superseded"
-    """Somebody else came with the same identity: the pod that the operator has put in this one's place."""
+    """A participant with the same identity joined: the pod that the operator created as a replacement."""
 
 
 @dataclass
 class RestartPolicy:
-    """Doubling delays after quick failures, none after a job that had worked for a while."""
+    """Restart delays: doubled after quick failures, none after a job that worked for a while."""
 
     _failures: deque[float] = field(default_factory=deque)
     _deaths: deque[float] = field(default_factory=deque)
     _refusals: int = 0
 
     def after(self, *, lived: float, end: ExitCause, now: float) -> float | None:
-        """Answer the seconds to wait before the next job, or None to give up; only DIED uses up the budget."""
+        """Return the seconds to wait before the next job, or None to give up. Only DIED counts against the budget."""
         if end is ExitCause.SUPERSEDED:
             return SUPERSEDED_DELAY_SECONDS
         if end is ExitCause.REFUSED:
@@ -62,7 +62,7 @@ class RestartPolicy:
 
 
 def _count(times: deque[float], now: float, seconds: float) -> int:
-    """Add `now` and answer how many there are of the last `seconds`."""
+    """Add `now` and return the number of times within the last `seconds`."""
     times.append(now)
     while now - times[0] > seconds:
         times.popleft()
@@ -74,35 +74,38 @@ def _doubled(count: int) -> float:
 
 
 class StopReason(Enum):
-    """Why the pod needs another job; the first that holds counts."""
+    """Reasons to start another job; the first that applies counts."""
 
     DISMISSED = "dismissed"
-    """A reset: the next job starts while this one still goes."""
-    ILL = "ill"
+    """A reset: the next job starts while this one is still running."""
+    UNHEALTHY = "unhealthy"
     EXITED = "exited"
     LEFT = "left"
-    """Out of its room, though its process may live on for a while."""
+    """The job left its room; its process may still be running."""
     LATE = "late"
-    """A reset waits for it, and it does not get into its room."""
+    """The job did not join in time for a reset."""
 
 
 @dataclass
 class JobRun:
+    """One run of a job, from its launch until another job is needed. Times are Unix seconds."""
+
     launch: int
     started: float
     heartbeat: Heartbeat | None = None
-    """Listened to from when a process has taken the job."""
+    """Set once a process has accepted the job."""
     joined_at: float | None = None
     diagnosis: Diagnosis | None = None
     exited: bool = False
     left: bool = False
     end: ExitCause = ExitCause.DIED
 
-    def over(self, reset: Reset | None, dismissed: int, now: float) -> StopReason | None:
+    def stop_reason(self, reset: Reset | None, dismissed: int, now: float) -> StopReason | None:
+        """Return the reason to start another job, or None."""
         if self.launch <= dismissed:
             return StopReason.DISMISSED
         if self.diagnosis is not None:
-            return StopReason.ILL
+            return StopReason.UNHEALTHY
         if self.exited:
             return StopReason.EXITED
         if self.left:
@@ -111,7 +114,7 @@ class JobRun:
         return StopReason.LATE if time_to_join is not None and time_to_join <= 0 else None
 
     def time_to_join(self, reset: Reset | None, now: float) -> float | None:
-        """Seconds until this job is late; None when nothing waits for it."""
+        """Return the seconds until the job is late, or None if no reset waits for it."""
         if self.joined_at is not None or reset is None or not reset.open:
             return None
         return min(max(self.started, reset.started_at) + JOIN_SECONDS - now, reset.remaining(now))
@@ -121,18 +124,18 @@ log = logging.getLogger(__name__)
 
 
 class DrainingJobs:
-    """Owns the waiting for each job's end."""
+    """Jobs that are shutting down; each is killed at its deadline."""
 
     def __init__(self) -> None:
         self._before_successor: list[tuple[int, Job, float]] = []
         self._watches: set[asyncio.Task[None]] = set()
 
     def add(self, launch: int, job: Job, seconds: float) -> None:
-        """See `job` out; its `seconds` begin with its successor's start."""
+        """Add a job. Its `seconds` start when its successor starts."""
         self._before_successor.append((launch, job, seconds))
 
     def successor_started(self) -> None:
-        """Or there will be none: the clocks of those who wait run from now on."""
+        """Start the deadlines of the added jobs; also called if there is no successor."""
         for launch, job, seconds in self._before_successor:
             watch = asyncio.create_task(_drain(launch, job, seconds))
             self._watches.add(watch)
@@ -140,12 +143,14 @@ class DrainingJobs:
         self._before_successor.clear()
 
     async def close(self) -> None:
+        """Stop waiting."""
         for watch in self._watches:
             watch.cancel()
         await asyncio.gather(*self._watches, return_exceptions=True)
 
 
 def kill(launch: int, job: Job, reason: str) -> None:
+    """Kill the job and log the reason."""
     log.warning("job killed", extra={"event": "job_killed", "launch": launch, "pid": job.pid, "reason": reason})
     job.kill()
 

@@ -142,7 +142,12 @@ class Reports:
         if self._state.accepts(launch):
             self._state.human_left(left)
         if not self._state.humans:
-            extra = {"event": "last_human_left", "reason": left.reason, "at": left.at, "ms": left.ago(self._clock())}
+            extra = {
+                "event": "last_human_left",
+                "reason": left.reason,
+                "at": left.at,
+                "ms": left.elapsed_ms(self._clock()),
+            }
             log.info("last human left", extra=extra)
 
     def _beat(self, launch: int, health: HealthReport) -> None:

@@ -1,4 +1,4 @@
-"""What this pod is, as the control port tells it: pure, every change is a method and takes its time from outside."""
+"""The state of the pod, as the control port returns it. Pure: every change is a method with the time as argument."""
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
@@ -10,7 +10,9 @@ from voicesession_agent.supervisor.desired_state import DesiredState
 from voicesession_agent.supervisor.reset import Outcome, Reset
 
 
-class Phase(StrEnum):
+class PodPhase(StrEnum):
+    """Phase of the pod; the control port's `state`."""
+
     PREPARING = "Preparing"
     UNBOUND = "Unbound"
     BOUND = "Bound"
@@ -18,6 +20,8 @@ class Phase(StrEnum):
 
 
 class JobPhase(StrEnum):
+    """Phase of the newest job."""
+
     NONE = "None"
     STARTING = "Starting"
     JOINED = "Joined"
@@ -25,6 +29,8 @@ class JobPhase(StrEnum):
 
 
 class MemoryPhase(StrEnum):
+    """Phase of the memory."""
+
     NONE = "None"
     LOADING = "Loading"
     OK = "Ok"
@@ -32,24 +38,26 @@ class MemoryPhase(StrEnum):
 
 
 class OtherSessionError(Exception):
-    """The pod belongs to another session for the rest of its life."""
+    """The pod is bound to another session until it ends."""
 
 
 @dataclass(frozen=True)
 class HumanLeft:
-    """`reason` is LiveKit's DisconnectReason by name, `at` Unix seconds."""
+    """A human's leave: `reason` is the name of LiveKit's DisconnectReason, `at` is in Unix seconds."""
 
     identity: str
     reason: str
     at: float
 
-    def ago(self, now: float) -> int:
-        """Milliseconds."""
+    def elapsed_ms(self, now: float) -> int:
+        """Return the milliseconds since the leave."""
         return round(max(0.0, now - self.at) * 1000)
 
 
 @dataclass(frozen=True)
 class MemoryStatus:
+    """The memory's Letta agent, phase and error message."""
+
     agent_id: str = ""
     phase: MemoryPhase = MemoryPhase.NONE
     message: str = ""
@@ -57,7 +65,7 @@ class MemoryStatus:
 
 @dataclass(frozen=True)
 class CaptureStatus:
-    """Turns that wait for memory, that never reached it, and that were sent to it again for want of an answer."""
+    """Numbers of turns that wait, that were lost, and that were sent again because a response was missing."""
 
     backlog: int = 0
     lost: int = 0
@@ -66,6 +74,8 @@ class CaptureStatus:
 
 @dataclass
 class PodState:
+    """All facts about the pod, its jobs and the humans in the room. Times are Unix seconds."""
+
     pod_uid: str
     process_started: float
     prepared_at: float | None = None
@@ -76,47 +86,47 @@ class PodState:
     job: JobPhase = JobPhase.NONE
     participant_sid: str = ""
     launches: int = 0
-    """Jobs started so far; the newest one's number tells its reports from those of one that is still going."""
+    """Number of launches; it identifies the newest job, so that reports of older jobs can be ignored."""
     dismissed: int = 0
-    """Jobs up to this number are on their way out, and what they report of the room counts no more."""
+    """Jobs up to this number are draining; their reports about the room are ignored."""
     job_epoch: int = 0
-    """What the newest job was started for; 0 before the first."""
+    """Epoch of the newest job; 0 before the first job."""
     restarts: int = 0
     reset: Reset | None = None
     diagnosis: Diagnosis | None = None
-    """What was last found wrong with a job, until the next one has been seen to work."""
+    """Last problem of a job, until the next job is proven to work."""
     health_restarts: int = 0
     humans: tuple[str, ...] = ()
     active_at: float | None = None
-    """Unix seconds at which a human last spoke or came, or the agent last spoke."""
+    """Time at which a human last spoke or joined, or the agent last spoke."""
     last_human_left: HumanLeft | None = None
     greeted: set[str] = field(default_factory=set)
     memory_status: Callable[[], MemoryStatus] = MemoryStatus
     capture_status: Callable[[], CaptureStatus] = CaptureStatus
     prepare_trouble: str = ""
-    """Why no job can be prepared here; none is started while it stands."""
+    """Problem that prevents every job in this pod; no job starts while it is set."""
     job_trouble: str = ""
-    """What keeps the job from its work, though the next one may succeed."""
+    """Problem of the current job; the next job may succeed."""
 
     @property
     def trouble(self) -> str:
         return self.prepare_trouble or self.job_trouble
 
     @property
-    def phase(self) -> Phase:
+    def phase(self) -> PodPhase:
         if self.ended:
-            return Phase.ENDED
+            return PodPhase.ENDED
         if self.prepared_at is None:
-            return Phase.PREPARING
-        return Phase.UNBOUND if self.desired is None else Phase.BOUND
+            return PodPhase.PREPARING
+        return PodPhase.UNBOUND if self.desired is None else PodPhase.BOUND
 
     @property
     def ready(self) -> bool:
-        """Whether a job waits with its models loaded, or runs."""
+        """Return True if a prepared process waits, or a job runs."""
         return self.prepared_at is not None and not self.prepare_trouble and not self.ended
 
     def accepts(self, launch: int) -> bool:
-        """Whether this job's reports are about the pod's present."""
+        """Return True if reports of this job still count."""
         return launch == self.launches and launch > self.dismissed
 
     @property
@@ -128,7 +138,7 @@ class PodState:
         return self.desired.epoch if self.desired else 0
 
     def set_desired_state(self, desired: DesiredState, now: float) -> bool:
-        """Take the wanted state and answer whether it begins a reset; raise OtherSessionError when bound to another.
+        """Set the desired state and return True if it starts a reset. Raises OtherSessionError.
 
         Epoch and end never go back.
         """
@@ -143,11 +153,11 @@ class PodState:
         self.ended = self.ended or desired.end
         if before is None or desired.epoch == before.epoch or self.ended:
             return False
-        self._reset_begins(desired, now)
+        self._start_reset(desired, now)
         return True
 
-    def _reset_begins(self, desired: DesiredState, now: float) -> None:
-        """A job that has not joined yet has heard nobody: it will do, unless it was told whom not to greet."""
+    def _start_reset(self, desired: DesiredState, now: float) -> None:
+        """Start a reset. A job that has not joined can serve the new epoch, unless it knows greeted humans."""
         self.reset = Reset(desired.epoch, desired.cause, now)
         if self.job is JobPhase.STARTING and not self.greeted:
             self.job_epoch = desired.epoch
@@ -157,17 +167,17 @@ class PodState:
         self.last_human_left = self.active_at = None
 
     def dismiss(self) -> None:
-        """The job of now is to go, and the next one to come."""
+        """Dismiss the current job, so that the next one starts."""
         self.dismissed = self.launches
         self.participant_sid, self.humans = "", ()
 
     def prepared(self, now: float) -> None:
-        """A process has loaded its models (again): whatever stood in the way is gone."""
+        """Record that a process has loaded its models, which clears a preparation problem."""
         self.prepared_at = self.prepared_at or now
         self.prepare_trouble = ""
 
     def job_starts(self) -> int:
-        """Count a launch and answer its number."""
+        """Count a launch and return its number."""
         if self.launches and self.desired_epoch == self.job_epoch:
             self.restarts += 1
         self.launches += 1
@@ -176,7 +186,7 @@ class PodState:
         return self.launches
 
     def job_joined(self, sid: str, now: float) -> Reset | None:
-        """Answer the reset that this completes, if any."""
+        """Record the join, and return the reset that it completes, if any."""
         self.job, self.participant_sid, self.job_trouble = JobPhase.JOINED, sid, ""
         self.joined_at = self.joined_at or now
         if self.reset is None or not self.reset.open:
@@ -198,13 +208,13 @@ class PodState:
             self.active_at = self.active_at or now
 
     def human_left(self, left: HumanLeft) -> None:
-        """Note a departure; it is the last human's only when nobody else is there."""
+        """Record a leave; it is the last human's leave only if the room has no other human."""
         self.humans = tuple(h for h in self.humans if h != left.identity)
         if not self.humans:
             self.last_human_left = left
 
     def render(self) -> dict[str, Any]:
-        """The body of the control port's answers."""
+        """Return the JSON of the control port."""
         left, memory = self.last_human_left, self.memory_status()
         return {
             "podUID": self.pod_uid,

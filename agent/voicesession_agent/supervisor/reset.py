@@ -1,26 +1,30 @@
-"""A reset inside this pod, as the control port tells it, and its deadlines: pure."""
+"""A reset inside the pod, as the control port returns it, and its deadlines."""
 
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final
 
 OLD_JOB_SECONDS: Final = 3.0
-"""What the old job gets from the start of the new one: it has to hand over one turn and close a session."""
+"""Time for the old job after the new one starts: it delivers one turn and closes a session."""
 JOIN_SECONDS: Final = 5.0
-"""From a job's start to being in the room; it takes 0.2 to 0.5 s, several times that on a crowded node."""
+"""Time from a job's start to its join: 0.2 to 0.5 s, several times that on a busy node."""
 TOTAL_SECONDS: Final = 10.0
-"""After that the operator replaces this pod anyway."""
+"""The operator replaces the pod after this time."""
 
 
 class Outcome(StrEnum):
+    """Outcome of a reset in the pod."""
+
     RUNNING = "Running"
     COMPLETE = "Complete"
     ESCALATED = "Escalated"
-    """A job had to be killed for it and none has joined since."""
+    """A job was killed for this reset, and no job has joined since."""
 
 
 @dataclass
 class Reset:
+    """One reset; `milliseconds` is its duration once it is complete."""
+
     epoch: int
     cause: str
     started_at: float
@@ -29,18 +33,20 @@ class Reset:
 
     @property
     def open(self) -> bool:
-        """Whether no job of its epoch has joined yet."""
+        """Return True until a job of the reset's epoch joins."""
         return self.milliseconds is None
 
     def complete(self, now: float) -> None:
+        """Record the join that completes the reset."""
         self.milliseconds = round((now - self.started_at) * 1000)
         self.outcome = Outcome.COMPLETE
 
     def remaining(self, now: float) -> float:
-        """Seconds until this pod gives up; 0 or less when that time has come."""
+        """Return the seconds until the pod gives up; 0 or less means now."""
         return self.started_at + TOTAL_SECONDS - now
 
     def render(self) -> dict[str, Any]:
+        """Return the JSON of the control port."""
         return {
             "epoch": self.epoch,
             "cause": self.cause,

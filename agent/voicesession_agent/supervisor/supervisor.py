@@ -1,4 +1,4 @@
-"""One pod's life: prepare, be bound, keep a job in the room, end. Its I/O is behind its arguments."""
+"""The life of one pod: prepare, bind, keep a job in the room, end. All I/O is behind the constructor's arguments."""
 
 import asyncio
 import logging
@@ -16,16 +16,16 @@ from voicesession_agent.supervisor.pod_traces import PodTraces
 from voicesession_agent.supervisor.reset import OLD_JOB_SECONDS
 
 LINGER_SECONDS: Final = 11.0
-"""For a job that left its room by itself: one second more than it gives itself (see departure.py)."""
+"""Grace for a job that left its room on its own: one second more than its own shutdown takes (job/shutdown.py)."""
 log = logging.getLogger(__name__)
 
 
 class GaveUpError(Exception):
-    """Another job would not help: the pod must be replaced."""
+    """Another job cannot help; the operator must replace the pod."""
 
 
 class Memory(Protocol):
-    """What the supervisor tells the keeper of the memory."""
+    """The part of MemorySync that the supervisor uses."""
 
     def apply(self, desired: DesiredState) -> None: ...
 
@@ -33,9 +33,9 @@ class Memory(Protocol):
 
 
 class Supervisor:
-    """Holds the state and keeps a job running while one is wanted.
+    """Holds the pod's state and keeps a job running while the desired state requires one.
 
-    `published` is told of what changes without an order or a report: that a job died, or was found ill.
+    `notify` is called for changes without a request or a report: a job that died or is unhealthy.
     """
 
     def __init__(
@@ -57,16 +57,16 @@ class Supervisor:
         self._notify_change = notify
         self._restart = RestartPolicy()
         self._health_restarts = HealthRestarts()
-        self._retired = DrainingJobs()
-        self._tenure: JobRun | None = None
+        self._draining = DrainingJobs()
+        self._job_run: JobRun | None = None
         self._changed = asyncio.Event()
-        """Only the loop of `run` waits for it, and it looks at everything anew."""
-        self._departures = asyncio.Condition()
+        """Only the loop of `run` waits for this event; it then checks the whole state."""
+        self._dismissals = asyncio.Condition()
 
     async def set_desired_state(self, desired: DesiredState) -> None:
-        """Move towards the wanted state; returns at once. Raise OtherSessionError.
+        """Accept the desired state and return at once. Raises OtherSessionError.
 
-        An order of an earlier epoch, by an operator that is behind, changes nothing.
+        A state of an earlier epoch, from an operator with outdated data, changes nothing.
         """
         first, left, now = self.state.desired is None, self.state.last_human_left, self._clock()
         reset = self.state.set_desired_state(desired, now)
@@ -78,12 +78,12 @@ class Supervisor:
         self._memory.apply(desired)
         if reset:
             extra = {"event": "reset_started", "epoch": desired.epoch, "cause": desired.cause}
-            log.info("reset started", extra=extra | {"ms": 0 if left is None else left.ago(now)})
+            log.info("reset started", extra=extra | {"ms": 0 if left is None else left.elapsed_ms(now)})
             self._memory.reload()
         await self._notify()
 
     async def prepared(self) -> None:
-        """A process with its models loaded waits for a job."""
+        """Record that a process has loaded its models and waits for a job."""
         first = self.state.prepared_at is None
         self.state.prepared(self._clock())
         if first:
@@ -91,7 +91,7 @@ class Supervisor:
         await self._notify()
 
     def joined(self, launch: int, sid: str) -> None:
-        """A report whose answer was lost is sent again: the second one is no news."""
+        """Record that the job joined. A job repeats a report whose response was lost; repetitions are ignored."""
         job_run = self._current(launch)
         if job_run is None or (job_run.joined_at is not None and sid == self.state.participant_sid):
             return
@@ -107,120 +107,120 @@ class Supervisor:
         self._jobs.prepare_next()
 
     def out_of_room(self, launch: int, end: ExitCause, *, left: bool) -> None:
-        """The job could not get in, or `left` again; its process may live on for a while."""
+        """Record that the job could not join, or that it `left`; its process may still be running."""
         job_run = self._current(launch)
         if job_run is not None:
             job_run.end, job_run.left = end, job_run.left or left
             self._changed.set()
 
     def beat(self, launch: int, diagnosis: Diagnosis | None, *, failed: bool) -> None:
-        """The job responds, and this is what is wrong with it, or it has `failed` since it last did its work."""
+        """Handle a heartbeat with the job's problem, if any; `failed` means a failure since its last success."""
         job_run = self._current(launch)
         if job_run is None:
             return
         if job_run.heartbeat is not None:
             job_run.heartbeat.beat()
         if diagnosis is not None:
-            self._found(job_run, diagnosis)
-        elif not failed and self._works(job_run):
+            self._on_problem(job_run, diagnosis)
+        elif not failed and self._is_proven(job_run):
             self.state.diagnosis = None
 
     async def wait_until_dismissed(self, launch: int) -> str:
-        """Return once this job shall go: `leave` when none follows, `reset` when another takes its place."""
+        """Wait until the job is dismissed. Return `leave` if no job follows, `reset` if another one replaces it."""
         state = self.state
-        async with self._departures:
-            await self._departures.wait_for(lambda: state.ended or not state.accepts(launch))
+        async with self._dismissals:
+            await self._dismissals.wait_for(lambda: state.ended or not state.accepts(launch))
         return "leave" if state.ended else "reset"
 
     async def run(self) -> None:
-        """Keep a job in the room while one is wanted. Raise GaveUpError when that does not help."""
-        listening = asyncio.create_task(self._listen())
+        """Keep a job in the room while the desired state requires one. Raises GaveUpError if restarts do not help."""
+        watching = asyncio.create_task(self._watch_heartbeat())
         try:
             while True:
                 await self._until(lambda: self.state.job_required)
-                await self._one_job()
+                await self._run_job()
                 if self.state.ended:
                     self.state.job_exited()
-                    self._retired.successor_started()
+                    self._draining.successor_started()
         finally:
-            listening.cancel()
-            await asyncio.gather(listening, return_exceptions=True)
+            watching.cancel()
+            await asyncio.gather(watching, return_exceptions=True)
 
     async def close(self) -> None:
-        """Leave the room at once and end everything."""
+        """Leave the room at once and stop all processes."""
         self.state.ended = True
         await self._notify()
         await self._jobs.close()
-        await self._retired.close()
+        await self._draining.close()
 
-    async def _one_job(self) -> None:
-        """From a launch until the pod needs another job."""
+    async def _run_job(self) -> None:
+        """Launch a job and wait until the pod needs another one."""
         reset = self.state.reset
         if reset is not None and reset.open and reset.remaining(self._clock()) <= 0:
             self.state.reset_escalates()
             raise GaveUpError
-        self._tenure = job_run = JobRun(self.state.job_starts(), self._clock())
+        self._job_run = job_run = JobRun(self.state.job_starts(), self._clock())
         await self._notify()
-        job = await self._launched(job_run)
-        self._retired.successor_started()
-        over = StopReason.EXITED if job is None else await self._over(job_run, job)
-        self._tenure = None
+        job = await self._launch(job_run)
+        self._draining.successor_started()
+        reason = StopReason.EXITED if job is None else await self._wait_for_stop_reason(job_run, job)
+        self._job_run = None
         self.traces.job_ended()
         self._jobs.prepare_next()
         if job is not None:
-            self._dispose(job_run, job, over)
-        if over in (StopReason.EXITED, StopReason.LEFT):
+            self._dispose(job_run, job, reason)
+        if reason in (StopReason.EXITED, StopReason.LEFT):
             await self._ended(job_run)
 
-    async def _launched(self, job_run: JobRun) -> Job | None:
-        """The job once a process has taken it, or None."""
+    async def _launch(self, job_run: JobRun) -> Job | None:
+        """Return the job once a process has accepted it, or None if no process did."""
         desired, reset = self.state.desired, self.state.reset
         if desired is None:
             return None
         self._metrics.launches.inc()
         self.traces.job_starts()
         log.info("job starts", extra={"event": "job_starts", "launch": job_run.launch, "epoch": desired.epoch})
-        order = JobLaunch(job_run.launch, desired.room_name, desired.room_url, desired.token, desired.identity)
+        parameters = JobLaunch(job_run.launch, desired.room_name, desired.room_url, desired.token, desired.identity)
         limit = reset.remaining(job_run.started) if reset is not None and reset.open else None
         try:
             async with asyncio.timeout(limit):
-                job = await self._jobs.launch(order)
+                job = await self._jobs.launch(parameters)
         except Exception:
-            log.exception("no process took the job", extra={"event": "launch_failed", "launch": job_run.launch})
+            log.exception("no process accepted the job", extra={"event": "launch_failed", "launch": job_run.launch})
             return None
         self.traces.job_taken()
         job_run.started = self._clock()
         job_run.heartbeat = Heartbeat(job_run.started)
         return job
 
-    async def _over(self, job_run: JobRun, job: Job) -> StopReason:
-        """Wait until the pod needs another job, and answer why."""
+    async def _wait_for_stop_reason(self, job_run: JobRun, job: Job) -> StopReason:
+        """Wait until the pod needs another job and return the reason."""
         ended = asyncio.create_task(job.ended())
         ended.add_done_callback(lambda _: self._changed.set())
         try:
             while True:
                 job_run.exited = ended.done()
-                over = job_run.over(self.state.reset, self.state.dismissed, self._clock())
-                if over is not None:
-                    return over
-                await self._change(job_run.time_to_join(self.state.reset, self._clock()))
+                reason = job_run.stop_reason(self.state.reset, self.state.dismissed, self._clock())
+                if reason is not None:
+                    return reason
+                await self._wait_for_change(job_run.time_to_join(self.state.reset, self._clock()))
         finally:
             ended.cancel()
             await asyncio.gather(ended, return_exceptions=True)
 
-    def _dispose(self, job_run: JobRun, job: Job, over: StopReason) -> None:
-        if over is StopReason.LATE:
+    def _dispose(self, job_run: JobRun, job: Job, reason: StopReason) -> None:
+        if reason is StopReason.LATE:
             self.state.reset_escalates()
             self.state.dismiss()
             kill(job_run.launch, job, "it did not join in time")
-        elif over is StopReason.ILL and job_run.diagnosis is not None:
+        elif reason is StopReason.UNHEALTHY and job_run.diagnosis is not None:
             self._restart_for_health(job_run.diagnosis)
             self.state.dismiss()
             if job_run.diagnosis is STUCK:
                 kill(job_run.launch, job, job_run.diagnosis.message)
-        elif over is StopReason.DISMISSED and job_run.joined_at is None:
-            kill(job_run.launch, job, "its join would put its successor out")
-        self._retired.add(job_run.launch, job, LINGER_SECONDS if over is StopReason.LEFT else OLD_JOB_SECONDS)
+        elif reason is StopReason.DISMISSED and job_run.joined_at is None:
+            kill(job_run.launch, job, "its join would disconnect its successor")
+        self._draining.add(job_run.launch, job, LINGER_SECONDS if reason is StopReason.LEFT else OLD_JOB_SECONDS)
 
     def _restart_for_health(self, diagnosis: Diagnosis) -> None:
         if not self._health_restarts.take(self._clock()):
@@ -246,42 +246,42 @@ class Supervisor:
         except TimeoutError:
             return
 
-    async def _listen(self) -> None:
-        """Find a job stuck that sends no beat."""
+    async def _watch_heartbeat(self) -> None:
+        """Detect a stuck job, which sends no heartbeat."""
         while True:
             await asyncio.sleep(BEAT_SECONDS)
-            job_run = self._tenure
+            job_run = self._job_run
             if job_run is not None and job_run.heartbeat is not None:
                 job_run.heartbeat.tick(self._clock())
                 if job_run.heartbeat.stuck:
-                    self._found(job_run, STUCK)
+                    self._on_problem(job_run, STUCK)
 
-    def _found(self, job_run: JobRun, diagnosis: Diagnosis) -> None:
+    def _on_problem(self, job_run: JobRun, diagnosis: Diagnosis) -> None:
         if job_run.diagnosis is not None or self.state.ended:
             return
         job_run.diagnosis = self.state.diagnosis = diagnosis
-        extra = {"event": "job_ill", "launch": job_run.launch, "state": diagnosis.problem.value}
-        log.error("something is wrong with the job", extra=extra | {"reason": diagnosis.message})
+        extra = {"event": "job_unhealthy", "launch": job_run.launch, "state": diagnosis.problem.value}
+        log.error("the job is unhealthy", extra=extra | {"reason": diagnosis.message})
         self._notify_change()
         self._changed.set()
 
-    def _works(self, job_run: JobRun) -> bool:
-        """Whether it has been in its room for long enough to have what the last one had."""
+    def _is_proven(self, job_run: JobRun) -> bool:
+        """Return True if the job was in its room long enough to show the previous job's problem again."""
         last = self.state.diagnosis
         if last is None or job_run.joined_at is None:
             return False
         return self._clock() - job_run.joined_at >= proof_seconds(last.problem)
 
     def _current(self, launch: int) -> JobRun | None:
-        """The tenure of now, if that job's reports are about the present."""
-        return self._tenure if self.state.accepts(launch) else None
+        """Return the current job run if reports of this job still count."""
+        return self._job_run if self.state.accepts(launch) else None
 
     async def _until(self, condition: Callable[[], bool]) -> None:
         while not condition():
-            await self._change(None)
+            await self._wait_for_change(None)
 
-    async def _change(self, seconds: float | None) -> None:
-        """Wait for a change, at most so long. (`wait_for` of Python 3.11 can swallow a cancellation.)"""
+    async def _wait_for_change(self, seconds: float | None) -> None:
+        """Wait for a change, at most `seconds`. `asyncio.wait_for` of Python 3.11 can swallow a cancellation."""
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self._changed.wait()
@@ -289,5 +289,5 @@ class Supervisor:
 
     async def _notify(self) -> None:
         self._changed.set()
-        async with self._departures:
-            self._departures.notify_all()
+        async with self._dismissals:
+            self._dismissals.notify_all()

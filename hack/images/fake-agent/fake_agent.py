@@ -11,7 +11,7 @@ from typing import Any
 
 from aiohttp import web
 from livekit import rtc
-from voicesession_agent.metrics import Metrics, scraped
+from voicesession_agent.metrics import Metrics, metrics_app
 from voicesession_agent.supervisor.control_auth import RefusedError, Verifier
 from voicesession_agent.supervisor.desired_state import MalformedError, parse
 from voicesession_agent.supervisor.pod_state import HumanLeft, JobPhase, OtherSessionError, PodState
@@ -75,7 +75,7 @@ class FakeAgent:
         await self._room.disconnect()
 
     async def _join(self) -> None:
-        desired = self.state.wanted
+        desired = self.state.desired
         if desired is None:
             return
         if self.state.launches:
@@ -106,7 +106,7 @@ class FakeAgent:
 
     def _update_humans(self) -> None:
         humans = (p.identity for p in self._room.remote_participants.values() if p.attributes.get(ROLE) == "human")
-        self.state.humans_are(tuple(humans), time.time())
+        self.state.set_humans(tuple(humans), time.time())
 
     def _on_participant_connected(self, participant: rtc.RemoteParticipant) -> None:
         self._update_humans()
@@ -131,7 +131,7 @@ class FakeAgent:
         try:
             self._verifier.check(request.headers.get("Authorization"), request.method, body)
             if request.method == "PUT":
-                self.state.tell(parse(body), time.time())
+                self.state.set_desired_state(parse(body), time.time())
                 self._changed.set()
         except RefusedError as refused:
             return web.json_response({"reason": refused.reason}, status=401)
@@ -152,7 +152,7 @@ async def main() -> None:
     agent = FakeAgent(dict(os.environ), time.time())
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGTERM, agent.stopping.set)
-    runners = web.AppRunner(agent.app()), web.AppRunner(scraped(agent.metrics()))
+    runners = web.AppRunner(agent.app()), web.AppRunner(metrics_app(agent.metrics()))
     for runner, name in zip(runners, ("VOICESESSION_CONTROL_PORT", "VOICESESSION_METRICS_PORT"), strict=True):
         await runner.setup()
         await web.TCPSite(runner, "0.0.0.0", int(os.environ[name])).start()  # noqa: S104  inside a pod

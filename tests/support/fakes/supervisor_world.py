@@ -1,4 +1,4 @@
-"""One pod's supervisor with a job server that does what the test says."""
+"""A supervisor with fake jobs that a test controls."""
 
 import asyncio
 from collections.abc import Callable
@@ -18,7 +18,7 @@ DEADLINE = 5.0
 
 
 class FakeJob:
-    """Runs until `die` or `kill` is called."""
+    """A job that runs until `die` or `kill` is called."""
 
     def __init__(self, pid: int) -> None:
         self._pid = pid
@@ -88,7 +88,7 @@ class FakeMemory:
 
 
 class SupervisorWorld:
-    """`now` is the supervisor's clock; what it waits for with asyncio runs on the real one."""
+    """A supervisor, its clock `now`, and its fake jobs. Waits of asyncio use the real clock."""
 
     def __init__(self, tracing: AgentTracing | None = None, memory: FakeMemory | None = None) -> None:
         self.now = 100.0
@@ -110,7 +110,7 @@ class SupervisorWorld:
         self.running = asyncio.create_task(self.supervisor.run())
 
     def _publish(self) -> None:
-        """Keep what the operator would see: the job's phase, and whether it is ill."""
+        """Record the state that the operator would see: the job's phase and its health."""
         self.notify.append((self.state.job, self.state.diagnosis is not None))
 
     async def until(self, condition: Callable[[], bool]) -> None:
@@ -122,7 +122,7 @@ class SupervisorWorld:
         await self.reports.handle({"kind": kind, "launch": launch, **facts})
 
     async def started(self, launch: int) -> FakeJob:
-        """The job of that number once a process has it."""
+        """Wait until a process has accepted the job with this number, and return the job."""
         await self.until(lambda: len(self.jobs.jobs) >= launch)
         return self.jobs.jobs[launch - 1]
 
@@ -132,7 +132,7 @@ class SupervisorWorld:
         return job
 
     async def first_joined(self) -> FakeJob:
-        """The job of epoch 1, in its room."""
+        """Start the job of epoch 1, let it join, and return it."""
         await self.supervisor.prepared()
         await self.supervisor.set_desired_state(desired())
         return await self.joined(1)
@@ -144,7 +144,7 @@ class SupervisorWorld:
         await self.supervisor.close()
 
     async def settle(self) -> None:
-        """Let everything run that can."""
+        """Let all ready tasks run."""
         await asyncio.sleep(0.01)
 
 

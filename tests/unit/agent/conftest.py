@@ -1,4 +1,4 @@
-"""Modules to be found by name, as a user's own agent is, and a pod to be told things."""
+"""Fixtures: a folder of importable modules, and a supervisor with fake jobs."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path

@@ -1,6 +1,6 @@
-"""How long a pod takes to end."""
+"""Shutdown deadlines of the pod."""
 
-from voicesession_agent.supervisor.app import FLUSH_SECONDS, HANG_UP_SECONDS
+from voicesession_agent.supervisor.app import FLUSH_SECONDS, SHUTDOWN_SECONDS
 from voicesession_agent.supervisor.job_pool import CLOSE_SECONDS
 
 SHORTEST_GRACE_SECONDS = 5.0
@@ -8,6 +8,6 @@ SHORTEST_GRACE_SECONDS = 5.0
 LOADED_LETTA_SECONDS = 2.0
 
 
-def test_the_last_turns_have_time_to_be_stored_before_the_pod_is_killed() -> None:
+def test_shutdown_deadlines_fit_into_pod_grace_period() -> None:
     assert FLUSH_SECONDS >= LOADED_LETTA_SECONDS
-    assert CLOSE_SECONDS + FLUSH_SECONDS + HANG_UP_SECONDS < SHORTEST_GRACE_SECONDS
+    assert CLOSE_SECONDS + FLUSH_SECONDS + SHUTDOWN_SECONDS < SHORTEST_GRACE_SECONDS

@@ -1,4 +1,4 @@
-"""Who may talk to the control port."""
+"""Authentication of requests at the control port."""
 
 import hashlib
 from typing import Any
@@ -34,12 +34,12 @@ def bearer(key: Ed25519PrivateKey = KEY, **change: Any) -> str:
     return "Bearer " + jwt.encode(kept, key, algorithm="EdDSA")
 
 
-def test_accepted(verifier: Verifier) -> None:
+def test_check_with_valid_token_passes(verifier: Verifier) -> None:
     verifier.check(bearer(), "PUT", BODY)
     verifier.check(bearer(jti="j2"), "PUT", BODY)
 
 
-def test_replayed(verifier: Verifier) -> None:
+def test_check_with_replayed_token_raises(verifier: Verifier) -> None:
     verifier.check(bearer(), "PUT", BODY)
     with pytest.raises(RefusedError, match="replayed"):
         verifier.check(bearer(), "PUT", BODY)
@@ -88,18 +88,18 @@ def test_replayed(verifier: Verifier) -> None:
         "no digest",
     ),
 )
-def test_refused(verifier: Verifier, header: str | None, reason: RefusalReason) -> None:
+def test_check_with_invalid_token_raises(verifier: Verifier, header: str | None, reason: RefusalReason) -> None:
     with pytest.raises(RefusedError) as caught:
         verifier.check(header, "PUT", BODY)
     assert caught.value.reason is reason
 
 
-def test_clocks_may_differ_a_little(verifier: Verifier) -> None:
+def test_check_within_clock_leeway_passes(verifier: Verifier) -> None:
     verifier.check(bearer(iat=int(NOW) + 4, exp=int(NOW) + 34), "PUT", BODY)
     verifier.check(bearer(jti="j2", iat=int(NOW) - 34, exp=int(NOW) - 4), "PUT", BODY)
 
 
-def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_seen_tokens_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [NOW]
     verifier = Verifier(RAW, "pod-1", clock=lambda: now[0])
     monkeypatch.setattr(auth, "MAX_REMEMBERED", 2)

@@ -70,21 +70,21 @@ async def port() -> AsyncIterator[Port]:
     await runner.cleanup()
 
 
-async def test_probes_need_no_token(port: Port) -> None:
+async def test_probes_without_token_respond(port: Port) -> None:
     assert (await port.get("/healthz"))[0] == 200
     assert (await port.get("/readyz"))[0] == 503
     port.state.prepared(2.0)
     assert (await port.get("/readyz"))[0] == 200
 
 
-async def test_told_and_asked(port: Port) -> None:
+async def test_put_and_get_state_round_trip(port: Port) -> None:
     status, answer = await port.put(json.dumps(BODY).encode())
     assert (status, answer["sessionUID"], answer["state"]) == (200, "u1", "Preparing")
     status, text = await port.get("/v1/state", Authorization=bearer("GET"))
     assert (status, json.loads(text)["sessionUID"]) == (200, "u1")
 
 
-async def test_refusals_are_answered_and_counted(port: Port) -> None:
+async def test_refused_requests_return_401_and_are_counted(port: Port) -> None:
     assert await port.get("/v1/state") == (401, '{"reason": "missing"}')
     assert await port.put(b"{}", signed=b"other") == (401, {"reason": "body"})
     token = bearer("GET")
@@ -95,7 +95,7 @@ async def test_refusals_are_answered_and_counted(port: Port) -> None:
         assert f'voicesession_control_refused_total{{reason="{reason}"}} 1.0' in metrics
 
 
-async def test_malformed_and_other_session(port: Port) -> None:
+async def test_put_of_malformed_body_or_other_session_is_rejected(port: Port) -> None:
     assert (await port.put(b"{}"))[0] == 400
     assert (await port.put(json.dumps(BODY).encode()))[0] == 200
     assert await port.put(json.dumps(BODY | {"sessionUID": "u2"}).encode()) == (
@@ -104,7 +104,7 @@ async def test_malformed_and_other_session(port: Port) -> None:
     )
 
 
-async def test_who_knows_the_state_may_wait_for_the_next(port: Port) -> None:
+async def test_conditional_get_waits_for_change(port: Port) -> None:
     async with port.http.get(port.url + "/v1/state", headers={"Authorization": bearer("GET")}) as answer:
         tag = answer.headers["ETag"]
     known = {"If-None-Match": tag}
@@ -115,7 +115,7 @@ async def test_who_knows_the_state_may_wait_for_the_next(port: Port) -> None:
     assert (status, json.loads(text)["sessionUID"]) == (200, "u1")
 
 
-async def test_a_stranger_cannot_wait(port: Port) -> None:
+async def test_unsigned_conditional_get_returns_at_once(port: Port) -> None:
     assert (await port.get("/v1/state", Prefer="wait=50"))[0] == 401
 
 
@@ -131,10 +131,10 @@ async def test_a_stranger_cannot_wait(port: Port) -> None:
         ("", 0),
     ],
 )
-def test_how_long_it_is_held(prefer: str, seconds: float) -> None:
+def test_prefer_header_sets_bounded_wait(prefer: str, seconds: float) -> None:
     assert _wait_seconds(prefer) == seconds
 
 
-async def test_a_huge_body_is_cut_off(port: Port) -> None:
+async def test_too_large_body_returns_413(port: Port) -> None:
     async with port.http.put(port.url + "/v1/state", data=b"x" * (MAX_BODY_BYTES + 1)) as answer:
         assert answer.status == 413

@@ -1,4 +1,4 @@
-"""What is news to the operator, and what is not."""
+"""Entity tags of the pod's state, and waits for changes."""
 
 import asyncio
 from collections.abc import Callable
@@ -24,11 +24,11 @@ def state() -> PodState:
     return made
 
 
-def ill(state: PodState) -> None:
+def unhealthy(state: PodState) -> None:
     state.diagnosis = Diagnosis(Problem.MUTE, "no sound")
 
 
-def told_anew(state: PodState) -> None:
+def reset(state: PodState) -> None:
     state.set_desired_state(DesiredState("u1", 2, "vs-1", "ws://x", "t"), 6.0)
 
 
@@ -39,24 +39,24 @@ def told_anew(state: PodState) -> None:
         lambda state: state.human_left(HumanLeft("alice", "CLIENT_INITIATED", 6.0)),
         lambda state: state.job_exited(),
         lambda state: state.job_joined("PA_2", 6.0),
-        ill,
-        told_anew,
+        unhealthy,
+        reset,
     ],
 )
-def test_what_the_operator_acts_on_is_news(state: PodState, change: Callable[[PodState], None]) -> None:
+def test_tag_changes_with_facts_for_operator(state: PodState, change: Callable[[PodState], None]) -> None:
     before = StateChanges(state).tag()
     change(state)
     assert StateChanges(state).tag() != before
 
 
-def test_speech_is_none(state: PodState) -> None:
+def test_tag_ignores_speech(state: PodState) -> None:
     before = StateChanges(state).tag()
     state.active_at = 7.0
     state.set_humans(("alice",), 8.0)
     assert StateChanges(state).tag() == before
 
 
-async def test_what_nobody_reports_is_found_by_looking(state: PodState, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_wait_without_notification_polls(state: PodState, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(control_server, "POLL_SECONDS", 0.01)
     changes = StateChanges(state)
     waiting = asyncio.create_task(changes.wait_for_change(changes.tag(), 3600.0))
@@ -65,6 +65,6 @@ async def test_what_nobody_reports_is_found_by_looking(state: PodState, monkeypa
     assert await asyncio.wait_for(waiting, DEADLINE) == changes.tag()
 
 
-async def test_nobody_waits_longer_than_she_would(state: PodState) -> None:
+async def test_wait_without_change_ends_at_deadline(state: PodState) -> None:
     changes = StateChanges(state)
     assert await asyncio.wait_for(changes.wait_for_change(changes.tag(), 0.01), DEADLINE) == changes.tag()

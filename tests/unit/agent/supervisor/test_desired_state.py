@@ -18,28 +18,28 @@ GOOD: dict[str, Any] = {
 }
 
 
-def test_parsed() -> None:
+def test_parse_of_full_body_sets_every_field() -> None:
     desired = parse(json.dumps(GOOD).encode())
     assert (desired.session_uid, desired.epoch, desired.room_name, desired.capture) == ("u1", 3, "vs-1", True)
     assert desired.memory == MemoryAddress("http://letta", "agent-1", "secret-key")
 
 
-def test_what_older_operators_do_not_send() -> None:
+def test_parse_without_newer_fields_uses_defaults() -> None:
     desired = parse(json.dumps(GOOD).encode())
     assert (desired.cause, desired.read_only, desired.idle_seconds) == ("", False, 0.0)
 
 
-def test_cause_read_only_and_idle() -> None:
+def test_parse_sets_cause_read_only_and_idle() -> None:
     more = {"cause": "LastHumanLeft", "idleSeconds": 90, "memory": GOOD["memory"] | {"readOnly": True}}
     desired = parse(json.dumps(GOOD | more).encode())
     assert (desired.cause, desired.read_only, desired.idle_seconds) == ("LastHumanLeft", True, 90.0)
 
 
-def test_secrets_are_not_in_its_repr() -> None:
+def test_repr_hides_token_and_api_key() -> None:
     assert "secret" not in repr(parse(json.dumps(GOOD).encode()))
 
 
-def test_memory_may_be_null() -> None:
+def test_parse_with_null_memory_passes() -> None:
     assert parse(json.dumps(GOOD | {"memory": None}).encode()).memory is None
 
 
@@ -63,12 +63,12 @@ def test_memory_may_be_null() -> None:
         ({"capture": "yes"}, "capture must be of type bool"),
     ],
 )
-def test_malformed(change: dict[str, Any], words: str) -> None:
+def test_parse_of_malformed_field_names_field(change: dict[str, Any], words: str) -> None:
     with pytest.raises(MalformedError, match=words):
         parse(json.dumps(GOOD | change).encode())
 
 
 @pytest.mark.parametrize("body", [b"", b"[]", b"\xff", b"{"])
-def test_not_an_object(body: bytes) -> None:
+def test_parse_of_non_object_raises(body: bytes) -> None:
     with pytest.raises(MalformedError):
         parse(body)

@@ -17,13 +17,13 @@ DEADLINE = 60.0
 
 
 async def note_and_stay(ctx: JobContext) -> None:
-    """Runs in the job's process."""
+    """Write the process id and wait; runs in the job's process."""
     Path(os.environ["NOTED_HERE"]).joinpath(ctx.job.id).write_text(f"{os.getpid()} {ctx._info.url} {ctx._info.token}")
     await asyncio.Event().wait()
 
 
 class BareJobs(LiveKitJobs):
-    """Without models and without a supervisor to report to."""
+    """A job pool without models and without a supervisor."""
 
     def _build(self) -> AgentServer:
         server = AgentServer(num_idle_processes=1, host="127.0.0.1", port=0, ws_url="ws://127.0.0.1:9")
@@ -57,7 +57,7 @@ async def noted(path: Path) -> str:
     return read(path)
 
 
-async def test_a_handle_is_of_the_one_job_it_started(jobs: LiveKitJobs, tmp_path: Path) -> None:
+async def test_launch_returns_handle_of_started_process(jobs: LiveKitJobs, tmp_path: Path) -> None:
     first = await jobs.launch(JobLaunch(1, "vs-1", "", "token-1", "agent"))
     second = await jobs.launch(JobLaunch(2, "vs-1", "ws://other:7880", "token-2", "agent"))
     assert await noted(tmp_path / job_id(1)) == f"{first.pid} ws://default:7880 token-1"
@@ -73,7 +73,7 @@ async def test_a_handle_is_of_the_one_job_it_started(jobs: LiveKitJobs, tmp_path
     await asyncio.wait_for(ended, DEADLINE)
 
 
-async def test_nothing_of_a_job_is_kept_when_its_process_is_gone(jobs: LiveKitJobs) -> None:
+async def test_exited_process_leaves_no_task_or_message(jobs: LiveKitJobs) -> None:
     job = await jobs.launch(JobLaunch(1, "vs-1", "", "token-1", "agent"))
     process = weakref.ref(job._process)  # type: ignore[attr-defined]
     job.kill()
@@ -89,7 +89,7 @@ async def test_nothing_of_a_job_is_kept_when_its_process_is_gone(jobs: LiveKitJo
             gc.collect()
 
 
-def test_a_job_learns_its_number_from_its_id() -> None:
+def test_job_id_encodes_launch_number() -> None:
     assert launch_of(job_id(17)) == 17
     with pytest.raises(ValueError, match="invalid literal"):
         launch_of("AJ_abc")

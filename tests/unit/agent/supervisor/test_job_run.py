@@ -1,4 +1,4 @@
-"""When a dead job is started again, and when the pod gives up."""
+"""Restart delays of dead jobs, and the limits at which the pod gives up."""
 
 from voicesession_agent.supervisor.job_run import (
     BUDGET,
@@ -10,36 +10,36 @@ from voicesession_agent.supervisor.job_run import (
 )
 
 
-def test_a_job_that_had_worked_is_restarted_at_once() -> None:
+def test_restart_after_long_life_is_immediate() -> None:
     policy = RestartPolicy()
     assert [policy.after(lived=60, end=ExitCause.DIED, now=n * 70.0) for n in range(20)] == [0.0] * 20
 
 
-def test_quick_failures_wait_longer_each_time_and_end() -> None:
+def test_quick_failures_double_delay_and_give_up() -> None:
     policy = RestartPolicy()
     delays = [policy.after(lived=0.1, end=ExitCause.DIED, now=float(n)) for n in range(BUDGET)]
     assert delays == [0.0, 0.5, 1.0, 2.0, None]
 
 
-def test_quick_failures_far_apart_are_forgiven() -> None:
+def test_quick_failures_outside_window_are_forgotten() -> None:
     policy = RestartPolicy()
     assert [policy.after(lived=1, end=ExitCause.DIED, now=n * 70.0) for n in range(20)] == [0.0] * 20
 
 
-def test_jobs_that_die_after_a_few_sentences_end_it_too() -> None:
+def test_frequent_deaths_of_older_jobs_give_up() -> None:
     policy = RestartPolicy()
     delays = [policy.after(lived=11, end=ExitCause.DIED, now=n * 11.0) for n in range(DEATHS)]
     assert delays == [0.0] * (DEATHS - 1) + [None]
 
 
-def test_a_room_that_cannot_be_joined_never_uses_up_the_budget() -> None:
+def test_refused_joins_never_give_up() -> None:
     policy = RestartPolicy()
     delays = [policy.after(lived=0.1, end=ExitCause.REFUSED, now=float(n)) for n in range(50)]
     assert delays[0] == 0.5
     assert delays[-1] == MAX_DELAY_SECONDS
 
 
-def test_a_superseded_job_waits_until_its_pod_would_be_gone() -> None:
+def test_superseded_job_waits_for_pod_deletion() -> None:
     policy = RestartPolicy()
     delays = {policy.after(lived=1, end=ExitCause.SUPERSEDED, now=float(n)) for n in range(20)}
     assert delays == {SUPERSEDED_DELAY_SECONDS}

@@ -1,4 +1,4 @@
-"""A job and its supervisor over a real unix socket."""
+"""Requests of a job to its supervisor over a real Unix socket."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -69,7 +69,7 @@ def desired_state(**more: Any) -> DesiredState:
     return DesiredState("u1", 1, "vs-1", "ws://x", TOKEN, memory=ADDRESS, capture=True, **more)
 
 
-async def test_facts_of_a_job(pod: Pod) -> None:
+async def test_job_facts_contain_greeted_humans_and_memory(pod: Pod) -> None:
     await pod.supervisor.set_desired_state(desired_state(idle_seconds=90.0))
     pod.memory_sync.apply(desired_state())
     await pod.memory_sync._load()
@@ -79,12 +79,12 @@ async def test_facts_of_a_job(pod: Pod) -> None:
     assert (facts.greeted, facts.remembers, facts.idle_seconds) == (frozenset({"alice"}), True, 90.0)
 
 
-async def test_facts_without_memory(pod: Pod) -> None:
+async def test_job_facts_without_memory_are_empty(pod: Pod) -> None:
     facts = await pod.link.job_facts()
     assert (facts.blocks, facts.remembers, facts.idle_seconds) == ((), False, 0.0)
 
 
-async def test_a_job_is_told_how_to_go(pod: Pod) -> None:
+async def test_leave_request_returns_dismissal(pod: Pod) -> None:
     await pod.first_joined()
     going = asyncio.create_task(pod.link.wait_until_dismissed())
     await pod.settle()
@@ -95,7 +95,7 @@ async def test_a_job_is_told_how_to_go(pod: Pod) -> None:
     assert await pod.link.wait_until_dismissed() is Dismissal.LEAVE
 
 
-async def test_reports_beats_and_turns_arrive(pod: Pod) -> None:
+async def test_reports_heartbeats_and_turns_are_handled(pod: Pod) -> None:
     pod.memory_sync.apply(desired_state())
     await asyncio.to_thread(report_now, pod.socket, "prepared")
     await pod.supervisor.set_desired_state(desired_state())
@@ -107,7 +107,7 @@ async def test_reports_beats_and_turns_arrive(pod: Pod) -> None:
     assert pod.state.active_at is not None
 
 
-async def test_a_turn_that_is_handed_over_again_is_one(pod: Pod) -> None:
+async def test_repeated_turn_is_queued_once(pod: Pod) -> None:
     pod.memory_sync.apply(desired_state())
     for number in (1, 1, 2):
         await pod.link.send_turn(Turn("yes", "fine"), number)
@@ -118,17 +118,17 @@ async def test_a_turn_that_is_handed_over_again_is_one(pod: Pod) -> None:
     assert len(pod.memory_sync.turns) == 3
 
 
-async def test_a_turn_that_a_job_has_lost_is_counted(pod: Pod) -> None:
+async def test_lost_turn_is_counted(pod: Pod) -> None:
     await pod.link.report("turn_lost")
     assert (pod.lost, pod.memory_sync.turns.lost) == ([DropReason.UNDELIVERED], 1)
 
 
-async def test_a_malformed_report_is_refused(pod: Pod) -> None:
+async def test_malformed_report_returns_400(pod: Pod) -> None:
     with pytest.raises(aiohttp.ClientResponseError, match="400"):
         await pod.link.report("nonsense")
 
 
-async def test_a_fact_is_remembered_or_the_reason_comes_back(pod: Pod) -> None:
+async def test_remember_returns_error_or_success(pod: Pod) -> None:
     assert await pod.link.remember("x") == "there is no memory that can be written to"
     pod.memory_sync.apply(desired_state())
     assert await pod.link.remember("The user's dog is Rex.") == ""
@@ -137,7 +137,7 @@ async def test_a_fact_is_remembered_or_the_reason_comes_back(pod: Pod) -> None:
     assert await pod.link.remember("And more.") == "Letta answers 404"
 
 
-async def test_what_an_answer_took_is_counted_and_nonsense_is_refused(pod: Pod) -> None:
+async def test_latency_report_is_measured_and_malformed_report_refused(pod: Pod) -> None:
     await pod.link.report("latency", seconds={"llm_first_token": 0.4, "response": 1.1})
     for nonsense in ({"her words": 1.0}, {"response": "long"}, "long"):
         with pytest.raises(aiohttp.ClientResponseError, match="400"):
@@ -148,7 +148,7 @@ async def test_what_an_answer_took_is_counted_and_nonsense_is_refused(pod: Pod) 
     assert "her words" not in shown
 
 
-async def test_a_report_wakes_whoever_waits_for_it(pod: Pod, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_report_wakes_waiting_request(pod: Pod, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(control_server, "POLL_SECONDS", 3600.0)
     await pod.first_joined()
     known = pod.changes.tag()

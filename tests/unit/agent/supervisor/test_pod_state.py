@@ -1,8 +1,8 @@
-"""What the control port tells, through the life of a pod."""
+"""The pod's state through its life, and the JSON of the control port."""
 
 import pytest
 from voicesession_agent.supervisor.desired_state import DesiredState
-from voicesession_agent.supervisor.pod_state import HumanLeft, JobPhase, OtherSessionError, Phase, PodState
+from voicesession_agent.supervisor.pod_state import HumanLeft, JobPhase, OtherSessionError, PodPhase, PodState
 
 
 def desired(uid: str = "u1", epoch: int = 0, end: bool = False) -> DesiredState:
@@ -14,32 +14,32 @@ def state() -> PodState:
     return PodState("pod-1", process_started=1.0)
 
 
-def test_phases_in_order(state: PodState) -> None:
-    assert state.phase is Phase.PREPARING
+def test_pod_phases_follow_order(state: PodState) -> None:
+    assert state.phase is PodPhase.PREPARING
     state.prepared(2.0)
-    assert state.phase is Phase.UNBOUND
+    assert state.phase is PodPhase.UNBOUND
     state.set_desired_state(desired(), 3.0)
-    assert state.phase is Phase.BOUND
+    assert state.phase is PodPhase.BOUND
     state.set_desired_state(desired(end=True), 4.0)
-    assert state.phase is Phase.ENDED
+    assert state.phase is PodPhase.ENDED
     assert not state.ready
 
 
-def test_bound_while_preparing_is_remembered(state: PodState) -> None:
+def test_bind_while_preparing_is_kept(state: PodState) -> None:
     state.set_desired_state(desired(), 2.0)
-    assert state.phase is Phase.PREPARING
+    assert state.phase is PodPhase.PREPARING
     assert state.render()["sessionUID"] == "u1"
     state.prepared(3.0)
-    assert state.phase is Phase.BOUND
+    assert state.phase is PodPhase.BOUND
 
 
-def test_another_session_is_refused(state: PodState) -> None:
+def test_state_of_other_session_raises(state: PodState) -> None:
     state.set_desired_state(desired("u1"), 2.0)
     with pytest.raises(OtherSessionError):
         state.set_desired_state(desired("u2"), 3.0)
 
 
-def test_epoch_and_end_never_go_back(state: PodState) -> None:
+def test_epoch_and_end_never_decrease(state: PodState) -> None:
     state.set_desired_state(desired(epoch=2), 2.0)
     state.set_desired_state(desired(epoch=1), 3.0)
     assert state.render()["epoch"] == 2
@@ -48,13 +48,13 @@ def test_epoch_and_end_never_go_back(state: PodState) -> None:
     assert state.ended
 
 
-def test_told_twice_keeps_its_first_time(state: PodState) -> None:
+def test_repeated_state_keeps_first_bind_time(state: PodState) -> None:
     state.set_desired_state(desired(), 2.0)
     state.set_desired_state(desired(), 9.0)
     assert state.render()["timings"]["bound"] == 2.0
 
 
-def test_prepare_trouble_stops_readiness_until_prepared_again(state: PodState) -> None:
+def test_preparation_problem_blocks_readiness_until_prepared(state: PodState) -> None:
     state.prepared(2.0)
     state.prepare_trouble = "no module"
     assert not state.ready
@@ -64,7 +64,7 @@ def test_prepare_trouble_stops_readiness_until_prepared_again(state: PodState) -
     assert state.render()["trouble"] == ""
 
 
-def test_job_trouble_shows_but_does_not_stop(state: PodState) -> None:
+def test_job_problem_is_shown_and_keeps_readiness(state: PodState) -> None:
     state.prepared(2.0)
     state.job_trouble = "cannot join"
     assert state.ready
@@ -72,7 +72,7 @@ def test_job_trouble_shows_but_does_not_stop(state: PodState) -> None:
     assert state.render()["trouble"] == ""
 
 
-def test_jobs_are_counted_and_cleared(state: PodState) -> None:
+def test_job_start_counts_launch_and_clears_room_facts(state: PodState) -> None:
     assert state.job_starts() == 1
     state.job_joined("PA_1", 3.0)
     state.set_humans(("alice",), 3.0)
@@ -82,7 +82,7 @@ def test_jobs_are_counted_and_cleared(state: PodState) -> None:
     assert state.render()["humans"] == []
 
 
-def test_only_the_last_humans_leave_is_told(state: PodState) -> None:
+def test_last_human_left_is_set_by_last_leave(state: PodState) -> None:
     state.set_humans(("alice", "bob"), 3.0)
     state.human_left(HumanLeft("alice", "CLIENT_INITIATED", 5.0))
     assert state.render()["lastHumanLeft"] is None
@@ -92,15 +92,15 @@ def test_only_the_last_humans_leave_is_told(state: PodState) -> None:
     assert state.render()["lastHumanLeft"] is None
 
 
-def test_a_new_pod_tells_the_whole_contract(state: PodState) -> None:
-    told = state.render()
-    assert told["job"]["epoch"] == 0
-    assert (told["reset"], told["activeAt"]) == (None, None)
-    assert told["health"] == {"state": "Ok", "message": "", "remedies": 0}
-    assert told["capture"] == {"backlog": 0, "lost": 0, "repeated": 0}
+def test_render_of_new_pod_has_every_field(state: PodState) -> None:
+    rendered = state.render()
+    assert rendered["job"]["epoch"] == 0
+    assert (rendered["reset"], rendered["activeAt"]) == (None, None)
+    assert rendered["health"] == {"state": "Ok", "message": "", "remedies": 0}
+    assert rendered["capture"] == {"backlog": 0, "lost": 0, "repeated": 0}
 
 
-def test_a_job_of_an_epoch_is_in_the_room_only_once_it_has_joined(state: PodState) -> None:
+def test_job_epoch_is_set_at_start_and_phase_at_join(state: PodState) -> None:
     state.set_desired_state(desired(epoch=1), 2.0)
     state.job_starts()
     state.job_joined("PA_1", 3.0)

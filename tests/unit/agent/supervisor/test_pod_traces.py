@@ -1,4 +1,4 @@
-"""What a pod writes into its session's trace: no words, no names, only while somebody keeps the trace."""
+"""Spans of the pod in its session's trace, without words or names, and only for a sampled trace."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -38,13 +38,13 @@ class Traced(SupervisorWorld):
         return [span.name for span in self.spans]
 
     def times(self) -> dict[str, tuple[float, float]]:
-        """By name, in seconds of the pod's clock; every name occurs once."""
+        """Return begin and end of the spans by name, in seconds of the pod's clock."""
         found = {span.name: ((span.start_time or 0) / 1e9, (span.end_time or 0) / 1e9) for span in self.spans}
         assert len(found) == len(self.spans)
         return found
 
     async def in_room(self, traceparent: str = KEPT) -> None:
-        """Launched at 100, taken by a process at once, in its room at 100.5; alice is seen at 110."""
+        """Run a job: launch at 100, join at 100.5, and alice is seen at 110."""
         await self.supervisor.prepared()
         await self.supervisor.set_desired_state(replace(desired(), traceparent=traceparent))
         await self.started(1)
@@ -65,7 +65,7 @@ async def pod() -> AsyncIterator[Traced]:
     await made.supervisor.close()
 
 
-async def test_a_job_and_its_join_hang_below_the_operators_span(pod: Traced) -> None:
+async def test_job_and_join_spans_are_children_of_operator_span(pod: Traced) -> None:
     await pod.in_room()
     assert pod.times() == {"job": (100.0, 100.5), "join": (100.0, 100.5)}
     job, join = pod.spans
@@ -74,7 +74,7 @@ async def test_a_job_and_its_join_hang_below_the_operators_span(pod: Traced) -> 
     assert dict(job.attributes or {}) == {"voicesession.epoch": 1, "voicesession.cause": "Start"}
 
 
-async def test_a_greeting_is_the_first_audio_once(pod: Traced) -> None:
+async def test_first_audio_span_is_written_once(pod: Traced) -> None:
     await pod.in_room()
     for spoke_at in (110.75, 120.0):
         await pod.report(1, "latency", seconds={"tts_first_audio": 0.125}, spoke_at=spoke_at)
@@ -82,13 +82,13 @@ async def test_a_greeting_is_the_first_audio_once(pod: Traced) -> None:
     assert pod.times()["first audio"] == (110.0, 110.75)
 
 
-async def test_who_was_told_of_later_than_she_came_has_waited_from_the_join(pod: Traced) -> None:
+async def test_first_audio_span_starts_at_join_for_early_human(pod: Traced) -> None:
     await pod.in_room()
     await pod.report(1, "latency", seconds={}, spoke_at=101.0)
     assert pod.times()["first audio"] == (100.5, 101.0)
 
 
-async def test_a_turn_is_split_into_its_stages(pod: Traced) -> None:
+async def test_turn_span_is_split_into_stages(pod: Traced) -> None:
     await pod.in_room()
     await pod.report(1, "latency", seconds=HEARD, spoke_at=None)
     await pod.report(1, "latency", seconds=SPOKEN, spoke_at=121.25)
@@ -104,7 +104,7 @@ async def test_a_turn_is_split_into_its_stages(pod: Traced) -> None:
     assert all(span.parent == turn.get_span_context() for span in pod.spans[-4:])
 
 
-async def test_the_next_turn_takes_nothing_from_the_last_one(pod: Traced) -> None:
+async def test_turn_span_excludes_stages_of_previous_turn(pod: Traced) -> None:
     await pod.in_room()
     await pod.report(1, "latency", seconds=HEARD)
     await pod.report(1, "latency", seconds=SPOKEN, spoke_at=121.25)
@@ -113,7 +113,7 @@ async def test_the_next_turn_takes_nothing_from_the_last_one(pod: Traced) -> Non
     assert pod.names()[before:] == ["turn", "tts first audio", "llm first token"]
 
 
-async def test_a_reset_has_a_job_and_a_first_audio_of_its_own(pod: Traced) -> None:
+async def test_reset_writes_own_job_and_first_audio_spans(pod: Traced) -> None:
     await pod.in_room()
     await pod.report(1, "latency", seconds={}, spoke_at=110.5)
     await pod.supervisor.set_desired_state(replace(desired(epoch=2, cause="LastHumanLeft"), traceparent=KEPT))
@@ -125,7 +125,7 @@ async def test_a_reset_has_a_job_and_a_first_audio_of_its_own(pod: Traced) -> No
     assert dict(pod.spans[3].attributes or {}) == {"voicesession.epoch": 2, "voicesession.cause": "LastHumanLeft"}
 
 
-async def test_a_job_that_never_joins_has_failed(pod: Traced) -> None:
+async def test_job_without_join_has_failed_span(pod: Traced) -> None:
     await pod.supervisor.prepared()
     await pod.supervisor.set_desired_state(replace(desired(), traceparent=KEPT))
     job = await pod.started(1)
@@ -139,7 +139,7 @@ async def test_a_job_that_never_joins_has_failed(pod: Traced) -> None:
     assert pod.times()["job"] == (100.0, 107.0)
 
 
-async def test_memory_is_traced_until_it_is_there(pod: Traced) -> None:
+async def test_memory_load_spans_end_with_first_success(pod: Traced) -> None:
     await pod.in_room()
     for call, outcome in (
         (MemoryCall.LOAD, MemoryOutcome.UNAVAILABLE),
@@ -156,7 +156,7 @@ async def test_memory_is_traced_until_it_is_there(pod: Traced) -> None:
 
 
 @pytest.mark.parametrize("traceparent", ["", "rubbish", f"00-{TRACE}-{SPAN}-00"])
-async def test_without_a_trace_that_is_kept_nothing_is_written(pod: Traced, traceparent: str) -> None:
+async def test_unsampled_trace_writes_no_span(pod: Traced, traceparent: str) -> None:
     await pod.in_room(traceparent)
     pod.traces.observe_memory_call(MemoryCall.LOAD, MemoryOutcome.OK, 0.25)
     await pod.report(1, "latency", seconds=HEARD)
@@ -164,7 +164,7 @@ async def test_without_a_trace_that_is_kept_nothing_is_written(pod: Traced, trac
     assert pod.spans == []
 
 
-async def test_nobody_who_is_there_is_named(pod: Traced) -> None:
+async def test_spans_contain_no_identity(pod: Traced) -> None:
     await pod.in_room()
     await pod.report(1, "latency", seconds=HEARD)
     await pod.report(1, "latency", seconds=SPOKEN, spoke_at=121.25)

@@ -1,4 +1,4 @@
-"""A reset inside the pod: a new job beside the old one, whatever comes in between."""
+"""A reset inside the pod: a new job beside the old one, with interruptions at every step."""
 
 import asyncio
 from typing import Any
@@ -7,7 +7,7 @@ import pytest
 from voicesession_agent.memory.sync import MemorySync
 from voicesession_agent.supervisor import job_run
 from voicesession_agent.supervisor import supervisor as supervisor_module
-from voicesession_agent.supervisor.pod_state import JobPhase, Phase
+from voicesession_agent.supervisor.pod_state import JobPhase, PodPhase
 from voicesession_agent.supervisor.reset import TOTAL_SECONDS, Reset
 from voicesession_agent.supervisor.supervisor import GaveUpError
 
@@ -15,8 +15,8 @@ from tests.support.fakes.supervisor_world import DEADLINE, FakeMemory, Superviso
 
 
 @pytest.fixture
-def soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Deadlines within reach of a test."""
+def short_deadlines(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Shorten the deadlines for a test."""
     monkeypatch.setattr(supervisor_module, "OLD_JOB_SECONDS", 0.02)
     monkeypatch.setattr(job_run, "JOIN_SECONDS", 0.02)
 
@@ -25,7 +25,7 @@ STEPS = ("last_human_left", "reset_started", "memory_reloaded", "reset_complete"
 
 
 class Remembering(FakeMemory):
-    """Says of a reload what a pod without memory does."""
+    """Memory that records reloads, as in a pod without memory."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -40,9 +40,7 @@ def events(caplog: pytest.LogCaptureFixture) -> list[str]:
     return [str(vars(record).get("event")) for record in caplog.records]
 
 
-async def test_the_new_job_starts_while_the_old_one_still_goes(
-    world: SupervisorWorld, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_reset_starts_new_job_before_old_exits(world: SupervisorWorld, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO")
     old = await world.first_joined()
     going = asyncio.create_task(world.supervisor.wait_until_dismissed(1))
@@ -66,7 +64,7 @@ async def test_the_new_job_starts_while_the_old_one_still_goes(
     assert [e for e in events(caplog) if e in expected][-5:] == expected
 
 
-async def test_each_step_of_a_reset_is_logged_with_its_milliseconds(caplog: pytest.LogCaptureFixture) -> None:
+async def test_reset_steps_are_logged_with_milliseconds(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO")
     world = SupervisorWorld(memory=Remembering())
     await world.first_joined()
@@ -90,7 +88,7 @@ async def test_each_step_of_a_reset_is_logged_with_its_milliseconds(caplog: pyte
     }
 
 
-async def test_an_order_that_overtakes_the_report_hides_no_step(
+async def test_reset_before_leave_report_logs_every_step(
     world: SupervisorWorld, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level("INFO")
@@ -102,7 +100,7 @@ async def test_an_order_that_overtakes_the_report_hides_no_step(
     assert world.state.last_human_left is None
 
 
-async def test_a_reset_that_nobody_left_before_began_at_once(
+async def test_reset_without_leave_is_logged_with_zero_milliseconds(
     world: SupervisorWorld, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level("INFO")
@@ -111,7 +109,7 @@ async def test_a_reset_that_nobody_left_before_began_at_once(
     assert [vars(r)["ms"] for r in caplog.records if vars(r).get("event") == "reset_started"] == [0]
 
 
-async def test_nothing_of_the_old_conversation_is_in_the_state(world: SupervisorWorld) -> None:
+async def test_reset_clears_conversation_from_state(world: SupervisorWorld) -> None:
     await world.first_joined()
     await world.report(1, "humans", identities=["alice"])
     await world.report(1, "greeted", identity="alice")
@@ -123,7 +121,7 @@ async def test_nothing_of_the_old_conversation_is_in_the_state(world: Supervisor
     assert (world.state.greeted, state["humans"], state["lastHumanLeft"], state["activeAt"]) == (set(), [], None, None)
 
 
-async def test_greetings_survive_a_crash(world: SupervisorWorld) -> None:
+async def test_greeted_humans_survive_job_crash(world: SupervisorWorld) -> None:
     job = await world.first_joined()
     await world.report(1, "greeted", identity="alice")
     world.now += 60
@@ -132,8 +130,8 @@ async def test_greetings_survive_a_crash(world: SupervisorWorld) -> None:
     assert world.state.greeted == {"alice"}
 
 
-async def test_an_old_job_that_stays_is_killed(
-    world: SupervisorWorld, soon: None, caplog: pytest.LogCaptureFixture
+async def test_old_job_past_deadline_is_killed(
+    world: SupervisorWorld, short_deadlines: None, caplog: pytest.LogCaptureFixture
 ) -> None:
     old = await world.first_joined()
     await world.supervisor.set_desired_state(desired(epoch=2))
@@ -144,7 +142,7 @@ async def test_an_old_job_that_stays_is_killed(
     assert events(caplog).count("job_killed") == 1
 
 
-async def test_an_old_job_is_not_killed_before_there_is_a_new_one(world: SupervisorWorld, soon: None) -> None:
+async def test_old_job_is_kept_until_successor_starts(world: SupervisorWorld, short_deadlines: None) -> None:
     old = await world.first_joined()
     world.jobs.process_there.clear()
     await world.supervisor.set_desired_state(desired(epoch=2))
@@ -154,7 +152,7 @@ async def test_an_old_job_is_not_killed_before_there_is_a_new_one(world: Supervi
     await world.until(lambda: old.killed)
 
 
-async def test_resets_before_a_process_is_there_are_one(world: SupervisorWorld) -> None:
+async def test_resets_before_launch_start_single_job(world: SupervisorWorld) -> None:
     await world.first_joined()
     world.jobs.process_there.clear()
     for epoch in (2, 3, 4):
@@ -168,7 +166,7 @@ async def test_resets_before_a_process_is_there_are_one(world: SupervisorWorld) 
     assert (state["reset"]["epoch"], state["reset"]["outcome"]) == (4, "Complete")
 
 
-async def test_a_job_that_is_still_joining_serves_the_next_epoch_too(world: SupervisorWorld) -> None:
+async def test_joining_job_serves_next_epoch(world: SupervisorWorld) -> None:
     await world.first_joined()
     await world.supervisor.set_desired_state(desired(epoch=2))
     await world.started(2)
@@ -182,7 +180,7 @@ async def test_a_job_that_is_still_joining_serves_the_next_epoch_too(world: Supe
     assert world.state.render()["job"]["epoch"] == 3
 
 
-async def test_a_joining_job_that_knows_of_guests_is_killed_for_a_reset(world: SupervisorWorld) -> None:
+async def test_joining_job_with_greeted_humans_is_killed_for_reset(world: SupervisorWorld) -> None:
     job = await world.first_joined()
     await world.report(1, "greeted", identity="alice")
     world.now += 60
@@ -193,9 +191,7 @@ async def test_a_joining_job_that_knows_of_guests_is_killed_for_a_reset(world: S
     assert joining.killed
 
 
-async def test_a_new_job_that_does_not_join_is_killed_and_the_next_one_tried(
-    world: SupervisorWorld, soon: None
-) -> None:
+async def test_late_new_job_is_killed_and_replaced(world: SupervisorWorld, short_deadlines: None) -> None:
     await world.first_joined()
     await world.supervisor.set_desired_state(desired(epoch=2))
     late = await world.started(2)
@@ -206,7 +202,7 @@ async def test_a_new_job_that_does_not_join_is_killed_and_the_next_one_tried(
     assert world.state.render()["reset"]["outcome"] == "Complete"
 
 
-async def test_a_reset_that_never_completes_ends_the_pod(world: SupervisorWorld, soon: None) -> None:
+async def test_incomplete_reset_ends_pod(world: SupervisorWorld, short_deadlines: None) -> None:
     await world.first_joined()
     await world.supervisor.set_desired_state(desired(epoch=2))
     await world.started(2)
@@ -217,9 +213,7 @@ async def test_a_reset_that_never_completes_ends_the_pod(world: SupervisorWorld,
     assert world.state.render()["reset"]["outcome"] == "Escalated"
 
 
-async def test_a_reset_that_finds_no_process_ends_the_pod(
-    world: SupervisorWorld, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_reset_without_process_ends_pod(world: SupervisorWorld, monkeypatch: pytest.MonkeyPatch) -> None:
     left = iter([0.02, 0.01, 0.0])
     monkeypatch.setattr(Reset, "remaining", lambda *_: next(left))
     await world.first_joined()
@@ -230,7 +224,7 @@ async def test_a_reset_that_finds_no_process_ends_the_pod(
             await world.running
 
 
-async def test_the_end_wins_over_a_reset(world: SupervisorWorld) -> None:
+async def test_end_overrides_reset(world: SupervisorWorld) -> None:
     old = await world.first_joined()
     world.jobs.process_there.clear()
     await world.supervisor.set_desired_state(desired(epoch=2))
@@ -243,12 +237,12 @@ async def test_the_end_wins_over_a_reset(world: SupervisorWorld) -> None:
     old.die()
     new.die()
     await world.until(lambda: world.state.job is JobPhase.EXITED)
-    assert world.state.phase is Phase.ENDED
+    assert world.state.phase is PodPhase.ENDED
     await world.settle()
     assert len(world.jobs.orders) == 2
 
 
-async def test_the_end_right_after_a_reset_starts_no_job(world: SupervisorWorld) -> None:
+async def test_end_after_reset_starts_no_job(world: SupervisorWorld) -> None:
     await world.first_joined()
     await world.supervisor.set_desired_state(desired(epoch=2))
     await world.supervisor.set_desired_state(desired(epoch=2, end=True))
@@ -256,7 +250,7 @@ async def test_the_end_right_after_a_reset_starts_no_job(world: SupervisorWorld)
     assert len(world.jobs.orders) == 1
 
 
-async def test_the_end_with_a_higher_epoch_starts_no_job(world: SupervisorWorld) -> None:
+async def test_end_with_higher_epoch_starts_no_job(world: SupervisorWorld) -> None:
     await world.first_joined()
     await world.supervisor.set_desired_state(desired(epoch=2, end=True))
     await world.settle()
@@ -264,7 +258,7 @@ async def test_the_end_with_a_higher_epoch_starts_no_job(world: SupervisorWorld)
     assert world.state.render()["reset"] is None
 
 
-async def test_a_human_who_came_meanwhile_is_found_by_the_new_job(world: SupervisorWorld) -> None:
+async def test_human_joining_during_reset_is_seen_by_new_job(world: SupervisorWorld) -> None:
     await world.first_joined()
     await world.supervisor.set_desired_state(desired(epoch=2))
     await world.report(1, "humans", identities=["alice"])
@@ -275,7 +269,7 @@ async def test_a_human_who_came_meanwhile_is_found_by_the_new_job(world: Supervi
     assert (state["humans"], state["lastHumanLeft"], state["activeAt"]) == (["alice"], None, 150.0)
 
 
-async def test_a_pod_told_a_higher_epoch_before_any_job_starts_only_one(world: SupervisorWorld) -> None:
+async def test_higher_epoch_before_first_job_starts_single_job(world: SupervisorWorld) -> None:
     await world.supervisor.set_desired_state(desired(epoch=1))
     await world.supervisor.set_desired_state(desired(epoch=2))
     await world.supervisor.prepared()

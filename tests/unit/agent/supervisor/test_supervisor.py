@@ -1,16 +1,16 @@
-"""One pod's life: bound, a job kept in the room, an end."""
+"""The life of one pod: bind, keep a job in the room, end."""
 
 import asyncio
 
 import pytest
 from voicesession_agent.supervisor.desired_state import DesiredState, MemoryAddress
-from voicesession_agent.supervisor.pod_state import JobPhase, Phase
+from voicesession_agent.supervisor.pod_state import JobPhase, PodPhase
 from voicesession_agent.supervisor.supervisor import GaveUpError
 
 from tests.support.fakes.supervisor_world import DEADLINE, TOKEN, SupervisorWorld, desired
 
 
-async def test_told_while_preparing_starts_when_prepared(world: SupervisorWorld) -> None:
+async def test_state_set_while_preparing_starts_job_when_prepared(world: SupervisorWorld) -> None:
     await world.supervisor.set_desired_state(desired())
     await asyncio.sleep(0)
     assert world.jobs.orders == []
@@ -21,7 +21,7 @@ async def test_told_while_preparing_starts_when_prepared(world: SupervisorWorld)
     assert world.state.job is JobPhase.STARTING
 
 
-async def test_told_again_launches_nothing(world: SupervisorWorld) -> None:
+async def test_repeated_state_launches_no_job(world: SupervisorWorld) -> None:
     await world.supervisor.prepared()
     for _ in range(3):
         await world.supervisor.set_desired_state(desired())
@@ -30,7 +30,7 @@ async def test_told_again_launches_nothing(world: SupervisorWorld) -> None:
     assert len(world.jobs.orders) == 1
 
 
-async def test_the_next_process_is_prepared_when_the_join_is_done(world: SupervisorWorld) -> None:
+async def test_next_process_is_prepared_after_join(world: SupervisorWorld) -> None:
     await world.supervisor.prepared()
     await world.supervisor.set_desired_state(desired())
     await world.started(1)
@@ -39,13 +39,13 @@ async def test_the_next_process_is_prepared_when_the_join_is_done(world: Supervi
     assert world.jobs.asked_to_prepare == 1
 
 
-async def test_a_join_that_is_told_twice_is_one(world: SupervisorWorld) -> None:
+async def test_repeated_join_report_counts_once(world: SupervisorWorld) -> None:
     await world.first_joined()
     await world.joined(1)
     assert world.jobs.asked_to_prepare == 1
 
 
-async def test_a_dead_job_is_relaunched_with_the_same_token(world: SupervisorWorld) -> None:
+async def test_dead_job_is_relaunched_with_same_token(world: SupervisorWorld) -> None:
     job = await world.first_joined()
     world.now += 60
     job.die()
@@ -56,7 +56,7 @@ async def test_a_dead_job_is_relaunched_with_the_same_token(world: SupervisorWor
     assert world.state.render()["reset"] is None
 
 
-async def test_reports_of_an_earlier_job_are_ignored(world: SupervisorWorld) -> None:
+async def test_reports_of_earlier_job_are_ignored(world: SupervisorWorld) -> None:
     job = await world.first_joined()
     world.now += 60
     job.die()
@@ -69,7 +69,7 @@ async def test_reports_of_an_earlier_job_are_ignored(world: SupervisorWorld) -> 
     assert world.state.humans == ("alice",)
 
 
-async def test_jobs_that_keep_dying_end_the_pod(world: SupervisorWorld) -> None:
+async def test_repeatedly_dying_jobs_end_pod(world: SupervisorWorld) -> None:
     world.jobs.failing = True
     await world.supervisor.prepared()
     await world.supervisor.set_desired_state(desired())
@@ -79,7 +79,7 @@ async def test_jobs_that_keep_dying_end_the_pod(world: SupervisorWorld) -> None:
     assert len(world.jobs.orders) == 5
 
 
-async def test_a_room_that_refuses_does_not_end_the_pod(world: SupervisorWorld) -> None:
+async def test_refusing_room_keeps_pod(world: SupervisorWorld) -> None:
     await world.supervisor.prepared()
     await world.supervisor.set_desired_state(desired())
     for launch in (1, 2, 3):
@@ -93,7 +93,7 @@ async def test_a_room_that_refuses_does_not_end_the_pod(world: SupervisorWorld) 
     assert world.state.trouble == ""
 
 
-async def test_a_job_out_of_its_room_is_replaced_though_its_process_lingers(world: SupervisorWorld) -> None:
+async def test_job_out_of_room_is_replaced_before_process_exits(world: SupervisorWorld) -> None:
     await world.first_joined()
     world.now += 60
     await world.report(1, "gone", reason="PARTICIPANT_REMOVED")
@@ -104,7 +104,7 @@ async def test_a_job_out_of_its_room_is_replaced_though_its_process_lingers(worl
     assert len(world.jobs.orders) == 2
 
 
-async def test_a_superseded_job_does_not_fight_back(world: SupervisorWorld) -> None:
+async def test_superseded_job_waits_before_restart(world: SupervisorWorld) -> None:
     await world.first_joined()
     world.now += 60
     await world.report(1, "gone", reason="DUPLICATE_IDENTITY")
@@ -115,25 +115,25 @@ async def test_a_superseded_job_does_not_fight_back(world: SupervisorWorld) -> N
     await world.started(2)
 
 
-async def test_the_end_makes_the_job_leave_and_none_follow(world: SupervisorWorld) -> None:
+async def test_end_dismisses_job_without_successor(world: SupervisorWorld) -> None:
     job = await world.first_joined()
     await world.supervisor.set_desired_state(desired(end=True))
     assert await asyncio.wait_for(world.supervisor.wait_until_dismissed(1), DEADLINE) == "leave"
     job.die()
     await world.until(lambda: world.state.job is JobPhase.EXITED)
-    assert world.state.phase is Phase.ENDED
+    assert world.state.phase is PodPhase.ENDED
     await world.settle()
     assert len(world.jobs.orders) == 1
 
 
-async def test_memory_may_become_known_later(world: SupervisorWorld) -> None:
+async def test_memory_address_may_arrive_later(world: SupervisorWorld) -> None:
     await world.supervisor.set_desired_state(desired())
     address = MemoryAddress("http://letta", "agent-1")
     await world.supervisor.set_desired_state(DesiredState("u1", 1, "vs-1", "ws://x", TOKEN, memory=address))
     assert [w.memory for w in world.memory.desired] == [None, address]
 
 
-async def test_an_order_of_an_earlier_epoch_changes_nothing(world: SupervisorWorld) -> None:
+async def test_state_of_earlier_epoch_is_ignored(world: SupervisorWorld) -> None:
     address = MemoryAddress("http://letta", "agent-1")
     now = DesiredState("u1", 2, "vs-1", "ws://x", TOKEN, memory=address, capture=True)
     await world.supervisor.set_desired_state(now)
@@ -142,13 +142,13 @@ async def test_an_order_of_an_earlier_epoch_changes_nothing(world: SupervisorWor
     assert (world.state.desired, world.memory.desired, world.state.ended) == (now, [now], False)
 
 
-async def test_close_makes_the_job_leave(world: SupervisorWorld) -> None:
+async def test_close_dismisses_job(world: SupervisorWorld) -> None:
     await world.supervisor.close()
     assert await asyncio.wait_for(world.supervisor.wait_until_dismissed(1), DEADLINE) == "leave"
     assert world.jobs.closed
 
 
-async def test_humans_speech_and_departures_are_told(world: SupervisorWorld) -> None:
+async def test_reports_of_humans_speech_and_leaves_update_state(world: SupervisorWorld) -> None:
     await world.first_joined()
     world.now = 110.0
     await world.report(1, "humans", identities=["alice"])
@@ -163,6 +163,6 @@ async def test_humans_speech_and_departures_are_told(world: SupervisorWorld) -> 
 
 
 @pytest.mark.parametrize("report", [{"kind": "nonsense"}, {"kind": "joined"}, {}, {"kind": "beat", "health": {}}])
-async def test_malformed_reports_are_refused(world: SupervisorWorld, report: dict[str, object]) -> None:
+async def test_malformed_reports_raise(world: SupervisorWorld, report: dict[str, object]) -> None:
     with pytest.raises((KeyError, ValueError)):
         await world.reports.handle(report)

@@ -22,7 +22,7 @@ async def send_heartbeat(world: SupervisorWorld, launch: int, health: HealthRepo
 
 
 async def pass_silence(world: SupervisorWorld, seconds: float) -> None:
-    """Let the supervisor wait for so many seconds without a heartbeat."""
+    """Let the supervisor wait for the given seconds without a heartbeat."""
     for _ in range(round(seconds)):
         world.now += 1
         await asyncio.sleep(0.01)
