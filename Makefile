@@ -2,7 +2,7 @@
 .PHONY: help up down test test-all lint release unit bench venv
 BIN := .venv/bin
 # number of pytest processes for the tests that may run in parallel
-WORKERS ?= 3
+WORKERS ?= 2
 PARALLEL := -n $(WORKERS) --dist loadgroup --no-loadscope-reorder
 
 help: ## list the targets
