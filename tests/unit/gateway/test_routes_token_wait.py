@@ -13,6 +13,9 @@ from tests.support.fakes.api_server import FakeApiServer, problem
 from tests.support.gateway_client import Client, FakeOperator, call_api, request_token, until, wait_for_sessions
 from tests.unit.gateway.conftest import Start
 
+INFORMERS = 2
+"""Watches that a gateway opens: of VoiceAgents and of VoiceSessions."""
+
 ALICE = {"participant_identity": "alice", "room_config": {"agents": [{"agent_name": "agent-66"}]}}
 
 
@@ -82,6 +85,7 @@ async def test_token_with_silent_watch_reads_api_server(api: FakeApiServer, star
 async def test_token_wait_sends_no_request(api: FakeApiServer, start: Start) -> None:
     pending = asyncio.create_task(request_token(await start(), ALICE))
     (name,) = await wait_for_sessions(api)
+    await until(lambda: api.calls["watch"] == INFORMERS)
     before = dict(api.calls)
     await asyncio.sleep(0.2)
     await api.status(name, gateway_objects.ready())
