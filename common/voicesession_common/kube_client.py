@@ -17,7 +17,7 @@ from kubernetes.aio.config import ConfigException, load_incluster_config, load_k
 
 from voicesession_common import JsonObject
 from voicesession_common.api import constants
-from voicesession_common.errors import ExternalError, RetryableError, from_kubernetes
+from voicesession_common.errors import RetryableError, from_kubernetes
 
 REQUEST_TIMEOUT: Final = aiohttp.ClientTimeout(total=10)
 """A healthy API server answers these requests in milliseconds."""
@@ -32,11 +32,14 @@ JSON: Final = "application/json"
 VERBS: Final = ("list", "get", "create", "update", "patch", "delete")
 READ_VERBS: Final = ("list", "get")
 
-RequestObserver = Callable[[str, str, float, ExternalError | None], None]
-"""Callback after every request: verb, plural name of the resource, duration in seconds, and the error if any."""
+RequestObserver = Callable[[str, str, float, BaseException | None], None]
+"""Callback after every request: verb, plural name of the resource, duration in seconds, and the exception if any.
+
+A canceled request has a CancelledError: its outcome is unknown.
+"""
 
 
-def ignore_request(verb: str, plural: str, seconds: float, error: ExternalError | None) -> None:
+def ignore_request(verb: str, plural: str, seconds: float, error: BaseException | None) -> None:
     """Ignore the request."""
 
 
@@ -203,10 +206,10 @@ class KubeClient:
         query: dict[str, str] | None = None,
     ) -> JsonObject:
         started = time.monotonic()
-        failure: ExternalError | None = None
+        failure: BaseException | None = None
         try:
             return await self._send(method, path, body, query or {})
-        except ExternalError as error:
+        except BaseException as error:
             failure = error
             raise
         finally:

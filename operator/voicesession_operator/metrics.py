@@ -258,12 +258,15 @@ def _initialize_series() -> None:
 _initialize_series()
 
 
-def observe_kubernetes_request(verb: str, plural: str, seconds: float, error: ExternalError | None) -> None:
-    """Record one request of the Kubernetes client; a successful write counts by resource."""
+def observe_kubernetes_request(verb: str, plural: str, seconds: float, error: BaseException | None) -> None:
+    """Record one request of the Kubernetes client; a successful write counts by resource.
+
+    A canceled request is neither an error nor a write.
+    """
     KUBERNETES_REQUEST_SECONDS.labels(verb).observe(seconds)
-    if error is not None:
+    if isinstance(error, ExternalError):
         KUBERNETES_ERRORS.labels(verb, type(error).__name__).inc()
-    elif verb not in READ_VERBS:
+    elif error is None and verb not in READ_VERBS:
         KUBERNETES_WRITES.labels(verb, plural).inc()
 
 

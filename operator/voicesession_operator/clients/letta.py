@@ -18,7 +18,6 @@ TOTAL_SECONDS: Final = 5.0
 """Letta needs 0.2 to 1 s to create an agent, and 10 to 100 ms for other requests."""
 _UNAUTHORIZED: Final = (401, 403)
 _TEMPORARY: Final = (408, 409, 429)
-_NOT_FOUND: Final = 404
 _SERVER_ERROR: Final = 500
 _REFUSED_IN_NAMES: Final = re.compile(r"[^\w '-]")
 """Characters that Letta 0.16 refuses in an agent's name."""

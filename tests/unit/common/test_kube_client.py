@@ -1,5 +1,6 @@
 """The Kubernetes client against a local HTTP server: error classes, paging, status patches."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -80,3 +81,22 @@ async def test_unreachable_api_server_raises_retryable_error() -> None:
     with pytest.raises(RetryableError):
         await client.get(PODS, "default", "x")
     await client.close()
+
+
+async def test_canceled_write_is_observed_as_canceled() -> None:
+    arrived, observed = asyncio.Event(), list[BaseException | None]()
+
+    async def answer(_: web.Request) -> web.Response:
+        arrived.set()
+        await asyncio.Event().wait()
+        return web.Response()
+
+    async with serving(answer) as server:
+        url = str(server.make_url("")).rstrip("/")
+        client = KubeClient(Configuration(host=url), lambda *request: observed.append(request[3]))
+        patching = asyncio.create_task(client.patch(PODS, "default", "x", {}))
+        await arrived.wait()
+        patching.cancel()
+        await asyncio.wait([patching])
+        await client.close()
+    assert [type(error) for error in observed] == [asyncio.CancelledError]

@@ -1,9 +1,12 @@
 """Definitions of the metrics: help texts, series that exist before the first event, no creation times."""
 
-import pytest
-from voicesession_operator.metrics import REGISTRY
+import asyncio
 
-from tests.support.metric_changes import value
+import pytest
+from voicesession_common.errors import ConflictError
+from voicesession_operator.metrics import REGISTRY, observe_kubernetes_request
+
+from tests.support.metric_changes import counted, value
 
 SENTENCE_END = "."
 
@@ -33,3 +36,22 @@ def test_series_have_no_creation_time() -> None:
     assert not [
         sample for family in REGISTRY.collect() for sample in family.samples if sample.name.endswith("_created")
     ]
+
+
+@pytest.mark.parametrize(
+    ("verb", "error", "writes", "errors"),
+    [
+        ("patch", None, 1, 0),
+        ("get", None, 0, 0),
+        ("patch", ConflictError("Conflict", "changed"), 0, 1),
+        ("patch", asyncio.CancelledError(), 0, 0),
+    ],
+)
+def test_kubernetes_request_counts_as_write_or_error(
+    verb: str, error: BaseException | None, writes: int, errors: int
+) -> None:
+    with counted() as change:
+        observe_kubernetes_request(verb, "pods", 0.1, error)
+    assert change.of("voicesession_kubernetes_writes_total", verb=verb, resource="pods") == writes
+    assert change.of("voicesession_kubernetes_errors_total", verb=verb, kind="ConflictError") == errors
+    assert change.of("voicesession_kubernetes_request_seconds_count", verb=verb) == 1
