@@ -9,6 +9,8 @@ from hack.cluster.constants import CLUSTER, CONTEXT, NODE_IMAGE, ROOT
 from hack.cluster.process import CommandError, Log, output, pipe, run, succeeds
 
 CONFIG = ROOT / "kind-config.yaml"
+CONFIG_MAP = ("configmap", "kind-config", "-n", "kube-system")
+STARTS = "starts"  # a key of the ConfigMap: JSON with the start time of each node container
 LOADED = "/var/lib/voicesession-images"  # in a node: JSON with the ID of each loaded image
 WAIT = "180s"
 
@@ -37,12 +39,17 @@ def kubectl(*arguments: str, timeout: float | None = None, stdin: str | None = N
 
 
 def ensure(log: Log) -> None:
-    """Keep a healthy cluster with the current node image and configuration; otherwise recreate it."""
+    """Keep a healthy cluster with the current node image and configuration; otherwise recreate it.
+
+    A cluster whose node containers restarted, for example with the Docker engine, is recreated.
+    Its nodes look Ready from the first answer on, because their stored status is old,
+    and its API server and pods restart during the next minutes, while the release is installed.
+    """
     if exists():
         if _is_healthy():
             log("the cluster exists and is healthy")
             return
-        log("[1/2] deleting the broken or outdated cluster")
+        log("[1/2] deleting the broken, restarted or outdated cluster")
         delete(log)
     log("[2/2] creating")
     _create(log)
@@ -85,23 +92,27 @@ def _is_healthy() -> bool:
 
 
 def _is_current() -> bool:
-    """Return whether each node runs and was created from the current configuration and node image."""
+    """Return whether each node runs since the cluster was created, with the current configuration and node image."""
     expected = engine.image_id(NODE_IMAGE) if offline_images.is_built_here(NODE_IMAGE) else ""
     for node in nodes():
         running, image = output("docker", "inspect", "--format", "{{.State.Running}} {{.Image}}", node).split()
         if running != "true" or (expected and image != expected):
             return False
-    return _stored_config() == CONFIG.read_text()
+    return _stored() == {CONFIG.name: CONFIG.read_text(), STARTS: _starts()}
 
 
-def _stored_config() -> str:
+def _starts() -> str:
+    starts = {node: output("docker", "inspect", "--format", "{{.State.StartedAt}}", node) for node in nodes()}
+    return json.dumps(starts)
+
+
+def _stored() -> dict[str, str]:
+    """Return the data of the ConfigMap that was stored when the cluster was created; empty if it is unreadable."""
     try:
-        config_map = json.loads(
-            kubectl("get", "configmap", "kind-config", "-n", "kube-system", "-o", "json", timeout=20)
-        )
+        data: dict[str, str] = json.loads(kubectl("get", *CONFIG_MAP, "-o", "json", timeout=20))["data"]
     except CommandError:
-        return ""
-    return str(config_map["data"][CONFIG.name])
+        return {}
+    return data
 
 
 def _create(log: Log) -> None:
@@ -120,7 +131,7 @@ def _create(log: Log) -> None:
         log=log,
     )
     kubectl("wait", "--for=condition=Ready", "node", "--all", f"--timeout={WAIT}")
-    kubectl("create", "configmap", "kind-config", "-n", "kube-system", f"--from-file={CONFIG}")
+    kubectl("create", *CONFIG_MAP, f"--from-file={CONFIG}", f"--from-literal={STARTS}={_starts()}")
 
 
 def _loaded_ids(node: str) -> dict[str, str]:
