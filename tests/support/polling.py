@@ -16,8 +16,7 @@ def until(check: Callable[[], T | None], description: str, seconds: float, poll:
     """Return the first true result of `check`.
 
     Raise AssertionError with the description and the last result after `seconds`. Pass `poll` when the time itself is
-    measured. By default, pauses grow with the time waited so far: each check starts a kubectl process, which takes CPU
-    time from the awaited programs.
+    measured. By default, pauses grow with the time waited so far: each check takes CPU time from the awaited programs.
     """
     begin = time.monotonic()
     while True:

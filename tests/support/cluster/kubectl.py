@@ -1,4 +1,4 @@
-"""The kubectl command line as a client of the cluster."""
+"""A client of the cluster: reads over HTTP, everything else with the kubectl command line."""
 
 import json
 import shutil
@@ -8,12 +8,13 @@ from contextlib import contextmanager
 from typing import Any
 
 from hack.cluster import constants
+from tests.support.cluster.api_reader import ApiReader, ReadError
 
 Json = dict[str, Any]
 
 
 class KubectlError(Exception):
-    """A failure of kubectl, with its error message."""
+    """A failure of kubectl or of a read, with its error message."""
 
 
 def program(name: str) -> str:
@@ -26,11 +27,15 @@ def program(name: str) -> str:
 
 
 class Kube:
-    """Blocking client of the cluster of one kubeconfig context."""
+    """Blocking client of the cluster of one kubeconfig context; raise KubectlError without it."""
 
     def __init__(self, context: str = constants.CONTEXT) -> None:
         self.context = context
         self._kubectl = (program("kubectl"), "--context", context)
+        try:
+            self._reader = ApiReader(context)
+        except ReadError as error:
+            raise KubectlError(str(error)) from error
 
     def run(self, *args: str, stdin: str | None = None, timeout: float = 60) -> str:
         """Run kubectl and return its output; raise KubectlError with its error message."""
@@ -48,16 +53,14 @@ class Kube:
 
     def get(self, kind: str, name: str, namespace: str) -> Json | None:
         """Return the object, or None if it does not exist."""
-        text = self.run("get", kind, name, "-n", namespace, "-o", "json", "--ignore-not-found")
-        found: Json | None = json.loads(text) if text.strip() else None
-        return found
+        try:
+            return self._reader.get(kind, name, namespace)
+        except ReadError as error:
+            raise KubectlError(str(error)) from error
 
     def all(self, kind: str, namespace: str | None = None, selector: str = "") -> list[Json]:
         """Return all objects of a kind, in one namespace or in all, that match the label selector."""
-        where = ["-n", namespace] if namespace else ["-A"]
-        text = self.run("get", kind, *where, "-o", "json", *(["-l", selector] if selector else []))
-        items: list[Json] = json.loads(text)["items"]
-        return items
+        return self._list(kind, namespace, **({"labelSelector": selector} if selector else {}))
 
     def delete(self, kind: str, name: str, namespace: str, *flags: str) -> None:
         """Delete the object if it exists."""
@@ -84,9 +87,7 @@ class Kube:
     def events(self, namespace: str, name: str, reason: str = "") -> list[Json]:
         """Return the events about one object, newest last."""
         selector = f"involvedObject.name={name}" + (f",reason={reason}" if reason else "")
-        text = self.run("get", "events", "-n", namespace, "--field-selector", selector, "-o", "json")
-        items: list[Json] = json.loads(text)["items"]
-        return items
+        return self._list("events", namespace, fieldSelector=selector)
 
     @contextmanager
     def forwarded(self, target: str, namespace: str, port: int) -> Iterator[int]:
@@ -102,6 +103,12 @@ class Kube:
         """Return the VoiceSession, or None if it does not exist."""
         raw = self.get("voicesession", name, namespace)
         return Session(raw) if raw else None
+
+    def _list(self, kind: str, namespace: str | None, **selectors: str) -> list[Json]:
+        try:
+            return self._reader.items(kind, namespace, **selectors)
+        except ReadError as error:
+            raise KubectlError(str(error)) from error
 
 
 class Session:
