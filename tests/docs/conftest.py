@@ -1,5 +1,6 @@
 """Fixtures of the documents' tests: the cluster of `make up`, and a reader."""
 
+import secrets
 from collections.abc import Iterator
 
 import pytest
@@ -24,20 +25,33 @@ def reader(kube: Kube) -> Iterator[Reader]:
     """Create a reader with one folder and environment for all blocks of a module."""
     with at_the_cluster(kube) as found:
         yield found
-    release.start_example(print, recreate=True)
 
 
 @pytest.fixture(scope="module")
-def document(kube: Kube, request: pytest.FixtureRequest) -> str:
-    """Return the document's name from the parameter, with the example session Ready."""
-    release.start_example(print, recreate=True)
+def example(kube: Kube) -> Iterator[None]:
+    """Restore the example session after the last document."""
+    yield
+    _start_unused_example(kube)
+
+
+@pytest.fixture(scope="module")
+def document(kube: Kube, example: None, request: pytest.FixtureRequest) -> str:
+    """Return the document's name from the parameter, with the example session Ready and unused."""
+    _start_unused_example(kube)
     return str(request.param)
 
 
 @pytest.fixture
 def scratch(kube: Kube) -> Iterator[str]:
     """Create a namespace in place of the release's, for commands that would damage the release."""
-    name = "documents-scratch"
+    name = f"documents-scratch-{secrets.token_hex(3)}"
     kube.run("create", "namespace", name)
     yield name
-    kube.run("delete", "namespace", name, "--timeout=120s", timeout=150)
+    kube.run("delete", "namespace", name, "--wait=false")
+
+
+def _start_unused_example(kube: Kube) -> None:
+    """Wait until the example session is Ready; recreate it if a human joined it or it was reset."""
+    found = kube.session(constants.EXAMPLE_SESSION, constants.EXAMPLE_NAMESPACE)
+    is_unused = found is not None and not found.status.get("firstHumanAt") and not found.status.get("resets")
+    release.start_example(print, recreate=not is_unused)

@@ -13,7 +13,7 @@ from tests.support.documents import blocks
 from tests.support.documents.blocks import Block, How
 from tests.support.documents.reader import Reader
 
-pytestmark = [pytest.mark.cluster, pytest.mark.disruptive, pytest.mark.timeout(1200)]
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(1200)]
 
 
 GIVEN = dict.fromkeys(
@@ -36,6 +36,7 @@ def _manifests() -> list[object]:
     return [pytest.param(block, id=block.where) for block in blocks.everywhere("yaml") if block.kind == "manifest"]
 
 
+@pytest.mark.disruptive
 @pytest.mark.parametrize(("document", "block"), _blocks_run_here(), indirect=["document"])
 def test_block_works_as_written(reader: Reader, document: str, block: Block) -> None:
     reader.run(block)
