@@ -9,7 +9,6 @@ import pytest
 from hack.cluster import constants
 from tests.support.cluster import faults, gateway
 from tests.support.cluster.kubectl import Json, Kube, Session
-from tests.support.cluster.manifests import copy_of
 from tests.support.cluster.rooms import LiveKit
 from tests.support.cluster.scenario import Scenario
 from tests.support.participants.browser import BrowserTab, microphone_recording, open_tab, wait_until_live
@@ -98,25 +97,23 @@ def test_page_call_with_example_agent_works_twice(
     assert violations == []
 
 
-@pytest.mark.speech
-def test_reload_within_grace_returns_to_same_agent(scenario: Scenario, agent_66: Json, tmp_path: Path) -> None:
-    on_last_human_left = {"graceSeconds": 60, "reconnectGraceSeconds": 60}
-    agent = copy_of(agent_66, "agent-66", scenario.namespace, "greeting", "memory", onLastHumanLeft=on_last_human_left)
+def test_reload_within_grace_returns_to_same_agent(scenario: Scenario, tmp_path: Path) -> None:
+    agent = gateway.agent("joins", scenario.namespace)
+    agent["spec"]["onLastHumanLeft"] = {"graceSeconds": 60, "reconnectGraceSeconds": 60}
     with (
         page_gateway(scenario, tmp_path, agent) as client,
         open_tab(client.url, microphone_recording(tmp_path, "Test one")) as tab,
     ):
         name = start_call(open_page(tab))
-        wait_for_answer(tab, "test")
-        before = scenario.agent_sid(scenario.session(name))
+        before = scenario.agent_sid(session_on_page(scenario, tab))
 
         tab.reload()
 
         wait_until_live(tab, START)
-        wait_for_answer(tab, "test")
         assert until(tab.session, "the session's name", BUSY) == name
-        assert scenario.agent_sid(scenario.session(name)) == before != ""
-        assert not scenario.session(name).status.get("resets")
+        after = session_on_page(scenario, tab)
+        assert scenario.agent_sid(after) == before != ""
+        assert not after.status.get("resets")
         assert len(scenario.kube.all("voicesessions", scenario.namespace)) == 1
         tab.press_button("Disconnect")
 

@@ -25,7 +25,7 @@ pytestmark = [pytest.mark.cluster, pytest.mark.speech]
 QUICK_JOINS = 10
 QUICK_SECONDS = (0.0, 0.1, 0.3)
 """Seconds in and out of the room: shorter than a reset, so that the human returns during one."""
-CYCLES = 4
+CYCLES = 2
 STEPS = ("last_human_left", "reset_started", "background_cancelled", "memory_reloaded", "reset_complete")
 """The pod's log events of a reset."""
 STEP_MILLISECONDS = 10_000
