@@ -159,6 +159,7 @@ def _leave_with_stopped_supervisor(scenario: Scenario) -> Session:
     return session
 
 
+@pytest.mark.slow
 @pytest.mark.speech
 @pytest.mark.disruptive
 def test_letta_outage_does_not_stop_speech(scenario: Scenario, agent_66: Json) -> None:

@@ -110,6 +110,7 @@ def test_second_human_within_grace_continues_conversation(scenario: Scenario, ag
     assert_answered(first, known)
 
 
+@pytest.mark.slow
 def test_second_human_after_reset_starts_new_conversation(scenario: Scenario, agent_66: Json) -> None:
     session = start_call(scenario, agent_66, grace=0, reconnect_grace=0)
     with Speaker(scenario.livekit, session) as alice, Speaker(scenario.livekit, session, "bob") as bob:

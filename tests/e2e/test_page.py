@@ -173,6 +173,7 @@ def test_deleted_session_is_reported_and_not_restarted(scenario: Scenario, tmp_p
         assert tab.status() == "Not connected"
 
 
+@pytest.mark.slow
 @pytest.mark.disruptive
 def test_call_survives_gateway_outage(kube: Kube, livekit: LiveKit, tmp_path: Path) -> None:
     name, namespace = "joins-for-the-page", constants.EXAMPLE_NAMESPACE

@@ -80,6 +80,7 @@ def test_upgrade_keeps_live_call(scenario: Scenario) -> None:
     assert before.humans == 1
 
 
+@pytest.mark.slow
 def test_rollback_restores_failed_upgrade(scenario: Scenario) -> None:
     scenario.start_session("call")
     scenario.join_human("call")

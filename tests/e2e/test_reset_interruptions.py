@@ -66,6 +66,7 @@ def test_human_joining_during_reset_gets_agent(scenario: Scenario) -> None:
         assert set(scenario.livekit.participants(before.room)) == {before.identity, "bob"}
 
 
+@pytest.mark.slow
 @pytest.mark.disruptive
 def test_leader_death_during_reset_completes_single_reset(scenario: Scenario) -> None:
     before = start_slow_session(scenario)

@@ -171,6 +171,7 @@ def test_doctor_finds_wrong_livekit_key(scenario: Scenario) -> None:
     diagnosis(0)
 
 
+@pytest.mark.slow
 @pytest.mark.disruptive
 def test_doctor_finds_letta_outage(scenario: Scenario) -> None:
     with faults.without(scenario.kube, "letta"):

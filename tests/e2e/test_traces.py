@@ -24,7 +24,13 @@ from tests.support.participants.speaker import Speaker
 from tests.support.participants.spoken_turns import REMEMBER
 from tests.support.polling import until
 
-pytestmark = [pytest.mark.cluster, pytest.mark.speech, pytest.mark.disruptive, pytest.mark.timeout(900)]
+pytestmark = [
+    pytest.mark.cluster,
+    pytest.mark.slow,
+    pytest.mark.speech,
+    pytest.mark.disruptive,
+    pytest.mark.timeout(900),
+]
 
 COLLECTOR = "collector"
 SAMPLED = 1
@@ -139,7 +145,6 @@ def test_trace_spans_token_request_to_first_audio(
     assert not [word for word in ("alice", "favorite", "color", "blue", "eyJ") if word in exported]
 
 
-@pytest.mark.slow
 def test_missing_collector_does_not_delay_sessions(collector: Collector, scenario: Scenario) -> None:
     scenario.kube.delete("pod", COLLECTOR, collector.namespace, "--force", "--grace-period=0")
     for name in ("one", "two"):

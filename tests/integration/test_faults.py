@@ -35,6 +35,7 @@ async def _has_hits(fault: Fault, times: int) -> bool:
     return fault.hits >= times
 
 
+@pytest.mark.slow
 async def test_missed_deletions_are_found_by_resync(scene: FaultScenario) -> None:
     """Expect a new pod for one session, and no room or pod of the other; one resync repairs both."""
     await scene.start("kept")
