@@ -45,8 +45,8 @@ _TERMINAL: Final = frozenset({400, HTTP_FORBIDDEN, 405, 413, 415, 422})
 
 def from_kubernetes(status: int, body: JsonObject) -> ExternalError:
     """Return the error for an answer of the API server; `body` is its `Status` object or empty."""
-    reason = body.get("reason") or f"Status{status}"
-    message = body.get("message") or "the API server gave no reason"
+    reason = str(body.get("reason") or f"Status{status}")
+    message = str(body.get("message") or "the API server gave no reason")
     if status == HTTP_NOT_FOUND:
         return NotFoundError(reason, message)
     if status == HTTP_CONFLICT:

@@ -140,7 +140,7 @@ class KubeClient:
         query = {"limit": str(PAGE_SIZE)} | ({"labelSelector": selector} if selector else {})
         while True:
             page = await self._request("GET", "list", resource, resource.path(namespace), query=query)
-            found += page.get("items") or []
+            found += _items(page)
             following = page["metadata"].get("continue")
             if not following:
                 return found, page["metadata"].get("resourceVersion", "0")
@@ -224,6 +224,9 @@ class KubeClient:
         answer = _parse(text)
         if response.status >= FIRST_HTTP_ERROR:
             raise from_kubernetes(response.status, answer)
+        if not isinstance(answer.get("metadata"), dict):
+            # Every object, list and Status has metadata.
+            raise _garbled()
         return answer
 
     async def _open(
@@ -242,18 +245,38 @@ class KubeClient:
         return await self._api.call_api(*request, _request_timeout=limit)
 
 
+def _items(page: JsonObject) -> list[JsonObject]:
+    """Return the objects of one page. Raise RetryableError if it is no list of objects."""
+    items = page.get("items") or []
+    if not isinstance(items, list) or not all(_is_object(item) for item in items):
+        raise _garbled()
+    return items
+
+
+def _garbled() -> RetryableError:
+    """Return the error for an answer that is not the API server's, for example the page of a proxy with status 200."""
+    return RetryableError("KubernetesUnavailable", "the API server's answer cannot be read")
+
+
+def _is_object(item: object) -> bool:
+    return isinstance(item, dict) and isinstance(item.get("metadata"), dict)
+
+
 def _parse_watch_event(line: bytes) -> tuple[str, JsonObject]:
     """Parse one line of a watch. Raise the error that an ERROR event carries, for example 410 Gone."""
     event = _parse(line)
-    kind, found = event.get("type", "ERROR"), event.get("object") or {}
+    kind, found = event.get("type", "ERROR"), event.get("object")
+    if not isinstance(found, dict) or (kind != "ERROR" and not _is_object(found)):
+        raise _garbled()
     if kind == "ERROR":
-        raise from_kubernetes(int(found.get("code", 0)), found)
+        code = found.get("code")
+        raise from_kubernetes(code if isinstance(code, int) else 0, found)
     return kind, found
 
 
 def _parse(text: bytes) -> JsonObject:
     try:
         answer = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return answer if isinstance(answer, dict) else {}

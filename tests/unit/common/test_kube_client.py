@@ -100,3 +100,39 @@ async def test_canceled_write_is_observed_as_canceled() -> None:
         await asyncio.wait([patching])
         await client.close()
     assert [type(error) for error in observed] == [asyncio.CancelledError]
+
+
+@pytest.mark.parametrize(
+    "body", [b"<html>A proxy's page</html>", b"[" * 5000, b"[]", b"{}", b'{"metadata": []}', b'{"metadata": "x"}']
+)
+async def test_answer_of_another_program_raises_retryable_error(body: bytes) -> None:
+    async def answer(_: web.Request) -> web.Response:
+        return web.Response(body=body, content_type="application/json")
+
+    async with kube_client(answer) as client:
+        for request in (client.get(PODS, "default", "x"), client.list(PODS), client.create(PODS, "default", {})):
+            with pytest.raises(RetryableError, match="cannot be read"):
+                await request
+
+
+@pytest.mark.parametrize("items", [{"a": 1}, "x", ["x"], [{}], [{"metadata": None}]])
+async def test_list_without_objects_raises_retryable_error(items: object) -> None:
+    async def answer(_: web.Request) -> web.Response:
+        return web.json_response({"metadata": {"resourceVersion": "7"}, "items": items})
+
+    async with kube_client(answer) as client:
+        with pytest.raises(RetryableError, match="cannot be read"):
+            await client.list(PODS)
+
+
+@pytest.mark.parametrize(
+    "line", [b"<html>", b"[1]", b'{"type": "ADDED"}', b'{"type": "ADDED", "object": []}', b'{"object": {"code": "x"}}']
+)
+async def test_watch_line_without_an_object_raises_retryable_error(line: bytes) -> None:
+    async def answer(_: web.Request) -> web.Response:
+        return web.Response(body=line + b"\n")
+
+    async with kube_client(answer) as client:
+        with pytest.raises(RetryableError):
+            async for _ in client.watch(PODS, "default", "1"):
+                pass
