@@ -9,6 +9,7 @@ from datetime import timedelta
 from typing import Final, TypeVar
 
 import aiohttp
+from google.protobuf.message import DecodeError
 from livekit import api
 from livekit.protocol import models
 from voicesession_common.api.constants import ROLE_ATTRIBUTE
@@ -33,6 +34,10 @@ PARTICIPANT_LEFT: Final = ("participant_left", "participant_connection_aborted")
 UNAVAILABLE: Final = "LiveKitUnavailable"
 UNAUTHORIZED: Final = "LiveKitUnauthorized"
 REFUSED: Final = "LiveKitRefused"
+GARBLED: Final = (DecodeError, ValueError, KeyError, TypeError, AttributeError, RecursionError)
+"""Errors of the library for an answer that is not LiveKit's, for example the page of a proxy with status 200."""
+METADATA_CHARACTERS: Final = 256 * 1024
+"""Longest metadata that is parsed. The operator's own has at most about 115 KiB: 16384 characters, escaped twice."""
 _UNAUTHORIZED_STATUS: Final = (401, 403)
 _SERVER_ERROR: Final = 500
 
@@ -56,7 +61,6 @@ class OwnedRoom:
     name: str
     namespace: str
     session: str
-    session_uid: str
 
 
 class RoomService:
@@ -146,6 +150,9 @@ class RoomService:
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             outcome = "unreachable"
             raise RetryableError(UNAVAILABLE, "LiveKit does not answer") from error
+        except GARBLED as error:
+            outcome = "error"
+            raise RetryableError(UNAVAILABLE, "LiveKit's answer cannot be read") from error
         finally:
             metrics.LIVEKIT_REQUEST_SECONDS.labels(call, outcome).observe(time.monotonic() - started)
 
@@ -181,13 +188,17 @@ def _kind(number: int) -> ParticipantKind:
 
 
 def _owned(room: models.Room, installation_id: str) -> OwnedRoom | None:
+    """Return the owner from the room's metadata; None for foreign rooms, whose metadata may be anything."""
+    if installation_id not in room.metadata or len(room.metadata) > METADATA_CHARACTERS:
+        return None
     try:
         owner = json.loads(room.metadata)["voicesession"]
-        if owner["installation"] != installation_id:
-            return None
-        return OwnedRoom(room.name, owner["namespace"], owner["name"], owner["uid"])
-    except (ValueError, KeyError, TypeError):
+        installation, namespace, name = (owner[key] for key in ("installation", "namespace", "name"))
+    except GARBLED:
         return None
+    if installation != installation_id or not isinstance(namespace, str) or not isinstance(name, str):
+        return None
+    return OwnedRoom(room.name, namespace, name)
 
 
 def _classify(error: api.ServerError) -> ExternalError:

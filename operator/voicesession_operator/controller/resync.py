@@ -15,6 +15,7 @@ from voicesession_operator import metrics
 from voicesession_operator.controller.cache import Cache, ResourceKind, key_of, uid_of, version_of
 from voicesession_operator.controller.informer import Informer
 from voicesession_operator.controller.ports import LiveKitRooms
+from voicesession_operator.domain.naming import room_name
 
 log = logging.getLogger(__name__)
 
@@ -104,19 +105,20 @@ class Resync:
         rooms = await self._rooms.list_owned_rooms(self._installation_id)
         if not rooms:
             return
-        unfinished = await self._unfinished_sessions()
+        unfinished = await self._rooms_in_use()
         for room in rooms:
             watched = not self._namespaces or room.namespace in self._namespaces
-            if watched and room.session_uid not in unfinished:
+            if watched and room.name not in unfinished:
                 await self._rooms.delete_room(room.name)
                 metrics.ORPHAN_ROOMS.inc()
                 log.info("an orphan room was deleted", extra={"room": room.name, "session": room.session})
 
-    async def _unfinished_sessions(self) -> set[str]:
+    async def _rooms_in_use(self) -> set[str]:
         found: set[str] = set()
         for namespace in self._namespaces or ("",):
             sessions, _ = await self._kube.list(SESSIONS, namespace)
-            found |= {uid_of(raw) for raw in sessions if Status.parse(raw.get("status") or {}).finished_at is None}
+            unfinished = (raw for raw in sessions if Status.parse(raw.get("status") or {}).finished_at is None)
+            found |= {room_name(uid_of(raw)) for raw in unfinished}
         return found
 
     async def _attempt(self, task: str, work: Callable[[], Awaitable[None]]) -> bool:

@@ -38,13 +38,11 @@ def agent_identity(agent_name: str) -> str:
 
 
 def room_metadata(session: VoiceSession, installation_id: str) -> str:
-    """Return the room's metadata as JSON: its session, and `spec.room.metadata` as a string."""
-    owner = {
-        "installation": installation_id,
-        "namespace": session.namespace,
-        "name": session.name,
-        "uid": session.uid,
-    }
+    """Return the room's metadata as JSON: its session, and `spec.room.metadata` as a string.
+
+    Every participant can read it. The session's UID, by which Kubernetes names the owner of a pod, is not in it.
+    """
+    owner = {"installation": installation_id, "namespace": session.namespace, "name": session.name}
     return json.dumps({"voicesession": owner, "metadata": session.room_metadata}, separators=(",", ":"))
 
 

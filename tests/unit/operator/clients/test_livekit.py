@@ -1,14 +1,16 @@
 """The LiveKit client against a local HTTP server: error classes, timeouts, the agent's token."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import jwt
 import pytest
 from aiohttp import web
+from livekit import api
 from voicesession_common.errors import RetryableError
-from voicesession_operator.clients.livekit import REQUEST_SECONDS, RoomService
+from voicesession_operator.clients.livekit import REQUEST_SECONDS, OwnedRoom, RoomService
 from voicesession_operator.domain.observed import RoomUnknown
 
 from tests.support.http_server import Handler, serving
@@ -85,3 +87,36 @@ async def test_request_without_a_response_times_out() -> None:
             with pytest.raises(RetryableError, match="does not answer"):
                 await rooms.create_room("vs-1", "{}", 0)
         released.set()
+
+
+@pytest.mark.parametrize("status", [200, 503])
+@pytest.mark.parametrize("body", [b"<html>A proxy's page</html>", b"[" * 5000, b"[]", b'{"code": 7}'])
+async def test_answer_of_another_program_is_an_outage(status: int, body: bytes) -> None:
+    async def answer(_: web.Request) -> web.Response:
+        return web.Response(body=body, status=status, content_type="application/json")
+
+    async with room_service(answer) as rooms:
+        assert isinstance(await rooms.observe("vs-1"), RoomUnknown)
+        with pytest.raises(RetryableError):
+            await rooms.list_owned_rooms("inst")
+
+
+def metadata(**owner: object) -> str:
+    return json.dumps({"voicesession": {"installation": "inst", "namespace": "default", "name": "hello"} | owner})
+
+
+async def test_list_owned_rooms_ignores_foreign_metadata() -> None:
+    foreign = ("", "inst", "[" * 3000 + "inst", '["inst"]', '{"voicesession": "inst"}', '{"voicesession": ["inst"]}')
+    rooms = [
+        api.Room(name=f"foreign-{number}", metadata=text)
+        for number, text in enumerate((*foreign, metadata(name=["hello"]), metadata(namespace=7)))
+    ]
+    rooms += [api.Room(name="vs-1", metadata=metadata()), api.Room(name="vs-2", metadata=metadata(uid=["old"]))]
+
+    async def answer(_: web.Request) -> web.Response:
+        listed = api.ListRoomsResponse(rooms=rooms)
+        return web.Response(body=listed.SerializeToString(), content_type="application/protobuf")
+
+    async with room_service(answer) as service:
+        found = await service.list_owned_rooms("inst")
+    assert found == [OwnedRoom("vs-1", "default", "hello"), OwnedRoom("vs-2", "default", "hello")]

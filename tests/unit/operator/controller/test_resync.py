@@ -9,6 +9,7 @@ from voicesession_operator.controller.cache import Cache, Key, ResourceKind
 from voicesession_operator.controller.informer import Informer
 from voicesession_operator.controller.resync import Resync
 from voicesession_operator.controller.workqueue import WorkQueue
+from voicesession_operator.domain.naming import room_name
 
 from tests.support import operator_objects
 from tests.support.builders import ROOM, UID
@@ -83,24 +84,24 @@ async def test_rooms_of_finished_and_missing_sessions_are_deleted() -> None:
     finished = operator_objects.session(name="over", uid="uid-over")
     scene.kube.put("voicesessions", {**finished, "status": {"finishedAt": "2025-11-22T23:20:11Z"}})
     scene.rooms.owned = [
-        OwnedRoom(ROOM, "default", "hello", UID),
-        OwnedRoom("vs-over", "default", "over", "uid-over"),
-        OwnedRoom("vs-gone", "default", "gone", "uid-gone"),
+        OwnedRoom(ROOM, "default", "hello"),
+        OwnedRoom(room_name("uid-over"), "default", "over"),
+        OwnedRoom(room_name("uid-gone"), "default", "gone"),
     ]
     await scene.resync.delete_orphan_rooms()
-    assert scene.rooms.deleted == ["vs-over", "vs-gone"]
+    assert scene.rooms.deleted == [room_name("uid-over"), room_name("uid-gone")]
 
 
 async def test_orphan_rooms_of_unwatched_namespaces_are_kept() -> None:
     scene = Scene("elsewhere")
-    scene.rooms.owned = [OwnedRoom(ROOM, "default", "hello", UID)]
+    scene.rooms.owned = [OwnedRoom(ROOM, "default", "hello")]
     await scene.resync.delete_orphan_rooms()
     assert scene.rooms.deleted == []
 
 
 async def test_orphan_rooms_are_kept_when_sessions_cannot_be_listed() -> None:
     scene = Scene()
-    scene.rooms.owned = [OwnedRoom(ROOM, "default", "hello", UID)]
+    scene.rooms.owned = [OwnedRoom(ROOM, "default", "hello")]
     scene.kube.errors["list voicesessions"] = RetryableError("KubernetesUnavailable", "down")
     with pytest.raises(RetryableError):
         await scene.resync.delete_orphan_rooms()

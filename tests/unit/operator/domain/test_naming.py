@@ -45,6 +45,10 @@ def test_long_names_are_shortened() -> None:
 def test_room_metadata_names_session() -> None:
     found = json.loads(naming.room_metadata(session().build(), "inst"))
     assert found == {
-        "voicesession": {"installation": "inst", "namespace": "default", "name": "hello", "uid": UID},
+        "voicesession": {"installation": "inst", "namespace": "default", "name": "hello"},
         "metadata": "",
     }
+
+
+def test_room_metadata_is_without_the_uid() -> None:
+    assert UID not in naming.room_metadata(session().build(), "inst")
