@@ -24,6 +24,14 @@ TOKEN_SECONDS: Final = 30
 WAIT_SECONDS: Final = 25
 """Time for which a pod may hold a long poll; shorter than the idle limits of proxies and middleboxes."""
 WAIT_MARGIN_SECONDS: Final = 5.0
+ANSWER_BYTES: Final = 64 * 1024
+"""Longest answer that is read; the control port's own limit for a desired state. A state has about 1 KiB."""
+TAG_CHARACTERS: Final = 128
+TEXT_CHARACTERS: Final = 1024
+"""Longest text taken from a state; a status condition keeps no more."""
+MAX_TIME: Final = 1e11
+"""Unix seconds in the year 5138; a later time, an infinite one or a negative one is no time."""
+MAX_COUNT: Final = 2**31 - 1
 OK: Final = 200
 NOT_MODIFIED: Final = 304
 MALFORMED: Final = 400
@@ -44,10 +52,12 @@ class AgentPodClient:
         self._clock = clock
         self._port = port
         self._wait_seconds = wait_seconds
-        self._http = aiohttp.ClientSession(timeout=REQUEST_TIMEOUT)
+        self._http = aiohttp.ClientSession(timeout=REQUEST_TIMEOUT, cookie_jar=aiohttp.DummyCookieJar())
         # Long polls have their own unlimited connections, so that no request queues behind them.
         timeout = aiohttp.ClientTimeout(total=wait_seconds + WAIT_MARGIN_SECONDS, sock_connect=1.0)
-        self._waits = aiohttp.ClientSession(timeout=timeout, connector=aiohttp.TCPConnector(limit=0))
+        self._waits = aiohttp.ClientSession(
+            timeout=timeout, connector=aiohttp.TCPConnector(limit=0), cookie_jar=aiohttp.DummyCookieJar()
+        )
 
     async def close(self) -> None:
         await self._http.close()
@@ -64,19 +74,20 @@ class AgentPodClient:
     async def wait_for_change(self, ip: str, pod_uid: str, tag: str) -> str:
         """Return the entity tag of the pod's state as soon as it differs from `tag`, or after `wait_seconds`.
 
-        Raise RetryableError while the pod does not answer, and TerminalError if it sends no entity tags.
+        Raise RetryableError while the pod does not answer, and TerminalError if it sends no usable entity tags.
         """
         headers = self._headers("GET", pod_uid, b"") | {"If-None-Match": tag, "Prefer": f"wait={self._wait_seconds}"}
         try:
-            async with self._waits.get(self._url(ip), headers=headers) as response:
-                await response.read()
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            async with self._waits.get(self._url(ip), headers=headers, allow_redirects=False) as response:
+                await _read(response)
+        except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
             raise RetryableError("ControlPortUnavailable", "the agent pod's control port does not answer") from error
         if response.status not in (OK, NOT_MODIFIED):
             raise RetryableError("ControlPortRefused", f"the agent pod answers {response.status}")
-        if "ETag" not in response.headers:
+        found = response.headers.get("ETag", "")
+        if not _is_usable(found):
             raise TerminalError("NoEntityTag", "the agent pod does not report changes of its state")
-        return response.headers["ETag"]
+        return found
 
     async def put_state(self, ip: str, pod_uid: str, desired: JsonObject) -> None:
         """Send the desired state. Raise RetryableError, or TerminalError if the pod cannot parse it."""
@@ -93,11 +104,13 @@ class AgentPodClient:
         started, outcome = time.monotonic(), "unreachable"
         headers = self._headers(method, pod_uid, body)
         try:
-            async with self._http.request(method, self._url(ip), data=body, headers=headers) as response:
-                answer = json.loads(await response.read())
+            async with self._http.request(
+                method, self._url(ip), data=body, headers=headers, allow_redirects=False
+            ) as response:
+                answer = json.loads(await _read(response))
                 outcome = "ok" if response.status == OK else "refused"
                 return response.status, answer if isinstance(answer, dict) else {}
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise aiohttp.ClientPayloadError("not JSON") from error
         finally:
             metrics.CONTROL_REQUEST_SECONDS.labels(method, outcome).observe(time.monotonic() - started)
@@ -113,7 +126,8 @@ class AgentPodClient:
             "sha256": hashlib.sha256(body).hexdigest(),
         }
         token = jwt.encode(claims, self._key, algorithm="EdDSA")
-        return {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
+        # A compressed answer could be thousands of times longer than its transfer.
+        return {"Authorization": f"Bearer {token}", "Content-Type": "application/json", "Accept-Encoding": "identity"}
 
     def _url(self, ip: str) -> str:
         host = f"[{ip}]" if ":" in ip else ip
@@ -134,31 +148,66 @@ def public_key_of(private_key: Ed25519PrivateKey) -> bytes:
     return private_key.public_key().public_bytes(*raw)
 
 
+async def _read(response: aiohttp.ClientResponse) -> bytes:
+    """Return the body. Raise aiohttp.ClientPayloadError if it has more than ANSWER_BYTES or is compressed."""
+    if response.headers.get("Content-Encoding", "identity") != "identity":
+        raise aiohttp.ClientPayloadError("compressed")
+    body = bytearray()
+    async for chunk in response.content.iter_any():
+        body += chunk
+        if len(body) > ANSWER_BYTES:
+            raise aiohttp.ClientPayloadError("too long")
+    return bytes(body)
+
+
+def _is_usable(tag: str) -> bool:
+    """Return True if the entity tag can be sent back in a header."""
+    return 0 < len(tag) <= TAG_CHARACTERS and tag.isascii() and tag.isprintable()
+
+
 def to_pod_state(answer: JsonObject) -> AgentPodState:
-    """Parse the control port's JSON; missing fields get their empty value."""
-    job, memory = answer.get("job") or {}, answer.get("memory") or {}
-    left, health = answer.get("lastHumanLeft") or {}, answer.get("health") or {}
+    """Parse the control port's JSON. A custom image may send anything: unusable fields get their empty value."""
+    job, memory = _object(answer.get("job")), _object(answer.get("memory"))
+    left, health = _object(answer.get("lastHumanLeft")), _object(answer.get("health"))
+    unavailable = memory.get("state") == "Unavailable"
     return AgentPodState(
-        state=answer.get("state", ""),
-        session_uid=answer.get("sessionUID") or "",
-        epoch=answer.get("epoch") or 0,
-        participant_sid=job.get("participantSID") or "",
-        job_epoch=job.get("epoch") or 0,
-        active_at=answer.get("activeAt"),
-        health=health.get("state") or "",
-        health_message=health.get("message") or "",
-        memory_agent_id=memory.get("agentID") or "",
-        memory_problem=(memory.get("message") or "unavailable") if memory.get("state") == "Unavailable" else "",
-        job_restarts=job.get("restarts") or 0,
-        left_identity=left.get("identity") or "",
-        left_reason=left.get("reason") or "",
-        left_at=left.get("at") or 0.0,
-        problem=answer.get("trouble") or "",
-        timings=_to_timings(answer.get("timings") or {}),
+        state=_text(answer.get("state")),
+        session_uid=_text(answer.get("sessionUID")),
+        epoch=_count(answer.get("epoch")),
+        participant_sid=_text(job.get("participantSID")),
+        job_epoch=_count(job.get("epoch")),
+        active_at=_time(answer.get("activeAt")),
+        health=_text(health.get("state")),
+        health_message=_text(health.get("message")),
+        memory_agent_id=_text(memory.get("agentID")),
+        memory_problem=(_text(memory.get("message")) or "unavailable") if unavailable else "",
+        job_restarts=_count(job.get("restarts")),
+        left_identity=_text(left.get("identity")),
+        left_reason=_text(left.get("reason")),
+        left_at=_time(left.get("at")) or 0.0,
+        problem=_text(answer.get("trouble")),
+        timings=_to_timings(_object(answer.get("timings"))),
     )
 
 
 def _to_timings(values: JsonObject) -> Timings:
-    """Parse the timings; leave out values that are not numbers, since a custom image may send anything."""
-    moments = {name: values.get(key) for name, key in TIMINGS.items()}
-    return Timings(**{name: float(at) for name, at in moments.items() if isinstance(at, int | float)})
+    return Timings(**{name: _time(values.get(key)) for name, key in TIMINGS.items()})
+
+
+def _object(value: object) -> JsonObject:
+    return value if isinstance(value, dict) else {}
+
+
+def _text(value: object) -> str:
+    """Return at most TEXT_CHARACTERS of a text, without characters that UTF-8 cannot encode."""
+    return value[:TEXT_CHARACTERS].encode(errors="replace").decode() if isinstance(value, str) else ""
+
+
+def _count(value: object) -> int:
+    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MAX_COUNT else 0
+
+
+def _time(value: object) -> float | None:
+    """Return Unix seconds. NaN and both infinities fail the comparison too."""
+    known = isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= MAX_TIME
+    return float(value) if known else None  # type: ignore[arg-type]

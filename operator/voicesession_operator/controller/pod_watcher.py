@@ -4,20 +4,30 @@ It reports participants that join or leave within milliseconds where webhooks ar
 """
 
 import asyncio
+import logging
+import time
 from collections.abc import Callable, Iterable
 from typing import Final
 
 from voicesession_common.errors import RetryableError, TerminalError
+from voicesession_common.rate_limit import Rate, TokenBuckets
 
 from voicesession_operator.controller.cache import Key
 from voicesession_operator.controller.ports import AgentPods
 from voicesession_operator.domain.observed import AgentPod
 
+log = logging.getLogger(__name__)
+
 RETRY_SECONDS: Final = 1.0
 PAUSE_SECONDS: Final = 0.02
-"""Pause between polls of one pod, so that a pod cannot flood the operator.
+"""Pause between polls of one pod: changes of the same moment cause one reconcile.
 
 A change during the pause is reported at the start of the next poll.
+"""
+POLL_RATE: Final = Rate(per_second=1.0, burst=20)
+"""Limit of the polls of one pod, and so of the reconciles that it causes: a custom image may answer without a change.
+
+A start or a reset has about five changes, and a join or a leave one. An honest pod holds a poll without a change.
 """
 
 
@@ -30,11 +40,15 @@ class PodWatcher:
         enqueue: Callable[[Key], None],
         retry_seconds: float = RETRY_SECONDS,
         pause_seconds: float = PAUSE_SECONDS,
+        rate: Rate = POLL_RATE,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._pods = pods
         self._enqueue = enqueue
         self._retry_seconds = retry_seconds
         self._pause_seconds = pause_seconds
+        self._clock = clock
+        self._buckets = TokenBuckets(rate)
         self._group: asyncio.TaskGroup | None = None
         self._polls: dict[Key, dict[str, asyncio.Task[None]]] = {}
 
@@ -56,16 +70,31 @@ class PodWatcher:
             self._polls[key] = polls
 
     async def _poll(self, key: Key, pod: AgentPod) -> None:
+        """Poll one pod until its answer shows that it cannot be watched; the periodic reconcile then replaces this."""
+        try:
+            await self._poll_forever(key, pod)
+        except TerminalError as error:
+            log.info("an agent pod is no longer watched", extra={"pod": pod.name, "reason": error.reason})
+        except Exception:
+            # One pod must not end the polls of all others.
+            log.exception("an agent pod is no longer watched", extra={"pod": pod.name})
+
+    async def _poll_forever(self, key: Key, pod: AgentPod) -> None:
         known = ""
         while True:
+            await self._take_token(pod)
             try:
                 tag = await self._pods.wait_for_change(pod.ip, pod.uid, known)
             except RetryableError:
                 await asyncio.sleep(self._retry_seconds)
                 continue
-            except TerminalError:
-                return
             if tag != known:
                 known = tag
                 self._enqueue(key)
             await asyncio.sleep(self._pause_seconds)
+
+    async def _take_token(self, pod: AgentPod) -> None:
+        wait = self._buckets.take(pod.uid, self._clock())
+        while wait:
+            await asyncio.sleep(wait)
+            wait = self._buckets.take(pod.uid, self._clock())

@@ -107,7 +107,8 @@ def start_stages(
 ) -> dict[StartStage, float]:
     """Return the seconds by stage, up to the first unknown time. All times are Unix seconds.
 
-    The agent's times come from its own clock: if that clock is behind, a stage is 0 and the next one is longer.
+    The agent's times come from its own clock. If that clock is behind, a stage is 0 and the next one is longer. No
+    stage ends after Ready, so that a wrong clock cannot spoil the sum of all sessions.
     """
     ends = {
         StartStage.POD_CREATED: pod_created_at,
@@ -122,8 +123,9 @@ def start_stages(
     for stage, at in ends.items():
         if at is None:
             break
-        stages[stage] = max(at - last, 0.0)
-        last = max(at, last)
+        end = min(at, max(ready_at, last))
+        stages[stage] = max(end - last, 0.0)
+        last = max(end, last)
     return stages
 
 

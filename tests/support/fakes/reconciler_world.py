@@ -139,7 +139,7 @@ class FakeAgentPods:
     def __init__(self) -> None:
         self.states: dict[str, AgentPodState] = {}
         self.received: list[JsonObject] = []
-        self.tags: asyncio.Queue[str | ExternalError] = asyncio.Queue()
+        self.tags: asyncio.Queue[str | Exception] = asyncio.Queue()
         """Answers to long polls, in order."""
         self.waits: list[tuple[str, str]] = []
         """Pod UID and known tag of every long poll."""
@@ -150,7 +150,7 @@ class FakeAgentPods:
     async def wait_for_change(self, ip: str, pod_uid: str, tag: str) -> str:
         self.waits.append((pod_uid, tag))
         answer = await self.tags.get()
-        if isinstance(answer, ExternalError):
+        if isinstance(answer, Exception):
             raise answer
         return answer
 

@@ -1,7 +1,10 @@
 """The client of agent pods against a local HTTP server: signed requests, refusals, parsing of states."""
 
+import asyncio
+import gzip
 import hashlib
 import json
+import math
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -10,14 +13,24 @@ import jwt
 import pytest
 from aiohttp import web
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from hypothesis import given
+from hypothesis import strategies as st
 from voicesession_common.errors import ExternalError, RetryableError, TerminalError
-from voicesession_operator.clients.agent_pod import AgentPodClient, to_pod_state
+from voicesession_operator.clients.agent_pod import ANSWER_BYTES, AgentPodClient, to_pod_state
+from voicesession_operator.domain.observed import AgentPodState, Timings
 
 from tests.support.http_server import Handler, serving
 
 NOW = 1_763_853_600.0
 KEY = Ed25519PrivateKey.generate()
 HOST = "127.0.0.1"
+BOUND = {"podUID": "pod-uid", "state": "Bound"}
+FIELDS = ("job", "memory", "lastHumanLeft", "health", "timings", "state", "epoch")
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=5,
+)
 
 
 @asynccontextmanager
@@ -97,3 +110,93 @@ def test_to_pod_state_parses_a_bound_pod() -> None:
 def test_to_pod_state_parses_an_unbound_pod() -> None:
     state = to_pod_state({"state": "Unbound", "lastHumanLeft": None, "memory": None, "activeAt": None, "health": None})
     assert (state.left_identity, state.active_at, state.health, state.job_epoch) == ("", None, "", 0)
+
+
+async def test_answer_longer_than_the_limit_is_ignored() -> None:
+    length = 0
+
+    async def answer(_: web.Request) -> web.Response:
+        return web.json_response(BOUND | {"trouble": "x" * length})
+
+    async with pod_client(answer) as client:
+        assert await client.state(HOST, "pod-uid") is not None
+        length = ANSWER_BYTES
+        assert await client.state(HOST, "pod-uid") is None
+        with pytest.raises(RetryableError):
+            await client.wait_for_change(HOST, "pod-uid", "")
+
+
+async def test_compressed_answer_is_ignored() -> None:
+    async def answer(_: web.Request) -> web.Response:
+        return web.Response(body=gzip.compress(json.dumps(BOUND).encode()), headers={"Content-Encoding": "gzip"})
+
+    async with pod_client(answer) as client:
+        assert await client.state(HOST, "pod-uid") is None
+
+
+@pytest.mark.parametrize("body", [b"[" * 50_000, b"\xff", b"[]", b"<html>", b'{"podUID": ' + b"9" * 5000 + b"}"])
+async def test_answer_without_a_state_is_ignored(body: bytes) -> None:
+    async def answer(_: web.Request) -> web.Response:
+        return web.Response(body=body)
+
+    async with pod_client(answer) as client:
+        assert await client.state(HOST, "pod-uid") is None
+
+
+async def test_redirect_is_not_followed() -> None:
+    paths: list[str] = []
+
+    async def answer(request: web.Request) -> web.Response:
+        paths.append(request.path)
+        return web.json_response(BOUND, status=307, headers={"Location": "/elsewhere", "ETag": "a"})
+
+    async with pod_client(answer) as client:
+        assert await client.state(HOST, "pod-uid") is None
+        for request in (client.put_state(HOST, "pod-uid", {}), client.wait_for_change(HOST, "pod-uid", "")):
+            with pytest.raises(RetryableError):
+                await request
+    assert paths == ["/v1/state"] * 3
+
+
+@pytest.mark.parametrize("tag", ["a\x01b", "t" * 200, "ä", ""])
+async def test_unusable_entity_tag_raises_terminal_error(tag: str) -> None:
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(f"HTTP/1.1 200 OK\r\nETag: {tag}\r\nContent-Length: 2\r\n\r\n{{}}".encode())
+        writer.close()
+
+    server = await asyncio.start_server(answer, HOST, 0)
+    client = AgentPodClient(KEY, lambda: NOW, port=server.sockets[0].getsockname()[1])
+    with pytest.raises(TerminalError):
+        await client.wait_for_change(HOST, "pod-uid", "")
+    await client.close()
+    server.close()
+
+
+async def test_entity_tag_with_control_characters_raises_retryable_error() -> None:
+    async def answer(_: web.Request) -> web.Response:
+        return web.json_response(BOUND)
+
+    async with pod_client(answer) as client:
+        with pytest.raises(RetryableError):
+            await client.wait_for_change(HOST, "pod-uid", "a\x01b")
+
+
+@pytest.mark.parametrize("wrong", [math.inf, -math.inf, math.nan, -1.0, 1e300, 10**400, "1", True, [], {}])
+def test_to_pod_state_ignores_impossible_times_and_counts(wrong: object) -> None:
+    moments = dict.fromkeys(("processStarted", "prepared", "bound", "joined"), wrong)
+    state = to_pod_state(
+        {"activeAt": wrong, "lastHumanLeft": {"at": wrong}, "timings": moments, "epoch": wrong, "job": {"epoch": wrong}}
+    )
+    assert (state.active_at, state.left_at, state.epoch, state.job_epoch) == (None, 0.0, 0, 0)
+    assert state.timings == Timings()
+
+
+def test_to_pod_state_shortens_texts() -> None:
+    assert len(to_pod_state({"trouble": "x" * 40_000}).problem) == 1024
+    to_pod_state({"trouble": "\ud800"}).problem.encode()
+
+
+@given(st.dictionaries(st.sampled_from(FIELDS), JSON))
+def test_to_pod_state_accepts_any_json(answer: dict[str, Any]) -> None:
+    assert isinstance(to_pod_state(answer), AgentPodState)

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 from voicesession_common.errors import RetryableError, TerminalError
+from voicesession_common.rate_limit import Rate
 from voicesession_operator.controller.cache import Key
 from voicesession_operator.controller.pod_watcher import PodWatcher
 from voicesession_operator.domain.observed import AgentPodState
@@ -13,6 +14,8 @@ from tests.support.async_polling import until
 from tests.support.builders import pod
 from tests.support.fakes.reconciler_world import HELLO, FakeAgentPods, ReconcilerWorld
 
+BURST = 6
+
 
 class WatchedPods:
     """A running watcher with fake pods and the enqueued sessions."""
@@ -20,7 +23,15 @@ class WatchedPods:
     def __init__(self) -> None:
         self.pods = FakeAgentPods()
         self.enqueued: list[Key] = []
-        self.watcher = PodWatcher(self.pods, self.enqueued.append, retry_seconds=0.0, pause_seconds=0.0)
+        self.now = 1000.0
+        self.watcher = PodWatcher(
+            self.pods,
+            self.enqueued.append,
+            retry_seconds=0.0,
+            pause_seconds=0.0,
+            rate=Rate(per_second=100.0, burst=BURST),
+            clock=lambda: self.now,
+        )
 
     async def polls(self, count: int) -> None:
         """Wait until this number of polls has begun."""
@@ -82,6 +93,38 @@ async def test_pod_without_entity_tags_is_not_polled_again(watched: WatchedPods)
     await until(lambda: open_polls() == 0)
     watched.watcher.follow(HELLO, [pod()])
     assert len(watched.pods.waits) == 1
+
+
+async def test_pod_with_endless_changes_is_polled_at_the_limited_rate(watched: WatchedPods) -> None:
+    for number in range(BURST * 3):
+        watched.pods.tags.put_nowait(str(number))
+    watched.watcher.follow(HELLO, [pod()])
+    await watched.polls(BURST)
+    for _ in range(100):
+        await asyncio.sleep(0)
+    assert watched.enqueued == [HELLO] * BURST, "the clock stands still, so no more polls are allowed"
+    watched.now += 0.025
+    await watched.polls(BURST + 2)
+    await until(lambda: watched.enqueued == [HELLO] * (BURST + 2))
+
+
+async def test_pod_without_changes_is_polled_at_the_limited_rate(watched: WatchedPods) -> None:
+    for _ in range(BURST * 3):
+        watched.pods.tags.put_nowait("same")
+    watched.watcher.follow(HELLO, [pod()])
+    await watched.polls(BURST)
+    for _ in range(100):
+        await asyncio.sleep(0)
+    assert len(watched.pods.waits) == BURST
+
+
+async def test_unexpected_error_ends_the_poll_of_a_single_pod(watched: WatchedPods) -> None:
+    watched.pods.tags.put_nowait(ValueError("a header that cannot be sent"))
+    watched.watcher.follow(HELLO, [pod()])
+    await until(lambda: watched.pods.waits and open_polls() == 0)
+    watched.watcher.follow(Key("default", "other"), [pod(1)])
+    watched.pods.tags.put_nowait("a")
+    await until(lambda: watched.enqueued == [Key("default", "other")])
 
 
 async def test_stopped_watcher_polls_no_pod() -> None:

@@ -127,6 +127,11 @@ def test_start_stages_count_from_the_previous_stage() -> None:
     assert list(stages()) == [stage.value for stage in StartStage]
 
 
+def test_start_stages_with_a_clock_ahead_end_with_ready() -> None:
+    ahead = stages(Timings(process_started=1e11, prepared=1e11, bound=1e11, joined=1e11))
+    assert sum(ahead.values()) == 1005.125 - 1000.25
+
+
 def test_start_stages_after_found_sum_to_time_since_first_reconcile() -> None:
     late = stages(started=1001.5, pod_created=1001.75)
     assert late["found"] == 0.5
