@@ -4,6 +4,7 @@ A webhook may be lost, late or repeated, so it only triggers a reconcile. The de
 a hint.
 """
 
+import asyncio
 import logging
 from collections.abc import Callable
 from typing import Final
@@ -27,8 +28,16 @@ from voicesession_operator.domain.observed import LeaveHint
 log = logging.getLogger(__name__)
 
 PATH: Final = "/livekit/webhook"
-BODY_BYTES: Final = 1024 * 1024
-"""Far above any event of LiveKit; a longer body is refused before it is held in memory."""
+BODY_BYTES: Final = 256 * 1024
+"""Longest body that is read.
+
+An event quotes the room's metadata and the participant's metadata and attributes. With every character escaped twice,
+`spec.room.metadata` takes up to 115 KiB of it, and LiveKit accepts 64 kB each of the other two.
+"""
+READ_SECONDS: Final = 5.0
+"""Time for a body to arrive. LiveKit sends it with the headers."""
+CONCURRENT_READS: Final = 64
+"""Bodies that are in memory at a time, 16 MiB at most; further requests wait."""
 STALE_SECONDS: Final = 360.0
 """LiveKit signs for 5 minutes, and the receiver tolerates a clock difference of one minute."""
 REMEMBERED_EVENTS: Final = 4096
@@ -57,24 +66,51 @@ class WebhookEndpoint:
         on_event: Callable[[RoomEvent], bool],
         clock: Callable[[], float],
         remembered_events: int = REMEMBERED_EVENTS,
+        read_seconds: float = READ_SECONDS,
+        concurrent_reads: int = CONCURRENT_READS,
     ) -> None:
-        self._receiver = api.WebhookReceiver(api.TokenVerifier(key, secret))
+        self._verifier = api.TokenVerifier(key, secret)
+        self._receiver = api.WebhookReceiver(self._verifier)
         self._accepting = accepting
         self._on_event = on_event
         self._clock = clock
         self._received: LruDict[str, None] = LruDict(remembered_events)
+        self._read_seconds = read_seconds
+        self._reads = asyncio.Semaphore(concurrent_reads)
 
     async def handle(self, request: web.Request) -> web.Response:
-        """Answer 200 when LiveKit need not send the event again, and 503 when it should."""
+        """Answer 200 when LiveKit need not send the event again, and 503 when it should.
+
+        The body is read only after its signature: anybody who reaches the port can send one.
+        """
         if not self._accepting():
             return self._answer(503, "unknown", "not_leader")
-        try:
-            body = await request.read()
-        except web.HTTPRequestEntityTooLarge:
-            return self._answer(413, "unknown", "too_large")
+        token = request.headers.get("Authorization", "")
         # The library raises exceptions of several unrelated types.
         try:
-            event = self._receiver.receive(body.decode(), request.headers.get("Authorization", ""))
+            self._check_token(token)
+        except Exception as error:
+            return self._answer(401, "unknown", "refused", _reason(error))
+        if (request.content_length or 0) > BODY_BYTES:
+            return self._answer(413, "unknown", "too_large")
+        async with self._reads:
+            return await self._read(request, token)
+
+    def _check_token(self, token: str) -> None:
+        """Raise an exception unless LiveKit signed a body. The key also signs participants' tokens, without a hash."""
+        if not self._verifier.verify(token).sha256:
+            raise ValueError("no sha256 in the token")
+
+    async def _read(self, request: web.Request, token: str) -> web.Response:
+        try:
+            async with asyncio.timeout(self._read_seconds):
+                body = await request.read()
+        except web.HTTPRequestEntityTooLarge:
+            return self._answer(413, "unknown", "too_large")
+        except TimeoutError:
+            return self._answer(408, "unknown", "too_slow")
+        try:
+            event = self._receiver.receive(body.decode(), token)
         except Exception as error:
             return self._answer(401, "unknown", "refused", _reason(error))
         return self._take(event)

@@ -1,10 +1,12 @@
 """The webhook endpoint over HTTP, with bodies signed as LiveKit signs them."""
 
+import asyncio
 import base64
 import hashlib
 import io
 import json
 from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Any
 
@@ -18,11 +20,13 @@ from voicesession_operator.web import webhook
 from voicesession_operator.web.server import Probes, WebServer
 from voicesession_operator.web.webhook import WebhookEndpoint
 
+from tests.support.async_polling import until
 from tests.support.builders import ROOM
 
 KEY, SECRET = "key", "0123456789abcdef0123456789abcdef"
 NOW = 1_763_853_600.0
 REMEMBERED_EVENTS = 3
+CONCURRENT_READS = 2
 
 Client = TestClient[Any, Any]
 
@@ -30,11 +34,18 @@ Client = TestClient[Any, Any]
 class Receiver:
     """An endpoint with the events that it passed on."""
 
-    def __init__(self) -> None:
+    def __init__(self, read_seconds: float = 60.0) -> None:
         self.accepting = True
         self.events: list[RoomEvent] = []
         self.endpoint = WebhookEndpoint(
-            KEY, SECRET, lambda: self.accepting, self.on_event, lambda: NOW, remembered_events=REMEMBERED_EVENTS
+            KEY,
+            SECRET,
+            lambda: self.accepting,
+            self.on_event,
+            lambda: NOW,
+            remembered_events=REMEMBERED_EVENTS,
+            read_seconds=read_seconds,
+            concurrent_reads=CONCURRENT_READS,
         )
 
     def on_event(self, received: RoomEvent) -> bool:
@@ -51,11 +62,17 @@ def receiver() -> Receiver:
     return Receiver()
 
 
-@pytest.fixture
-async def client(receiver: Receiver) -> AsyncIterator[Client]:
+@asynccontextmanager
+async def serving(receiver: Receiver) -> AsyncIterator[Client]:
     probes = Probes(lambda: True, lambda: True, lambda: 0.0, lambda: None)
     server = WebServer(0, probes, receiver.endpoint)
     async with TestClient(TestServer(server.app)) as http_client:
+        yield http_client
+
+
+@pytest.fixture
+async def client(receiver: Receiver) -> AsyncIterator[Client]:
+    async with serving(receiver) as http_client:
         yield http_client
 
 
@@ -171,6 +188,59 @@ async def test_ten_megabyte_body_is_refused_unread(client: Client, receiver: Rec
         assert response.status == 413
         assert await response.json() == {"outcome": "too_large"}
     assert receiver.leaves == []
+
+
+async def unfinished_body() -> AsyncIterator[bytes]:
+    yield b"{"
+    await asyncio.Event().wait()
+
+
+@pytest.mark.parametrize("headers", [{}, INVALID_SIGNATURES["signature"](b"{")])
+async def test_unsigned_body_is_refused_unread(client: Client, headers: dict[str, str]) -> None:
+    async with asyncio.timeout(5):
+        async with client.post(webhook.PATH, data=unfinished_body(), headers=headers) as response:
+            assert response.status == 401
+
+
+async def test_body_with_a_participant_token_is_refused_unread(client: Client) -> None:
+    token = api.AccessToken(KEY, SECRET).with_identity("alice").with_grants(api.VideoGrants(room_join=True, room=ROOM))
+    async with asyncio.timeout(5):
+        headers = {"Authorization": token.to_jwt()}
+        async with client.post(webhook.PATH, data=unfinished_body(), headers=headers) as response:
+            assert (response.status, await response.json()) == (401, {"outcome": "refused", "reason": "hash"})
+
+
+async def test_unfinished_body_is_refused_after_the_read_deadline() -> None:
+    async with (
+        asyncio.timeout(5),
+        serving(Receiver(read_seconds=0.05)) as client,
+        client.post(webhook.PATH, data=unfinished_body(), headers=signed(b"{}")) as response,
+    ):
+        assert (response.status, await response.json()) == (408, {"outcome": "too_slow"})
+
+
+async def test_reads_beyond_the_limit_wait_for_a_free_place(client: Client, receiver: Receiver) -> None:
+    reads = receiver.endpoint._reads
+    slow = [
+        asyncio.ensure_future(client.post(webhook.PATH, data=unfinished_body(), headers=signed(b"{}")).__aenter__())
+        for _ in range(CONCURRENT_READS)
+    ]
+    await until(reads.locked)
+    body = event()
+    waiting = asyncio.create_task(post(client, body, signed(body)))
+    await until(lambda: reads._waiters)
+    assert receiver.events == []
+    for request in slow:
+        request.cancel()
+    assert await waiting == (200, {"outcome": "accepted"})
+
+
+async def test_largest_event_is_accepted(client: Client) -> None:
+    metadata = json.dumps({"metadata": "\u00fc" * 16384})
+    participant = {"identity": "alice", "metadata": "x" * 64_000, "attributes": {"key": "x" * 64_000}}
+    body = event(room={"name": ROOM, "metadata": metadata}, participant=participant)
+    assert len(body) > 128 * 1024
+    assert await post(client, body, signed(body)) == (200, {"outcome": "accepted"})
 
 
 async def test_webhooks_are_refused_until_replica_accepts(client: Client, receiver: Receiver) -> None:
