@@ -65,7 +65,8 @@ class Cache:
     def __init__(self, tombstones: int = TOMBSTONES) -> None:
         self._objects: dict[ResourceKind, dict[Key, JsonObject]] = {kind: {} for kind in ResourceKind}
         self._tombstones: LruDict[str, None] = LruDict(tombstones)
-        self._by_session: defaultdict[str, set[Key]] = defaultdict(set)
+        self._by_session: defaultdict[Key, set[Key]] = defaultdict(set)
+        """Pods by namespace and UID of their session: a namespace cannot fill the index of another one."""
         self._by_agent: defaultdict[Key, set[Key]] = defaultdict(set)
         self._by_room: dict[str, Key] = {}
         self._deleted_sessions: defaultdict[Key, dict[str, JsonObject]] = defaultdict(dict)
@@ -105,10 +106,10 @@ class Cache:
             self._deleted_sessions[key][uid] = raw
         return True
 
-    def pods_of(self, session_uid: str) -> list[JsonObject]:
-        """Return the pods labeled with this session. The label is only an index; ownerReferences define the owner."""
+    def pods_of(self, namespace: str, session_uid: str) -> list[JsonObject]:
+        """Return the pods of this namespace with the label of this session. The label is only an index."""
         pods = self._objects[ResourceKind.POD]
-        return [pods[key] for key in sorted(self._by_session.get(session_uid, ()))]
+        return [pods[key] for key in sorted(self._by_session.get(Key(namespace, session_uid), ()))]
 
     def sessions_of(self, agent: Key) -> list[Key]:
         """Return the sessions with an agentRef to this VoiceAgent."""
@@ -131,7 +132,7 @@ class Cache:
     def _index(self, kind: ResourceKind, key: Key) -> None:
         raw = self._objects[kind][key]
         if kind is ResourceKind.POD:
-            self._by_session[session_uid_of(raw)].add(key)
+            self._by_session[Key(key.namespace, session_uid_of(raw))].add(key)
         elif kind is ResourceKind.SESSION:
             self._by_agent[agent_of(raw)].add(key)
             self._by_room[room_name(uid_of(raw))] = key
@@ -141,7 +142,7 @@ class Cache:
         if raw is None:
             return
         if kind is ResourceKind.POD:
-            _discard(self._by_session, session_uid_of(raw), key)
+            _discard(self._by_session, Key(key.namespace, session_uid_of(raw)), key)
         elif kind is ResourceKind.SESSION:
             _discard(self._by_agent, agent_of(raw), key)
             self._by_room.pop(room_name(uid_of(raw)), None)
@@ -152,10 +153,10 @@ def session_uid_of(pod: JsonObject) -> str:
 
 
 def session_key_of(pod: JsonObject) -> Key | None:
-    """Return the session of an agent pod from its annotation; None for other pods."""
+    """Return the session of an agent pod from its annotation; None for other pods, and for another namespace."""
     text = pod["metadata"].get("annotations", {}).get(constants.SESSION_ANNOTATION, "")
     namespace, _, name = text.partition("/")
-    return Key(namespace, name) if name else None
+    return Key(namespace, name) if name and namespace == pod["metadata"]["namespace"] else None
 
 
 def agent_of(session: JsonObject) -> Key:

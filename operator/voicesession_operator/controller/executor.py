@@ -13,8 +13,8 @@ from voicesession_common.api.voicesession import VoiceSession
 from voicesession_common.errors import ConflictError, ExternalError, NotFoundError, TerminalError
 from voicesession_common.kube_client import PODS, SESSIONS, KubernetesApi
 
-from voicesession_operator.controller.cache import Cache, Key, ResourceKind, uid_of
-from voicesession_operator.controller.observation import is_controlled_by
+from voicesession_operator.controller.cache import Cache, Key, ResourceKind, session_uid_of, uid_of
+from voicesession_operator.controller.observation import is_owned_by
 from voicesession_operator.controller.ports import AgentPods, LiveKitRooms
 from voicesession_operator.controller.session_traces import OFF, SessionTraces
 from voicesession_operator.domain.actions import (
@@ -93,7 +93,7 @@ class Executor:
     async def _adopt(self, session: VoiceSession, name: str) -> JsonObject:
         """Return the existing pod with this name if an earlier attempt created it. Raise TerminalError otherwise."""
         pod = await self._kube.get(PODS, session.namespace, name)
-        if not is_controlled_by(pod, session.uid):
+        if not is_owned_by(pod, session) or session_uid_of(pod) != session.uid:
             raise TerminalError(NAME_CONFLICT, f'a pod named "{name}" exists and has another owner')
         return pod
 

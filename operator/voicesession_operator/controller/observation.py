@@ -13,11 +13,13 @@ from voicesession_operator.controller.cache import Cache, Key
 from voicesession_operator.controller.ports import AgentPods, LiveKitRooms, UserMemoryLookup
 from voicesession_operator.controller.webhook_tracking import LeaveHints
 from voicesession_operator.domain.memory import has_user_memory
-from voicesession_operator.domain.naming import room_name
+from voicesession_operator.domain.naming import pod_name, room_name
 from voicesession_operator.domain.observed import AgentPod, AgentPodState, Failure, Observed
+from voicesession_operator.domain.pods import highest_allowed_ordinal
 
 STARTING: Final = ("", "ContainerCreating", "PodInitializing")
 """Waiting reasons of a normal start."""
+ORDINAL_DIGITS: Final = 9
 
 
 class SessionObserver:
@@ -36,7 +38,7 @@ class SessionObserver:
         self, session: VoiceSession, agent: VoiceAgent | None, failures: tuple[Failure, ...] = ()
     ) -> Observed:
         """Read the room and the pods' states concurrently."""
-        pods = owned_pods(self._cache.pods_of(session.uid), session.uid)
+        pods = owned_pods(self._cache.pods_of(session.namespace, session.uid), session)
         room, states = await asyncio.gather(self._rooms.observe(room_name(session.uid)), self._pod_states(pods))
         key = Key(session.namespace, session.name)
         own_memory = has_user_memory(session, agent)
@@ -51,19 +53,32 @@ class SessionObserver:
         return {pod.uid: answer for pod, answer in found if answer is not None}
 
 
-def owned_pods(raw_pods: list[JsonObject], session_uid: str) -> tuple[AgentPod, ...]:
-    """Return the pods that the session controls: labels can be forged or copied, owner UIDs cannot."""
-    return tuple(to_pod(raw) for raw in raw_pods if is_controlled_by(raw, session_uid))
+def owned_pods(raw_pods: list[JsonObject], session: VoiceSession) -> tuple[AgentPod, ...]:
+    """Return the pods that the operator created for the session, by `is_owned_by`."""
+    return tuple(to_pod(raw) for raw in raw_pods if is_owned_by(raw, session))
+
+
+def is_owned_by(raw: JsonObject, session: VoiceSession) -> bool:
+    """Return True for a pod that the operator created for the session.
+
+    Anybody may write labels, annotations and owner references into the pods of their own namespace, also with the UID
+    of a session elsewhere. The namespace is the session's, so its pods are as trusted as the session. An own pod has
+    the name that follows from session and ordinal, and an ordinal that the session allows.
+    """
+    meta = raw["metadata"]
+    if meta["namespace"] != session.namespace or not _is_controlled_by(raw, session.uid):
+        return False
+    ordinal = _ordinal(meta)
+    return ordinal <= highest_allowed_ordinal(session) and meta["name"] == pod_name(session.name, session.uid, ordinal)
 
 
 def to_pod(raw: JsonObject) -> AgentPod:
     """Convert a v1 Pod, slimmed or complete."""
     meta, status = raw["metadata"], raw.get("status") or {}
-    ordinal = meta.get("annotations", {}).get(constants.ORDINAL_ANNOTATION, "")
     return AgentPod(
         name=meta["name"],
         uid=meta["uid"],
-        ordinal=int(ordinal) if ordinal.isdecimal() else 0,
+        ordinal=_ordinal(meta),
         phase=status.get("phase", "Pending"),
         ip=status.get("podIP", ""),
         deleting="deletionTimestamp" in meta,
@@ -72,8 +87,13 @@ def to_pod(raw: JsonObject) -> AgentPod:
     )
 
 
-def is_controlled_by(raw: JsonObject, uid: str) -> bool:
-    """Return whether the object with this UID is the pod's controller."""
+def _ordinal(meta: JsonObject) -> int:
+    """Return the pod's ordinal from its annotation, 0 if it is no number; Python refuses to parse a very long one."""
+    text = meta.get("annotations", {}).get(constants.ORDINAL_ANNOTATION, "")
+    return int(text) if text.isdecimal() and len(text) <= ORDINAL_DIGITS else 0
+
+
+def _is_controlled_by(raw: JsonObject, uid: str) -> bool:
     owners = raw["metadata"].get("ownerReferences", ())
     return any(owner.get("controller") and owner.get("uid") == uid for owner in owners)
 

@@ -94,7 +94,7 @@ class SessionReconciler:
 
     async def _clean_up(self, raw: JsonObject) -> None:
         session = VoiceSession.parse(raw)
-        actions = cleanup_actions(session, owned_pods(self._cache.pods_of(session.uid), session.uid))
+        actions = cleanup_actions(session, owned_pods(self._cache.pods_of(session.namespace, session.uid), session))
         failures = await self._execute(session, None, Plan(session.status, actions))
         if failures:
             raise RetryableError(failures[0].reason, failures[0].message)

@@ -70,6 +70,16 @@ def _roles(
     return newest, None
 
 
+def highest_allowed_ordinal(session: VoiceSession) -> int:
+    """Return the highest ordinal that a pod of this session can have.
+
+    A pod can be ahead of the stored status by all replacements that are left. Each recycle is stored before its pod is
+    created. One more is allowed, because maxReplacements may have been lowered since.
+    """
+    status = session.status
+    return status.recycles + max(session.limits.max_replacements, status.replacements, 0) + 1
+
+
 def delete_pods(pods: tuple[AgentPod, ...]) -> tuple[DeletePod, ...]:
     """Delete the pods, except those that are already terminating."""
     return tuple(DeletePod(pod.name, pod.uid, POD_DELETE_GRACE_SECONDS) for pod in pods if not pod.deleting)

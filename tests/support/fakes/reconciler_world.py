@@ -193,6 +193,16 @@ class FakeUserMemories:
         return self.answers.get(user)
 
 
+class RecordingQueue:
+    """A work queue that only records the added keys."""
+
+    def __init__(self) -> None:
+        self.keys: list[Key] = []
+
+    def add(self, key: Key) -> None:
+        self.keys.append(key)
+
+
 class ReconcilerWorld:
     """A session reconciler with fakes of all external systems; the VoiceAgent and one session exist."""
 

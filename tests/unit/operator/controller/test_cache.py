@@ -29,7 +29,7 @@ def test_deleted_objects_are_not_restored() -> None:
     assert cache.remove(ResourceKind.POD, operator_objects.pod(version=2))
     assert not cache.remove(ResourceKind.POD, operator_objects.pod(version=2))
     assert not cache.upsert(ResourceKind.POD, operator_objects.pod(version=3))
-    assert cache.pods_of(UID) == []
+    assert cache.pods_of("default", UID) == []
 
 
 def test_late_deletion_keeps_a_new_object_with_the_same_name() -> None:
@@ -59,12 +59,12 @@ def test_indexes_follow_upserts_and_removals() -> None:
     cache.upsert(ResourceKind.POD, operator_objects.pod(1))
     assert cache.session_of_room(ROOM) == HELLO
     assert cache.sessions_of(Key("default", AGENT)) == [HELLO]
-    assert [pod["metadata"]["uid"] for pod in cache.pods_of(UID)] == ["pod-uid-0", "pod-uid-1"]
+    assert [pod["metadata"]["uid"] for pod in cache.pods_of("default", UID)] == ["pod-uid-0", "pod-uid-1"]
     cache.remove(ResourceKind.POD, operator_objects.pod(0))
     cache.remove(ResourceKind.SESSION, operator_objects.session())
     assert cache.session_of_room(ROOM) is None
     assert cache.sessions_of(Key("default", AGENT)) == []
-    assert [pod["metadata"]["uid"] for pod in cache.pods_of(UID)] == ["pod-uid-1"]
+    assert [pod["metadata"]["uid"] for pod in cache.pods_of("default", UID)] == ["pod-uid-1"]
 
 
 def test_unused_fields_are_dropped() -> None:

@@ -13,17 +13,7 @@ from voicesession_operator.domain.naming import room_name
 
 from tests.support import operator_objects
 from tests.support.builders import ROOM, UID
-from tests.support.fakes.reconciler_world import HELLO, FakeKubernetes, FakeRooms
-
-
-class RecordingQueue:
-    """A work queue that only records the added keys."""
-
-    def __init__(self) -> None:
-        self.keys: list[Key] = []
-
-    def add(self, key: Key) -> None:
-        self.keys.append(key)
+from tests.support.fakes.reconciler_world import HELLO, FakeKubernetes, FakeRooms, RecordingQueue
 
 
 class Scene:
@@ -61,14 +51,14 @@ async def test_resync_finds_a_missed_deletion() -> None:
     await scene.resync.resync()
     del scene.kube.objects["pods", pod["metadata"]["name"]]
     assert await scene.enqueued_by_resync() == [HELLO]
-    assert scene.cache.pods_of(UID) == []
+    assert scene.cache.pods_of("default", UID) == []
 
 
 async def test_resync_keeps_objects_newer_than_the_list() -> None:
     scene = Scene()
     scene.cache.upsert(ResourceKind.POD, operator_objects.pod(version=scene.kube.version + 1))
     await scene.resync.resync()
-    assert len(scene.cache.pods_of(UID)) == 1
+    assert len(scene.cache.pods_of("default", UID)) == 1
 
 
 async def test_resync_ignores_unwatched_namespaces() -> None:

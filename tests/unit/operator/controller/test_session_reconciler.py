@@ -102,7 +102,7 @@ async def test_existing_pod_of_the_session_is_adopted() -> None:
     fresh = ReconcilerWorld()
     fresh.kube.objects["pods", world.pod()["metadata"]["name"]] = world.pod()
     await fresh.reconcile()
-    assert len(fresh.cache.pods_of(UID)) == 1
+    assert len(fresh.cache.pods_of("default", UID)) == 1
 
 
 async def test_pod_with_another_owner_is_a_name_conflict() -> None:
