@@ -168,7 +168,9 @@ class Operator:
                 return await label_leader(self._kube, settings.pod_namespace, settings.release, settings.pod_name)
             except ExternalError as error:
                 log.warning("the leader label could not be set", extra={"reason": error.reason})
-                await asyncio.sleep(LABEL_RETRY_SECONDS)
+            except Exception:
+                log.exception("the leader label could not be set")
+            await asyncio.sleep(LABEL_RETRY_SECONDS)
 
     async def _shut_down(self, lead: asyncio.Task[None]) -> None:
         """Stop in order: refuse requests, finish running reconciles, end the watch, release the lease."""

@@ -202,6 +202,11 @@ RESYNC_DIFFERENCES: Final = Counter(
 RESYNC_TIMESTAMP: Final = Gauge(
     "voicesession_resync_timestamp_seconds", "Time of the last successful full list.", registry=REGISTRY
 )
+NAMESPACES_UNREADABLE: Final = Gauge(
+    "voicesession_namespaces_unreadable",
+    "Watched namespaces whose objects could not be listed; their sessions wait, all others are served.",
+    registry=REGISTRY,
+)
 ORPHAN_ROOMS: Final = Counter(
     "voicesession_orphan_rooms_deleted_total", "Rooms deleted because no live session owned them.", registry=REGISTRY
 )

@@ -78,15 +78,17 @@ class Cache:
         return self._objects[kind].values()
 
     def upsert(self, kind: ResourceKind, raw: JsonObject) -> bool:
-        """Store an object. Return False if it is older than the cached one, equal to it, or deleted."""
+        """Store an object. Return False if it is older than the cached one, equal to it, or deleted.
+
+        Raise KeyError for a session without agentRef, before anything changes.
+        """
         key, known = key_of(raw), self._objects[kind].get(key_of(raw))
-        if uid_of(raw) in self._tombstones:
+        if uid_of(raw) in self._tombstones or (known is not None and version_of(raw) <= version_of(known)):
             return False
-        if known is not None:
-            if version_of(raw) <= version_of(known):
-                return False
-            if uid_of(known) != uid_of(raw):
-                self.remove(kind, known)
+        if kind is ResourceKind.SESSION:
+            agent_of(raw)
+        if known is not None and uid_of(known) != uid_of(raw):
+            self.remove(kind, known)
         self._unindex(kind, key)
         self._objects[kind][key] = SLIM[kind](raw)
         self._index(kind, key)

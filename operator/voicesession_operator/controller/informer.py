@@ -4,6 +4,9 @@ Only raw event handlers are registered, so kopf writes nothing into objects and 
 """
 
 import asyncio
+import itertools
+import logging
+from collections.abc import Iterator
 from typing import Any, Final, cast
 
 import kopf
@@ -15,8 +18,11 @@ from voicesession_common.kube_client import load_credentials
 from voicesession_operator.controller.cache import Cache, Key, ResourceKind, key_of, session_key_of
 from voicesession_operator.controller.workqueue import WorkQueue
 
-ERROR_BACKOFFS: Final = (1, 2, 3, 5, 8, 13, 21, 34, 55)
-"""Seconds between retries while the API server fails: after 2.4 minutes kopf gives up and the process restarts."""
+log = logging.getLogger(__name__)
+
+ALL_NAMESPACES: Final = ""
+ERROR_BACKOFFS: Final = (1.0, 2.0, 3.0, 5.0, 8.0, 13.0, 21.0, 34.0, 55.0)
+"""Seconds between retries while the API server fails or forbids a request; the last value repeats."""
 
 IDENTITY: Final = cast(Any, "voicesession-operator")
 """Used by peering only. kopf would otherwise derive it from the user, and a container's user has no name."""
@@ -29,10 +35,24 @@ class Informer:
         self._cache = cache
         self._sessions = sessions
         self._agents = agents
+        self._accepted: set[str] = set()
+
+    def accept_sessions(self, namespace: str) -> None:
+        """Accept sessions of this namespace, or of ALL_NAMESPACES, from now on.
+
+        Until then they are ignored, because their pods may not be in the cache yet. A list follows, so none is missed.
+        """
+        self._accepted.add(namespace)
 
     def on_update(self, kind: ResourceKind, raw: JsonObject) -> bool:
-        """Handle a new or changed object."""
-        changed = self._cache.upsert(kind, raw)
+        """Handle a new or changed object; ignore one that does not match its schema, so that it harms no other."""
+        if kind is ResourceKind.SESSION and self._accepted.isdisjoint((ALL_NAMESPACES, key_of(raw).namespace)):
+            return False
+        try:
+            changed = self._cache.upsert(kind, raw)
+        except (KeyError, TypeError, AttributeError, ValueError):
+            log.exception("an object is ignored", extra={"kind": kind.value, "key": str(key_of(raw))})
+            return False
         if changed:
             self._enqueue(kind, raw)
         return changed
@@ -96,6 +116,17 @@ def build_registry(informer: Informer, kubeconfig: str) -> kopf.OperatorRegistry
     return registry
 
 
+class Backoffs:
+    """An endless sequence of pauses in seconds.
+
+    kopf ends with the sequence, and the leader ends with kopf. A namespace may be forbidden for days and must not end
+    the watches of the others.
+    """
+
+    def __iter__(self) -> Iterator[float]:
+        return itertools.chain(ERROR_BACKOFFS, itertools.repeat(ERROR_BACKOFFS[-1]))
+
+
 def build_settings() -> kopf.OperatorSettings:
     """Configure kopf as a plain watch: no peering, no events of its own, no scanning of the cluster."""
     settings = kopf.OperatorSettings()
@@ -107,7 +138,7 @@ def build_settings() -> kopf.OperatorSettings:
     settings.watching.connect_timeout = 10
     settings.watching.chunk_size = 500
     settings.networking.request_timeout = 30
-    settings.networking.error_backoffs = ERROR_BACKOFFS
+    settings.networking.error_backoffs = Backoffs()
     settings.queueing.worker_limit = None
     settings.queueing.idle_timeout = 1.0
     settings.process.ultimate_exiting_timeout = 45

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Callable
 from typing import Final
 
@@ -12,16 +13,20 @@ from voicesession_common.errors import ExternalError
 from voicesession_common.kube_client import AGENTS, PODS, SESSIONS, KubernetesApi
 
 from voicesession_operator import metrics
+from voicesession_operator.clients.livekit import OwnedRoom
 from voicesession_operator.controller.cache import Cache, ResourceKind, key_of, uid_of, version_of
-from voicesession_operator.controller.informer import Informer
+from voicesession_operator.controller.informer import ALL_NAMESPACES, Informer
 from voicesession_operator.controller.ports import LiveKitRooms
 from voicesession_operator.domain.naming import room_name
 
 log = logging.getLogger(__name__)
 
 RESYNC_SECONDS: Final = 60.0
+UNREADABLE_RETRY_SECONDS: Final = 10.0
+"""Interval of further attempts to list a namespace that could not be listed."""
 ORPHAN_SECONDS: Final = 30.0
 FIRST_RETRY_SECONDS: Final = 1.0
+UNEXPECTED: Final = "UnexpectedError"
 LISTED: Final = (
     # Agents come first: a session without its agent in the cache would be reported as AgentNotFound.
     (ResourceKind.AGENT, AGENTS, ""),
@@ -31,7 +36,10 @@ LISTED: Final = (
 
 
 class Resync:
-    """Lists objects and rooms. Empty `namespaces` mean all; `clock` returns Unix seconds."""
+    """Lists objects and rooms. Empty `namespaces` mean all.
+
+    `clock` returns Unix seconds, `monotonic` seconds that no change of the clock affects.
+    """
 
     def __init__(
         self,
@@ -42,33 +50,44 @@ class Resync:
         installation_id: str,
         namespaces: tuple[str, ...],
         clock: Callable[[], float],
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._kube = kube
         self._rooms = rooms
         self._cache = cache
         self._informer = informer
         self._installation_id = installation_id
-        self._namespaces = namespaces
+        self._namespaces = namespaces or (ALL_NAMESPACES,)
         self._clock = clock
-        self.last_success: float | None = None
+        self._monotonic = monotonic
+        self._age_from: float | None = None
+        self._listed: set[str] = set()
+        """Namespaces that were listed at least once."""
+        self._unreadable: set[str] = set()
         for kind, _, _ in LISTED:
             metrics.RESYNC_DIFFERENCES.labels(kind.value)
 
     def age(self) -> float:
-        """Return the seconds since the last full list; 0 before the first one."""
-        return 0.0 if self.last_success is None else self._clock() - self.last_success
+        """Return the seconds since the last full list, or since the start of `fill_cache`; 0 before it."""
+        return 0.0 if self._age_from is None else self._monotonic() - self._age_from
 
     async def fill_cache(self) -> None:
-        """List until one attempt succeeds: no decision may be based on an empty cache."""
+        """List until one namespace is listed: no decision may be based on an empty cache.
+
+        The sessions of the other namespaces wait for the list of their own namespace.
+        """
+        self._age_from = self._monotonic()
         while True:
-            if await self._attempt("resync", self.resync):
+            if await self.resync():
                 return
             await asyncio.sleep(FIRST_RETRY_SECONDS)
 
     async def run(self) -> None:
         """List periodically, forever."""
         while True:
-            await asyncio.sleep(RESYNC_SECONDS)
+            for _ in range(int(RESYNC_SECONDS / UNREADABLE_RETRY_SECONDS)):
+                await asyncio.sleep(UNREADABLE_RETRY_SECONDS)
+                await self._attempt("unreadable namespaces", self.resync_unreadable)
             await self._attempt("resync", self.resync)
 
     async def run_orphan_rooms(self) -> None:
@@ -77,54 +96,104 @@ class Resync:
             await self._attempt("orphan rooms", self.delete_orphan_rooms)
             await asyncio.sleep(ORPHAN_SECONDS)
 
-    async def resync(self) -> None:
-        """Apply every difference between the API server's lists and the cache. Raise ExternalError."""
+    async def resync(self) -> bool:
+        """Apply every difference between the API server's lists and the cache. Return False if no list succeeded.
+
+        A namespace that is gone or forbidden costs only itself.
+        """
+        return any([await self._resync_namespace(namespace) for namespace in self._namespaces])
+
+    async def resync_unreadable(self) -> None:
+        """List the namespaces again that could not be listed."""
+        for namespace in sorted(self._unreadable):
+            await self._resync_namespace(namespace)
+
+    async def _resync_namespace(self, namespace: str) -> bool:
+        try:
+            await self._list(namespace)
+        except ExternalError as error:
+            self._set_unreadable(namespace, error.reason)
+            return False
+        except Exception:
+            log.exception("unexpected error, will be retried", extra={"task": "resync", "namespace": namespace})
+            self._set_unreadable(namespace, UNEXPECTED)
+            return False
+        self._set_readable(namespace)
+        return True
+
+    async def _list(self, namespace: str) -> None:
         for kind, resource, selector in LISTED:
-            for namespace in self._namespaces or ("",):
-                listed, version = await self._kube.list(resource, namespace, selector)
-                self._compare(kind, namespace, listed, int(version) if version.isdecimal() else 0)
-        self.last_success = self._clock()
-        metrics.RESYNC_TIMESTAMP.set(self.last_success)
+            if kind is ResourceKind.SESSION:
+                # A session without its pods in the cache would get another pod.
+                self._informer.accept_sessions(namespace)
+            listed, version = await self._kube.list(resource, namespace, selector)
+            self._compare(kind, namespace, listed, int(version) if version.isdecimal() else 0)
+
+    def _set_readable(self, namespace: str) -> None:
+        if namespace in self._unreadable:
+            log.info("a namespace can be read again", extra={"namespace": namespace})
+        self._unreadable.discard(namespace)
+        self._listed.add(namespace)
+        self._age_from = self._monotonic()
+        metrics.NAMESPACES_UNREADABLE.set(len(self._unreadable))
+        metrics.RESYNC_TIMESTAMP.set(self._clock())
+
+    def _set_unreadable(self, namespace: str, reason: str) -> None:
+        if namespace not in self._unreadable:
+            log.warning("a namespace cannot be read", extra={"namespace": namespace, "reason": reason})
+        self._unreadable.add(namespace)
+        metrics.NAMESPACES_UNREADABLE.set(len(self._unreadable))
 
     def _compare(self, kind: ResourceKind, namespace: str, listed: list[JsonObject], version: int) -> None:
         uids = {uid_of(raw) for raw in listed}
-        known = [raw for raw in self._cache.all(kind) if namespace in ("", key_of(raw).namespace)]
+        known = [raw for raw in self._cache.all(kind) if namespace in (ALL_NAMESPACES, key_of(raw).namespace)]
         # An object newer than the list may have been created after it, so its absence means nothing.
         vanished = [raw for raw in known if uid_of(raw) not in uids and version_of(raw) <= version]
         changed = sum(self._informer.on_delete(kind, raw) for raw in vanished)
         changed += sum(self._informer.on_update(kind, raw) for raw in listed)
-        if changed and self.last_success is not None:
+        if changed and namespace in self._listed:
             metrics.RESYNC_DIFFERENCES.labels(kind.value).inc(changed)
             log.info("a full list differed from the watch", extra={"kind": kind.value, "objects": changed})
 
     async def delete_orphan_rooms(self) -> None:
-        """Delete this installation's rooms without an unfinished session. Raise ExternalError.
+        """Delete this installation's rooms without an unfinished session. Raise ExternalError if LiveKit fails.
 
-        Rooms are listed before sessions: the session of a room created in between is in the later list.
+        Rooms are listed before sessions: the session of a room created in between is in the later list. Rooms of a
+        namespace that cannot be listed are kept.
         """
         rooms = await self._rooms.list_owned_rooms(self._installation_id)
-        if not rooms:
-            return
-        unfinished = await self._rooms_in_use()
+        in_use = {namespace: await self._rooms_in_use(namespace) for namespace in self._namespaces if rooms}
         for room in rooms:
-            watched = not self._namespaces or room.namespace in self._namespaces
-            if watched and room.name not in unfinished:
-                await self._rooms.delete_room(room.name)
-                metrics.ORPHAN_ROOMS.inc()
-                log.info("an orphan room was deleted", extra={"room": room.name, "session": room.session})
+            scope = ALL_NAMESPACES if ALL_NAMESPACES in in_use else room.namespace
+            kept = in_use.get(scope)
+            if kept is not None and room.name not in kept:
+                await self._delete_orphan_room(room)
 
-    async def _rooms_in_use(self) -> set[str]:
-        found: set[str] = set()
-        for namespace in self._namespaces or ("",):
+    async def _rooms_in_use(self, namespace: str) -> set[str] | None:
+        """Return the room names of the namespace's unfinished sessions; None if it cannot be listed."""
+        try:
             sessions, _ = await self._kube.list(SESSIONS, namespace)
-            unfinished = (raw for raw in sessions if Status.parse(raw.get("status") or {}).finished_at is None)
-            found |= {room_name(uid_of(raw)) for raw in unfinished}
-        return found
+        except ExternalError as error:
+            self._set_unreadable(namespace, error.reason)
+            return None
+        unfinished = (raw for raw in sessions if Status.parse(raw.get("status") or {}).finished_at is None)
+        return {room_name(uid_of(raw)) for raw in unfinished}
 
-    async def _attempt(self, task: str, work: Callable[[], Awaitable[None]]) -> bool:
+    async def _delete_orphan_room(self, room: OwnedRoom) -> None:
+        extra = {"room": room.name, "session": room.session}
+        try:
+            await self._rooms.delete_room(room.name)
+        except ExternalError as error:
+            log.warning("an orphan room could not be deleted", extra={**extra, "reason": error.reason})
+            return
+        metrics.ORPHAN_ROOMS.inc()
+        log.info("an orphan room was deleted", extra=extra)
+
+    async def _attempt(self, task: str, work: Callable[[], Awaitable[object]]) -> None:
+        """Do the work. No error may end the task, because the leader would end with it."""
         try:
             await work()
         except ExternalError as error:
             log.warning("failed, will be retried", extra={"task": task, "reason": error.reason})
-            return False
-        return True
+        except Exception:
+            log.exception("unexpected error, will be retried", extra={"task": task})

@@ -1,9 +1,11 @@
 """The informer: changed objects enqueue the keys that they affect, and no object harms others."""
 
+from itertools import islice
 from typing import cast
 
+from voicesession_common import JsonObject
 from voicesession_operator.controller.cache import Cache, Key, ResourceKind
-from voicesession_operator.controller.informer import Informer
+from voicesession_operator.controller.informer import ALL_NAMESPACES, Informer, build_settings
 from voicesession_operator.controller.workqueue import WorkQueue
 
 from tests.support import operator_objects
@@ -17,16 +19,17 @@ class Scene:
     def __init__(self) -> None:
         self.cache, self.sessions, self.agents = Cache(), RecordingQueue(), RecordingQueue()
         self.informer = Informer(self.cache, cast(WorkQueue[Key], self.sessions), cast(WorkQueue[Key], self.agents))
+        self.informer.accept_sessions("default")
 
 
-def test_changed_pod_enqueues_its_session() -> None:
+def test_changed_pod_enqueues_the_session() -> None:
     scene = Scene()
     assert scene.informer.on_update(ResourceKind.POD, operator_objects.pod())
     assert scene.informer.on_delete(ResourceKind.POD, operator_objects.pod(version=2))
     assert scene.sessions.keys == [HELLO, HELLO]
 
 
-def test_changed_agent_enqueues_its_sessions() -> None:
+def test_changed_agent_enqueues_all_sessions() -> None:
     scene = Scene()
     scene.informer.on_update(ResourceKind.SESSION, operator_objects.session())
     scene.informer.on_update(ResourceKind.AGENT, operator_objects.agent())
@@ -39,3 +42,27 @@ def test_pod_of_another_namespace_enqueues_no_session() -> None:
     scene.informer.on_update(ResourceKind.POD, raw)
     assert scene.sessions.keys == []
     assert scene.cache.pods_of("default", UID) == []
+
+
+def test_session_of_an_unlisted_namespace_is_ignored() -> None:
+    scene, raw = Scene(), operator_objects.session()
+    raw["metadata"]["namespace"] = "team-b"
+    assert not scene.informer.on_update(ResourceKind.SESSION, raw)
+    scene.informer.accept_sessions(ALL_NAMESPACES)
+    assert scene.informer.on_update(ResourceKind.SESSION, raw)
+
+
+def test_session_without_an_agent_is_ignored() -> None:
+    scene, raw = Scene(), operator_objects.session()
+    scene.informer.on_update(ResourceKind.SESSION, operator_objects.session())
+    broken: JsonObject = {**raw, "metadata": {**raw["metadata"], "resourceVersion": "2"}, "spec": {}}
+    assert not scene.informer.on_update(ResourceKind.SESSION, broken)
+    assert scene.cache.sessions_of(Key("default", AGENT)) == [HELLO]
+
+
+def test_watch_of_a_forbidden_namespace_is_retried_endlessly() -> None:
+    backoffs = build_settings().networking.error_backoffs
+    assert not isinstance(backoffs, float)
+    for _ in range(2):
+        pauses = list(islice(backoffs, 1000))
+        assert (len(pauses), pauses[0], pauses[-1]) == (1000, 1.0, 55.0)

@@ -1,9 +1,13 @@
 """Resync: full lists repair the cache, and orphan rooms are deleted."""
 
+import asyncio
+import logging
 from typing import cast
 
 import pytest
-from voicesession_common.errors import RetryableError
+from voicesession_common import JsonObject
+from voicesession_common.errors import NotFoundError, RetryableError, TerminalError
+from voicesession_common.kube_client import Resource
 from voicesession_operator.clients.livekit import OwnedRoom
 from voicesession_operator.controller.cache import Cache, Key, ResourceKind
 from voicesession_operator.controller.informer import Informer
@@ -12,21 +16,55 @@ from voicesession_operator.controller.workqueue import WorkQueue
 from voicesession_operator.domain.naming import room_name
 
 from tests.support import operator_objects
+from tests.support.async_polling import until
 from tests.support.builders import ROOM, UID
 from tests.support.fakes.reconciler_world import HELLO, FakeKubernetes, FakeRooms, RecordingQueue
+from tests.support.metric_changes import value
+
+FORBIDDEN = TerminalError("Forbidden", "no Role there")
+UNREADABLE = "voicesession_namespaces_unreadable"
+
+
+class NamespacedKubernetes(FakeKubernetes):
+    """Lists one namespace; `refused` maps a namespace to the error of all its lists."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.refused: dict[str, Exception] = {}
+
+    async def list(self, resource: Resource, namespace: str = "", selector: str = "") -> tuple[list[JsonObject], str]:
+        if namespace in self.refused:
+            raise self.refused[namespace]
+        found, version = await super().list(resource, namespace, selector)
+        return [raw for raw in found if namespace in ("", raw["metadata"]["namespace"])], version
 
 
 class Scene:
     def __init__(self, *namespaces: str) -> None:
-        self.kube, self.rooms, self.cache = FakeKubernetes(), FakeRooms(), Cache()
+        self.kube, self.rooms, self.cache, self.now = NamespacedKubernetes(), FakeRooms(), Cache(), 1000.0
         self.sessions, self.agents = RecordingQueue(), RecordingQueue()
-        informer = Informer(self.cache, cast(WorkQueue[Key], self.sessions), cast(WorkQueue[Key], self.agents))
-        self.resync = Resync(self.kube, self.rooms, self.cache, informer, "installation-1", namespaces, lambda: 1000.0)
+        self.informer = Informer(self.cache, cast(WorkQueue[Key], self.sessions), cast(WorkQueue[Key], self.agents))
+        self.resync = Resync(
+            self.kube,
+            self.rooms,
+            self.cache,
+            self.informer,
+            "installation-1",
+            namespaces,
+            lambda: 1000.0,
+            monotonic=lambda: self.now,
+        )
 
     async def enqueued_by_resync(self) -> list[Key]:
         self.sessions.keys.clear()
         await self.resync.resync()
         return self.sessions.keys
+
+    def put_session(self, namespace: str, name: str = "hello") -> Key:
+        raw = operator_objects.session(name, f"uid-{namespace}-{name}")
+        raw["metadata"]["namespace"] = namespace
+        self.kube.put("voicesessions", raw)
+        return Key(namespace, name)
 
 
 async def test_resync_enqueues_new_objects() -> None:
@@ -93,6 +131,106 @@ async def test_orphan_rooms_are_kept_when_sessions_cannot_be_listed() -> None:
     scene = Scene()
     scene.rooms.owned = [OwnedRoom(ROOM, "default", "hello")]
     scene.kube.errors["list voicesessions"] = RetryableError("KubernetesUnavailable", "down")
-    with pytest.raises(RetryableError):
-        await scene.resync.delete_orphan_rooms()
+    await scene.resync.delete_orphan_rooms()
     assert scene.rooms.deleted == []
+    await scene.resync.delete_orphan_rooms()
+    assert scene.rooms.deleted == [ROOM]
+
+
+@pytest.mark.parametrize(
+    "error", [FORBIDDEN, NotFoundError("NotFound", "gone"), RetryableError("Timeout", "slow"), KeyError("metadata")]
+)
+async def test_unreadable_namespace_is_left_out(error: Exception, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    scene = Scene("team-b", "team-a")
+    scene.kube.refused["team-b"] = error
+    key = scene.put_session("team-a")
+    async with asyncio.timeout(5):
+        await scene.resync.fill_cache()
+    assert scene.sessions.keys == [key]
+    assert value(UNREADABLE) == 1
+    await scene.resync.resync()
+    await scene.resync.resync_unreadable()
+    assert [record.message for record in caplog.records].count("a namespace cannot be read") == 1
+    scene.kube.refused.clear()
+    returned = scene.put_session("team-b", "back")
+    await scene.resync.resync_unreadable()
+    assert scene.sessions.keys == [key, returned]
+    assert value(UNREADABLE) == 0
+
+
+async def test_sessions_of_an_unreadable_namespace_wait_for_a_list() -> None:
+    scene = Scene("team-b", "team-a")
+    scene.kube.refused["team-b"] = FORBIDDEN
+    key = scene.put_session("team-b")
+    await scene.resync.resync()
+    watched = scene.kube.objects["voicesessions", "hello"]
+    assert not scene.informer.on_update(ResourceKind.SESSION, watched), "its pods are not in the cache"
+    scene.kube.refused.clear()
+    await scene.resync.resync_unreadable()
+    assert scene.sessions.keys == [key]
+
+
+async def test_age_without_a_readable_namespace_counts_from_the_start() -> None:
+    scene = Scene("team-a", "team-b")
+    scene.kube.refused = {"team-a": FORBIDDEN, "team-b": FORBIDDEN}
+    assert scene.resync.age() == 0
+    filling = asyncio.create_task(scene.resync.fill_cache())
+    await asyncio.sleep(0)
+    scene.now += 700
+    assert scene.resync.age() == 700
+    scene.kube.refused.clear()
+    await scene.resync.resync()
+    assert scene.resync.age() == 0
+    filling.cancel()
+
+
+async def test_orphan_rooms_of_an_unreadable_namespace_are_kept() -> None:
+    scene = Scene("team-a", "team-b")
+    scene.kube.refused["team-a"] = FORBIDDEN
+    scene.rooms.owned = [OwnedRoom("vs-a", "team-a", "hello"), OwnedRoom("vs-b", "team-b", "hello")]
+    await scene.resync.delete_orphan_rooms()
+    assert scene.rooms.deleted == ["vs-b"]
+
+
+async def test_orphan_room_with_a_failed_deletion_is_passed_over() -> None:
+    class FailingRooms(FakeRooms):
+        async def delete_room(self, name: str) -> None:
+            if name == "vs-1":
+                raise TerminalError("LiveKitRefused", "no")
+            await super().delete_room(name)
+
+    scene = Scene()
+    scene.resync._rooms = rooms = FailingRooms()
+    rooms.owned = [OwnedRoom("vs-1", "default", "one"), OwnedRoom("vs-2", "default", "two")]
+    await scene.resync.delete_orphan_rooms()
+    assert rooms.deleted == ["vs-2"]
+
+
+async def test_unexpected_error_of_the_orphan_rooms_ends_no_task() -> None:
+    attempts = 0
+
+    async def list_owned_rooms(installation_id: str) -> list[OwnedRoom]:
+        nonlocal attempts
+        attempts += 1
+        raise RecursionError("metadata of a foreign room")
+
+    scene = Scene()
+    scene.rooms.list_owned_rooms = list_owned_rooms  # type: ignore[method-assign]
+    running = asyncio.create_task(scene.resync.run_orphan_rooms())
+    await until(lambda: attempts)
+    for _ in range(10):
+        await asyncio.sleep(0)
+    assert not running.done()
+    running.cancel()
+
+
+async def test_object_without_required_fields_is_passed_over() -> None:
+    scene = Scene()
+    broken = operator_objects.session("broken", "uid-broken")
+    del broken["spec"]["agentRef"]
+    scene.kube.put("voicesessions", broken)
+    key = scene.put_session("default", "whole")
+    assert await scene.resync.resync()
+    assert scene.sessions.keys == [key]
+    assert scene.cache.get(ResourceKind.SESSION, Key("default", "broken")) is None
