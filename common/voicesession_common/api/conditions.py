@@ -1,9 +1,15 @@
 """Kubernetes conditions as values."""
 
 from dataclasses import dataclass, replace
+from typing import Final
 
 from voicesession_common import JsonObject
 from voicesession_common.api.timestamps import from_rfc3339, to_rfc3339
+
+MESSAGE_CHARACTERS: Final = 1024
+"""Longest message of a stored condition, the same as of an event. The CRDs would refuse more than 32768 characters."""
+REASON_CHARACTERS: Final = 128
+"""Longest reason of a stored condition: Kubernetes refuses an event with a longer one."""
 
 
 @dataclass(frozen=True)
@@ -56,10 +62,18 @@ def is_condition_false(conditions: tuple[Condition, ...], kind: str) -> bool:
 
 
 def set_condition(conditions: tuple[Condition, ...], new: Condition, now: float) -> tuple[Condition, ...]:
-    """Set one condition; lastTransitionTime changes only with the status, as the API conventions require."""
+    """Set one condition; lastTransitionTime changes only with the status, as the API conventions require.
+
+    A long reason or message, for example of an agent's own entry point, is cut, so that it can be stored.
+    """
     old = find_condition(conditions, new.type)
     since = old.since if old and old.status == new.status else now
-    updated = replace(new, since=since)
+    reason, message = _cut(new.reason, REASON_CHARACTERS), _cut(new.message, MESSAGE_CHARACTERS)
+    updated = replace(new, since=since, reason=reason, message=message)
     if old is None:
         return (*conditions, updated)
     return tuple(updated if c.type == new.type else c for c in conditions)
+
+
+def _cut(text: str, characters: int) -> str:
+    return text if len(text) <= characters else f"{text[: characters - 1]}…"

@@ -69,6 +69,8 @@ class Reason(StrEnum):
     """Warning event: the reset took too long and the pod is replaced."""
     RESET_REQUEST_INVALID = "ResetRequestInvalid"
     """Warning event: the annotation that requests a reset is not an RFC 3339 time and is ignored."""
+    STATUS_REFUSED = "StatusRefused"
+    """Warning event: the API server refused the status, so that only a part of it was stored."""
     RECYCLED = "Recycled"
     """Normal event: the new pod of a recycle has taken over."""
     MEMORY_AVAILABLE = "MemoryAvailable"

@@ -58,7 +58,9 @@ class AgentReconciler:
         agent = VoiceAgent.parse(raw)
         planned = plan_agent(agent, await self._directory.resolve(agent), self._clock())
         if planned.changed:
-            stored = await write_status(self._kube, self._cache, ResourceKind.AGENT, raw, planned.status)
+            stored = await write_status(
+                self._kube, self._recorder, self._cache, ResourceKind.AGENT, raw, planned.status
+            )
             if isinstance(stored, NotWritten):
                 return stored.requeue_after
             self._enqueue_sessions(agent, stored)

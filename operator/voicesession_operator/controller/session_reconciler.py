@@ -165,7 +165,8 @@ class SessionReconciler:
         rendered = planned.status.render()
         if rendered == session.status.render():
             return raw
-        stored = await write_status(self._clients.kube, self._cache, ResourceKind.SESSION, raw, rendered)
+        kube, recorder = self._clients.kube, self._clients.recorder
+        stored = await write_status(kube, recorder, self._cache, ResourceKind.SESSION, raw, rendered)
         if not isinstance(stored, NotWritten):
             count_changes(session, planned.status)
             self._timings.on_status_stored(session, planned.status, observed)
