@@ -23,6 +23,8 @@ _REFUSED_IN_NAMES: Final = re.compile(r"[^\w '-]")
 """Characters that Letta 0.16 refuses in an agent's name."""
 EXISTING, AGENT, USER = "existing_agent", "find_agent", "find_user"
 """Values of the metric's label `call`."""
+ID_CHARACTERS: Final = 64
+"""Longest ID that the CRDs accept; Letta's have 42 characters."""
 NAME_CHARACTERS: Final = 200
 """Names are for display only; agents are found by their tag."""
 
@@ -83,7 +85,7 @@ class LettaDirectory:
         return answer
 
     async def _call(self, request: Callable[["AsyncLetta"], Awaitable[Memory]]) -> Memory:
-        from letta_client import APIConnectionError, APIStatusError  # noqa: PLC0415 - most installations have no Letta
+        from letta_client import APIConnectionError, APIError, APIStatusError  # noqa: PLC0415 - most installations have no Letta
 
         try:
             return await request(self._connection())
@@ -91,6 +93,8 @@ class LettaDirectory:
             return _classify(error)
         except APIConnectionError:
             return Unavailable("Letta does not answer")
+        except (APIError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+            return Unavailable("Letta's answer cannot be read")
 
     async def _find_or_create(
         self, letta: "AsyncLetta", memory: LettaMemorySpec, criteria: dict[str, Any], tag: str, name: str
@@ -98,7 +102,7 @@ class LettaDirectory:
         # The oldest one: a lost answer may have led to two.
         found = await letta.agents.list(limit=1, order="asc", **criteria)
         if found.items:
-            return Resolved(found.items[0].id)
+            return _resolved(found.items[0].id)
         if not self._model:
             return Invalid("no such Letta agent exists, and none can be created because LETTA_MODEL is not set")
         settings: dict[str, Any] = {"embedding": self._embedding} if self._embedding else {}
@@ -109,7 +113,7 @@ class LettaDirectory:
             tags=[tag],
             **settings,
         )
-        return Resolved(created.id)
+        return _resolved(created.id)
 
     def _connection(self) -> "AsyncLetta":
         if self._client is None:
@@ -129,9 +133,16 @@ async def _existing(letta: "AsyncLetta", agent_id: str) -> Memory:
     from letta_client import NotFoundError  # noqa: PLC0415 - see LettaDirectory
 
     try:
-        return Resolved((await letta.agents.retrieve(agent_id)).id)
+        return _resolved((await letta.agents.retrieve(agent_id)).id)
     except NotFoundError:
         return Invalid(f'Letta has no agent with the ID "{agent_id}"')
+
+
+def _resolved(agent_id: object) -> Resolved:
+    """Return the memory with this ID. Raise ValueError for one that no status can hold."""
+    if not isinstance(agent_id, str) or not 0 < len(agent_id) <= ID_CHARACTERS:
+        raise ValueError("not an ID of Letta")
+    return Resolved(agent_id)
 
 
 def _block(raw: dict[str, Any]) -> Any:

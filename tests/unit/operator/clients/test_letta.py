@@ -24,8 +24,12 @@ class FakeLetta:
     def __init__(self) -> None:
         self.agents: list[JsonObject] = []
         self.status = 200
+        self.page = b""
+        """An answer of another program, if not empty."""
 
     async def answer(self, request: web.Request) -> web.Response:
+        if self.page:
+            return web.Response(body=self.page, content_type="application/json")
         if self.status != 200:
             return web.json_response({"detail": "no"}, status=self.status)
         if request.method == "POST":
@@ -106,3 +110,12 @@ async def test_lookups_are_timed_by_call_and_outcome() -> None:
     name = "voicesession_letta_request_seconds_count"
     assert rise.of(name, call="find_agent", outcome="resolved") == 1
     assert rise.of(name, call="find_user", outcome="unavailable") == 1
+
+
+@pytest.mark.parametrize("page", [b"<html>A proxy's page</html>", b"[" * 5000, b'"text"', b"[7]", b'[{"name": "x"}]'])
+async def test_resolve_with_the_answer_of_another_program_is_unavailable(page: bytes) -> None:
+    letta = FakeLetta()
+    letta.page = page
+    async with letta_directory(letta) as directory:
+        assert isinstance(await directory.resolve(voice_agent()), Unavailable)
+        assert isinstance(await directory.resolve_user(voice_agent(), "alice"), Unavailable)
