@@ -25,6 +25,15 @@ POD_METADATA: Final = (
     "annotations",
     "ownerReferences",
 )
+ANNOTATIONS: Final = frozenset(
+    {
+        constants.SESSION_ANNOTATION,
+        constants.ORDINAL_ANNOTATION,
+        constants.RESET_REQUESTED_AT_ANNOTATION,
+        constants.TRACEPARENT_ANNOTATION,
+    }
+)
+"""Annotations that the operator reads."""
 
 
 class Key(NamedTuple):
@@ -173,20 +182,27 @@ def _discard(index: defaultdict[Any, set[Key]], entry: Any, key: Key) -> None:
 
 def _slim_pod(raw: JsonObject) -> JsonObject:
     """Keep only the fields that decisions use, so that ten times as many pods fit into memory."""
-    meta, status = raw["metadata"], raw.get("status") or {}
+    meta, status = _slim_metadata(raw["metadata"]), raw.get("status") or {}
     return {
         "metadata": {name: meta[name] for name in POD_METADATA if name in meta},
         "status": {name: status[name] for name in POD_STATUS if name in status},
     }
 
 
-def _without_managed_fields(raw: JsonObject) -> JsonObject:
-    meta = {name: value for name, value in raw["metadata"].items() if name != "managedFields"}
-    return {**raw, "metadata": meta}
+def _slim_resource(raw: JsonObject) -> JsonObject:
+    return {**raw, "metadata": _slim_metadata(raw["metadata"])}
+
+
+def _slim_metadata(meta: JsonObject) -> JsonObject:
+    """Leave out managed fields and foreign annotations: anybody may write 256 KiB of these into an object."""
+    kept = {name: value for name, value in meta.items() if name != "managedFields"}
+    if "annotations" in kept:
+        kept["annotations"] = {name: text for name, text in kept["annotations"].items() if name in ANNOTATIONS}
+    return kept
 
 
 SLIM: Final[dict[ResourceKind, Callable[[JsonObject], JsonObject]]] = {
-    ResourceKind.SESSION: _without_managed_fields,
-    ResourceKind.AGENT: _without_managed_fields,
+    ResourceKind.SESSION: _slim_resource,
+    ResourceKind.AGENT: _slim_resource,
     ResourceKind.POD: _slim_pod,
 }

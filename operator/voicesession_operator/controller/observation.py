@@ -119,5 +119,5 @@ def _unschedulable(status: JsonObject) -> str:
 
 
 def _text(state: JsonObject) -> str:
-    message = state.get("message", "")
-    return f"{state['reason']}: {message}" if message else str(state["reason"])
+    reason, message = state.get("reason") or "Unknown", state.get("message", "")
+    return f"{reason}: {message}" if message else str(reason)

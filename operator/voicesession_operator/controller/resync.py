@@ -8,7 +8,6 @@ from typing import Final
 
 from voicesession_common import JsonObject
 from voicesession_common.api.constants import POD_SELECTOR
-from voicesession_common.api.voicesession import Status
 from voicesession_common.errors import ExternalError
 from voicesession_common.kube_client import AGENTS, PODS, SESSIONS, KubernetesApi
 
@@ -176,8 +175,7 @@ class Resync:
         except ExternalError as error:
             self._set_unreadable(namespace, error.reason)
             return None
-        unfinished = (raw for raw in sessions if Status.parse(raw.get("status") or {}).finished_at is None)
-        return {room_name(uid_of(raw)) for raw in unfinished}
+        return {room_name(uid_of(raw)) for raw in sessions if not (raw.get("status") or {}).get("finishedAt")}
 
     async def _delete_orphan_room(self, room: OwnedRoom) -> None:
         extra = {"room": room.name, "session": room.session}

@@ -29,6 +29,7 @@ from tests.support.builders import UID, session
             {"conditions": [{"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/2"}]},
             "Unschedulable: 0/2",
         ),
+        ({"conditions": [{"type": "PodScheduled", "status": "False", "message": "0/2"}]}, "Unknown: 0/2"),
     ],
 )
 def test_to_pod_reports_the_problem_of_a_blocked_pod(status: dict[str, Any], problem: str) -> None:
