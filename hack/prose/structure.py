@@ -1,6 +1,7 @@
-"""Rules for files and classes: lengths of files, names of test files, and unique names of classes."""
+"""Rules for files, classes and imports: lengths of files, names of tests, unique class names, private modules."""
 
 import ast
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -17,6 +18,11 @@ TESTED_FOLDERS = {
     "hack": "hack",
 }
 """Folders of unit tests that mirror a folder of modules; the other ones test documents, scripts and charts."""
+PRIVATE_MODULE = re.compile(r"livekit\.(\w+\.)*(_\w+|agents\.ipc|agents\.voice)(\.|$)")
+"""Modules of LiveKit's libraries that may change in any version: those with an underscore, and two packages of
+livekit-agents. It exports the public names of `voice` itself."""
+INTERNALS = Path("agent/voicesession_agent/livekit_internals.py")
+"""The only file with private names of LiveKit's libraries; ruff's SLF keeps private attributes out of the others."""
 
 
 def check_lengths(paths: Iterable[Path], reasons: dict[str, str]) -> Iterator[str]:
@@ -73,3 +79,22 @@ def check_class_names(paths: Iterable[Path], production: Iterable[Path]) -> Iter
     for name, found in sorted(places.items()):
         if len(found) > 1 and scope & set(found):
             yield f"{', '.join(map(str, found))}: the class name {name} is not unique"
+
+
+def check_private_modules(paths: Iterable[Path]) -> Iterator[str]:
+    """Yield production files, except INTERNALS, that name a private module of LiveKit's libraries."""
+    for path in paths:
+        if path.parts[0] in PACKAGES and path != INTERNALS:
+            found = filter(PRIVATE_MODULE.match, _module_names(ast.parse(path.read_text())))
+            yield from (f"{path}: {name} is private: use it in {INTERNALS.name} only" for name in sorted(set(found)))
+
+
+def _module_names(tree: ast.AST) -> Iterator[str]:
+    """Yield the names of imported modules, with the imported names, and all strings, such as preloaded modules."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            yield node.value

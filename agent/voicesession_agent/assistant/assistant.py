@@ -5,9 +5,16 @@ import logging
 from typing import Any, Final
 
 import aiohttp
-from livekit.agents import Agent, AgentSession, ConversationItemAddedEvent, JobContext, JobProcess, inference, llm
-from livekit.agents.voice.generation import update_instructions
-from livekit.agents.voice.room_io import RoomOptions
+from livekit.agents import (
+    Agent,
+    AgentSession,
+    ConversationItemAddedEvent,
+    JobContext,
+    JobProcess,
+    inference,
+    llm,
+    room_io,
+)
 
 from voicesession_agent.assistant.idle_prompt import IdleMonitor
 from voicesession_agent.assistant.memory_context import remember_tool, render
@@ -16,6 +23,7 @@ from voicesession_agent.assistant.turn_recorder import TurnRecorder
 from voicesession_agent.job.room_reporter import RoomReporter
 from voicesession_agent.job.services import JobServices
 from voicesession_agent.job.supervisor_client import JobFacts, SupervisorClient
+from voicesession_agent.livekit_internals import replace_instructions
 from voicesession_agent.settings import AgentSettings, AgentSpec
 from voicesession_agent.speech import providers
 
@@ -55,7 +63,7 @@ async def run(ctx: JobContext, services: JobServices) -> None:
     await session.start(
         Assistant(spec, services.supervisor, facts, idle),
         room=ctx.room,
-        room_options=RoomOptions(close_on_disconnect=False),
+        room_options=room_io.RoomOptions(close_on_disconnect=False),
     )
     for step in (idle.close, selector.close):
         services.shutdown.before_session_closes(step)
@@ -110,7 +118,7 @@ class Assistant(Agent):
         if facts.memory_hash != before.memory_hash:
             text = render(self._spec.instructions, facts.blocks)
             await self.update_instructions(text)
-            update_instructions(turn_ctx, instructions=text, add_if_missing=True)
+            replace_instructions(turn_ctx, text)
 
 
 def _say(session: "AgentSession[None]", text: str) -> None:

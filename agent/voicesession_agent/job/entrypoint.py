@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
 
+from voicesession_agent.livekit_internals import registered_entrypoint
+
 Entry = Callable[[Any], Coroutine[Any, Any, None]]
 Prewarm = Callable[[Any], Any]
 
@@ -43,7 +45,7 @@ def load(name: str) -> Entrypoint:
 
 def _resolve(name: str, module: ModuleType, target: Any) -> Entrypoint:
     server = target if _is_server(target) else _find_server(module, target)
-    run = server._entrypoint_fnc if _is_server(target) else target
+    run = registered_entrypoint(server) if _is_server(target) else target
     if not inspect.iscoroutinefunction(run):
         raise EntrypointError(f'entrypoint "{name}": not an async function')
     prewarm = getattr(server, "setup_fnc", None) or getattr(module, "prewarm", None)
@@ -53,7 +55,7 @@ def _resolve(name: str, module: ModuleType, target: Any) -> Entrypoint:
 def _find_server(module: ModuleType, function: Any) -> Any:
     """Return the AgentServer of `module` with which `function` is registered, or None."""
     servers = (value for value in vars(module).values() if _is_server(value))
-    return next((server for server in servers if server._entrypoint_fnc is function), None)
+    return next((server for server in servers if registered_entrypoint(server) is function), None)
 
 
 def _is_server(value: Any) -> bool:

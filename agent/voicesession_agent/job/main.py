@@ -12,7 +12,7 @@ from voicesession_agent.job import entrypoint as entrypoints
 from voicesession_agent.job.health_monitor import HealthMonitor
 from voicesession_agent.job.room_reporter import RoomReporter
 from voicesession_agent.job.services import JobServices
-from voicesession_agent.job.shutdown import JobShutdown
+from voicesession_agent.job.shutdown import JobShutdown, find_session
 from voicesession_agent.job.supervisor_client import SupervisorClient, report_now
 from voicesession_agent.latency import LatencyReporter
 from voicesession_agent.settings import AgentSettings
@@ -57,7 +57,7 @@ async def entrypoint(ctx: JobContext) -> None:
     client = SupervisorClient(AgentSettings.load().job_socket, launch_of(ctx.job.id))
     reporter = RoomReporter(ctx.room, client)
     latency = LatencyReporter(reporter.report)
-    health = HealthMonitor(ctx.room, client, lambda: ctx._primary_agent_session, latency.watch)
+    health = HealthMonitor(ctx.room, client, lambda: find_session(ctx), latency.watch)
     shutdown = JobShutdown(ctx, client, reporter)
     heartbeats = asyncio.create_task(health.run())
 

@@ -14,6 +14,7 @@ from livekit.agents import AgentSession, JobContext
 
 from voicesession_agent.job.room_reporter import RoomReporter
 from voicesession_agent.job.supervisor_client import Dismissal, SupervisorClient
+from voicesession_agent.livekit_internals import running_tools
 
 LINGER_SECONDS: Final = 10.0
 """Time for an agent's own shutdown callbacks; closing a session in mid-speech can take a minute."""
@@ -21,8 +22,6 @@ LEAVE_SECONDS: Final = 1.0
 """LiveKit processes a leave within 40 ms, but the client's own wait for it sometimes never returns."""
 STEP_SECONDS: Final = 0.8
 """Limit of each cleanup step; three of them fit into the time that the supervisor waits before SIGKILL."""
-TOOL: Final = "tool_exec_"
-"""Prefix of livekit-agents' task names for running tools. It cancels no tool, and waits for all when it closes."""
 Step = Callable[[], Awaitable[None]]
 log = logging.getLogger(__name__)
 
@@ -105,7 +104,7 @@ class JobShutdown:
     async def _end_background(self) -> None:
         """Run all cleanup steps, each with a deadline; work that outlives its deadline is killed with the process."""
         started = time.monotonic()
-        session = self._ctx._primary_agent_session
+        session = find_session(self._ctx)
         if session is not None:
             session.input.set_audio_enabled(False)
         if self._entry is not None:
@@ -117,7 +116,7 @@ class JobShutdown:
 
     async def _cancel_tools(self) -> int:
         """Cancel the running tools and return their number."""
-        tools = [task for task in asyncio.all_tasks() if task.get_name().startswith(TOOL)]
+        tools = running_tools()
         for tool in tools:
             tool.cancel()
         if tools:
@@ -139,6 +138,14 @@ class JobShutdown:
             self._exit_timer = threading.Timer(self._linger_seconds, os._exit, (0,))
             self._exit_timer.daemon = True
             self._exit_timer.start()
+
+
+def find_session(ctx: JobContext) -> "AgentSession[Any] | None":
+    """Return the session that the job's entry point started first, or None before that."""
+    try:
+        return ctx.primary_session
+    except RuntimeError:
+        return None
 
 
 def _close_steps(session: "AgentSession[Any] | None") -> list[Step]:

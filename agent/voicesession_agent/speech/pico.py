@@ -33,7 +33,7 @@ class PicoTTS(tts.TTS[Any]):
         self, text: str, *, conn_options: APIConnectOptions = DEFAULT_API_CONNECT_OPTIONS
     ) -> tts.ChunkedStream:
         """Return the stream of one sentence."""
-        return _SentenceStream(tts=self, input_text=text, conn_options=conn_options)
+        return _SentenceStream(self, text, conn_options)
 
     async def speak(self, text: str) -> bytes:
         """Return the speech as 16 kHz mono 16-bit PCM."""
@@ -44,8 +44,11 @@ class PicoTTS(tts.TTS[Any]):
 
 
 class _SentenceStream(tts.ChunkedStream):
+    def __init__(self, engine: PicoTTS, text: str, conn_options: APIConnectOptions) -> None:
+        super().__init__(tts=engine, input_text=text, conn_options=conn_options)
+        self._engine = engine
+
     async def _run(self, output_emitter: tts.AudioEmitter) -> None:
         output_emitter.initialize(request_id=utils.shortuuid(), sample_rate=RATE, num_channels=1, mime_type="audio/pcm")
-        assert isinstance(self._tts, PicoTTS)  # noqa: S101 - narrows the base class's attribute
-        output_emitter.push(await self._tts.speak(self.input_text))
+        output_emitter.push(await self._engine.speak(self.input_text))
         output_emitter.flush()

@@ -6,11 +6,11 @@ import logging
 import math
 import multiprocessing
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from multiprocessing import forkserver
 from typing import Any, Final, Protocol
 
+from voicesession_agent import livekit_internals
 from voicesession_agent.settings import AgentSpec
 
 PREPARE_SECONDS: Final = 120.0
@@ -85,11 +85,9 @@ def preload_modules(agent: AgentSpec) -> list[str]:
 def start_forkserver(modules: Sequence[str]) -> None:
     """Start the jobs' imports in the fork server now, parallel to the imports of this process.
 
-    AgentServer starts the fork server only after its own imports, and keeps one that is running. The last two modules
-    are the ones that AgentServer adds: its warm-up, and the freeze of all imported modules.
+    AgentServer starts the fork server only after its own imports, and keeps one that is running.
     """
-    warm_up = ["livekit.agents.ipc._preload", "livekit.agents.ipc._preload_freeze"]
-    multiprocessing.set_forkserver_preload([*modules, *warm_up])
+    multiprocessing.set_forkserver_preload([*modules, *livekit_internals.WARM_UP_MODULES])
     forkserver.ensure_running()
 
 
@@ -106,8 +104,7 @@ class LiveKitJobs:
     async def run(self) -> None:
         await asyncio.to_thread(importlib.import_module, "livekit.agents")
         self._server = self._build()
-        # The queue to LiveKit has no reader here: it would keep the first 64 jobs and a task for each later one.
-        self._server._update_job_status = _ignore_status
+        livekit_internals.ignore_job_status(self._server)
         self._imported.set()
         await self._server.run(unregistered=True)
 
@@ -162,8 +159,7 @@ class LiveKitJobs:
 
     @property
     def _pool(self) -> Any:
-        """Return the process pool; livekit-agents has no public access to the process of a job."""
-        return self._server._proc_pool
+        return livekit_internals.process_pool(self._server)
 
     async def close(self) -> None:
         if self._server is None:
@@ -188,14 +184,7 @@ class LiveKitJob:
         await self._process.join()
 
     def kill(self) -> None:
-        """Kill the process directly. The executor's own `kill` first waits half a second for a stack dump."""
-        self._process._kill_sent = True
-        with suppress(ValueError):  # already joined and closed
-            self._process._proc.kill()
-
-
-async def _ignore_status(_: Any) -> None:
-    """Ignore the job's status; the supervisor observes it directly."""
+        livekit_internals.kill_process(self._process)
 
 
 def _no_load() -> float:

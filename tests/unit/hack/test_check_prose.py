@@ -158,6 +158,33 @@ def test_class_name_of_two_packages_is_a_violation(repository: Path) -> None:
     assert list(structure.check_class_names([third], [first, second, third])) == []
 
 
+@pytest.mark.parametrize(
+    ("line", "module"),
+    [
+        ("import livekit.rtc._ffi_client\n", "livekit.rtc._ffi_client"),
+        ("from livekit.rtc._ffi_client import f\n", "livekit.rtc._ffi_client.f"),
+        ("from livekit.rtc import _ffi_client\n", "livekit.rtc._ffi_client"),
+        ("def f():\n    from livekit.agents.voice.generation import x\n", "livekit.agents.voice.generation.x"),
+        ("from livekit.agents import ipc\n", "livekit.agents.ipc"),
+        ('MODULES = ["livekit.agents.ipc._preload"]\n', "livekit.agents.ipc._preload"),
+    ],
+    ids=["module", "function", "name", "nested", "package", "string"],
+)
+def test_private_module_of_livekit_is_a_violation(repository: Path, line: str, module: str) -> None:
+    path = write("gateway/voicesession_gateway/a.py", 1, line)
+    message = f"{path}: {module} is private: use it in livekit_internals.py only"
+    assert list(structure.check_private_modules([path])) == [message]
+
+
+def test_private_module_is_allowed_in_internals_and_tests(repository: Path) -> None:
+    line = "from livekit.agents.ipc import _preload\n"
+    structure.INTERNALS.parent.mkdir(parents=True)
+    paths = [write(str(structure.INTERNALS), 1, line), write("tests/unit/test_a.py", 1, line)]
+    public = "from livekit.agents import AgentServer, llm\nfrom livekit.agents.types import NOT_GIVEN\n"
+    paths.append(write("gateway/voicesession_gateway/b.py", 1, public))
+    assert list(structure.check_private_modules(paths)) == []
+
+
 def test_main_checks_tracked_files(repository: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write("a.py", 1, "# who says what\n")
     write("untracked.py", 1, "# whoever says whatever\n")

@@ -11,6 +11,7 @@ from livekit import rtc
 from livekit.agents import Agent, AgentSession, APIConnectOptions, function_tool, llm
 from voicesession_agent.job.shutdown import STEP_SECONDS, JobShutdown
 from voicesession_agent.job.supervisor_client import Dismissal
+from voicesession_agent.livekit_internals import running_tools
 
 from tests.support.fakes.room import FakeAgentSession, FakeRoom
 
@@ -43,9 +44,15 @@ class ShutdownScene:
         self.reports: list[tuple[str, dict[str, Any]]] = []
         self.shutdowns: list[str] = []
         self.steps: list[str] = []
-        self._primary_agent_session: Any = None
+        self.session: Any = None
         scene: Any = self
         self.job = JobShutdown(scene, scene, scene, linger_seconds=NEVER, step_seconds=step_seconds)
+
+    @property
+    def primary_session(self) -> Any:
+        if self.session is None:
+            raise RuntimeError
+        return self.session
 
     async def wait_until_dismissed(self) -> Dismissal:
         return await self.dismissal
@@ -82,7 +89,7 @@ async def scene() -> AsyncIterator[ShutdownScene]:
 
 
 async def test_reset_ends_background_in_order_and_stays_in_room(scene: ShutdownScene) -> None:
-    session = scene._primary_agent_session = FakeAgentSession()
+    session = scene.session = FakeAgentSession()
     scene.job.before_session_closes(scene.step("idle monitor"))
     scene.job.after_session_closed(scene.step("last turn"))
     reported = await scene.dismiss(Dismissal.RESET)
@@ -180,7 +187,7 @@ async def test_running_tool_is_canceled_and_session_closes(scene: ShutdownScene)
 
     session: AgentSession[None] = AgentSession(llm=ToolCallingModel())
     await session.start(Agent(instructions="Call the tool.", tools=[slow]))
-    scene._primary_agent_session = session
+    scene.session = session
     session.generate_reply(user_input="Please.")
     await asyncio.wait_for(running.wait(), DEADLINE)
     started = time.monotonic()
@@ -188,5 +195,5 @@ async def test_running_tool_is_canceled_and_session_closes(scene: ShutdownScene)
     assert reported["tools"] == 1
     assert time.monotonic() - started < 1.5
     assert ended.is_set()
-    assert not [t for t in asyncio.all_tasks() if t.get_name().startswith("tool_exec_")]
+    assert running_tools() == []
     assert not session._started
