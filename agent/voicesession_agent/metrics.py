@@ -17,9 +17,9 @@ from prometheus_client import (
 )
 
 from voicesession_agent.health.diagnosis import Problem
-from voicesession_agent.latency import RESPONSE, Stage
 from voicesession_agent.memory.backend import MemoryCall, MemoryOutcome
 from voicesession_agent.memory.turn_queue import DropReason
+from voicesession_agent.protocol import RESPONSE, Stage
 from voicesession_agent.supervisor import control_auth as auth
 
 RESET_BUCKETS: Final = (0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.75, 1.0, 2.0, 5.0, 10.0)

@@ -10,11 +10,12 @@ import pytest
 from aiohttp import web
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from voicesession_agent.health.diagnosis import Diagnosis, Problem
+from voicesession_agent.memory.backend import MemoryAddress, MemoryPhase, MemoryStatus
 from voicesession_agent.metrics import Metrics
 from voicesession_agent.supervisor.control_auth import Verifier
 from voicesession_agent.supervisor.control_server import ControlServer, StateChanges
-from voicesession_agent.supervisor.desired_state import DesiredState, MemoryAddress
-from voicesession_agent.supervisor.pod_state import HumanLeft, JobPhase, MemoryPhase, MemoryStatus, PodPhase, PodState
+from voicesession_agent.supervisor.desired_state import DesiredState
+from voicesession_agent.supervisor.pod_state import HumanLeft, JobPhase, PodPhase, PodState
 from voicesession_common.errors import ExternalError, RetryableError
 from voicesession_operator.clients.agent_pod import AgentPodClient, public_key_of, to_pod_state
 from voicesession_operator.domain import observed

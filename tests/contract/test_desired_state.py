@@ -3,7 +3,8 @@
 import json
 from typing import Any, cast
 
-from voicesession_agent.supervisor.desired_state import MemoryAddress, parse
+from voicesession_agent.memory.backend import MemoryAddress
+from voicesession_agent.supervisor.desired_state import parse
 from voicesession_agent.tracing import read_traceparent
 from voicesession_common import JsonObject
 from voicesession_common.api.voicesession import Status

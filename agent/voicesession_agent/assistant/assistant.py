@@ -22,8 +22,9 @@ from voicesession_agent.assistant.speaker_selection import Greeter, SpeakerSelec
 from voicesession_agent.assistant.turn_recorder import TurnRecorder
 from voicesession_agent.job.room_reporter import RoomReporter
 from voicesession_agent.job.services import JobServices
-from voicesession_agent.job.supervisor_client import JobFacts, SupervisorClient
+from voicesession_agent.job.supervisor_client import SupervisorClient
 from voicesession_agent.livekit_internals import replace_instructions
+from voicesession_agent.protocol import JobFacts
 from voicesession_agent.settings import AgentSettings, AgentSpec
 from voicesession_agent.speech import providers
 

@@ -10,13 +10,12 @@ from livekit.agents import JobContext, JobProcess
 
 from voicesession_agent.job import entrypoint as entrypoints
 from voicesession_agent.job.health_monitor import HealthMonitor
-from voicesession_agent.job.room_reporter import RoomReporter
+from voicesession_agent.job.room_reporter import LatencyReporter, RoomReporter
 from voicesession_agent.job.services import JobServices
 from voicesession_agent.job.shutdown import JobShutdown, find_session
 from voicesession_agent.job.supervisor_client import SupervisorClient, report_now
-from voicesession_agent.latency import LatencyReporter
+from voicesession_agent.protocol import launch_of
 from voicesession_agent.settings import AgentSettings
-from voicesession_agent.supervisor.job_pool import launch_of
 
 Run = Callable[[JobContext, JobServices], Coroutine[Any, Any, None]]
 

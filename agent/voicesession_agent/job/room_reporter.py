@@ -1,9 +1,9 @@
-"""Reports of room events to the supervisor; they do not depend on the entry point."""
+"""Reports to the supervisor of room events and of the latency of answers; they do not depend on the entry point."""
 
 import asyncio
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 import aiohttp
@@ -11,6 +11,7 @@ from livekit import rtc
 
 from voicesession_agent.job.humans import is_human
 from voicesession_agent.job.supervisor_client import SupervisorClient
+from voicesession_agent.protocol import RESPONSE, Stage
 
 DELIVERY_SECONDS: Final = 1.0
 """Time to deliver the remaining reports when the job ends."""
@@ -120,6 +121,42 @@ class RoomReporter:
             else:
                 return True
         return False
+
+
+class LatencyReporter:
+    """Reports livekit-agents' measurements of every message of a conversation, never its text."""
+
+    def __init__(self, report: Callable[..., None]) -> None:
+        self._report = report
+
+    def watch(self, session: Any) -> None:
+        """Report the messages of any AgentSession, built-in or a user's own."""
+        session.on("conversation_item_added", self._on_item_added)
+
+    def _on_item_added(self, event: Any) -> None:
+        metrics = getattr(event.item, "metrics", None) or {}
+        seconds, spoke_at = seconds_by_stage(metrics), None
+        if getattr(event.item, "role", "") == "assistant":
+            spoke_at = metrics.get("started_speaking_at")
+        if seconds or spoke_at is not None:
+            self._report("latency", seconds=seconds, spoke_at=spoke_at)
+
+
+def seconds_by_stage(metrics: Mapping[str, Any]) -> dict[str, float]:
+    """Return the seconds of each stage, and of RESPONSE, from livekit-agents' MetricsReport.
+
+    The first three stages belong to a human's message, the others to the answer.
+    """
+    transcription, turn = metrics.get("transcription_delay"), metrics.get("end_of_turn_delay")
+    measured = {
+        Stage.TRANSCRIPTION: transcription,
+        Stage.END_OF_TURN: None if turn is None else turn - (transcription or 0.0),
+        Stage.HOOK: metrics.get("on_user_turn_completed_delay"),
+        Stage.LLM: metrics.get("llm_node_ttft"),
+        Stage.TTS: metrics.get("tts_node_ttfb"),
+        RESPONSE: metrics.get("e2e_latency"),
+    }
+    return {str(name): max(float(value), 0.0) for name, value in measured.items() if value is not None}
 
 
 def _reason(number: "rtc.DisconnectReason.ValueType | None") -> str:

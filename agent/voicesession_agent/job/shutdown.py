@@ -13,8 +13,9 @@ from livekit import rtc
 from livekit.agents import AgentSession, JobContext
 
 from voicesession_agent.job.room_reporter import RoomReporter
-from voicesession_agent.job.supervisor_client import Dismissal, SupervisorClient
+from voicesession_agent.job.supervisor_client import SupervisorClient
 from voicesession_agent.livekit_internals import running_tools
+from voicesession_agent.protocol import Dismissal
 
 LINGER_SECONDS: Final = 10.0
 """Time for an agent's own shutdown callbacks; closing a session in mid-speech can take a minute."""

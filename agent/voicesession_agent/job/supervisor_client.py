@@ -3,40 +3,18 @@
 import http.client
 import json
 import socket
-from dataclasses import dataclass
-from enum import StrEnum
 from typing import Any, Final
 
 import aiohttp
 
 from voicesession_agent.health.diagnosis import HealthReport
-from voicesession_agent.memory.backend import Block, Turn
+from voicesession_agent.memory.backend import Turn
+from voicesession_agent.protocol import Dismissal, JobFacts
 
 CALL_SECONDS: Final = 2.0
 """The supervisor answers within milliseconds; a supervisor that hangs must not silence the agent."""
 REMEMBER_SECONDS: Final = 6.0
 """Slightly longer than the supervisor's own limit for a write to memory."""
-
-
-@dataclass(frozen=True)
-class JobFacts:
-    """The supervisor's answer to `GET /job`.
-
-    `memory_hash` changes exactly when `blocks` change. `remembers` is true while memory accepts writes.
-    """
-
-    greeted: frozenset[str]
-    memory_hash: str
-    blocks: tuple[Block, ...]
-    remembers: bool = False
-    idle_seconds: float = 0.0
-
-
-class Dismissal(StrEnum):
-    """The way a job must end: leave the room, or yield to the next job."""
-
-    LEAVE = "leave"
-    RESET = "reset"
 
 
 class SupervisorClient:
@@ -62,15 +40,7 @@ class SupervisorClient:
     async def job_facts(self) -> JobFacts:
         """Return greeted humans, memory blocks and limits."""
         async with self._session.get("/job") as answer:
-            raw = await answer.json()
-        memory = raw["memory"]
-        return JobFacts(
-            greeted=frozenset(raw["greeted"]),
-            memory_hash=memory["hash"],
-            blocks=tuple(Block(**block) for block in memory["blocks"]),
-            remembers=memory["remembers"],
-            idle_seconds=raw["idleSeconds"],
-        )
+            return JobFacts.from_json(await answer.json())
 
     async def report(self, kind: str, **facts: Any) -> None:
         """Send one report."""

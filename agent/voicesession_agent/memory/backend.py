@@ -1,4 +1,4 @@
-"""Interface of a memory backend (load blocks, capture a turn, write a block), its errors and its measurement."""
+"""Interface of a memory backend (load blocks, capture a turn, write a block): address, status, errors, measurement."""
 
 import hashlib
 import json
@@ -8,6 +8,33 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
+
+
+@dataclass(frozen=True)
+class MemoryAddress:
+    """Address of the agent's memory, and the API key, which may be empty."""
+
+    base_url: str
+    agent_id: str
+    api_key: str = field(default="", repr=False)
+
+
+class MemoryPhase(StrEnum):
+    """Phase of the memory."""
+
+    NONE = "None"
+    LOADING = "Loading"
+    OK = "Ok"
+    UNAVAILABLE = "Unavailable"
+
+
+@dataclass(frozen=True)
+class MemoryStatus:
+    """The memory's Letta agent, phase and error message."""
+
+    agent_id: str = ""
+    phase: MemoryPhase = MemoryPhase.NONE
+    message: str = ""
 
 
 @dataclass(frozen=True)

@@ -8,13 +8,13 @@ import aiohttp
 
 from voicesession_agent.memory.backend import (
     Block,
+    MemoryAddress,
     RejectedError,
     Turn,
     UnavailableError,
     UncertainError,
     WriteConflictError,
 )
-from voicesession_agent.supervisor.desired_state import MemoryAddress
 
 CONNECT_SECONDS: Final = 0.5
 CALL_SECONDS: Final = 5.0

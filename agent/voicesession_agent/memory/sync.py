@@ -5,20 +5,21 @@ import logging
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Final
+from typing import Final, Protocol
 
 from voicesession_agent.memory.backend import (
     Block,
+    MemoryAddress,
     MemoryBackend,
     MemoryBackendError,
+    MemoryPhase,
+    MemoryStatus,
     RejectedError,
     Turn,
     UnavailableError,
 )
 from voicesession_agent.memory.facts import remember
 from voicesession_agent.memory.turn_queue import DropReason, TurnQueue
-from voicesession_agent.supervisor.desired_state import DesiredState, MemoryAddress
-from voicesession_agent.supervisor.pod_state import MemoryPhase, MemoryStatus
 
 REFRESH_SECONDS: Final = 30.0
 AFTER_CAPTURE_SECONDS: Final = 2.0
@@ -33,6 +34,19 @@ REMEMBER_SECONDS: Final = 4.0
 Three calls of a healthy Letta take 0.3 s.
 """
 log = logging.getLogger(__name__)
+
+
+class MemorySettings(Protocol):
+    """The part of the pod's desired state that concerns memory."""
+
+    @property
+    def memory(self) -> MemoryAddress | None: ...
+
+    @property
+    def capture(self) -> bool: ...
+
+    @property
+    def read_only(self) -> bool: ...
 
 
 class MemorySync:
@@ -65,7 +79,7 @@ class MemorySync:
         """Return True if facts can be written to memory."""
         return self._backend is not None and not self._read_only
 
-    def apply(self, desired: DesiredState) -> None:
+    def apply(self, desired: MemorySettings) -> None:
         """Apply the memory settings of the desired state. The address may arrive late, or change."""
         address = desired.memory
         self._capture = desired.capture and not desired.read_only

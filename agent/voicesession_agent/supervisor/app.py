@@ -12,7 +12,13 @@ import aiohttp
 from aiohttp import web
 
 from voicesession_agent.json_logging import configure_logging
-from voicesession_agent.memory.backend import InstrumentedBackend, MemoryCall, MemoryOutcome
+from voicesession_agent.memory.backend import (
+    InstrumentedBackend,
+    MemoryAddress,
+    MemoryCall,
+    MemoryOutcome,
+    MemoryPhase,
+)
 from voicesession_agent.memory.letta import LettaBackend
 from voicesession_agent.memory.sync import MemorySync
 from voicesession_agent.memory.turn_queue import DropReason
@@ -20,10 +26,9 @@ from voicesession_agent.metrics import Metrics, metrics_app, process_started_at
 from voicesession_agent.settings import AgentSettings
 from voicesession_agent.supervisor.control_auth import Verifier
 from voicesession_agent.supervisor.control_server import ControlServer, StateChanges
-from voicesession_agent.supervisor.desired_state import MemoryAddress
 from voicesession_agent.supervisor.job_pool import JobPool
 from voicesession_agent.supervisor.job_server import JobServer
-from voicesession_agent.supervisor.pod_state import CaptureStatus, JobPhase, MemoryPhase, PodState
+from voicesession_agent.supervisor.pod_state import CaptureStatus, JobPhase, PodState
 from voicesession_agent.supervisor.pod_traces import PodTraces
 from voicesession_agent.supervisor.supervisor import GaveUpError, Supervisor
 from voicesession_agent.tracing import AgentTracing

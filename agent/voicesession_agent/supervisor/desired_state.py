@@ -4,18 +4,11 @@ import json
 from dataclasses import dataclass, field
 from typing import Any
 
+from voicesession_agent.memory.backend import MemoryAddress
+
 
 class MalformedError(ValueError):
     """The body is not a desired state; the message names the field and never its value."""
-
-
-@dataclass(frozen=True)
-class MemoryAddress:
-    """Address of the agent's memory, and the API key, which may be empty."""
-
-    base_url: str
-    agent_id: str
-    api_key: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True)

@@ -60,16 +60,6 @@ class JobPool(Protocol):
         """Stop jobs and processes within a few seconds."""
 
 
-def job_id(launch: int) -> str:
-    """Return the job id for livekit-agents, the only field that reaches the process and that agents do not read."""
-    return f"job-{launch}"
-
-
-def launch_of(job: str) -> int:
-    """Return the launch number of a job id. Raises ValueError for an id of another pod."""
-    return int(job.removeprefix("job-"))
-
-
 def preload_modules(agent: AgentSpec) -> list[str]:
     """Return the modules that the fork server imports for all jobs, without a user's module: it may start threads."""
     modules = ["livekit.agents", "anyio._backends._asyncio", "voicesession_agent.job.main"]
@@ -146,6 +136,8 @@ class LiveKitJobs:
         """Return the job info as `AgentServer.simulate_job` does, with an id that identifies the process."""
         from livekit.agents.job import JobAcceptArguments, RunningJobInfo  # noqa: PLC0415 - as above
         from livekit.protocol import agent, models  # noqa: PLC0415 - as above
+
+        from voicesession_agent.protocol import job_id  # noqa: PLC0415 - not before the fork server starts
 
         room = models.Room(name=parameters.room)
         return RunningJobInfo(

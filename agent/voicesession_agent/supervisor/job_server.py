@@ -12,6 +12,7 @@ from voicesession_agent.memory.backend import MemoryBackendError, Turn, digest
 from voicesession_agent.memory.sync import MemorySync
 from voicesession_agent.memory.turn_queue import DropReason
 from voicesession_agent.metrics import Metrics
+from voicesession_agent.protocol import JobFacts
 from voicesession_agent.supervisor.control_server import StateChanges
 from voicesession_agent.supervisor.job_run import ExitCause
 from voicesession_agent.supervisor.pod_state import HumanLeft
@@ -187,21 +188,18 @@ class JobServer:
 
     async def _job(self, _: web.Request) -> web.Response:
         state, blocks = self._supervisor.state, self._memory_sync.blocks
-        return web.json_response(
-            {
-                "greeted": sorted(state.greeted),
-                "idleSeconds": state.desired.idle_seconds if state.desired else 0,
-                "memory": {
-                    "hash": digest(blocks),
-                    "blocks": [{"label": b.label, "value": b.value, "description": b.description} for b in blocks],
-                    "remembers": self._memory_sync.remembers,
-                },
-            }
+        facts = JobFacts(
+            greeted=frozenset(state.greeted),
+            memory_hash=digest(blocks),
+            blocks=blocks,
+            remembers=self._memory_sync.remembers,
+            idle_seconds=state.desired.idle_seconds if state.desired else 0,
         )
+        return web.json_response(facts.to_json())
 
     async def _leave(self, request: web.Request) -> web.Response:
         dismissal = await self._supervisor.wait_until_dismissed(int(request.query["launch"]))
-        return web.json_response({dismissal: True})
+        return web.json_response({dismissal.value: True})
 
     async def _turn(self, request: web.Request) -> web.Response:
         """Queue a turn once. A job repeats a turn whose response was lost; job and number identify it."""

@@ -6,6 +6,7 @@ from enum import StrEnum
 from typing import Any
 
 from voicesession_agent.health.diagnosis import Diagnosis
+from voicesession_agent.memory.backend import MemoryStatus
 from voicesession_agent.supervisor.desired_state import DesiredState
 from voicesession_agent.supervisor.reset import Outcome, Reset
 
@@ -28,15 +29,6 @@ class JobPhase(StrEnum):
     EXITED = "Exited"
 
 
-class MemoryPhase(StrEnum):
-    """Phase of the memory."""
-
-    NONE = "None"
-    LOADING = "Loading"
-    OK = "Ok"
-    UNAVAILABLE = "Unavailable"
-
-
 class OtherSessionError(Exception):
     """The pod is bound to another session until it ends."""
 
@@ -52,15 +44,6 @@ class HumanLeft:
     def elapsed_ms(self, now: float) -> int:
         """Return the milliseconds since the leave."""
         return round(max(0.0, now - self.at) * 1000)
-
-
-@dataclass(frozen=True)
-class MemoryStatus:
-    """The memory's Letta agent, phase and error message."""
-
-    agent_id: str = ""
-    phase: MemoryPhase = MemoryPhase.NONE
-    message: str = ""
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,8 @@ from typing import Final
 
 from opentelemetry.trace import SpanContext
 
-from voicesession_agent.latency import RESPONSE, Stage
 from voicesession_agent.memory.backend import MemoryCall, MemoryOutcome
+from voicesession_agent.protocol import RESPONSE, Stage
 from voicesession_agent.supervisor.desired_state import DesiredState
 from voicesession_agent.tracing import NO_SPAN, AgentTracing, read_traceparent
 

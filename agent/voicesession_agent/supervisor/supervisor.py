@@ -8,6 +8,7 @@ from typing import Final, Protocol
 
 from voicesession_agent.health.diagnosis import BEAT_SECONDS, STUCK, Diagnosis, HealthRestarts, Heartbeat, proof_seconds
 from voicesession_agent.metrics import Metrics
+from voicesession_agent.protocol import Dismissal
 from voicesession_agent.supervisor.desired_state import DesiredState
 from voicesession_agent.supervisor.job_pool import Job, JobLaunch, JobPool
 from voicesession_agent.supervisor.job_run import DrainingJobs, ExitCause, JobRun, RestartPolicy, StopReason, kill
@@ -125,12 +126,12 @@ class Supervisor:
         elif not failed and self._is_proven(job_run):
             self.state.diagnosis = None
 
-    async def wait_until_dismissed(self, launch: int) -> str:
-        """Wait until the job is dismissed. Return `leave` if no job follows, `reset` if another one replaces it."""
+    async def wait_until_dismissed(self, launch: int) -> Dismissal:
+        """Wait until the job is dismissed. Return LEAVE if no job follows, RESET if another one replaces it."""
         state = self.state
         async with self._dismissals:
             await self._dismissals.wait_for(lambda: state.ended or not state.accepts(launch))
-        return "leave" if state.ended else "reset"
+        return Dismissal.LEAVE if state.ended else Dismissal.RESET
 
     async def run(self) -> None:
         """Keep a job in the room while the desired state requires one. Raises GaveUpError if restarts do not help."""

@@ -11,8 +11,8 @@ from livekit.agents import llm
 from voicesession_agent.assistant import assistant as assistant_module
 from voicesession_agent.assistant.assistant import MODELS, Assistant
 from voicesession_agent.assistant.idle_prompt import IdleMonitor
-from voicesession_agent.job.supervisor_client import JobFacts
 from voicesession_agent.memory.backend import Block, digest
+from voicesession_agent.protocol import JobFacts
 from voicesession_agent.settings import AgentSettings, AgentSpec
 
 from tests.support.fakes.room import FakeAgentSession, FakeRoom

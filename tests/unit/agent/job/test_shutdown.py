@@ -10,8 +10,8 @@ import pytest
 from livekit import rtc
 from livekit.agents import Agent, AgentSession, APIConnectOptions, function_tool, llm
 from voicesession_agent.job.shutdown import STEP_SECONDS, JobShutdown
-from voicesession_agent.job.supervisor_client import Dismissal
 from voicesession_agent.livekit_internals import running_tools
+from voicesession_agent.protocol import Dismissal
 
 from tests.support.fakes.room import FakeAgentSession, FakeRoom
 

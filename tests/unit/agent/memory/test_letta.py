@@ -10,6 +10,7 @@ from aiohttp import web
 from voicesession_agent.memory import letta as letta_module
 from voicesession_agent.memory.backend import (
     Block,
+    MemoryAddress,
     RejectedError,
     Turn,
     UnavailableError,
@@ -18,7 +19,6 @@ from voicesession_agent.memory.backend import (
     digest,
 )
 from voicesession_agent.memory.letta import LettaBackend
-from voicesession_agent.supervisor.desired_state import MemoryAddress
 
 
 class FakeLettaServer:

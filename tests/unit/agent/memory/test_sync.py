@@ -8,6 +8,8 @@ import pytest
 from voicesession_agent.memory import sync as sync_module
 from voicesession_agent.memory.backend import (
     Block,
+    MemoryAddress,
+    MemoryPhase,
     RejectedError,
     Turn,
     UnavailableError,
@@ -16,8 +18,7 @@ from voicesession_agent.memory.backend import (
 )
 from voicesession_agent.memory.sync import MemorySync
 from voicesession_agent.memory.turn_queue import DropReason
-from voicesession_agent.supervisor.desired_state import DesiredState, MemoryAddress
-from voicesession_agent.supervisor.pod_state import MemoryPhase
+from voicesession_agent.supervisor.desired_state import DesiredState
 
 from tests.support.fakes.memory_backend import FakeMemory
 

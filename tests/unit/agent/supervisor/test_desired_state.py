@@ -4,7 +4,8 @@ import json
 from typing import Any
 
 import pytest
-from voicesession_agent.supervisor.desired_state import MalformedError, MemoryAddress, parse
+from voicesession_agent.memory.backend import MemoryAddress
+from voicesession_agent.supervisor.desired_state import MalformedError, parse
 
 GOOD: dict[str, Any] = {
     "sessionUID": "u1",

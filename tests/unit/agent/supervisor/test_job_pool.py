@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 from livekit.agents import AgentServer, JobContext
-from voicesession_agent.supervisor.job_pool import JobLaunch, LiveKitJobs, job_id, launch_of
+from voicesession_agent.protocol import job_id
+from voicesession_agent.supervisor.job_pool import JobLaunch, LiveKitJobs
 
 DEADLINE = 60.0
 
@@ -87,9 +88,3 @@ async def test_exited_process_leaves_no_task_or_message(jobs: LiveKitJobs) -> No
         while process() is not None:
             await asyncio.sleep(0.01)
             gc.collect()
-
-
-def test_job_id_encodes_launch_number() -> None:
-    assert launch_of(job_id(17)) == 17
-    with pytest.raises(ValueError, match="invalid literal"):
-        launch_of("AJ_abc")

@@ -9,13 +9,14 @@ import aiohttp
 import pytest
 from aiohttp import web
 from voicesession_agent.health.diagnosis import HealthReport
-from voicesession_agent.job.supervisor_client import Dismissal, SupervisorClient, report_now
-from voicesession_agent.memory.backend import Block, RejectedError, Turn
+from voicesession_agent.job.supervisor_client import SupervisorClient, report_now
+from voicesession_agent.memory.backend import Block, MemoryAddress, RejectedError, Turn
 from voicesession_agent.memory.sync import MemorySync
 from voicesession_agent.memory.turn_queue import DropReason
+from voicesession_agent.protocol import Dismissal
 from voicesession_agent.supervisor import control_server
 from voicesession_agent.supervisor.control_server import StateChanges
-from voicesession_agent.supervisor.desired_state import DesiredState, MemoryAddress
+from voicesession_agent.supervisor.desired_state import DesiredState
 from voicesession_agent.supervisor.job_server import JobServer
 
 from tests.support.fakes.supervisor_world import DEADLINE, TOKEN, SupervisorWorld, desired

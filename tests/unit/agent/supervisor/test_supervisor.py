@@ -3,7 +3,8 @@
 import asyncio
 
 import pytest
-from voicesession_agent.supervisor.desired_state import DesiredState, MemoryAddress
+from voicesession_agent.memory.backend import MemoryAddress
+from voicesession_agent.supervisor.desired_state import DesiredState
 from voicesession_agent.supervisor.pod_state import JobPhase, PodPhase
 from voicesession_agent.supervisor.supervisor import GaveUpError
 

@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 from livekit.agents import llm
-from voicesession_agent.latency import LatencyReporter, Stage, seconds_by_stage
+from voicesession_agent.job.room_reporter import LatencyReporter, seconds_by_stage
+from voicesession_agent.protocol import Stage
 
 from tests.support.fakes.room import FakeAgentSession
 
