@@ -3,12 +3,15 @@
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
-from typing import Any
+from typing import Any, Final
 
 from voicesession_agent.health.diagnosis import Diagnosis
 from voicesession_agent.memory.backend import MemoryStatus
 from voicesession_agent.supervisor.desired_state import DesiredState
 from voicesession_agent.supervisor.reset import Outcome, Reset
+
+TROUBLE_CHARACTERS: Final = 1024
+"""Longest problem that is reported: a custom entry point may raise any text, and the operator ignores a long answer."""
 
 
 class PodPhase(StrEnum):
@@ -227,7 +230,7 @@ class PodState:
                 "message": memory.message,
             },
             "capture": asdict(self.capture_status()),
-            "trouble": self.trouble,
+            "trouble": self.trouble[:TROUBLE_CHARACTERS],
             "timings": {
                 "processStarted": self.process_started,
                 "prepared": self.prepared_at,

@@ -24,8 +24,8 @@ TOKEN_SECONDS: Final = 30
 WAIT_SECONDS: Final = 25
 """Time for which a pod may hold a long poll; shorter than the idle limits of proxies and middleboxes."""
 WAIT_MARGIN_SECONDS: Final = 5.0
-ANSWER_BYTES: Final = 64 * 1024
-"""Longest answer that is read; the control port's own limit for a desired state. A state has about 1 KiB."""
+ANSWER_BYTES: Final = 256 * 1024
+"""Longest answer that is read. A state has about 1 KiB, and the identity of each human, up to 256 characters."""
 TAG_CHARACTERS: Final = 128
 TEXT_CHARACTERS: Final = 1024
 """Longest text taken from a state; a status condition keeps no more."""

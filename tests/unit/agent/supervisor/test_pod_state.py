@@ -114,3 +114,8 @@ def test_job_epoch_is_set_at_start_and_phase_at_join(state: PodState) -> None:
     assert completed.milliseconds == 212
     assert state.accepts(2)
     assert not state.set_desired_state(desired(epoch=2), 5.0)
+
+
+def test_long_problem_is_cut_in_the_report(state: PodState) -> None:
+    state.prepare_trouble = "x" * 1_000_000
+    assert len(state.render()["trouble"]) == 1024

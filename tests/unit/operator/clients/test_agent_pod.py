@@ -126,6 +126,14 @@ async def test_answer_longer_than_the_limit_is_ignored() -> None:
             await client.wait_for_change(HOST, "pod-uid", "")
 
 
+async def test_state_of_a_crowded_room_is_read() -> None:
+    async def answer(_: web.Request) -> web.Response:
+        return web.json_response(BOUND | {"humans": [f"{number:0256}" for number in range(900)]})
+
+    async with pod_client(answer) as client:
+        assert await client.state(HOST, "pod-uid") is not None
+
+
 async def test_compressed_answer_is_ignored() -> None:
     async def answer(_: web.Request) -> web.Response:
         return web.Response(body=gzip.compress(json.dumps(BOUND).encode()), headers={"Content-Encoding": "gzip"})
