@@ -4,7 +4,7 @@ import pytest
 from voicesession_common.errors import ConflictError, RetryableError, TerminalError
 from voicesession_operator.controller.cache import ResourceKind
 from voicesession_operator.domain.naming import pod_name
-from voicesession_operator.domain.observed import LeaveHint, LeaveReason, RoomUnknown
+from voicesession_operator.domain.observed import AgentPodState, LeaveHint, LeaveReason, RoomUnknown
 
 from tests.support import operator_objects
 from tests.support.builders import AGENT, IDENTITY, ROOM, UID, agent_participant, bound, human
@@ -218,3 +218,27 @@ async def test_polls_have_a_jitter() -> None:
     waits = {await world.reconcile() for _ in range(20)}
     assert len(waits) > 10
     assert all(wait is not None and 8 <= wait <= 12 for wait in waits)
+
+
+async def test_forged_pod_of_another_namespace_has_no_effect() -> None:
+    world = await ready_world()
+    forged = {**operator_objects.pod(1, version=10**6, phase="Running", podIP="10.6.6.6")}
+    forged["metadata"] |= {"namespace": "team-b", "uid": "uid-of-team-b"}
+    world.cache.upsert(ResourceKind.POD, forged)
+    world.pods.states["uid-of-team-b"] = AgentPodState("Unbound")
+    world.kube.writes.clear()
+    await world.reconcile()
+    assert (world.pods.received, world.kube.writes) == ([], [])
+    assert world.session()["status"]["agent"]["pod"] == pod_name("hello", UID, 0)
+
+
+async def test_long_problem_of_an_agent_is_stored_with_the_end() -> None:
+    world = ReconcilerWorld()
+    await world.reconcile()
+    world.change_pod(phase="Running", podIP="10.0.0.1")
+    world.pods.states[world.pod()["metadata"]["uid"]] = AgentPodState("Preparing", problem="x" * 40_000)
+    world.now += 61
+    for _ in range(3):
+        await world.reconcile()
+    assert world.session()["status"]["endReason"] == "Invalid"
+    assert max(len(condition["message"]) for condition in world.session()["status"]["conditions"]) == 1024
