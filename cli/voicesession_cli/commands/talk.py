@@ -7,8 +7,9 @@ import secrets
 import signal
 import string
 import sys
+from collections.abc import Coroutine, Iterator
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from voicesession_common import JsonObject
@@ -122,6 +123,9 @@ AGENT_SECONDS: Final = 15
 GREETING_SECONDS: Final = 5
 """Longest wait for the start of a greeting; a greeting that has started is played to its end."""
 NO_GREETING_SECONDS: Final = 0.5
+INTERRUPTED_JOIN_SECONDS: Final = 5
+"""A participant whose join is canceled halfway stays in the room until LiveKit's timeout of 20 s."""
+STOP_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
 PAUSE: Final = np.zeros(audio.RECEIVE_RATE // 2, np.int16)
 
 
@@ -140,11 +144,16 @@ async def talk(arguments: TalkArguments) -> None:
     report = TalkReport(label, session.room, identity, session.agent, arguments.json_output)
     human = HumanParticipant(identity, report.add_words)
     token = human_token(key.key, key.secret, session.room, identity, arguments.name)
-    await human.join(arguments.url or session.url, token)
-    try:
-        replies = await _converse(human, arguments, utterances, greets, report)
-    finally:
-        await human.leave()
+    replies: list[Reply] = []
+
+    async def visit() -> None:
+        await human.join(arguments.url or session.url, token)
+        try:
+            await _converse(human, arguments, utterances, greets, report, replies)
+        finally:
+            await human.leave()
+
+    await run_until_signal(visit(), human.joined)
     await _finish(arguments, recognizer, replies, report)
     if report.error:
         raise CommandError(report.error)
@@ -162,9 +171,10 @@ async def _converse(
     utterances: list[tuple[str, Samples]],
     greets: bool,
     report: TalkReport,
-) -> list[Reply]:
+    replies: list[Reply],
+) -> None:
+    """Hold the conversation, and append each reply to `replies` when it ends."""
     report.progress(f"in the room {report.room} of {report.session} as {human.identity}")
-    replies: list[Reply] = []
     try:
         if utterances:
             await human.wait_for_agent(AGENT_SECONDS)
@@ -176,8 +186,8 @@ async def _converse(
             _set_reply(turn, replies[-1], report)
     except CommandError as error:
         report.error = str(error)
-    await _linger(human, arguments.linger)
-    return replies
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(human.disconnected.wait(), arguments.linger)
 
 
 def _set_agent(human: HumanParticipant, report: TalkReport) -> None:
@@ -192,17 +202,41 @@ def _set_reply(turn: SpokenTurn, reply: Reply, report: TalkReport) -> None:
     report.progress(f"  end of speech to first audio: {reply.latency * 1000:.0f} ms")
 
 
-async def _linger(human: HumanParticipant, seconds: float) -> None:
-    """Stay in the room; SIGTERM and SIGINT end the stay early, and the participant still leaves gracefully."""
-    loop, stop = asyncio.get_running_loop(), asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
-    waiting = [asyncio.ensure_future(stop.wait()), asyncio.ensure_future(human.disconnected.wait())]
-    await asyncio.wait(waiting, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
-    for task in waiting:
-        task.cancel()
+async def run_until_signal(
+    visit: Coroutine[Any, Any, None], joined: asyncio.Event, join_seconds: float = INTERRUPTED_JOIN_SECONDS
+) -> None:
+    """Run the visit of a participant; SIGTERM and SIGINT end it early, and the participant still leaves gracefully.
+
+    A join that a signal interrupts may complete within `join_seconds`.
+    """
+    running = asyncio.ensure_future(visit)
+    with _stop_signals() as stop:
+        await _wait_for_any(running, stop)
+        if not running.done():
+            await _wait_for_any(running, joined, join_seconds)
+            running.cancel()
         with contextlib.suppress(asyncio.CancelledError):
-            await task
+            await running
+
+
+@contextlib.contextmanager
+def _stop_signals() -> Iterator[asyncio.Event]:
+    """Yield an event that SIGTERM and SIGINT set."""
+    loop, stop = asyncio.get_running_loop(), asyncio.Event()
+    for number in STOP_SIGNALS:
+        loop.add_signal_handler(number, stop.set)
+    try:
+        yield stop
+    finally:
+        for number in STOP_SIGNALS:
+            loop.remove_signal_handler(number)
+
+
+async def _wait_for_any(running: "asyncio.Future[None]", event: asyncio.Event, seconds: float | None = None) -> None:
+    waiting = asyncio.ensure_future(event.wait())
+    either: set[asyncio.Future[Any]] = {running, waiting}
+    await asyncio.wait(either, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+    waiting.cancel()
 
 
 async def _finish(

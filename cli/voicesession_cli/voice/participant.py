@@ -41,6 +41,8 @@ class HumanParticipant:
         self.room = rtc.Room()
         self.transcript = Transcript(on_words)
         self.recorder = AudioRecorder()
+        self.joined = asyncio.Event()
+        """Set when join() is complete."""
         self.disconnected = asyncio.Event()
         """Set when this participant has left the room, or was disconnected from it."""
         self.disconnect_reason = ""
@@ -59,6 +61,7 @@ class HumanParticipant:
         options = rtc.TrackPublishOptions(source=rtc.TrackSource.SOURCE_MICROPHONE)
         await self.room.local_participant.publish_track(self._microphone.track, options)
         self._microphone.open()
+        self.joined.set()
 
     @property
     def agents(self) -> list[rtc.RemoteParticipant]:

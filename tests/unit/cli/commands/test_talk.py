@@ -1,9 +1,13 @@
-"""The report of `talk`: printed lines, and the JSON output."""
+"""The report of `talk`, and its end by a signal."""
 
+import asyncio
 import json
+import os
+import signal
 
 import pytest
-from voicesession_cli.commands.talk import TalkReport
+from voicesession_cli.commands.talk import TalkReport, run_until_signal
+from voicesession_cli.errors import CommandError
 from voicesession_cli.voice.transcript import TranscriptLine
 
 
@@ -65,3 +69,59 @@ def test_json_output_is_single_object(capsys: pytest.CaptureFixture[str]) -> Non
         ],
         "error": None,
     }
+
+
+class SimulatedVisit:
+    """A visit whose join and conversation end on command."""
+
+    def __init__(self) -> None:
+        self.connected, self.joined, self.over = asyncio.Event(), asyncio.Event(), asyncio.Event()
+        self.began = asyncio.Event()
+        self.has_left = False
+
+    async def run(self) -> None:
+        self.began.set()
+        await self.connected.wait()
+        self.joined.set()
+        try:
+            await self.over.wait()
+        finally:
+            self.has_left = True
+
+
+async def test_signal_during_conversation_lets_participant_leave() -> None:
+    visit = SimulatedVisit()
+    visit.connected.set()
+    running = asyncio.ensure_future(run_until_signal(visit.run(), visit.joined))
+    await visit.joined.wait()
+    os.kill(os.getpid(), signal.SIGTERM)
+    await running
+    assert visit.has_left
+
+
+async def test_signal_during_join_lets_participant_join_and_leave() -> None:
+    visit = SimulatedVisit()
+    running = asyncio.ensure_future(run_until_signal(visit.run(), visit.joined))
+    await visit.began.wait()
+    os.kill(os.getpid(), signal.SIGTERM)
+    await asyncio.sleep(0)
+    visit.connected.set()
+    await running
+    assert visit.has_left
+
+
+async def test_signal_during_hanging_join_ends_visit() -> None:
+    visit = SimulatedVisit()
+    running = asyncio.ensure_future(run_until_signal(visit.run(), visit.joined, join_seconds=0.01))
+    await visit.began.wait()
+    os.kill(os.getpid(), signal.SIGINT)
+    await running
+    assert not visit.joined.is_set()
+
+
+async def test_error_of_visit_is_raised() -> None:
+    async def fail() -> None:
+        raise CommandError("LiveKit refused the connection")
+
+    with pytest.raises(CommandError, match="refused"):
+        await run_until_signal(fail(), asyncio.Event())
