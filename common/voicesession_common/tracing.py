@@ -15,14 +15,11 @@ from opentelemetry.context import Context
 from opentelemetry.trace import Span, SpanContext, StatusCode
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
-from voicesession_common.api.constants import TRACEPARENT_ANNOTATION
-
 if TYPE_CHECKING:
     from voicesession_common.otlp import SpanExport
 
 FLUSH_SECONDS: Final = 2.0
 """Time limit for sending the last spans when a program ends."""
-TOKEN_REQUEST: Final = "token request"  # noqa: S105 - a span's name
 ERROR_TYPE: Final = "error.type"
 _HEADER: Final = "traceparent"
 _W3C: Final = TraceContextTextMapPropagator()
@@ -69,14 +66,11 @@ class Tracing:
         return self._export is not None and self._export.is_sampled(trace_id)
 
     @contextmanager
-    def token_request(self) -> Iterator[dict[str, str]]:
-        """Trace the creation of a session in a root span; yield the annotations for the session."""
-        if not self.enabled:
-            yield {}
-            return
-        span = self._tracer.start_span(TOKEN_REQUEST, Context())
+    def root_span(self, name: str) -> Iterator[SpanContext]:
+        """Write the block as the first span of a new trace; yield its context, which is invalid without tracing."""
+        span = self._tracer.start_span(name, Context())
         try:
-            yield {TRACEPARENT_ANNOTATION: write_traceparent(span.get_span_context())}
+            yield span.get_span_context()
         except BaseException as error:
             _set_error(span, type(error).__name__)
             raise

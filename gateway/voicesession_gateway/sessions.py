@@ -6,12 +6,13 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Final
 
+from opentelemetry.trace import SpanContext
 from voicesession_common import JsonObject
 from voicesession_common.api import constants
 from voicesession_common.api.conditions import Condition
 from voicesession_common.errors import ConflictError, ExternalError, NotFoundError, TerminalError
 from voicesession_common.kube_client import SESSIONS, KubeClient
-from voicesession_common.tracing import Tracing
+from voicesession_common.tracing import Tracing, write_traceparent
 
 from voicesession_gateway import metrics
 from voicesession_gateway.admission import (
@@ -38,6 +39,7 @@ FORBIDDEN: Final = "Forbidden"
 """Reason of the API server when the gateway lacks permissions, which no caller can change."""
 RETRY_SECONDS: Final = 1.0
 """Value of Retry-After during an outage."""
+TOKEN_REQUEST: Final = "token request"  # noqa: S105 - a span's name
 START_MARGIN_SECONDS: Final = 5.0
 """Added to the session's own start deadline, so that the operator can report that it passed."""
 
@@ -77,7 +79,8 @@ class SessionService:
 
         If an existing session ends during the wait, continue with the next one.
         """
-        with self._tracing.token_request() as annotations:
+        with self._tracing.root_span(TOKEN_REQUEST) as span:
+            annotations = _trace_annotations(span)
             for _ in range(ATTEMPTS):
                 record, source = await self.get_or_create(request, annotations)
                 try:
@@ -235,6 +238,12 @@ class SessionService:
         if found.uid == latest.uid and found.is_ready:
             return found
         raise not_ready_error(found, seconds)
+
+
+def _trace_annotations(span: SpanContext) -> dict[str, str]:
+    """Return the annotations with which the operator's spans continue the trace; none for an invalid context."""
+    traceparent = write_traceparent(span)
+    return {constants.TRACEPARENT_ANNOTATION: traceparent} if traceparent else {}
 
 
 def _manifest(name: str, agent: str, request: SessionRequest, annotations: Mapping[str, str]) -> JsonObject:

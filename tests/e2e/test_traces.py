@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from voicesession_common.api.constants import TRACEPARENT_ANNOTATION
-from voicesession_common.tracing import TOKEN_REQUEST
+from voicesession_gateway.sessions import TOKEN_REQUEST
 
 from hack.cluster import constants, release
 from tests.support.cluster import operator_pods

@@ -1,4 +1,4 @@
-"""Spans of a program: disabled without an address, roots of token requests, and no delays."""
+"""Spans of a program: disabled without an address, roots of new traces, and no delays."""
 
 import json
 import logging
@@ -10,7 +10,6 @@ from http.server import ThreadingHTTPServer
 import pytest
 from opentelemetry import trace
 from opentelemetry.trace import StatusCode
-from voicesession_common.api.constants import TRACEPARENT_ANNOTATION
 from voicesession_common.tracing import Tracing, read_traceparent, write_traceparent
 
 from tests.support.fakes.span_exporter import RecordedSpans, attributes, span_context
@@ -38,34 +37,33 @@ def connect(endpoint: str) -> Tracing:
 
 def write(tracing: Tracing, name: str) -> None:
     now = time.time()
-    with tracing.token_request() as annotations:
-        parent = read_traceparent(annotations.get(TRACEPARENT_ANNOTATION, ""))
+    with tracing.root_span("request") as parent:
         tracing.write(name, now - 1, now, parent=parent)
 
 
 async def test_tracing_without_address_writes_no_spans() -> None:
     tracing = Tracing.connect("voicesession-operator", "operator-1", "", 1.0)
     assert (tracing.enabled, tracing.is_sampled(1)) == (False, False)
-    with tracing.token_request() as annotations:
-        assert annotations == {}
+    with tracing.root_span("request") as context:
+        assert write_traceparent(context) == ""
     write(tracing, "bound")
     await tracing.close()
 
 
-def test_token_request_is_root_of_session_trace() -> None:
+def test_root_span_has_yielded_context_and_no_parent() -> None:
     kept = RecordedSpans()
-    with kept.tracing.token_request() as annotations:
+    with kept.tracing.root_span("request") as context:
         assert kept.all == []
-    request = kept.one("token request")
+    request = kept.one("request")
     assert (request.parent, attributes(request)) == (None, {})
-    assert annotations == {TRACEPARENT_ANNOTATION: write_traceparent(span_context(request))}
+    assert read_traceparent(write_traceparent(context)).span_id == span_context(request).span_id
 
 
-def test_failed_token_request_records_only_error_type() -> None:
+def test_failed_root_span_records_only_error_type() -> None:
     kept = RecordedSpans()
-    with pytest.raises(KeyError), kept.tracing.token_request():
+    with pytest.raises(KeyError), kept.tracing.root_span("request"):
         raise KeyError("alice")
-    request = kept.one("token request")
+    request = kept.one("request")
     assert (request.status.status_code, request.status.description) == (StatusCode.ERROR, None)
     assert (attributes(request), request.events) == ({"error.type": "KeyError"}, ())
 
@@ -75,7 +73,7 @@ async def test_close_sends_remaining_spans(received: SpanStore) -> None:
     write(tracing, "bound")
     await tracing.close(5.0)
     child, request = received.spans
-    assert (child["name"], request["name"]) == ("bound", "token request")
+    assert (child["name"], request["name"]) == ("bound", "request")
     assert (child["trace"], child["parent"]) == (request["trace"], request["span"])
     assert (child["service"], round(child["end"] - child["begin"], 3)) == ("voicesession-operator", 1.0)
 

@@ -99,6 +99,14 @@ async def test_token_request_without_fields_creates_own_session(api: FakeApiServ
     assert len({claims(answer)["sub"] for answer in answers}) == 2
 
 
+async def test_token_request_without_tracing_creates_session_without_annotations(
+    api: FakeApiServer, start: Start
+) -> None:
+    async with FakeOperator(api):
+        answer = await request_token(await start())
+    assert api.sessions[answer.headers["Voicesession-Name"]]["metadata"]["annotations"] == {}
+
+
 async def test_token_request_with_idempotency_key_returns_same_session(api: FakeApiServer, start: Start) -> None:
     client = await start()
     async with FakeOperator(api):

@@ -2,7 +2,8 @@
 
 import pytest
 from voicesession_common.api import constants
-from voicesession_common.tracing import TOKEN_REQUEST, Tracing, read_traceparent
+from voicesession_common.tracing import Tracing, read_traceparent
+from voicesession_gateway.sessions import TOKEN_REQUEST
 
 from tests.support.fakes.api_server import FakeApiServer
 from tests.support.fakes.span_exporter import RecordedSpans, attributes, span_context
