@@ -6,6 +6,7 @@ import signal
 import sys
 import time
 from contextlib import AsyncExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -17,12 +18,13 @@ from voicesession_common.tracing import Tracing
 
 from voicesession_gateway.access import AccessControl
 from voicesession_gateway.auth import Anonymous, ApiKeys, Authenticator, OidcTokens
+from voicesession_gateway.event_stream import HEARTBEAT_SECONDS
 from voicesession_gateway.informer import StoreInformer
 from voicesession_gateway.page import Page
 from voicesession_gateway.routes import ApiHandlers
 from voicesession_gateway.server import metrics_app, public_app, serve
 from voicesession_gateway.session_store import AgentStore, SessionStore
-from voicesession_gateway.sessions import SessionService
+from voicesession_gateway.sessions import WATCH_SECONDS, SessionService
 from voicesession_gateway.settings import GatewaySettings, SettingsError
 from voicesession_gateway.tokens import TokenIssuer
 
@@ -34,17 +36,30 @@ INVALID_SETTINGS: Final = 2
 SERVICE: Final = "voicesession-gateway"
 
 
+@dataclass(frozen=True)
+class GatewayTimings:
+    """Times of one replica that no setting changes."""
+
+    endpoint_removal_seconds: float = ENDPOINT_REMOVAL_SECONDS
+    watch_seconds: float = WATCH_SECONDS
+    heartbeat_seconds: float = HEARTBEAT_SECONDS
+
+
 class Gateway:
-    """One replica. Construct it inside a running loop; the caller closes the client."""
+    """One replica. Construct it inside a running loop; the caller closes the client.
+
+    `ports` holds the public port and the port of the metrics, once both listen.
+    """
 
     def __init__(
         self,
         settings: GatewaySettings,
         kube: KubeClient,
         tracing: Tracing,
-        endpoint_removal_seconds: float = ENDPOINT_REMOVAL_SECONDS,
+        timings: GatewayTimings = GatewayTimings(),
     ) -> None:
-        self._settings, self._endpoint_removal_seconds = settings, endpoint_removal_seconds
+        self._settings, self._timings = settings, timings
+        self.ports: tuple[int, ...] = ()
         self._agents = AgentStore()
         self._sessions = SessionStore(self._agents.spec)
         self._stop, self._stopping = asyncio.Event(), False
@@ -71,9 +86,18 @@ class Gateway:
             settings.ready_seconds,
             time.monotonic,
             tracing=tracing,
+            watch_seconds=timings.watch_seconds,
         )
         issuer = TokenIssuer(settings.livekit_api_key, settings.livekit_api_secret, settings.token_seconds)
-        api = ApiHandlers(access, service, self._agents, self._sessions, issuer, settings.default_agent)
+        api = ApiHandlers(
+            access,
+            service,
+            self._agents,
+            self._sessions,
+            issuer,
+            settings.default_agent,
+            heartbeat_seconds=timings.heartbeat_seconds,
+        )
         page = Page(
             settings.page_dir,
             settings.livekit_public_url,
@@ -88,8 +112,11 @@ class Gateway:
         self._catch_signals()
         informing = [asyncio.create_task(informer.run()) for informer in self.informers]
         stop = asyncio.create_task(self._stop.wait())
-        metrics_runner, _ = await serve(metrics_app(self._sessions.update_gauge), self._settings.metrics_port)
+        metrics_runner, metrics_port = await serve(
+            metrics_app(self._sessions.update_gauge), self._settings.metrics_port
+        )
         public_runner, port = await serve(self.app, self._settings.http_port)
+        self.ports = (port, metrics_port)
         log.info("listening", extra={"port": port, "auth": self._settings.auth})
         try:
             done, _ = await asyncio.wait({stop, *informing}, return_when=asyncio.FIRST_COMPLETED)
@@ -107,7 +134,7 @@ class Gateway:
         """Report unready, then stop accepting requests and end streams. Pending requests get their session."""
         self._stopping = True
         log.info("shutting down")
-        await asyncio.sleep(self._endpoint_removal_seconds)
+        await asyncio.sleep(self._timings.endpoint_removal_seconds)
         await public_runner.cleanup()
 
     def _is_ready(self) -> bool:

@@ -11,6 +11,7 @@ from voicesession_gateway.session_record import SessionRecord, deleted_to_json, 
 from voicesession_gateway.session_store import SessionStore, wait_for_change
 
 HEARTBEAT_SECONDS: Final = 15.0
+"""Seconds without a change until a comment is sent; nginx closes a silent connection after 60 s by default."""
 RETRY_MILLISECONDS: Final = 2000
 HEADERS: Final = {
     "Content-Type": "text/event-stream",
@@ -20,10 +21,15 @@ HEADERS: Final = {
 
 
 async def stream_events(
-    request: web.Request, record: SessionRecord, sessions: SessionStore, headers: dict[str, str]
+    request: web.Request,
+    record: SessionRecord,
+    sessions: SessionStore,
+    headers: dict[str, str],
+    heartbeat_seconds: float,
 ) -> web.StreamResponse:
     """Stream until the session ends, the client disconnects or the server stops.
 
+    A comment is sent after every `heartbeat_seconds` without a change.
     A browser reconnects when a stream ends. A 204 stops a browser that has received the last event.
     """
     if record.finished and request.headers.get("Last-Event-ID") == str(record.version):
@@ -33,14 +39,18 @@ async def stream_events(
     await response.write(f"retry: {RETRY_MILLISECONDS}\n\n".encode())
     with metrics.STREAMS.track_inprogress():
         try:
-            await _write_events(request, response, record, sessions)
+            await _write_events(request, response, record, sessions, heartbeat_seconds)
         except ConnectionError:
             return response
     return response
 
 
 async def _write_events(
-    request: web.Request, response: web.StreamResponse, record: SessionRecord, sessions: SessionStore
+    request: web.Request,
+    response: web.StreamResponse,
+    record: SessionRecord,
+    sessions: SessionStore,
+    heartbeat_seconds: float,
 ) -> None:
     last, sent = record, None
     with sessions.changes(record.name) as event:
@@ -56,7 +66,7 @@ async def _write_events(
                 sent = current
             if latest.finished:
                 return
-            if not await wait_for_change(event, HEARTBEAT_SECONDS):
+            if not await wait_for_change(event, heartbeat_seconds):
                 await response.write(b": heartbeat\n\n")
 
 

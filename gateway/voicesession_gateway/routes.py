@@ -15,7 +15,7 @@ from voicesession_common.api.reasons import ConditionType
 from voicesession_gateway import metrics
 from voicesession_gateway.access import AccessControl, cors_headers, read_json
 from voicesession_gateway.errors import ApiError, ErrorCode
-from voicesession_gateway.event_stream import stream_events
+from voicesession_gateway.event_stream import HEARTBEAT_SECONDS, stream_events
 from voicesession_gateway.naming import Caller
 from voicesession_gateway.session_record import SessionRecord, to_json
 from voicesession_gateway.session_request import parse_session_request, parse_token_request
@@ -50,9 +50,12 @@ class ApiHandlers:
         default_agent: str,
         nonce: Callable[[], str] = lambda: secrets.token_hex(16),
         monotonic: Callable[[], float] = time.monotonic,
+        *,
+        heartbeat_seconds: float = HEARTBEAT_SECONDS,
     ) -> None:
         self._access, self._service, self._agents, self._sessions = access, service, agents, sessions
         self._issuer, self._default_agent, self._nonce, self._monotonic = issuer, default_agent, nonce, monotonic
+        self._heartbeat_seconds = heartbeat_seconds
 
     def add_to(self, app: web.Application) -> None:
         app.router.add_post(TOKEN, self._token)
@@ -123,7 +126,7 @@ class ApiHandlers:
         record, origin = self._own_session(request, caller), request.headers.get("Origin", "")
         with self._access.count_stream(caller):
             headers = cors_headers(origin) if self._access.allows_origin(origin) else {}
-            return await stream_events(request, record, self._sessions, headers)
+            return await stream_events(request, record, self._sessions, headers, self._heartbeat_seconds)
 
     async def _openapi(self, _: web.Request) -> web.Response:
         return web.Response(text=openapi_document(), content_type="application/json")

@@ -53,7 +53,10 @@ class SessionCreation:
 
 
 class SessionService:
-    """Sessions of one namespace for all callers. `monotonic` returns seconds."""
+    """Sessions of one namespace for all callers. `monotonic` returns seconds.
+
+    `watch_seconds` limits each wait for the watch to show a change of a session.
+    """
 
     def __init__(
         self,
@@ -67,11 +70,12 @@ class SessionService:
         monotonic: Callable[[], float],
         *,
         tracing: Tracing,
+        watch_seconds: float = WATCH_SECONDS,
     ) -> None:
         self._kube, self._namespace = kube, namespace
         self._agents, self._sessions = agents, sessions
         self._quota, self._default_agent, self._longest_wait = quota, default_agent, longest_wait
-        self._monotonic, self._tracing = monotonic, tracing
+        self._monotonic, self._tracing, self._watch_seconds = monotonic, tracing, watch_seconds
         self._creations: dict[str, SessionCreation] = {}
 
     async def wait_until_ready(self, request: SessionRequest) -> tuple[SessionRecord, metrics.SessionSource]:
@@ -145,7 +149,7 @@ class SessionService:
             try:
                 recheck_quota(self._sessions.of_caller(record.caller), record, self._quota)
             except ApiError:
-                await wait_for_change(event, WATCH_SECONDS)
+                await wait_for_change(event, self._watch_seconds)
                 return False
         return True
 
@@ -167,7 +171,7 @@ class SessionService:
             try:
                 raw = await self._kube.create(SESSIONS, self._namespace, manifest)
             except ConflictError:
-                await wait_for_change(event, WATCH_SECONDS)
+                await wait_for_change(event, self._watch_seconds)
                 return None
             except ExternalError as error:
                 raise _to_api_error(error, metrics.KubernetesCall.CREATE) from error
@@ -180,7 +184,7 @@ class SessionService:
 
         On an error the session remains: a repeated request joins it, or it ends without humans.
         """
-        deadline = self._monotonic() + WATCH_SECONDS
+        deadline = self._monotonic() + self._watch_seconds
         while True:
             found = self._sessions.get(created.name)
             if found and found.uid == created.uid:
@@ -206,7 +210,7 @@ class SessionService:
         with self._sessions.changes(created.name) as event, suppress(ApiError):
             await self.end(created)
             while (found := self._sessions.get(created.name)) and found.uid == created.uid:
-                if not await wait_for_change(event, WATCH_SECONDS):
+                if not await wait_for_change(event, self._watch_seconds):
                     return
 
     async def _wait_ready(self, record: SessionRecord) -> SessionRecord:

@@ -8,7 +8,7 @@ import pytest
 from aiohttp.test_utils import TestClient, TestServer
 from voicesession_common.api import constants
 from voicesession_common.tracing import Tracing
-from voicesession_gateway.app import Gateway
+from voicesession_gateway.app import Gateway, GatewayTimings
 from voicesession_gateway.settings import GatewaySettings
 
 from tests.support import gateway_objects
@@ -18,6 +18,7 @@ from tests.support.gateway_client import Client, until
 
 Start = Callable[..., Awaitable[Client]]
 
+TIMINGS = GatewayTimings()
 SECRET = "a secret of thirty-two characters"  # noqa: S105
 ENVIRONMENT = {
     "NAMESPACE": "voice",
@@ -50,9 +51,9 @@ async def start(api: FakeApiServer, tracing: Tracing) -> AsyncIterator[Start]:
     async with AsyncExitStack() as stack:
         url = await stack.enter_async_context(api_server.serving(api))
 
-        async def start_gateway(wait: bool = True, **variables: str) -> Client:
+        async def start_gateway(wait: bool = True, timings: GatewayTimings = TIMINGS, **variables: str) -> Client:
             kube = await stack.enter_async_context(api_server.client(url))
-            gateway = Gateway(GatewaySettings.from_env(ENVIRONMENT | variables), kube, tracing)
+            gateway = Gateway(GatewaySettings.from_env(ENVIRONMENT | variables), kube, tracing, timings)
             tasks = [asyncio.create_task(informer.run()) for informer in gateway.informers]
             stack.push_async_callback(_cancel, *tasks)
             client = await stack.enter_async_context(TestClient(TestServer(gateway.app)))

@@ -8,18 +8,18 @@ import sys
 from pathlib import Path
 
 import pytest
-from aiohttp import ClientSession
+from aiohttp import ClientSession, web
 from voicesession_common.rate_limit import Rate
 from voicesession_common.tracing import Tracing
 from voicesession_gateway import app, metrics
 from voicesession_gateway.admission import Quota
-from voicesession_gateway.app import Gateway
+from voicesession_gateway.app import Gateway, GatewayTimings
 from voicesession_gateway.errors import STATUS, ErrorCode
 from voicesession_gateway.settings import GatewaySettings, SettingsError
 
 from tests.support.fakes import api_server
 from tests.support.fakes.api_server import FakeApiServer
-from tests.support.gateway_client import call_api, request_token
+from tests.support.gateway_client import call_api, request_token, until
 from tests.unit.gateway.conftest import ENVIRONMENT, Start
 
 NEEDED = {
@@ -134,32 +134,24 @@ def test_metrics_before_first_request_have_token_series() -> None:
         assert f'voicesession_gateway_ready_seconds_count{{how="{how}"}} 0.0' in text
 
 
-async def test_internal_error_response_hides_details(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_internal_error_response_hides_details(api: FakeApiServer, start: Start) -> None:
     client = await start()
-    monkeypatch.setattr("voicesession_gateway.routes.parse_token_request", lambda *_: 1 / 0)
+    api.refuse["post-all"] = lambda: web.json_response({"metadata": {}}, status=201)
     answer = await request_token(client)
     assert (answer.status, answer.code) == (500, "Internal")
-    assert "division" not in answer.body["error"]["message"]
+    assert "resourceVersion" not in answer.body["error"]["message"]
 
 
-async def test_gateway_after_sigterm_stops(api: FakeApiServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    ports: list[int] = []
-    serve = app.serve
-
-    async def serve_and_record(*args: object) -> object:
-        runner, port = await serve(*args)  # type: ignore[arg-type]
-        ports.append(port)
-        return runner, port
-
-    monkeypatch.setattr(app, "serve", serve_and_record)
+async def test_gateway_after_sigterm_stops(api: FakeApiServer) -> None:
     async with api_server.serving(api) as url, api_server.client(url) as kube, ClientSession() as client:
         settings = GatewaySettings.from_env(ENVIRONMENT | {"HTTP_PORT": "0", "METRICS_PORT": "0"})
-        running = asyncio.create_task(Gateway(settings, kube, Tracing(), endpoint_removal_seconds=0.1).run())
-        while len(ports) < 2:  # noqa: ASYNC110
-            await asyncio.sleep(0.01)
-        async with client.get(f"http://127.0.0.1:{ports[0]}/metrics") as response:
+        gateway = Gateway(settings, kube, Tracing(), GatewayTimings(endpoint_removal_seconds=0.1))
+        running = asyncio.create_task(gateway.run())
+        await until(lambda: bool(gateway.ports))
+        public_port, metrics_port = gateway.ports
+        async with client.get(f"http://127.0.0.1:{metrics_port}/metrics") as response:
             assert "voicesession_gateway_live_sessions" in await response.text()
-        async with client.get(f"http://127.0.0.1:{ports[1]}/healthz") as response:
+        async with client.get(f"http://127.0.0.1:{public_port}/healthz") as response:
             assert response.status == 200
         os.kill(os.getpid(), signal.SIGTERM)
         assert await asyncio.wait_for(running, 10) == 0

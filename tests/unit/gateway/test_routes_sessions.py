@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from voicesession_common.api import constants
 from voicesession_common.tracing import Tracing
-from voicesession_gateway import event_stream as streams
-from voicesession_gateway.app import Gateway
+from voicesession_gateway import metrics
+from voicesession_gateway.app import Gateway, GatewayTimings
 from voicesession_gateway.routes import openapi_document
 from voicesession_gateway.settings import GatewaySettings
 
@@ -25,11 +25,16 @@ PATH = "/api/v1/sessions"
 
 
 @pytest.fixture
-async def client(start: Start, tmp_path: Path) -> Client:
-    """Return a client of a gateway with two callers that have keys."""
+def keys_dir(tmp_path: Path) -> Path:
     for name, key in KEYS.items():
         (tmp_path / name).write_text(key)
-    return await start(AUTH_MODE="keys", KEYS_DIR=str(tmp_path))
+    return tmp_path
+
+
+@pytest.fixture
+async def client(start: Start, keys_dir: Path) -> Client:
+    """Return a client of a gateway with two callers that have keys."""
+    return await start(AUTH_MODE="keys", KEYS_DIR=str(keys_dir))
 
 
 async def create(client: Client, **body: str) -> str:
@@ -145,16 +150,15 @@ async def test_event_stream_of_deleted_session_ends(api: FakeApiServer, client: 
     ]
 
 
-async def test_event_stream_sends_heartbeats_and_ends_after_disconnect(
-    client: Client, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(streams, "HEARTBEAT_SECONDS", 0.02)
+async def test_event_stream_sends_heartbeats_and_ends_after_disconnect(start: Start, keys_dir: Path) -> None:
+    timings = GatewayTimings(heartbeat_seconds=0.02)
+    client = await start(timings=timings, AUTH_MODE="keys", KEYS_DIR=str(keys_dir))
     name = await create(client)
     async with client.get(f"{PATH}/{name}/events", headers=SHOP) as response:
         async with asyncio.timeout(5):
             while b"heartbeat" not in await response.content.readline():
                 pass
-    await until(lambda: streams.metrics.REGISTRY.get_sample_value("voicesession_gateway_event_streams") == 0)
+    await until(lambda: metrics.REGISTRY.get_sample_value("voicesession_gateway_event_streams") == 0)
 
 
 async def test_event_stream_ends_at_shutdown(client: Client) -> None:

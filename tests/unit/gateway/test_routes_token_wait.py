@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from aiohttp import web
-from voicesession_gateway import sessions as service
+from voicesession_gateway.app import GatewayTimings
 from voicesession_gateway.metrics import REGISTRY
 
 from tests.support import gateway_objects
@@ -93,11 +93,8 @@ async def test_token_wait_sends_no_request(api: FakeApiServer, start: Start) -> 
     assert dict(api.calls) == before
 
 
-async def test_token_session_not_in_watch_returns_503(
-    api: FakeApiServer, start: Start, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(service, "WATCH_SECONDS", 0.1)
-    client = await start()
+async def test_token_session_not_in_watch_returns_503(api: FakeApiServer, start: Start) -> None:
+    client = await start(timings=GatewayTimings(watch_seconds=0.1))
     api.silent.set()
     answer = await request_token(client, ALICE)
     assert (answer.status, answer.code) == (503, "Unavailable")
