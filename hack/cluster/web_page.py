@@ -48,9 +48,9 @@ def is_built() -> bool:
     return DIST.is_dir() and STAMP.is_file() and STAMP.read_text() == inputs()
 
 
-def inputs() -> str:
-    """Return the hash of all input files of the page."""
+def inputs(page: Path = PAGE) -> str:
+    """Return the hash of all input files of the page in the folder `page`."""
     digest = hashlib.sha256()
-    for file in sorted(found for pattern in INPUTS for found in PAGE.glob(pattern)):
-        digest.update(f"{file.relative_to(PAGE)}\0".encode() + file.read_bytes() + b"\0")
+    for file in sorted(found for pattern in INPUTS for found in page.glob(pattern)):
+        digest.update(f"{file.relative_to(page)}\0".encode() + file.read_bytes() + b"\0")
     return digest.hexdigest()

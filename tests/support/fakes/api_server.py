@@ -33,6 +33,8 @@ class FakeApiServer:
         self.calls: Counter[str] = Counter()
         self.silent = asyncio.Event()
         """Set: watches send no more events."""
+        self.next_create_waits: asyncio.Event | None = None
+        """If set, the next create stores its object at once and responds after this event."""
         self._history: list[tuple[int, str, str, JsonObject]] = []
         self._changed = asyncio.Condition()
         self._cut = 0
@@ -87,8 +89,12 @@ class FakeApiServer:
         name = raw["metadata"]["name"]
         if name in self.objects[plural]:
             return problem(409, "AlreadyExists")
+        may_respond, self.next_create_waits = self.next_create_waits, None
         raw["metadata"] |= {"uid": f"uid-{self.revision}", "creationTimestamp": to_rfc3339(T0), "namespace": "voice"}
-        return web.json_response(await self.put(plural, raw), status=201)
+        stored = await self.put(plural, raw)
+        if may_respond is not None:
+            await may_respond.wait()
+        return web.json_response(stored, status=201)
 
     async def _store(self, plural: str, kind: str, raw: JsonObject) -> JsonObject:
         async with self._changed:

@@ -21,6 +21,8 @@ class Provider:
         self.document: dict[str, Any] = {"issuer": url, "jwks_uri": f"{url}/keys"}
         self.requested_paths: list[str] = []
         self.kid, self.is_away = "k1", False
+        self.has_error_page = False
+        """True: every answer is an HTML page with status 200."""
         self.may_answer = threading.Event()
         self.may_answer.set()
 
@@ -48,7 +50,7 @@ def serving() -> Iterator[Provider]:
             document = provider.answer(self.path)
             self.send_response(503 if provider.is_away else 200)
             self.end_headers()
-            self.wfile.write(json.dumps(document).encode())
+            self.wfile.write(b"<html>" if provider.has_error_page else json.dumps(document).encode())
 
         def log_message(self, *_: object) -> None:
             return

@@ -3,9 +3,6 @@
 import asyncio
 from collections import Counter
 
-import pytest
-from aiohttp import web
-from voicesession_common import JsonObject
 from voicesession_gateway.metrics import REGISTRY
 
 from tests.support.fakes.api_server import FakeApiServer
@@ -91,25 +88,15 @@ async def test_sessions_over_quota_are_withdrawn(api: FakeApiServer, start: Star
     assert (REGISTRY.get_sample_value("voicesession_gateway_sessions_withdrawn_total") or 0) == before + created - 1
 
 
-async def test_session_seen_before_create_response_counts_once(
-    api: FakeApiServer, start: Start, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    create, may_answer = api.create, asyncio.Event()
-
-    async def delayed_create(plural: str, sent: JsonObject) -> web.Response:
-        is_first, response = not api.sessions, await create(plural, sent)
-        if is_first:
-            await may_answer.wait()
-        return response
-
-    monkeypatch.setattr(api, "create", delayed_create)
+async def test_session_seen_before_create_response_counts_once(api: FakeApiServer, start: Start) -> None:
+    api.next_create_waits = may_respond = asyncio.Event()
     client = await start(CALLER_SESSIONS="2")
     body = {"agent": "agent-66"}
     first = asyncio.create_task(call_api(client, "POST", "/api/v1/sessions", body))
     await until(lambda: _lists_one(client))
     second, third = [await call_api(client, "POST", "/api/v1/sessions", body) for _ in range(2)]
     assert (second.status, third.status) == (201, 429)
-    may_answer.set()
+    may_respond.set()
     assert (await first).status == 201
 
 

@@ -24,13 +24,12 @@ def test_page_size_matches_readme() -> None:
     assert sizes == [pytest.approx(int(kilobytes), abs=1) for kilobytes in shown.groups()]
 
 
-def test_page_build_stamp_changes_with_source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_page_build_stamp_changes_with_source(tmp_path: Path) -> None:
     (tmp_path / "src").mkdir()
     source = tmp_path / "src" / "main.js"
     source.write_text("one")
-    monkeypatch.setattr(web_page, "PAGE", tmp_path)
-    before = web_page.inputs()
+    before = web_page.inputs(tmp_path)
     source.write_text("two")
-    assert web_page.inputs() != before
+    assert web_page.inputs(tmp_path) != before
     source.write_text("one")
-    assert web_page.inputs() == before
+    assert web_page.inputs(tmp_path) == before
