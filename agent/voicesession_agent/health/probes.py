@@ -16,7 +16,8 @@ class DeafProbe:
     """
 
     def __init__(self) -> None:
-        self._periods: deque[tuple[float, float]] = deque()
+        self.periods: deque[tuple[float, float]] = deque()
+        """Ended periods of speech that reach into the window, with their start and end."""
         self._since: float | None = None
         self._linked = ""
 
@@ -24,7 +25,7 @@ class DeafProbe:
         """Take the linked human and whether the human speaks."""
         if linked != self._linked:
             self._linked, self._since = linked, None
-            self._periods.clear()
+            self.periods.clear()
         if speaking and self._since is None:
             self._since = now
         if not speaking:
@@ -32,22 +33,22 @@ class DeafProbe:
 
     def heard(self, now: float) -> None:
         """Take a transcript."""
-        self._periods.clear()
+        self.periods.clear()
         if self._since is not None:
             self._since = now
 
     def seconds(self, now: float) -> float:
         """Return the seconds of speech without a transcript."""
         begin = now - WINDOW_SECONDS
-        periods = [*self._periods, (now if self._since is None else self._since, now)]
+        periods = [*self.periods, (now if self._since is None else self._since, now)]
         return sum(max(0.0, end - max(start, begin)) for start, end in periods)
 
     def _end_period(self, now: float) -> None:
         if self._since is not None:
-            self._periods.append((self._since, now))
+            self.periods.append((self._since, now))
             self._since = None
-        while self._periods and self._periods[0][1] <= now - WINDOW_SECONDS:
-            self._periods.popleft()
+        while self.periods and self.periods[0][1] <= now - WINDOW_SECONDS:
+            self.periods.popleft()
 
 
 def is_deaf(unheard: float) -> bool:

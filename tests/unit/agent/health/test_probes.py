@@ -32,7 +32,7 @@ def test_deaf_probe_forgets_noises_outside_window() -> None:
         probe.speaks("alice", True, start)
         probe.speaks("alice", False, start + 3)
         assert not is_deaf(probe.seconds(start + 3))
-    assert len(probe._periods) < 10, "memory is bounded"
+    assert len(probe.periods) < 10, "memory is bounded"
     probe.speaks("alice", True, 5000.0)
     assert probe.seconds(5100.0) == 60.0
 
