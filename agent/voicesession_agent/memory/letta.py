@@ -34,10 +34,19 @@ class LettaBackend:
     Letta's /v1/health/ is not used: it returns 200 while the database is down.
     """
 
-    def __init__(self, address: MemoryAddress, session: aiohttp.ClientSession) -> None:
+    def __init__(
+        self,
+        address: MemoryAddress,
+        session: aiohttp.ClientSession,
+        *,
+        call_seconds: float = CALL_SECONDS,
+        max_answer_bytes: int = MAX_ANSWER_BYTES,
+    ) -> None:
         self._agent = f"{address.base_url.rstrip('/')}/v1/agents/{address.agent_id}"
         self._headers = {"Authorization": f"Bearer {address.api_key}"} if address.api_key else {}
         self._session = session
+        self._timeout = aiohttp.ClientTimeout(total=call_seconds, sock_connect=CONNECT_SECONDS)
+        self._max_answer_bytes = max_answer_bytes
 
     async def load_blocks(self) -> tuple[Block, ...]:
         """Return the agent's blocks. Raise MemoryBackendError."""
@@ -63,13 +72,12 @@ class LettaBackend:
 
     async def _call(self, method: str, url: str, **arguments: Any) -> bytes:
         """Send a request and return the response body. A response with a success status completes the call."""
-        timeout = aiohttp.ClientTimeout(total=CALL_SECONDS, sock_connect=CONNECT_SECONDS)
         try:
             async with self._session.request(
-                method, url, headers=self._headers, timeout=timeout, **arguments
+                method, url, headers=self._headers, timeout=self._timeout, **arguments
             ) as answer:
                 _raise_for_status(answer.status)
-                return await _read_body(answer.content)
+                return await _read_body(answer.content, self._max_answer_bytes)
         except aiohttp.ClientConnectorError as error:
             raise UnavailableError("Letta does not answer") from error
         except aiohttp.ConnectionTimeoutError as error:
@@ -78,12 +86,15 @@ class LettaBackend:
             raise UncertainError("Letta did not answer in time") from error
 
 
-async def _read_body(body: aiohttp.StreamReader) -> bytes:
-    """Return the whole body; `read(n)` may return only the first part of a body that arrives in several parts."""
+async def _read_body(body: aiohttp.StreamReader, max_bytes: int) -> bytes:
+    """Return the whole body; `read(n)` may return only the first part of a body that arrives in several parts.
+
+    Raise UncertainError for a longer body than `max_bytes`.
+    """
     parts = bytearray()
     async for part in body.iter_any():
         parts += part
-        if len(parts) > MAX_ANSWER_BYTES:
+        if len(parts) > max_bytes:
             raise UncertainError("Letta's answer is too long")
     return bytes(parts)
 

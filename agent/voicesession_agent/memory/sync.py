@@ -5,7 +5,8 @@ import logging
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Final, Protocol
+from dataclasses import dataclass
+from typing import Protocol
 
 from voicesession_agent.memory.backend import (
     Block,
@@ -21,18 +22,6 @@ from voicesession_agent.memory.backend import (
 from voicesession_agent.memory.facts import remember
 from voicesession_agent.memory.turn_queue import DropReason, TurnQueue
 
-REFRESH_SECONDS: Final = 30.0
-AFTER_CAPTURE_SECONDS: Final = 2.0
-"""Delay of the load after a capture; Letta's sleep-time agent edits blocks about 1 s after a captured turn."""
-MIN_BETWEEN_SECONDS: Final = 1.0
-"""Minimum time between loads; humans begin to speak more often than memory needs to be loaded."""
-FIRST_RETRY_SECONDS: Final = 0.5
-MAX_RETRY_SECONDS: Final = 10.0
-REMEMBER_SECONDS: Final = 4.0
-"""Timeout of `remember`: the language model waits for it, and the human waits for the model.
-
-Three calls of a healthy Letta take 0.3 s.
-"""
 log = logging.getLogger(__name__)
 
 
@@ -49,6 +38,24 @@ class MemorySettings(Protocol):
     def read_only(self) -> bool: ...
 
 
+@dataclass(frozen=True)
+class SyncTimings:
+    """Times of the synchronization, in seconds."""
+
+    refresh_seconds: float = 30.0
+    after_capture_seconds: float = 2.0
+    """Delay of the load after a capture; Letta's sleep-time agent edits blocks about 1 s after a captured turn."""
+    min_between_seconds: float = 1.0
+    """Minimum time between loads; humans begin to speak more often than memory needs to be loaded."""
+    first_retry_seconds: float = 0.5
+    max_retry_seconds: float = 10.0
+    remember_seconds: float = 4.0
+    """Timeout of `remember`: the language model waits for it, and the human waits for the model.
+
+    Three calls of a healthy Letta take 0.3 s.
+    """
+
+
 class MemorySync:
     """Synchronization with one backend, in two loops. `blocks` is always replaced as a whole; readers need no lock."""
 
@@ -57,11 +64,13 @@ class MemorySync:
         connect: Callable[[MemoryAddress], MemoryBackend],
         lost: Callable[[DropReason], None],
         repeated: Callable[[], None],
+        timings: SyncTimings = SyncTimings(),
     ) -> None:
         self.blocks: tuple[Block, ...] = ()
         self.status = MemoryStatus()
         self.turns = TurnQueue(lost, repeated)
         self._connect = connect
+        self._timings = timings
         self._address: MemoryAddress | None = None
         self._backend: MemoryBackend | None = None
         self._capture = False
@@ -116,7 +125,7 @@ class MemorySync:
         if backend is None or self._read_only:
             raise RejectedError("there is no memory that can be written to")
         try:
-            async with asyncio.timeout(REMEMBER_SECONDS), self._writing:
+            async with asyncio.timeout(self._timings.remember_seconds), self._writing:
                 blocks = await remember(backend, fact)
         except TimeoutError as error:
             raise UnavailableError("memory did not answer in time") from error
@@ -141,25 +150,26 @@ class MemorySync:
         self.turns.give_up()
 
     async def _keep_fresh(self) -> None:
-        delay = FIRST_RETRY_SECONDS
+        timings = self._timings
+        delay = timings.first_retry_seconds
         while True:
             await self._known.wait()
             self._refresh.clear()
             loaded = await self._timed_load()
-            delay = REFRESH_SECONDS if loaded else min(MAX_RETRY_SECONDS, delay * 2)
+            delay = timings.refresh_seconds if loaded else min(timings.max_retry_seconds, delay * 2)
             await _wait(self._refresh, delay)
-            await asyncio.sleep(self._loading_since + MIN_BETWEEN_SECONDS - time.monotonic())
-            delay = FIRST_RETRY_SECONDS if delay == REFRESH_SECONDS else delay
+            await asyncio.sleep(self._loading_since + timings.min_between_seconds - time.monotonic())
+            delay = timings.first_retry_seconds if loaded else delay
 
     async def _keep_capturing(self) -> None:
-        delay = FIRST_RETRY_SECONDS
+        delay = self._timings.first_retry_seconds
         while True:
             await self._known.wait()
             await self.turns.wait()
             if await self._send():
-                delay = FIRST_RETRY_SECONDS
+                delay = self._timings.first_retry_seconds
                 continue
-            delay = min(MAX_RETRY_SECONDS, delay * 2)
+            delay = min(self._timings.max_retry_seconds, delay * 2)
             await asyncio.sleep(delay)
 
     async def _send(self) -> bool:
@@ -172,7 +182,7 @@ class MemorySync:
         except MemoryBackendError as error:
             self._set_status(MemoryPhase.UNAVAILABLE, str(error))
             return False
-        asyncio.get_running_loop().call_later(AFTER_CAPTURE_SECONDS, self._refresh.set)
+        asyncio.get_running_loop().call_later(self._timings.after_capture_seconds, self._refresh.set)
         return True
 
     async def _timed_load(self) -> bool:

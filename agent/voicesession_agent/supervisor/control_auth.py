@@ -42,12 +42,20 @@ class RefusedError(Exception):
 
 
 class Verifier:
-    """Verifies requests, and remembers the jti of every accepted token until the token expires."""
+    """Verifies requests, and remembers the jti of every accepted token, at most `max_remembered`, until it expires."""
 
-    def __init__(self, public_key: bytes, pod_uid: str, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        public_key: bytes,
+        pod_uid: str,
+        clock: Callable[[], float] = time.time,
+        *,
+        max_remembered: int = MAX_REMEMBERED,
+    ) -> None:
         self._public_key = public_key
         self._pod_uid = pod_uid
         self._clock = clock
+        self._max_remembered = max_remembered
         self._seen: dict[str, float] = {}
 
     def check(self, authorization: str | None, method: str, body: bytes) -> None:
@@ -77,7 +85,7 @@ class Verifier:
         self._seen = {seen: expiry for seen, expiry in self._seen.items() if expiry >= now}
         if jti in self._seen:
             raise RefusedError(RefusalReason.REPLAYED)
-        if len(self._seen) >= MAX_REMEMBERED:
+        if len(self._seen) >= self._max_remembered:
             raise RefusedError(RefusalReason.BUSY)
         self._seen[jti] = until
 

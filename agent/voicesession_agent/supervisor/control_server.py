@@ -24,10 +24,10 @@ POLL_SECONDS: Final = 0.5
 
 
 class StateChanges:
-    """Entity tag of the pod's state, and a wait for its next value."""
+    """Entity tag of the pod's state, and a wait for its next value, which compares tags every `poll_seconds`."""
 
-    def __init__(self, state: PodState) -> None:
-        self._state = state
+    def __init__(self, state: PodState, *, poll_seconds: float = POLL_SECONDS) -> None:
+        self._state, self._poll_seconds = state, poll_seconds
         self._changed = asyncio.Event()
 
     def tag(self) -> str:
@@ -52,7 +52,7 @@ class StateChanges:
 
     async def _wait_for_notification(self) -> None:
         with suppress(TimeoutError):
-            async with asyncio.timeout(POLL_SECONDS):
+            async with asyncio.timeout(self._poll_seconds):
                 await self._changed.wait()
 
 

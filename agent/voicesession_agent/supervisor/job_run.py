@@ -9,7 +9,7 @@ from typing import Final
 
 from voicesession_agent.health.diagnosis import Diagnosis, Heartbeat
 from voicesession_agent.supervisor.job_pool import Job
-from voicesession_agent.supervisor.reset import JOIN_SECONDS, Reset
+from voicesession_agent.supervisor.reset import JOB_TIMINGS, JobTimings, Reset
 
 QUICK_SECONDS: Final = 10.0
 """A job with a shorter life counts as a quick failure."""
@@ -99,6 +99,7 @@ class JobRun:
     exited: bool = False
     left: bool = False
     end: ExitCause = ExitCause.DIED
+    timings: JobTimings = JOB_TIMINGS
 
     def stop_reason(self, reset: Reset | None, dismissed: int, now: float) -> StopReason | None:
         """Return the reason to start another job, or None."""
@@ -117,7 +118,8 @@ class JobRun:
         """Return the seconds until the job is late, or None if no reset waits for it."""
         if self.joined_at is not None or reset is None or not reset.open:
             return None
-        return min(max(self.started, reset.started_at) + JOIN_SECONDS - now, reset.remaining(now))
+        late_at = max(self.started, reset.started_at) + self.timings.join_seconds
+        return min(late_at - now, reset.remaining(now, self.timings.total_seconds))
 
 
 log = logging.getLogger(__name__)

@@ -4,12 +4,28 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final
 
+from voicesession_agent.health.diagnosis import BEAT_SECONDS
+
 OLD_JOB_SECONDS: Final = 3.0
 """Time for the old job after the new one starts: it delivers one turn and closes a session."""
 JOIN_SECONDS: Final = 5.0
 """Time from a job's start to its join: 0.2 to 0.5 s, several times that on a busy node."""
 TOTAL_SECONDS: Final = 10.0
 """The operator replaces the pod after this time."""
+
+
+@dataclass(frozen=True)
+class JobTimings:
+    """Times of jobs and resets, in seconds."""
+
+    old_job_seconds: float = OLD_JOB_SECONDS
+    join_seconds: float = JOIN_SECONDS
+    total_seconds: float = TOTAL_SECONDS
+    beat_seconds: float = BEAT_SECONDS
+    """Time between two checks for missing heartbeats."""
+
+
+JOB_TIMINGS: Final = JobTimings()
 
 
 class Outcome(StrEnum):
@@ -41,9 +57,9 @@ class Reset:
         self.milliseconds = round((now - self.started_at) * 1000)
         self.outcome = Outcome.COMPLETE
 
-    def remaining(self, now: float) -> float:
-        """Return the seconds until the pod gives up; 0 or less means now."""
-        return self.started_at + TOTAL_SECONDS - now
+    def remaining(self, now: float, total_seconds: float) -> float:
+        """Return the seconds until the pod gives up, `total_seconds` after the start; 0 or less means now."""
+        return self.started_at + total_seconds - now
 
     def render(self) -> dict[str, Any]:
         """Return the JSON of the control port."""

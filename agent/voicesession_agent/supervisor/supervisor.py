@@ -6,7 +6,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Final, Protocol
 
-from voicesession_agent.health.diagnosis import BEAT_SECONDS, STUCK, Diagnosis, HealthRestarts, Heartbeat, proof_seconds
+from voicesession_agent.health.diagnosis import STUCK, Diagnosis, HealthRestarts, Heartbeat, proof_seconds
 from voicesession_agent.metrics import Metrics
 from voicesession_agent.protocol import Dismissal
 from voicesession_agent.supervisor.desired_state import DesiredState
@@ -14,7 +14,7 @@ from voicesession_agent.supervisor.job_pool import Job, JobLaunch, JobPool
 from voicesession_agent.supervisor.job_run import DrainingJobs, ExitCause, JobRun, RestartPolicy, StopReason, kill
 from voicesession_agent.supervisor.pod_state import PodState
 from voicesession_agent.supervisor.pod_traces import PodTraces
-from voicesession_agent.supervisor.reset import OLD_JOB_SECONDS
+from voicesession_agent.supervisor.reset import JOB_TIMINGS, JobTimings
 
 LINGER_SECONDS: Final = 11.0
 """Grace for a job that left its room on its own: one second more than its own shutdown takes (job/shutdown.py)."""
@@ -48,6 +48,7 @@ class Supervisor:
         clock: Callable[[], float],
         traces: PodTraces,
         notify: Callable[[], None],
+        timings: JobTimings = JOB_TIMINGS,
     ) -> None:
         self.state = state
         self.traces = traces
@@ -56,6 +57,7 @@ class Supervisor:
         self._memory = memory
         self._clock = clock
         self._notify_change = notify
+        self._timings = timings
         self._restart = RestartPolicy()
         self._health_restarts = HealthRestarts()
         self._draining = DrainingJobs()
@@ -157,10 +159,10 @@ class Supervisor:
     async def _run_job(self) -> None:
         """Launch a job and wait until the pod needs another one."""
         reset = self.state.reset
-        if reset is not None and reset.open and reset.remaining(self._clock()) <= 0:
+        if reset is not None and reset.open and reset.remaining(self._clock(), self._timings.total_seconds) <= 0:
             self.state.reset_escalates()
             raise GaveUpError
-        self._job_run = job_run = JobRun(self.state.job_starts(), self._clock())
+        self._job_run = job_run = JobRun(self.state.job_starts(), self._clock(), timings=self._timings)
         await self._notify()
         job = await self._launch(job_run)
         self._draining.successor_started()
@@ -182,7 +184,8 @@ class Supervisor:
         self.traces.job_starts()
         log.info("job starts", extra={"event": "job_starts", "launch": job_run.launch, "epoch": desired.epoch})
         parameters = JobLaunch(job_run.launch, desired.room_name, desired.room_url, desired.token, desired.identity)
-        limit = reset.remaining(job_run.started) if reset is not None and reset.open else None
+        total = self._timings.total_seconds
+        limit = reset.remaining(job_run.started, total) if reset is not None and reset.open else None
         try:
             async with asyncio.timeout(limit):
                 job = await self._jobs.launch(parameters)
@@ -221,7 +224,8 @@ class Supervisor:
                 kill(job_run.launch, job, job_run.diagnosis.message)
         elif reason is StopReason.DISMISSED and job_run.joined_at is None:
             kill(job_run.launch, job, "its join would disconnect its successor")
-        self._draining.add(job_run.launch, job, LINGER_SECONDS if reason is StopReason.LEFT else OLD_JOB_SECONDS)
+        seconds = LINGER_SECONDS if reason is StopReason.LEFT else self._timings.old_job_seconds
+        self._draining.add(job_run.launch, job, seconds)
 
     def _restart_for_health(self, diagnosis: Diagnosis) -> None:
         if not self._health_restarts.take(self._clock()):
@@ -250,7 +254,7 @@ class Supervisor:
     async def _watch_heartbeat(self) -> None:
         """Detect a stuck job, which sends no heartbeat."""
         while True:
-            await asyncio.sleep(BEAT_SECONDS)
+            await asyncio.sleep(self._timings.beat_seconds)
             job_run = self._job_run
             if job_run is not None and job_run.heartbeat is not None:
                 job_run.heartbeat.tick(self._clock())

@@ -14,6 +14,8 @@ class FakeMemory:
         self.capture_fault: MemoryBackendError | None = None
         self.write_faults: list[MemoryBackendError] = []
         self.loads = 0
+        self.next_load_waits: asyncio.Event | None = None
+        """If set, the next load reads the blocks at once and responds after this event."""
         self.gate = asyncio.Event()
         self.gate.set()
         self.acknowledges = asyncio.Event()
@@ -21,6 +23,11 @@ class FakeMemory:
 
     async def load_blocks(self) -> tuple[Block, ...]:
         self.loads += 1
+        may_respond, self.next_load_waits = self.next_load_waits, None
+        if may_respond is not None:
+            blocks = self.blocks
+            await may_respond.wait()
+            return blocks
         await self.gate.wait()
         if self.fault:
             raise self.fault

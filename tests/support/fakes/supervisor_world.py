@@ -10,6 +10,7 @@ from voicesession_agent.supervisor.job_pool import JobLaunch
 from voicesession_agent.supervisor.job_server import Reports
 from voicesession_agent.supervisor.pod_state import JobPhase, PodState
 from voicesession_agent.supervisor.pod_traces import PodTraces
+from voicesession_agent.supervisor.reset import JOB_TIMINGS, JobTimings
 from voicesession_agent.supervisor.supervisor import GaveUpError, Supervisor
 from voicesession_agent.tracing import AgentTracing
 
@@ -90,7 +91,12 @@ class FakeMemory:
 class SupervisorWorld:
     """A supervisor, its clock `now`, and its fake jobs. Waits of asyncio use the real clock."""
 
-    def __init__(self, tracing: AgentTracing | None = None, memory: FakeMemory | None = None) -> None:
+    def __init__(
+        self,
+        tracing: AgentTracing | None = None,
+        memory: FakeMemory | None = None,
+        timings: JobTimings = JOB_TIMINGS,
+    ) -> None:
         self.now = 100.0
         self.jobs = FakeJobs()
         self.memory = memory or FakeMemory()
@@ -99,7 +105,7 @@ class SupervisorWorld:
         self.traces = PodTraces(tracing or AgentTracing(), lambda: self.now)
         self.notify: list[tuple[JobPhase, bool]] = []
         self.supervisor = Supervisor(
-            self.state, self.jobs, self.metrics, self.memory, lambda: self.now, self.traces, self._publish
+            self.state, self.jobs, self.metrics, self.memory, lambda: self.now, self.traces, self._publish, timings
         )
         spoken, answered, lost = (
             self.memory.someone_speaks,

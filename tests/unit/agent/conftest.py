@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from voicesession_agent.supervisor.reset import JOB_TIMINGS, JobTimings
 
 from tests.support.fakes.supervisor_world import SupervisorWorld
 
@@ -15,7 +16,13 @@ def own_modules(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-async def world() -> AsyncIterator[SupervisorWorld]:
-    made = SupervisorWorld()
+def timings() -> JobTimings:
+    """Return the timings of `world`; a test replaces them with a parameter of this name."""
+    return JOB_TIMINGS
+
+
+@pytest.fixture
+async def world(timings: JobTimings) -> AsyncIterator[SupervisorWorld]:
+    made = SupervisorWorld(timings=timings)
     yield made
     await made.end()

@@ -7,7 +7,6 @@ from typing import Any
 import aiohttp
 import pytest
 from aiohttp import web
-from voicesession_agent.memory import letta as letta_module
 from voicesession_agent.memory.backend import (
     Block,
     MemoryAddress,
@@ -73,12 +72,12 @@ async def test_body_in_several_parts_is_read_completely(letta: tuple[FakeLettaSe
         await memory.capture(Turn("hello", "hi"))
 
 
-async def test_too_long_body_is_uncertain(letta: tuple[FakeLettaServer, str], monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_too_long_body_is_uncertain(letta: tuple[FakeLettaServer, str]) -> None:
     _, url = letta
-    monkeypatch.setattr(letta_module, "MAX_ANSWER_BYTES", 10)
     async with aiohttp.ClientSession() as session:
+        memory = LettaBackend(MemoryAddress(url, "agent-1"), session, max_answer_bytes=10)
         with pytest.raises(UncertainError, match="too long"):
-            await LettaBackend(MemoryAddress(url, "agent-1"), session).load_blocks()
+            await memory.load_blocks()
 
 
 @pytest.mark.parametrize("body", [b"<html>", b"null", b"[]", b'{"blocks": [{}]}'])
@@ -138,15 +137,13 @@ async def test_error_status_maps_to_error_class(
             await LettaBackend(MemoryAddress(url, "agent-1"), session).capture(Turn("hello", "hi"))
 
 
-async def test_missing_response_is_uncertain(
-    letta: tuple[FakeLettaServer, str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_missing_response_is_uncertain(letta: tuple[FakeLettaServer, str]) -> None:
     server, url = letta
     server.hangs = True
-    monkeypatch.setattr(letta_module, "CALL_SECONDS", 0.05)
     async with aiohttp.ClientSession() as session:
+        memory = LettaBackend(MemoryAddress(url, "agent-1"), session, call_seconds=0.05)
         with pytest.raises(UncertainError):
-            await LettaBackend(MemoryAddress(url, "agent-1"), session).capture(Turn("hello", "hi"))
+            await memory.capture(Turn("hello", "hi"))
 
 
 async def test_refused_connection_is_unavailable() -> None:

@@ -3,9 +3,9 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
+from dataclasses import replace
 
 import pytest
-from voicesession_agent.memory import sync as sync_module
 from voicesession_agent.memory.backend import (
     Block,
     MemoryAddress,
@@ -16,7 +16,7 @@ from voicesession_agent.memory.backend import (
     UncertainError,
     WriteConflictError,
 )
-from voicesession_agent.memory.sync import MemorySync
+from voicesession_agent.memory.sync import MemorySync, SyncTimings
 from voicesession_agent.memory.turn_queue import DropReason
 from voicesession_agent.supervisor.desired_state import DesiredState
 
@@ -24,6 +24,9 @@ from tests.support.fakes.memory_backend import FakeMemory
 
 ADDRESS = MemoryAddress("http://letta", "agent-1")
 DEADLINE = 5.0
+QUICK = SyncTimings(
+    after_capture_seconds=0.005, min_between_seconds=0.005, first_retry_seconds=0.005, max_retry_seconds=0.005
+)
 
 
 def desired_state(
@@ -33,11 +36,11 @@ def desired_state(
 
 
 class SyncScene:
-    def __init__(self) -> None:
+    def __init__(self, timings: SyncTimings) -> None:
         self.memory = FakeMemory()
         self.lost: list[DropReason] = []
         self.repeated = 0
-        self.memory_sync = MemorySync(lambda _: self.memory, self.lost.append, self.count_repeated)
+        self.memory_sync = MemorySync(lambda _: self.memory, self.lost.append, self.count_repeated, timings)
         self.running = asyncio.create_task(self.memory_sync.run())
 
     def count_repeated(self) -> None:
@@ -54,10 +57,14 @@ class SyncScene:
 
 
 @pytest.fixture
-async def scene(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[SyncScene]:
-    for name in ("FIRST_RETRY_SECONDS", "MAX_RETRY_SECONDS", "AFTER_CAPTURE_SECONDS", "MIN_BETWEEN_SECONDS"):
-        monkeypatch.setattr(sync_module, name, 0.005)
-    scene = SyncScene()
+def timings() -> SyncTimings:
+    """Return the timings of `scene`; a test replaces them with a parameter of this name."""
+    return QUICK
+
+
+@pytest.fixture
+async def scene(timings: SyncTimings) -> AsyncIterator[SyncScene]:
+    scene = SyncScene(timings)
     yield scene
     scene.running.cancel()
     with suppress(asyncio.CancelledError):
@@ -173,8 +180,8 @@ async def test_speech_loads_manually_edited_block(scene: SyncScene) -> None:
     await scene.until(lambda: scene.memory_sync.blocks == scene.memory.blocks)
 
 
-async def test_speech_loads_memory_at_most_once_per_interval(scene: SyncScene, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sync_module, "MIN_BETWEEN_SECONDS", 60.0)
+@pytest.mark.parametrize("timings", [replace(QUICK, min_between_seconds=60.0)], ids=["long interval"])
+async def test_speech_loads_memory_at_most_once_per_interval(scene: SyncScene) -> None:
     scene.memory_sync.apply(desired_state())
     await scene.until(lambda: scene.memory_sync.status.phase is MemoryPhase.OK)
     for _ in range(5):
@@ -213,16 +220,15 @@ async def test_remember_writes_fact_and_updates_blocks(scene: SyncScene) -> None
 async def test_load_started_before_write_is_discarded(scene: SyncScene) -> None:
     scene.memory_sync.apply(desired_state())
     await scene.until(lambda: scene.memory_sync.status.phase is MemoryPhase.OK)
-    old = scene.memory.blocks
-    loading = asyncio.create_task(scene.memory_sync._load())
-    scene.memory.gate.clear()
-    await asyncio.sleep(0)
-    writing = asyncio.create_task(scene.memory_sync.remember("New."))
-    await asyncio.sleep(0)
-    scene.memory.gate.set()
-    await asyncio.gather(loading, writing)
-    assert scene.memory_sync.blocks != old
+    scene.memory.next_load_waits = may_respond = asyncio.Event()
+    scene.memory_sync.someone_speaks()
+    await scene.until(lambda: scene.memory.loads == 2)
+    await scene.memory_sync.remember("New.")
+    before_response = scene.memory_sync.status
+    may_respond.set()
+    await scene.until(lambda: scene.memory_sync.status is not before_response)
     assert scene.memory_sync.blocks == scene.memory.blocks
+    assert "New." in scene.memory_sync.blocks[0].value
 
 
 @pytest.mark.parametrize("desired", [desired_state(None), desired_state(read_only=True)])
@@ -246,8 +252,8 @@ async def test_read_only_memory_drops_queued_turns(scene: SyncScene) -> None:
     assert scene.lost == []
 
 
-async def test_remember_times_out_without_response(scene: SyncScene, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sync_module, "REMEMBER_SECONDS", 0.01)
+@pytest.mark.parametrize("timings", [replace(QUICK, remember_seconds=0.01)], ids=["short timeout"])
+async def test_remember_times_out_without_response(scene: SyncScene) -> None:
     scene.memory_sync.apply(desired_state())
     scene.memory.gate.clear()
     with pytest.raises(UnavailableError, match="in time"):

@@ -7,7 +7,6 @@ import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-from voicesession_agent.supervisor import control_auth as auth
 from voicesession_agent.supervisor.control_auth import RefusalReason, RefusedError, Verifier
 
 KEY = Ed25519PrivateKey.generate()
@@ -99,10 +98,9 @@ def test_check_within_clock_leeway_passes(verifier: Verifier) -> None:
     verifier.check(bearer(jti="j2", iat=int(NOW) - 34, exp=int(NOW) - 4), "PUT", BODY)
 
 
-def test_seen_tokens_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_seen_tokens_are_bounded() -> None:
     now = [NOW]
-    verifier = Verifier(RAW, "pod-1", clock=lambda: now[0])
-    monkeypatch.setattr(auth, "MAX_REMEMBERED", 2)
+    verifier = Verifier(RAW, "pod-1", clock=lambda: now[0], max_remembered=2)
     for jti in ("j1", "j2"):
         verifier.check(bearer(jti=jti), "PUT", BODY)
     with pytest.raises(RefusedError, match="busy"):

@@ -5,7 +5,6 @@ from collections.abc import Callable
 
 import pytest
 from voicesession_agent.health.diagnosis import Diagnosis, Problem
-from voicesession_agent.supervisor import control_server
 from voicesession_agent.supervisor.control_server import StateChanges
 from voicesession_agent.supervisor.desired_state import DesiredState
 from voicesession_agent.supervisor.pod_state import HumanLeft, PodState
@@ -56,9 +55,8 @@ def test_tag_ignores_speech(state: PodState) -> None:
     assert StateChanges(state).tag() == before
 
 
-async def test_wait_without_notification_polls(state: PodState, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(control_server, "POLL_SECONDS", 0.01)
-    changes = StateChanges(state)
+async def test_wait_without_notification_polls(state: PodState) -> None:
+    changes = StateChanges(state, poll_seconds=0.01)
     waiting = asyncio.create_task(changes.wait_for_change(changes.tag(), 3600.0))
     await asyncio.sleep(0)
     state.job_exited()

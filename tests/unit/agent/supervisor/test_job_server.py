@@ -10,11 +10,10 @@ import pytest
 from aiohttp import web
 from voicesession_agent.health.diagnosis import HealthReport
 from voicesession_agent.job.supervisor_client import SupervisorClient, report_now
-from voicesession_agent.memory.backend import Block, MemoryAddress, RejectedError, Turn
+from voicesession_agent.memory.backend import Block, MemoryAddress, MemoryPhase, RejectedError, Turn
 from voicesession_agent.memory.sync import MemorySync
 from voicesession_agent.memory.turn_queue import DropReason
 from voicesession_agent.protocol import Dismissal
-from voicesession_agent.supervisor import control_server
 from voicesession_agent.supervisor.control_server import StateChanges
 from voicesession_agent.supervisor.desired_state import DesiredState
 from voicesession_agent.supervisor.job_server import JobServer
@@ -47,7 +46,7 @@ class Pod(SupervisorWorld):
         self.kept = Memory()
         self.lost: list[DropReason] = []
         self.memory_sync = MemorySync(lambda _: self.kept, self.lost.append, lambda: None)
-        self.changes = StateChanges(self.state)
+        self.changes = StateChanges(self.state, poll_seconds=3600.0)
         app = JobServer(self.supervisor, self.memory_sync, self.metrics, self.changes).app()
         self.runner = web.AppRunner(app, shutdown_timeout=0.01)
         self.socket = socket
@@ -73,7 +72,10 @@ def desired_state(**more: Any) -> DesiredState:
 async def test_job_facts_contain_greeted_humans_and_memory(pod: Pod) -> None:
     await pod.supervisor.set_desired_state(desired_state(idle_seconds=90.0))
     pod.memory_sync.apply(desired_state())
-    await pod.memory_sync._load()
+    synchronizing = asyncio.create_task(pod.memory_sync.run())
+    await pod.until(lambda: pod.memory_sync.status.phase is MemoryPhase.OK)
+    synchronizing.cancel()
+    await asyncio.gather(synchronizing, return_exceptions=True)
     pod.state.greeted.add("alice")
     facts = await pod.link.job_facts()
     assert facts.blocks == (Block("human", "likes blue", "About her."),)
@@ -149,8 +151,7 @@ async def test_latency_report_is_measured_and_malformed_report_refused(pod: Pod)
     assert "her words" not in shown
 
 
-async def test_report_wakes_waiting_request(pod: Pod, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(control_server, "POLL_SECONDS", 3600.0)
+async def test_report_wakes_waiting_request(pod: Pod) -> None:
     await pod.first_joined()
     known = pod.changes.tag()
     waiting = asyncio.create_task(pod.changes.wait_for_change(known, 3600.0))

@@ -5,22 +5,15 @@ from typing import Any
 
 import pytest
 from voicesession_agent.memory.sync import MemorySync
-from voicesession_agent.supervisor import job_run
-from voicesession_agent.supervisor import supervisor as supervisor_module
 from voicesession_agent.supervisor.pod_state import JobPhase, PodPhase
-from voicesession_agent.supervisor.reset import TOTAL_SECONDS, Reset
+from voicesession_agent.supervisor.reset import TOTAL_SECONDS, JobTimings
 from voicesession_agent.supervisor.supervisor import GaveUpError
 
 from tests.support.fakes.supervisor_world import DEADLINE, FakeMemory, SupervisorWorld, desired
 
-
-@pytest.fixture
-def short_deadlines(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Shorten the deadlines for a test."""
-    monkeypatch.setattr(supervisor_module, "OLD_JOB_SECONDS", 0.02)
-    monkeypatch.setattr(job_run, "JOIN_SECONDS", 0.02)
-
-
+short_deadlines = pytest.mark.parametrize(
+    "timings", [JobTimings(old_job_seconds=0.02, join_seconds=0.02)], ids=["short deadlines"]
+)
 STEPS = ("last_human_left", "reset_started", "memory_reloaded", "reset_complete", "background_cancelled")
 
 
@@ -130,9 +123,8 @@ async def test_greeted_humans_survive_job_crash(world: SupervisorWorld) -> None:
     assert world.state.greeted == {"alice"}
 
 
-async def test_old_job_past_deadline_is_killed(
-    world: SupervisorWorld, short_deadlines: None, caplog: pytest.LogCaptureFixture
-) -> None:
+@short_deadlines
+async def test_old_job_past_deadline_is_killed(world: SupervisorWorld, caplog: pytest.LogCaptureFixture) -> None:
     old = await world.first_joined()
     await world.supervisor.set_desired_state(desired(epoch=2))
     new = await world.joined(2)
@@ -142,7 +134,8 @@ async def test_old_job_past_deadline_is_killed(
     assert events(caplog).count("job_killed") == 1
 
 
-async def test_old_job_is_kept_until_successor_starts(world: SupervisorWorld, short_deadlines: None) -> None:
+@short_deadlines
+async def test_old_job_is_kept_until_successor_starts(world: SupervisorWorld) -> None:
     old = await world.first_joined()
     world.jobs.process_there.clear()
     await world.supervisor.set_desired_state(desired(epoch=2))
@@ -191,7 +184,8 @@ async def test_joining_job_with_greeted_humans_is_killed_for_reset(world: Superv
     assert joining.killed
 
 
-async def test_late_new_job_is_killed_and_replaced(world: SupervisorWorld, short_deadlines: None) -> None:
+@short_deadlines
+async def test_late_new_job_is_killed_and_replaced(world: SupervisorWorld) -> None:
     await world.first_joined()
     await world.supervisor.set_desired_state(desired(epoch=2))
     late = await world.started(2)
@@ -202,7 +196,8 @@ async def test_late_new_job_is_killed_and_replaced(world: SupervisorWorld, short
     assert world.state.render()["reset"]["outcome"] == "Complete"
 
 
-async def test_incomplete_reset_ends_pod(world: SupervisorWorld, short_deadlines: None) -> None:
+@short_deadlines
+async def test_incomplete_reset_ends_pod(world: SupervisorWorld) -> None:
     await world.first_joined()
     await world.supervisor.set_desired_state(desired(epoch=2))
     await world.started(2)
@@ -213,15 +208,17 @@ async def test_incomplete_reset_ends_pod(world: SupervisorWorld, short_deadlines
     assert world.state.render()["reset"]["outcome"] == "Escalated"
 
 
-async def test_reset_without_process_ends_pod(world: SupervisorWorld, monkeypatch: pytest.MonkeyPatch) -> None:
-    left = iter([0.02, 0.01, 0.0])
-    monkeypatch.setattr(Reset, "remaining", lambda *_: next(left))
+@pytest.mark.parametrize("timings", [JobTimings(total_seconds=0.02)], ids=["short reset"])
+async def test_reset_without_process_ends_pod(world: SupervisorWorld) -> None:
     await world.first_joined()
     world.jobs.process_there.clear()
     await world.supervisor.set_desired_state(desired(epoch=2))
+    await world.until(lambda: len(world.jobs.orders) >= 2)
+    world.now += 1
     async with asyncio.timeout(DEADLINE):
         with pytest.raises(GaveUpError):
             await world.running
+    assert world.state.render()["reset"]["outcome"] == "Escalated"
 
 
 async def test_end_overrides_reset(world: SupervisorWorld) -> None:

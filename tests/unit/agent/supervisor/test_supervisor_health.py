@@ -5,16 +5,13 @@ import asyncio
 import pytest
 from voicesession_agent.health.diagnosis import BASIC_PROOF_SECONDS, SPEECH_PROOF_SECONDS, HealthReport, Problem
 from voicesession_agent.metrics import Metrics
-from voicesession_agent.supervisor import supervisor as supervisor_module
 from voicesession_agent.supervisor.pod_state import JobPhase
+from voicesession_agent.supervisor.reset import JobTimings
 from voicesession_agent.supervisor.supervisor import GaveUpError
 
 from tests.support.fakes.supervisor_world import DEADLINE, SupervisorWorld, desired
 
-
-@pytest.fixture
-def quick_heartbeats(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(supervisor_module, "BEAT_SECONDS", 0.002)
+quick_heartbeats = pytest.mark.parametrize("timings", [JobTimings(beat_seconds=0.002)], ids=["quick heartbeats"])
 
 
 async def send_heartbeat(world: SupervisorWorld, launch: int, health: HealthReport) -> None:
@@ -28,7 +25,8 @@ async def pass_silence(world: SupervisorWorld, seconds: float) -> None:
         await asyncio.sleep(0.01)
 
 
-async def test_job_without_heartbeats_is_killed_and_replaced(world: SupervisorWorld, quick_heartbeats: None) -> None:
+@quick_heartbeats
+async def test_job_without_heartbeats_is_killed_and_replaced(world: SupervisorWorld) -> None:
     job = await world.first_joined()
     await pass_silence(world, 4)
     assert not job.killed
@@ -42,7 +40,8 @@ async def test_job_without_heartbeats_is_killed_and_replaced(world: SupervisorWo
     assert 'voicesession_agent_health_restarts_total{state="Stuck"} 1.0' in world.metrics.render().decode()
 
 
-async def test_heartbeats_keep_job_alive(world: SupervisorWorld, quick_heartbeats: None) -> None:
+@quick_heartbeats
+async def test_heartbeats_keep_job_alive(world: SupervisorWorld) -> None:
     job = await world.first_joined()
     for _ in range(4):
         await pass_silence(world, 3)
@@ -50,7 +49,8 @@ async def test_heartbeats_keep_job_alive(world: SupervisorWorld, quick_heartbeat
     assert not job.killed
 
 
-async def test_wait_for_process_is_not_missing_heartbeat(world: SupervisorWorld, quick_heartbeats: None) -> None:
+@quick_heartbeats
+async def test_wait_for_process_is_not_missing_heartbeat(world: SupervisorWorld) -> None:
     world.jobs.process_there.clear()
     await world.supervisor.prepared()
     await world.supervisor.set_desired_state(desired())
