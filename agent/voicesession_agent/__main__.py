@@ -5,6 +5,7 @@ import json
 import os
 import sys
 
+from voicesession_agent.json_logging import configure_logging
 from voicesession_agent.settings import AgentSettings, AgentSettingsError
 from voicesession_agent.supervisor import job_pool as jobs
 
@@ -15,6 +16,7 @@ def main() -> None:
         settings = AgentSettings.load()
     except AgentSettingsError as error:
         sys.exit(json.dumps({"level": "error", "message": str(error)}))
+    configure_logging(settings.log_level)
     settings.export()
     modules = jobs.preload_modules(settings.agent)
     if not settings.trouble:

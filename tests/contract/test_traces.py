@@ -11,7 +11,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from voicesession_agent.job.supervisor_client import SupervisorClient
 from voicesession_agent.settings import AgentSettings, AgentSpec
-from voicesession_agent.supervisor import app as agent
+from voicesession_agent.supervisor.app import SupervisorApp
 from voicesession_common.tracing import Tracing
 from voicesession_operator.clients.agent_pod import AgentPodClient, public_key_of
 from voicesession_operator.controller.session_traces import SessionTraces
@@ -47,7 +47,7 @@ class Pod:
             job_socket=path,
             otlp_endpoint=endpoint,
         )
-        self.running = asyncio.create_task(agent.SupervisorApp(settings, self.jobs).run())
+        self.running = asyncio.create_task(SupervisorApp(settings, self.jobs).run())
         self.job = SupervisorClient(path, 1)
 
     async def stop(self) -> int:
@@ -57,8 +57,7 @@ class Pod:
 
 
 @pytest.fixture
-async def pod(collector: SpanStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Pod]:
-    monkeypatch.setattr(agent, "configure_logging", lambda _: None)
+async def pod(collector: SpanStore, tmp_path: Path) -> AsyncIterator[Pod]:
     made = Pod(_address(collector), tmp_path)
     yield made
     await made.job.close()

@@ -11,7 +11,6 @@ from typing import Final
 import aiohttp
 from aiohttp import web
 
-from voicesession_agent.json_logging import configure_logging
 from voicesession_agent.memory.backend import (
     InstrumentedBackend,
     MemoryAddress,
@@ -55,7 +54,6 @@ class SupervisorApp:
 
     async def run(self) -> int:
         """Serve until SIGTERM, or until no job can be kept alive. Return the exit code."""
-        configure_logging(self._settings.log_level)
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, self._stop.set)
         async with aiohttp.ClientSession() as http:
