@@ -36,6 +36,7 @@ class FakeKubernetes:
         self.writes: list[str] = []
         self.errors: dict[str, ExternalError] = {}
         """`verb resource` -> the error of the next such request."""
+        self.before_write: Callable[[], None] = lambda: None
 
     def put(self, resource: str, body: JsonObject) -> JsonObject:
         self.version += 1
@@ -88,6 +89,7 @@ class FakeKubernetes:
         return self.objects[resource.plural, name]
 
     def _write(self, request: str) -> None:
+        self.before_write()
         self._fail(request)
         self.writes.append(request)
 
@@ -139,6 +141,7 @@ class FakeAgentPods:
     def __init__(self) -> None:
         self.states: dict[str, AgentPodState] = {}
         self.received: list[JsonObject] = []
+        self.next_put_error: Exception | None = None
         self.tags: asyncio.Queue[str | Exception] = asyncio.Queue()
         """Answers to long polls, in order."""
         self.waits: list[tuple[str, str]] = []
@@ -155,6 +158,9 @@ class FakeAgentPods:
         return answer
 
     async def put_state(self, ip: str, pod_uid: str, desired: JsonObject) -> None:
+        error, self.next_put_error = self.next_put_error, None
+        if error is not None:
+            raise error
         self.received.append(desired)
         memory = (desired["memory"] or {}).get("agentID", "")
         joined = self.states[pod_uid].job_epoch if pod_uid in self.states else 0

@@ -28,10 +28,6 @@ async def visited(**on_last_human_left: object) -> ReconcilerWorld:
     return world
 
 
-async def crash(*_: object) -> None:
-    raise RuntimeError
-
-
 async def test_reset_without_grace_is_stored_and_sent_in_the_same_reconcile() -> None:
     world = await visited()
     assert await world.reconcile() == 0.05
@@ -50,14 +46,11 @@ async def test_conflict_sends_no_reset_until_the_write_succeeds() -> None:
     assert (world.session()["status"]["resets"], len(world.pods.received)) == (1, 1)
 
 
-async def test_reset_is_sent_after_a_crash_between_write_and_send(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+async def test_reset_is_sent_after_a_crash_between_write_and_send() -> None:
     world = await visited()
-    with monkeypatch.context() as patched:
-        patched.setattr(world.pods, "put_state", crash)
-        with pytest.raises(RuntimeError):
-            await world.reconcile()
+    world.pods.next_put_error = RuntimeError()
+    with pytest.raises(RuntimeError):
+        await world.reconcile()
     assert (world.session()["status"]["resets"], world.pods.received) == (1, [])
     for _ in range(3):
         await world.reconcile()
@@ -122,12 +115,11 @@ async def test_requested_reset_is_stored_sent_and_counted_once() -> None:
     assert rise.of("voicesession_resets_total", cause="Requested", outcome="Complete") == 1
 
 
-async def test_requested_reset_is_sent_after_a_crash_between_write_and_send(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_requested_reset_is_sent_after_a_crash_between_write_and_send() -> None:
     world = await reset_requested()
-    with monkeypatch.context() as patched:
-        patched.setattr(world.pods, "put_state", crash)
-        with pytest.raises(RuntimeError):
-            await world.reconcile()
+    world.pods.next_put_error = RuntimeError()
+    with pytest.raises(RuntimeError):
+        await world.reconcile()
     assert (world.session()["status"]["resets"], world.pods.received) == (1, [])
     for _ in range(3):
         await world.reconcile()
@@ -166,13 +158,11 @@ async def test_user_memory_is_sent_once_resolved() -> None:
     assert set(world.memories.lookups) == {"alice"}
 
 
-async def test_deadline_counts_from_the_plan_rather_than_the_write(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_deadline_counts_from_the_plan_rather_than_the_write() -> None:
     world = await visited(graceSeconds=3)
-    write = world.kube.patch_status
 
-    async def write_slowly(*arguments: object) -> dict[str, object]:
+    def pass_time() -> None:
         world.now += 0.5
-        return await write(*arguments)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(world.kube, "patch_status", write_slowly)
+    world.kube.before_write = pass_time
     assert await world.reconcile() == pytest.approx(2.502)
