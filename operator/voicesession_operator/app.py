@@ -7,6 +7,7 @@ import signal
 import sys
 import time
 from contextlib import AsyncExitStack
+from dataclasses import dataclass
 from typing import Any, Final
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -51,71 +52,87 @@ SERVICE: Final = "voicesession-operator"
 """Service name of the operator's spans."""
 
 
-class Operator:
-    """One replica. Must be created inside a running loop; the caller closes the clients."""
+@dataclass(frozen=True)
+class ExternalSystems:
+    """Clients of one replica. Their creator closes them."""
 
-    def __init__(
-        self,
-        settings: OperatorSettings,
-        control_key: Ed25519PrivateKey,
-        kube: KubeClient,
-        rooms: RoomService,
-        pods: AgentPodClient,
-        letta: LettaDirectory,
-        tracing: Tracing,
-    ) -> None:
-        self._settings = settings
-        self._kube = kube
+    kube: KubeClient
+    rooms: RoomService
+    pods: AgentPodClient
+    letta: LettaDirectory
+    tracing: Tracing
+
+
+class Controller:
+    """The work of the leader: the cache, and the queues with their reconcilers."""
+
+    def __init__(self, settings: OperatorSettings, control_key: Ed25519PrivateKey, systems: ExternalSystems) -> None:
+        self._systems, self._config = systems, _operator_config(settings, control_key)
+        self._addresses = Addresses(settings.livekit_url, settings.letta_url, settings.letta_api_key)
+        self.cache, self._hints, self.lost_webhooks = Cache(), LeaveHints(), LostWebhookCounter(time.time)
+        self.pod_watcher = PodWatcher(systems.pods, self._enqueue)
+        self._recorder = EventRecorder(systems.kube, settings.pod_name, time.time)
+        self._memories = UserMemories(systems.letta, self.cache, self._enqueue, time.time)
+        self._sessions: WorkQueue[Key] = WorkQueue("sessions", self._session_reconciler().reconcile, SESSION_WORKERS)
+        self._agents: WorkQueue[Key] = WorkQueue("agents", self._agent_reconciler().reconcile, AGENT_WORKERS)
+        self.queues: tuple[WorkQueue[Any], ...] = (self._sessions, self._agents, self._memories.queue)
+        self.informer = Informer(self.cache, self._sessions, self._agents)
+        self.resync = self._resync(settings)
+        self.webhooks = WebhookHandler(self.cache, self._hints, self.lost_webhooks, self._enqueue)
+
+    def _session_reconciler(self) -> SessionReconciler:
+        kube, rooms, pods = self._systems.kube, self._systems.rooms, self._systems.pods
+        traces = SessionTraces(self._systems.tracing)
+        return SessionReconciler(
+            Clients(kube, rooms, pods, self._recorder, self._memories, self.pod_watcher),
+            Executor(kube, rooms, pods, self.cache, self._addresses, traces),
+            self.cache,
+            self._hints,
+            self._config,
+            time.time,
+            self.lost_webhooks,
+            traces,
+        )
+
+    def _agent_reconciler(self) -> AgentReconciler:
+        systems = self._systems
+        return AgentReconciler(systems.kube, systems.letta, self._recorder, self.cache, self._enqueue, time.time)
+
+    def _resync(self, settings: OperatorSettings) -> Resync:
+        kube, rooms, namespaces = self._systems.kube, self._systems.rooms, settings.watch_namespaces
+        return Resync(kube, rooms, self.cache, self.informer, settings.installation_id, namespaces, time.time)
+
+    def _enqueue(self, session: Key) -> None:
+        self._sessions.add(session)
+
+
+class Operator:
+    """One replica. Must be created inside a running loop."""
+
+    def __init__(self, settings: OperatorSettings, control_key: Ed25519PrivateKey, systems: ExternalSystems) -> None:
+        self._settings, self._kube = settings, systems.kube
         self._stop = asyncio.Event()
         self._watch_stop, self._watch_ready = asyncio.Event(), asyncio.Event()
         self._leading = self._accepting = self._stopping = False
         self._watching: asyncio.Task[None] | None = None
-        self._cache, hints, self._lost_webhooks = Cache(), LeaveHints(), LostWebhookCounter(time.time)
-        recorder = EventRecorder(kube, settings.pod_name, time.time)
-        traces = SessionTraces(tracing)
-        executor = Executor(kube, rooms, pods, self._cache, _addresses(settings), traces)
-        self._pod_watcher = PodWatcher(pods, self._enqueue)
-        memories = UserMemories(letta, self._cache, self._enqueue, time.time)
-        sessions = SessionReconciler(
-            Clients(kube, rooms, pods, recorder, memories, self._pod_watcher),
-            executor,
-            self._cache,
-            hints,
-            _operator_config(settings, control_key),
-            time.time,
-            self._lost_webhooks,
-            traces,
-        )
-        self._sessions: WorkQueue[Key] = WorkQueue("sessions", sessions.reconcile, SESSION_WORKERS)
-        agents = AgentReconciler(kube, letta, recorder, self._cache, self._enqueue, time.time)
-        self._agents: WorkQueue[Key] = WorkQueue("agents", agents.reconcile, AGENT_WORKERS)
-        self._queues: tuple[WorkQueue[Any], ...] = (self._sessions, self._agents, memories.queue)
-        self._gauges = SessionGauges(self._cache, self._queues)
-        self._informer = Informer(self._cache, self._sessions, self._agents)
-        self._resync = Resync(
-            kube, rooms, self._cache, self._informer, settings.installation_id, settings.watch_namespaces, time.time
-        )
-        self._elector = LeaderElector(
-            kube,
-            settings.pod_namespace,
-            f"{settings.release}-voicesession-operator",
-            settings.pod_name,
-            settings.lease_duration_seconds,
-        )
-        webhooks = WebhookHandler(self._cache, hints, self._lost_webhooks, self._enqueue)
-        self._web = WebServer(settings.http_port, self._probes(), self._webhook_endpoint(webhooks))
+        self._controller = Controller(settings, control_key, systems)
+        self._gauges = SessionGauges(self._controller.cache, self._controller.queues)
+        self._resync = self._controller.resync
+        self._elector = _elector(settings, systems.kube)
+        self._web = WebServer(settings.http_port, self._probes(), self._webhook_endpoint())
 
     def _probes(self) -> Probes:
         return Probes(
             ready=self._is_ready,
-            queues_healthy=lambda: all(queue.healthy() for queue in self._queues),
+            queues_healthy=lambda: all(queue.healthy() for queue in self._controller.queues),
             resync_age=lambda: self._resync.age() if self._leading else 0.0,
             before_metrics=self._update_metrics,
         )
 
-    def _webhook_endpoint(self, webhooks: WebhookHandler) -> WebhookEndpoint:
+    def _webhook_endpoint(self) -> WebhookEndpoint:
         key, secret = self._settings.livekit_api_key, self._settings.livekit_api_secret
-        return WebhookEndpoint(key, secret, lambda: self._accepting and not self._stopping, webhooks.handle, time.time)
+        handle = self._controller.webhooks.handle
+        return WebhookEndpoint(key, secret, lambda: self._accepting and not self._stopping, handle, time.time)
 
     async def run(self) -> int:
         """Run until SIGTERM or SIGINT. Return the exit code: 0 after a signal, 1 if leading failed."""
@@ -145,8 +162,8 @@ class Operator:
             group.create_task(self._elector.hold())
             await self._resync.fill_cache()
             # When kopf ends, it cancels every task created after its start, so it is started last.
-            queues = [queue.run for queue in self._queues]
-            for work in (*queues, self._pod_watcher.run, self._resync.run, self._resync.run_orphan_rooms):
+            queues = [queue.run for queue in self._controller.queues]
+            for work in (*queues, self._controller.pod_watcher.run, self._resync.run, self._resync.run_orphan_rooms):
                 group.create_task(work())
             self._watching = group.create_task(self._watch())
             await self._watch_ready.wait()
@@ -155,8 +172,8 @@ class Operator:
             await self._label_leader()
 
     async def _watch(self) -> None:
-        namespaces = self._settings.watch_namespaces
-        await watch(self._informer, self._settings.kubeconfig, namespaces, self._watch_stop, self._watch_ready)
+        informer, settings = self._controller.informer, self._settings
+        await watch(informer, settings.kubeconfig, settings.watch_namespaces, self._watch_stop, self._watch_ready)
         if not self._watch_stop.is_set():
             raise RuntimeError("the watch ended unexpectedly")
 
@@ -177,7 +194,7 @@ class Operator:
         self._stopping = True
         log.info("shutting down")
         await self._web.stop()
-        done = await asyncio.gather(*(queue.drain(DRAIN_SECONDS) for queue in self._queues))
+        done = await asyncio.gather(*(queue.drain(DRAIN_SECONDS) for queue in self._controller.queues))
         if not all(done):
             log.warning("some reconciles did not finish in time")
         self._watch_stop.set()
@@ -197,16 +214,14 @@ class Operator:
             return False
         return self._accepting if self._leading else self._elector.reachable
 
-    def _enqueue(self, session: Key) -> None:
-        self._sessions.add(session)
-
     def _update_metrics(self) -> None:
         self._gauges.update_gauges()
-        self._lost_webhooks.count()
+        self._controller.lost_webhooks.count()
 
 
-def _addresses(settings: OperatorSettings) -> Addresses:
-    return Addresses(settings.livekit_url, settings.letta_url, settings.letta_api_key)
+def _elector(settings: OperatorSettings, kube: KubeClient) -> LeaderElector:
+    lease = f"{settings.release}-voicesession-operator"
+    return LeaderElector(kube, settings.pod_namespace, lease, settings.pod_name, settings.lease_duration_seconds)
 
 
 def _operator_config(settings: OperatorSettings, control_key: Ed25519PrivateKey) -> Config:
@@ -233,26 +248,32 @@ async def _cancel(*tasks: "asyncio.Task[object]") -> None:
     await asyncio.gather(*tasks, return_exceptions=True)
 
 
+async def connect(settings: OperatorSettings, control_key: Ed25519PrivateKey, stack: AsyncExitStack) -> ExternalSystems:
+    """Create all clients; `stack` closes them, the last one first."""
+    kube = KubeClient(await load_configuration(settings.kubeconfig), metrics.observe_kubernetes_request)
+    stack.push_async_callback(kube.close)
+    rooms = RoomService(settings.livekit_url, settings.livekit_api_key, settings.livekit_api_secret)
+    stack.push_async_callback(rooms.close)
+    pods = AgentPodClient(control_key, time.time)
+    stack.push_async_callback(pods.close)
+    letta = LettaDirectory(
+        settings.letta_url,
+        settings.letta_api_key,
+        settings.letta_model,
+        settings.letta_embedding,
+        settings.installation_id,
+    )
+    stack.push_async_callback(letta.close)
+    tracing = Tracing.connect(SERVICE, settings.pod_name, settings.otlp_endpoint, settings.trace_ratio)
+    stack.push_async_callback(tracing.close)
+    return ExternalSystems(kube, rooms, pods, letta, tracing)
+
+
 async def serve(settings: OperatorSettings, control_key: Ed25519PrivateKey) -> int:
     """Create the clients, run the operator and close the clients. Return the exit code."""
     async with AsyncExitStack() as stack:
-        kube = KubeClient(await load_configuration(settings.kubeconfig), metrics.observe_kubernetes_request)
-        stack.push_async_callback(kube.close)
-        rooms = RoomService(settings.livekit_url, settings.livekit_api_key, settings.livekit_api_secret)
-        stack.push_async_callback(rooms.close)
-        pods = AgentPodClient(control_key, time.time)
-        stack.push_async_callback(pods.close)
-        letta = LettaDirectory(
-            settings.letta_url,
-            settings.letta_api_key,
-            settings.letta_model,
-            settings.letta_embedding,
-            settings.installation_id,
-        )
-        stack.push_async_callback(letta.close)
-        tracing = Tracing.connect(SERVICE, settings.pod_name, settings.otlp_endpoint, settings.trace_ratio)
-        stack.push_async_callback(tracing.close)
-        return await Operator(settings, control_key, kube, rooms, pods, letta, tracing).run()
+        systems = await connect(settings, control_key, stack)
+        return await Operator(settings, control_key, systems).run()
 
 
 def main() -> int:
