@@ -44,11 +44,11 @@ class WebServer:
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=5.0, keepalive_timeout=60.0)
 
     async def start(self) -> int:
-        """Listen. Return the port; raise OSError if it is taken."""
+        """Listen. Return the IPv4 port; raise OSError if it is taken."""
         await self._runner.setup()
         site = web.TCPSite(self._runner, port=self._port)
         await site.start()
-        return int(self._runner.addresses[0][1])
+        return int(min(self._runner.addresses, key=len)[1])  # an IPv6 address has more parts
 
     async def stop(self) -> None:
         """Refuse new connections and wait for running requests, 5 s at most."""
