@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections.abc import Callable
 from typing import Any, Final
 
 import aiohttp
@@ -25,7 +26,7 @@ from voicesession_agent.job.services import JobServices
 from voicesession_agent.job.supervisor_client import SupervisorClient
 from voicesession_agent.livekit_internals import replace_instructions
 from voicesession_agent.protocol import JobFacts
-from voicesession_agent.settings import AgentSettings, AgentSpec
+from voicesession_agent.settings import AgentSpec
 from voicesession_agent.speech import providers
 
 MIN_SILENCE_SECONDS: Final = 0.25
@@ -48,11 +49,30 @@ def prewarm(proc: JobProcess, spec: AgentSpec) -> None:
     proc.userdata[MODELS] = models
 
 
-async def run(ctx: JobContext, services: JobServices) -> None:
+def make_session(models: dict[str, Any], spec: AgentSpec) -> "AgentSession[None]":
+    """Create a session with local processing only: no setting may fall back to LiveKit's cloud."""
+    detector: Any = inference.TurnDetector(version="v1-mini") if spec.turn_detection == "v1-mini" else "vad"
+    return AgentSession(
+        **models,
+        session_close_transcript_timeout=CLOSE_WAIT_SECONDS,
+        turn_handling={
+            "turn_detection": detector,
+            "interruption": {"mode": "vad"},
+            "preemptive_generation": {"enabled": False},
+            "endpointing": {"min_delay": MIN_ENDPOINTING_SECONDS, "max_delay": MAX_ENDPOINTING_SECONDS},
+        },
+    )
+
+
+async def run(
+    ctx: JobContext,
+    services: JobServices,
+    spec: AgentSpec,
+    new_session: Callable[[dict[str, Any], AgentSpec], "AgentSession[None]"] = make_session,
+) -> None:
     """Join the room and talk to one human at a time until the room ends."""
-    spec = AgentSettings.load().agent
     facts, _ = await asyncio.gather(services.supervisor.job_facts(), ctx.connect())
-    session = make_session(ctx.proc.userdata[MODELS], spec)
+    session = new_session(ctx.proc.userdata[MODELS], spec)
     turns = TurnRecorder(services.supervisor, lambda: services.reporter.report("turn_lost"))
     session.on("conversation_item_added", lambda event: _record_message(turns, event))
     services.shutdown.after_session_closed(turns.close)
@@ -71,21 +91,6 @@ async def run(ctx: JobContext, services: JobServices) -> None:
     session.on("user_state_changed", lambda event: _report_activity(services.reporter, event.new_state))
     idle.watch(session)
     selector.start()
-
-
-def make_session(models: dict[str, Any], spec: AgentSpec) -> "AgentSession[None]":
-    """Create a session with local processing only: no setting may fall back to LiveKit's cloud."""
-    detector: Any = inference.TurnDetector(version="v1-mini") if spec.turn_detection == "v1-mini" else "vad"
-    return AgentSession(
-        **models,
-        session_close_transcript_timeout=CLOSE_WAIT_SECONDS,
-        turn_handling={
-            "turn_detection": detector,
-            "interruption": {"mode": "vad"},
-            "preemptive_generation": {"enabled": False},
-            "endpointing": {"min_delay": MIN_ENDPOINTING_SECONDS, "max_delay": MAX_ENDPOINTING_SECONDS},
-        },
-    )
 
 
 class Assistant(Agent):

@@ -44,7 +44,7 @@ def _prepare(proc: JobProcess, settings: AgentSettings) -> Run:
         from voicesession_agent.assistant import assistant  # noqa: PLC0415 - a user's own agent does not need it
 
         assistant.prewarm(proc, settings.agent)
-        return assistant.run
+        return lambda ctx, services: assistant.run(ctx, services, settings.agent)
     loaded = entrypoints.load(settings.agent.entrypoint)
     if loaded.prewarm is not None:
         loaded.prewarm(proc)

@@ -8,12 +8,11 @@ from unittest.mock import AsyncMock, Mock
 import aiohttp
 import pytest
 from livekit.agents import llm
-from voicesession_agent.assistant import assistant as assistant_module
-from voicesession_agent.assistant.assistant import MODELS, Assistant
+from voicesession_agent.assistant.assistant import MODELS, Assistant, run
 from voicesession_agent.assistant.idle_prompt import IdleMonitor
 from voicesession_agent.memory.backend import Block, digest
 from voicesession_agent.protocol import JobFacts
-from voicesession_agent.settings import AgentSettings, AgentSpec
+from voicesession_agent.settings import AgentSpec
 
 from tests.support.fakes.room import FakeAgentSession, FakeRoom
 from tests.support.fakes.timers import FakeTimers
@@ -93,7 +92,7 @@ async def test_changed_idle_limit_applies_from_next_turn(scene: AssistantScene) 
     assert scene.timers.pending == [30.0]
 
 
-async def test_session_is_watched_before_start(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_session_is_watched_before_start() -> None:
     session: Any = FakeAgentSession()
     watched: list[str] = []
     started = asyncio.Event()
@@ -103,12 +102,10 @@ async def test_session_is_watched_before_start(monkeypatch: pytest.MonkeyPatch) 
         await asyncio.Event().wait()
 
     session.start = start
-    monkeypatch.setattr(assistant_module, "make_session", lambda *_: session)
-    monkeypatch.setattr(AgentSettings, "load", lambda: SimpleNamespace(agent=AgentSpec(instructions="Be brief.")))
     health = SimpleNamespace(watch_speech=lambda _, linked, __: watched.append(linked()))
     services: Any = SimpleNamespace(supervisor=FakeClient(), reporter=Mock(), health=health, shutdown=Mock())
     ctx: Any = SimpleNamespace(proc=SimpleNamespace(userdata={MODELS: {}}), connect=AsyncMock(), room=FakeRoom())
-    running = asyncio.create_task(assistant_module.run(ctx, services))
+    running = asyncio.create_task(run(ctx, services, AgentSpec(instructions="Be brief."), lambda *_: session))
     await asyncio.wait_for(started.wait(), 5.0)
     assert watched == [""]
     running.cancel()
