@@ -5,7 +5,7 @@ import importlib
 import logging
 import math
 import multiprocessing
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from multiprocessing import forkserver
 from typing import Any, Final, Protocol
@@ -81,42 +81,47 @@ def start_forkserver(modules: Sequence[str]) -> None:
     forkserver.ensure_running()
 
 
+def new_server(modules: Sequence[str]) -> Any:
+    """Return an AgentServer whose fork server imports `modules`, and which keeps one process prepared."""
+    from livekit.agents import AgentServer  # noqa: PLC0415 - seconds of imports, after the control port answers
+
+    from voicesession_agent.job import main as job  # noqa: PLC0415
+
+    server = AgentServer(
+        num_idle_processes=1,
+        load_fnc=_no_load,
+        load_threshold=math.inf,
+        initialize_process_timeout=PREPARE_SECONDS,
+        shutdown_process_timeout=CLOSE_SECONDS,
+        session_end_timeout=CLOSE_SECONDS,
+        host="127.0.0.1",
+        port=0,
+        setup_fnc=job.prewarm,
+        preload_modules=list(modules),
+    )
+    server.rtc_session(job.entrypoint)
+    return server
+
+
 class LiveKitJobs:
     """JobPool on `AgentServer(unregistered)` and its process pool, for livekit-agents 1.8.9."""
 
-    def __init__(self, modules: Sequence[str], url: str) -> None:
+    def __init__(
+        self, modules: Sequence[str], url: str, new_server: Callable[[Sequence[str]], Any] = new_server
+    ) -> None:
         """Use `url` as the LiveKit server of launches without a URL."""
         self._modules = list(modules)
         self._url = url
+        self._new_server = new_server
         self._server: Any = None
         self._imported = asyncio.Event()
 
     async def run(self) -> None:
         await asyncio.to_thread(importlib.import_module, "livekit.agents")
-        self._server = self._build()
+        self._server = self._new_server(self._modules)
         livekit_internals.ignore_job_status(self._server)
         self._imported.set()
         await self._server.run(unregistered=True)
-
-    def _build(self) -> Any:
-        from livekit.agents import AgentServer  # noqa: PLC0415 - seconds of imports, after the control port answers
-
-        from voicesession_agent.job import main as job  # noqa: PLC0415
-
-        server = AgentServer(
-            num_idle_processes=1,
-            load_fnc=_no_load,
-            load_threshold=math.inf,
-            initialize_process_timeout=PREPARE_SECONDS,
-            shutdown_process_timeout=CLOSE_SECONDS,
-            session_end_timeout=CLOSE_SECONDS,
-            host="127.0.0.1",
-            port=0,
-            setup_fnc=job.prewarm,
-            preload_modules=self._modules,
-        )
-        server.rtc_session(job.entrypoint)
-        return server
 
     async def launch(self, parameters: JobLaunch) -> Job:
         await self._imported.wait()

@@ -8,7 +8,7 @@ from typing import Any
 import aiohttp
 import pytest
 from livekit import rtc
-from livekit.agents import Agent, AgentSession, APIConnectOptions, function_tool, llm
+from livekit.agents import Agent, AgentSession, APIConnectOptions, CloseEvent, function_tool, llm
 from voicesession_agent.job.shutdown import STEP_SECONDS, JobShutdown
 from voicesession_agent.livekit_internals import running_tools
 from voicesession_agent.protocol import Dismissal
@@ -186,6 +186,8 @@ async def test_running_tool_is_canceled_and_session_closes(scene: ShutdownScene)
         return "done"
 
     session: AgentSession[None] = AgentSession(llm=ToolCallingModel())
+    closed: list[CloseEvent] = []
+    session.on("close", closed.append)
     await session.start(Agent(instructions="Call the tool.", tools=[slow]))
     scene.session = session
     session.generate_reply(user_input="Please.")
@@ -196,4 +198,4 @@ async def test_running_tool_is_canceled_and_session_closes(scene: ShutdownScene)
     assert time.monotonic() - started < 1.5
     assert ended.is_set()
     assert running_tools() == []
-    assert not session._started
+    assert len(closed) == 1

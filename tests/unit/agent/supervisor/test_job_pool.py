@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from livekit.agents import AgentServer, JobContext
+from voicesession_agent.livekit_internals import process_pool
 from voicesession_agent.protocol import job_id
 from voicesession_agent.supervisor.job_pool import JobLaunch, LiveKitJobs
 
@@ -18,27 +19,32 @@ DEADLINE = 60.0
 
 
 async def note_and_stay(ctx: JobContext) -> None:
-    """Write the process id and wait; runs in the job's process."""
-    Path(os.environ["NOTED_HERE"]).joinpath(ctx.job.id).write_text(f"{os.getpid()} {ctx._info.url} {ctx._info.token}")
-    await asyncio.Event().wait()
+    """Write the process id and the address and token of the room, and wait; runs in the job's process."""
+
+    async def note(url: str, token: str, **_: object) -> None:
+        Path(os.environ["NOTED_HERE"]).joinpath(ctx.job.id).write_text(f"{os.getpid()} {url} {token}")
+        await asyncio.Event().wait()
+
+    ctx.room.connect = note  # type: ignore[method-assign, assignment]
+    await ctx.connect()
 
 
 class BareJobs(LiveKitJobs):
-    """A job pool without models and without a supervisor."""
+    """A job pool without models and without a supervisor; `server` runs its processes."""
 
-    def _build(self) -> AgentServer:
-        server = AgentServer(num_idle_processes=1, host="127.0.0.1", port=0, ws_url="ws://127.0.0.1:9")
-        server.rtc_session(note_and_stay)
-        return server
+    def __init__(self) -> None:
+        super().__init__([], "ws://default:7880", lambda _: self.server)
+        self.server = AgentServer(num_idle_processes=1, host="127.0.0.1", port=0, ws_url="ws://127.0.0.1:9")
+        self.server.rtc_session(note_and_stay)
 
 
 @pytest.fixture
-async def jobs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> AsyncIterator[LiveKitJobs]:
+async def jobs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> AsyncIterator[BareJobs]:
     for name in ("LIVEKIT_API_KEY", "LIVEKIT_API_SECRET"):
         monkeypatch.setenv(name, "unused" * 6)
     monkeypatch.setenv("LIVEKIT_AGENTS_PRELOAD_LOCAL_INFERENCE", "0")
     monkeypatch.setenv("NOTED_HERE", str(tmp_path))
-    made = BareJobs([], "ws://default:7880")
+    made = BareJobs()
     running = asyncio.create_task(made.run())
     yield made
     await made.close()
@@ -58,7 +64,7 @@ async def noted(path: Path) -> str:
     return read(path)
 
 
-async def test_launch_returns_handle_of_started_process(jobs: LiveKitJobs, tmp_path: Path) -> None:
+async def test_launch_returns_handle_of_started_process(jobs: BareJobs, tmp_path: Path) -> None:
     first = await jobs.launch(JobLaunch(1, "vs-1", "", "token-1", "agent"))
     second = await jobs.launch(JobLaunch(2, "vs-1", "ws://other:7880", "token-2", "agent"))
     assert await noted(tmp_path / job_id(1)) == f"{first.pid} ws://default:7880 token-1"
@@ -74,16 +80,17 @@ async def test_launch_returns_handle_of_started_process(jobs: LiveKitJobs, tmp_p
     await asyncio.wait_for(ended, DEADLINE)
 
 
-async def test_exited_process_leaves_no_task_or_message(jobs: LiveKitJobs) -> None:
+async def test_exited_process_leaves_no_task_or_message(jobs: BareJobs) -> None:
     job = await jobs.launch(JobLaunch(1, "vs-1", "", "token-1", "agent"))
-    process = weakref.ref(job._process)  # type: ignore[attr-defined]
+    process = weakref.ref(next(found for found in process_pool(jobs.server).processes if found.pid == job.pid))
     job.kill()
     await asyncio.wait_for(job.ended(), DEADLINE)
     del job
     async with asyncio.timeout(DEADLINE):
-        while jobs._pool.processes:  # noqa: ASYNC110 - the pool tells nobody
+        while process_pool(jobs.server).processes:  # noqa: ASYNC110 - the pool tells nobody
             await asyncio.sleep(0.01)
-    assert jobs._server._msg_chan.empty(), "messages for a LiveKit that nobody is connected to"
+    messages = jobs.server._msg_chan
+    assert messages.empty(), "messages for a LiveKit that nobody is connected to"
     async with asyncio.timeout(DEADLINE):
         while process() is not None:
             await asyncio.sleep(0.01)
