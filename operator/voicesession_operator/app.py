@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from voicesession_common.errors import ExternalError
 from voicesession_common.json_logging import configure
 from voicesession_common.kube_client import KubeClient, load_configuration
 from voicesession_common.tracing import Tracing
@@ -34,7 +33,7 @@ from voicesession_operator.controller.user_memory import UserMemories
 from voicesession_operator.controller.webhook_tracking import LeaveHints, LostWebhookCounter, WebhookHandler
 from voicesession_operator.controller.workqueue import WorkQueue
 from voicesession_operator.domain.config import Config
-from voicesession_operator.leader_election import LeaderElector, LeaseLostError, label_leader
+from voicesession_operator.leader_election import LeaderElector, LeaseLostError, keep_leader_label
 from voicesession_operator.settings import OperatorSettings, SettingsError
 from voicesession_operator.web.server import Probes, WebServer
 from voicesession_operator.web.webhook import WebhookEndpoint
@@ -46,7 +45,6 @@ SESSION_WORKERS: Final = 16
 AGENT_WORKERS: Final = 2
 DRAIN_SECONDS: Final = 10.0
 WATCH_STOP_SECONDS: Final = 10.0
-LABEL_RETRY_SECONDS: Final = 1.0
 EXIT_INVALID_SETTINGS: Final = 2
 SERVICE: Final = "voicesession-operator"
 """Service name of the operator's spans."""
@@ -169,25 +167,14 @@ class Operator:
             await self._watch_ready.wait()
             self._catch_signals()
             self._accepting = True
-            await self._label_leader()
+            settings = self._settings
+            await keep_leader_label(self._kube, settings.pod_namespace, settings.release, settings.pod_name)
 
     async def _watch(self) -> None:
         informer, settings = self._controller.informer, self._settings
         await watch(informer, settings.kubeconfig, settings.watch_namespaces, self._watch_stop, self._watch_ready)
         if not self._watch_stop.is_set():
             raise RuntimeError("the watch ended unexpectedly")
-
-    async def _label_leader(self) -> None:
-        """Direct webhooks to this replica. Until this succeeds they are not delivered, and polling replaces them."""
-        settings = self._settings
-        while True:
-            try:
-                return await label_leader(self._kube, settings.pod_namespace, settings.release, settings.pod_name)
-            except ExternalError as error:
-                log.warning("the leader label could not be set", extra={"reason": error.reason})
-            except Exception:
-                log.exception("the leader label could not be set")
-            await asyncio.sleep(LABEL_RETRY_SECONDS)
 
     async def _shut_down(self, lead: asyncio.Task[None]) -> None:
         """Stop in order: refuse requests, finish running reconciles, end the watch, release the lease."""

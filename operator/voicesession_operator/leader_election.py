@@ -21,6 +21,9 @@ RETRIES_PER_DURATION: Final = 4
 """Renewals per lease duration: two may fail before the holder gives up."""
 DEADLINE_SHARE: Final = 0.7
 """Part of the duration after which a holder that cannot renew stops leading, before any candidate may take over."""
+LABEL_CHECK_SECONDS: Final = 10.0
+"""Longest time that a label changed by somebody else, or by a late request of the last leader, misdirects webhooks."""
+LABEL_RETRY_SECONDS: Final = 1.0
 RELEASE_LABEL: Final = "app.kubernetes.io/instance"
 
 
@@ -51,6 +54,11 @@ class LeaderElector:
         self._held: JsonObject | None = None
         self._observed_version = ""
         self._observed_at = 0.0
+        self._renewed_at = 0.0
+        """Time (monotonic seconds) just before the request of the last successful write.
+
+        Other candidates measure from their first read of that write, which is later, however late its answer was.
+        """
         self.reachable = False
         """Whether the last access to the Lease succeeded; a standby that cannot read it is not ready."""
 
@@ -67,26 +75,30 @@ class LeaderElector:
 
     async def hold(self) -> None:
         """Renew forever. Raise LeaseLostError when the Lease is lost."""
-        renewed = self._monotonic()
         while True:
             await asyncio.sleep(self.retry_seconds)
             try:
-                async with asyncio.timeout(max(renewed + self._duration * DEADLINE_SHARE - self._monotonic(), 0.01)):
-                    if await self.renew():
-                        renewed = self._monotonic()
+                async with asyncio.timeout(max(self._remaining_seconds(), 0.01)):
+                    await self.renew()
             except TimeoutError:
                 pass
-            if self._monotonic() - renewed >= self._duration * DEADLINE_SHARE:
+            if self._remaining_seconds() <= 0:
                 raise LeaseLostError("could not renew in time")
+
+    def _remaining_seconds(self) -> float:
+        """Return the seconds until this holder must stop leading."""
+        return self._renewed_at + self._duration * DEADLINE_SHARE - self._monotonic()
 
     async def attempt(self) -> bool:
         """Try once to become the holder."""
+        asked = self._monotonic()
         try:
             lease = await self._read()
             self.reachable = True
             if not self._is_free(lease):
                 return False
             self._held = await self._write(lease)
+            self._renewed_at = asked
         except ConflictError:
             return False
         except ExternalError as error:
@@ -97,11 +109,13 @@ class LeaderElector:
 
     async def renew(self) -> bool:
         """Write a new renewTime. Return False if the write failed; raise LeaseLostError if there is another holder."""
+        asked = self._monotonic()
         try:
             lease = await self._kube.get(LEASES, self._namespace, self._name)
             if lease["spec"].get("holderIdentity") != self._identity:
                 raise LeaseLostError("another replica holds the lease")
             self._held = await self._write(lease)
+            self._renewed_at = asked
         except ExternalError as error:
             log.warning("the lease could not be renewed", extra={"reason": error.reason})
             return False
@@ -157,13 +171,32 @@ class LeaderElector:
         return await self._kube.replace(LEASES, self._namespace, self._name, {**lease, "spec": spec})
 
 
+async def keep_leader_label(kube: KubernetesApi, namespace: str, release: str, pod: str) -> None:
+    """Keep the leader's label on `pod` only, forever, whoever else changes it.
+
+    Without the label no webhooks are delivered, and polling replaces them.
+    """
+    while True:
+        seconds = LABEL_CHECK_SECONDS
+        try:
+            await label_leader(kube, namespace, release, pod)
+        except ExternalError as error:
+            log.warning("the leader label could not be set", extra={"reason": error.reason})
+            seconds = LABEL_RETRY_SECONDS
+        except Exception:
+            log.exception("the leader label could not be set")
+            seconds = LABEL_RETRY_SECONDS
+        await asyncio.sleep(seconds)
+
+
 async def label_leader(kube: KubernetesApi, namespace: str, release: str, pod: str) -> None:
     """Label `pod` as the leader and remove the label from every other pod of the release. Raise ExternalError."""
-    await _set_label(kube, namespace, pod, "true")
     labeled, _ = await kube.list(PODS, namespace, f"{RELEASE_LABEL}={release},{LEADER_LABEL}=true")
-    for other in labeled:
-        if other["metadata"]["name"] != pod:
-            await _set_label(kube, namespace, other["metadata"]["name"], None)
+    names = {other["metadata"]["name"] for other in labeled}
+    if pod not in names:
+        await _set_label(kube, namespace, pod, "true")
+    for other in sorted(names - {pod}):
+        await _set_label(kube, namespace, other, None)
 
 
 async def _set_label(kube: KubernetesApi, namespace: str, pod: str, value: str | None) -> None:

@@ -2,12 +2,14 @@
 
 import asyncio
 import copy
+from collections.abc import Callable
 
 import pytest
 from voicesession_common import JsonObject
+from voicesession_common.api.constants import LEADER_LABEL
 from voicesession_common.errors import ConflictError, NotFoundError, RetryableError
 from voicesession_common.kube_client import Resource
-from voicesession_operator.leader_election import LeaderElector, LeaseLostError
+from voicesession_operator.leader_election import LeaderElector, LeaseLostError, keep_leader_label, label_leader
 
 from tests.support.async_polling import until
 
@@ -27,8 +29,12 @@ class FakeLeases:
         self.lease: JsonObject | None = None
         self.down = False
         self.version = 0
+        self.on_read: Callable[[], None] = lambda: None
+        self.on_stored: Callable[[], None] = lambda: None
+        """Runs after a write is stored, before its answer."""
 
     async def get(self, resource: Resource, namespace: str, name: str) -> JsonObject:
+        self.on_read()
         self._check()
         if self.lease is None:
             raise NotFoundError("NotFound", "no lease")
@@ -53,6 +59,7 @@ class FakeLeases:
     def _put(self, body: JsonObject) -> JsonObject:
         self.version += 1
         self.lease = copy.deepcopy({**body, "metadata": {**body["metadata"], "resourceVersion": str(self.version)}})
+        self.on_stored()
         return copy.deepcopy(self.lease)
 
 
@@ -167,3 +174,86 @@ async def test_standby_during_outage_is_unreachable(leases: FakeLeases, clock: C
     leases.down = True
     assert not await b.attempt()
     assert not b.reachable
+
+
+async def test_holder_with_late_answers_stops_before_the_record_expires(leases: FakeLeases, clock: Clock) -> None:
+    """Let the API server answer late, then fail, so that the next candidate counts from the stored record."""
+    duration = 0.04
+    a = elector(leases, "a", clock, duration)
+    assert await a.attempt()
+    stored: list[float] = []
+
+    def fail_slowly() -> None:
+        clock.now += 0.2 * duration
+
+    def answer_late() -> None:
+        stored.append(clock.now)
+        clock.now += 0.6 * duration
+        leases.down, leases.on_read = True, fail_slowly
+
+    leases.on_stored = answer_late
+    with pytest.raises(LeaseLostError):
+        await asyncio.wait_for(a.hold(), 10)
+    assert len(stored) == 1
+    assert clock.now - stored[0] < duration
+
+
+async def test_first_deadline_counts_from_the_request_of_acquisition(leases: FakeLeases, clock: Clock) -> None:
+    duration = 0.04
+    a = elector(leases, "a", clock, duration)
+    leases.on_stored = lambda: setattr(clock, "now", clock.now + 0.8 * duration)
+    assert await a.attempt()
+    leases.down = True
+    reads: list[float] = []
+    leases.on_read = lambda: reads.append(clock.now)
+    with pytest.raises(LeaseLostError):
+        await asyncio.wait_for(a.hold(), 10)
+    assert len(reads) == 1
+
+
+class LabeledPods:
+    """Pods of the release by name, with whether each has the leader's label; `fail_next` refuses one list."""
+
+    def __init__(self, **labeled: bool) -> None:
+        self.labeled = labeled
+        self.patches = 0
+        self.fail_next = False
+
+    async def list(self, resource: Resource, namespace: str = "", selector: str = "") -> tuple[list[JsonObject], str]:
+        assert selector == f"app.kubernetes.io/instance=demo,{LEADER_LABEL}=true"
+        if self.fail_next:
+            self.fail_next = False
+            raise RetryableError("KubernetesUnavailable", "down")
+        return [{"metadata": {"name": name}} for name, labeled in self.labeled.items() if labeled], "1"
+
+    async def patch(self, resource: Resource, namespace: str, name: str, body: JsonObject) -> JsonObject:
+        self.patches += 1
+        if name not in self.labeled:
+            raise NotFoundError("NotFound", "no pod")
+        self.labeled[name] = body["metadata"]["labels"][LEADER_LABEL] == "true"
+        return {}
+
+
+async def test_leader_label_moves_to_the_leader() -> None:
+    pods = LabeledPods(a=True, b=False, c=True)
+    await label_leader(pods, "system", "demo", "b")
+    assert pods.labeled == {"a": False, "b": True, "c": False}
+
+
+async def test_right_leader_label_is_not_written_again() -> None:
+    pods = LabeledPods(a=False, b=True)
+    await label_leader(pods, "system", "demo", "b")
+    assert pods.patches == 0
+
+
+async def test_changed_leader_label_is_restored(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("voicesession_operator.leader_election.LABEL_CHECK_SECONDS", 0.01)
+    monkeypatch.setattr("voicesession_operator.leader_election.LABEL_RETRY_SECONDS", 0.01)
+    pods = LabeledPods(a=False, b=False)
+    keeping = asyncio.create_task(keep_leader_label(pods, "system", "demo", "b"))
+    await until(lambda: pods.labeled["b"])
+    pods.fail_next = True
+    pods.labeled = {"a": True, "b": False}
+    await until(lambda: pods.labeled == {"a": False, "b": True})
+    keeping.cancel()
+    await asyncio.gather(keeping, return_exceptions=True)
