@@ -44,11 +44,16 @@ _TERMINAL: Final = frozenset({400, HTTP_FORBIDDEN, 405, 413, 415, 422})
 
 
 def from_kubernetes(status: int, body: JsonObject) -> ExternalError:
-    """Return the error for an answer of the API server; `body` is its `Status` object or empty."""
+    """Return the error for an answer of the API server; `body` is its `Status` object or empty.
+
+    A creation beside others can be refused with 409 because the ResourceQuota has changed: its name is not taken.
+    """
     reason = str(body.get("reason") or f"Status{status}")
     message = str(body.get("message") or "the API server gave no reason")
     if status == HTTP_NOT_FOUND:
         return NotFoundError(reason, message)
+    if status == HTTP_CONFLICT and "cannot be fulfilled on resourcequotas" in message:
+        return RetryableError("QuotaConflict", message)
     if status == HTTP_CONFLICT:
         return ConflictError(reason, message)
     if status == HTTP_FORBIDDEN and "exceeded quota" in message:

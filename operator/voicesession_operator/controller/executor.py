@@ -10,7 +10,7 @@ from typing import Final
 from voicesession_common import JsonObject
 from voicesession_common.api.voiceagent import VoiceAgent
 from voicesession_common.api.voicesession import VoiceSession
-from voicesession_common.errors import ConflictError, ExternalError, NotFoundError, TerminalError
+from voicesession_common.errors import ConflictError, ExternalError, NotFoundError, RetryableError, TerminalError
 from voicesession_common.kube_client import PODS, SESSIONS, KubernetesApi
 
 from voicesession_operator.controller.cache import Cache, Key, ResourceKind, session_uid_of, uid_of
@@ -28,6 +28,8 @@ from voicesession_operator.domain.actions import (
 )
 from voicesession_operator.domain.observed import Failure
 
+ALREADY_EXISTS: Final = "AlreadyExists"
+"""Kubernetes' reason for a taken name. Other conflicts, such as a changed ResourceQuota, pass by themselves."""
 NAME_CONFLICT: Final = "NameConflict"
 
 
@@ -86,7 +88,9 @@ class Executor:
     async def _create_pod(self, session: VoiceSession, manifest: JsonObject) -> None:
         try:
             pod = await self._kube.create(PODS, session.namespace, manifest)
-        except ConflictError:
+        except ConflictError as error:
+            if error.reason != ALREADY_EXISTS:
+                raise RetryableError(error.reason, error.message) from error
             pod = await self._adopt(session, manifest["metadata"]["name"])
         self._cache.upsert(ResourceKind.POD, pod)
 

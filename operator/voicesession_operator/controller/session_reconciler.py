@@ -4,7 +4,7 @@ import asyncio
 import random
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from voicesession_common import JsonObject
@@ -22,10 +22,10 @@ from voicesession_operator.controller.session_metrics import SessionTimings, cou
 from voicesession_operator.controller.session_traces import OFF, SessionTraces
 from voicesession_operator.controller.status_writer import NotWritten, write_status
 from voicesession_operator.controller.webhook_tracking import LeaveHints, LostWebhookCounter
-from voicesession_operator.domain.actions import CreatePod, DeleteSession, Plan
+from voicesession_operator.domain.actions import Action, CreatePod, DeleteSession, Plan
 from voicesession_operator.domain.config import Config
 from voicesession_operator.domain.lifecycle import cleanup_actions
-from voicesession_operator.domain.observed import Failure, Observed, RoomUnknown
+from voicesession_operator.domain.observed import RETRY_SECONDS, Failure, Observed, RoomUnknown
 from voicesession_operator.domain.plan import plan
 
 ROUNDS: Final = 6
@@ -105,6 +105,7 @@ class SessionReconciler:
         agent = await self._agent(agent_of(raw))
         session = VoiceSession.parse(raw, agent.spec if agent else None)
         observed = await self._observe(session, agent)
+        executed: list[Action] = []
         for _ in range(ROUNDS):
             now = self._clock()
             planned = plan(session, observed, now, self._config)
@@ -115,16 +116,18 @@ class SessionReconciler:
                 # The observation is milliseconds old and still valid; reusing it reaches the pod sooner.
                 raw, session = stored, VoiceSession.parse(stored, agent.spec if agent else None)
                 continue
-            if not planned.actions:
+            pending = tuple(action for action in planned.actions if action not in executed)
+            if not pending:
                 break
-            failed = await self._execute(session, agent, planned)
+            failed = await self._execute(session, agent, replace(planned, actions=pending))
+            executed += pending
             if _is_session_deleted(planned, failed):
                 return None
             observed = await self._observe(session, agent, (*observed.failures, *failed))
         stored = await self._store(raw, session, planned, observed)
         if isinstance(stored, NotWritten):
             return stored.requeue_after
-        return 0.0 if planned.actions else self._requeue_after(planned, now)
+        return self._requeue_after(planned, now)
 
     async def _agent(self, key: Key) -> VoiceAgent | None:
         """Return the VoiceAgent from the cache, or from the API server: its watch may be behind the sessions' watch."""
@@ -177,10 +180,12 @@ class SessionReconciler:
     def _requeue_after(self, planned: Plan, now: float) -> float | None:
         """Return the seconds until the next run.
 
+        Actions that remain have been executed and show no effect yet: they wait as long as failed ones.
         Polls get a jitter, so that sessions started together do not poll together. Deadlines are exact: they count
         from the plan at `now`, and the status write has taken some 10 ms since.
         """
-        wait = planned.requeue_after
+        waits = [planned.requeue_after, RETRY_SECONDS if planned.actions else None]
+        wait = min((seconds for seconds in waits if seconds is not None), default=None)
         if wait is None:
             return None
         if wait < self._config.poll_seconds:

@@ -8,7 +8,7 @@ from voicesession_common.api.reasons import ConditionType, Reason
 from voicesession_common.api.voiceagent import VoiceAgent
 from voicesession_common.api.voicesession import Status, VoiceSession
 
-from voicesession_operator.domain.agent_plan import Invalid, Resolved, Unavailable
+from voicesession_operator.domain.agent_plan import Invalid, NotConfigured, Resolved, Unavailable
 from voicesession_operator.domain.observed import AgentPodState, Observed
 
 
@@ -37,9 +37,19 @@ def session_memory(session: VoiceSession, status: Status, observed: Observed) ->
     if agent.letta is None:
         return SessionMemory()
     if has_user_memory(session, agent):
-        found = observed.user_memory
-        return SessionMemory(found.agent_id if isinstance(found, Resolved) else status.memory_agent_id)
+        return SessionMemory(_user_agent_id(status, observed))
     return SessionMemory(agent.letta_agent_id, read_only=agent.letta.scope == USER_SCOPE)
+
+
+def _user_agent_id(status: Status, observed: Observed) -> str:
+    """Return the Letta agent of the user; without any Letta there is none, and the pod could never agree on one."""
+    match observed.user_memory:
+        case Resolved(agent_id):
+            return agent_id
+        case NotConfigured():
+            return ""
+        case _:
+            return status.memory_agent_id
 
 
 def observe_memory(

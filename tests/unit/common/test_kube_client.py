@@ -33,6 +33,7 @@ async def kube_client(handler: Handler) -> AsyncIterator[KubeClient]:
         (422, "invalid", TerminalError),
         (403, "forbidden: violates PodSecurity", TerminalError),
         (403, 'pods "x" is forbidden: exceeded quota: small', RetryableError),
+        (409, 'Operation cannot be fulfilled on resourcequotas "small": the object has been modified', RetryableError),
         (429, "too many requests", RetryableError),
         (401, "token expired", RetryableError),
         (500, "internal error", RetryableError),

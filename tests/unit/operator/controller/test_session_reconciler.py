@@ -113,6 +113,18 @@ async def test_pod_with_another_owner_is_a_name_conflict() -> None:
     assert [event.reason for event in world.recorder.events] == ["NameConflict"]
 
 
+async def test_quota_conflict_is_not_taken_for_an_existing_pod() -> None:
+    world = ReconcilerWorld()
+    world.kube.errors["create pods"] = ConflictError("Conflict", "the object has been modified")
+    requeue_after = await world.reconcile()
+    assert world.condition("AgentJoined")["reason"] == "Conflict"
+    assert requeue_after is not None
+    assert requeue_after <= 2.0
+    await world.reconcile()
+    assert world.pod()
+    assert world.condition("AgentJoined")["reason"] == "Starting"
+
+
 async def test_refused_pod_emits_a_single_event_with_the_api_servers_message() -> None:
     world = ReconcilerWorld()
     for _ in range(3):

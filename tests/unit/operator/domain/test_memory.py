@@ -47,6 +47,16 @@ def test_unresolved_memory_does_not_delay_pod() -> None:
     assert action.memory_agent_id == ""
 
 
+def test_memory_in_status_is_cleared_without_letta() -> None:
+    """Expect no action: without Letta the pod gets no memory, so it could never report the one of the status."""
+    start = ready_session().user("alice")
+    cluster = joined_cluster().agent(SEPARATE).state(bound(memory_agent_id="agent-alice"))
+    before = decide(start, cluster.user_memory(Resolved("agent-alice")), T0 + 9)
+    replaced = cluster.state(bound()).user_memory(NotConfigured())
+    found = decide(start.stored(before.status), replaced, T0 + 19)
+    assert (found.status.memory_agent_id, found.actions) == ("", ())
+
+
 def test_memory_in_status_survives_outage() -> None:
     start = ready_session().user("alice")
     cluster = joined_cluster().agent(SEPARATE).state(bound(memory_agent_id="agent-alice"))
