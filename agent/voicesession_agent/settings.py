@@ -133,13 +133,23 @@ def _port(env: Mapping[str, str], name: str, default: int) -> int:
 
 def _agent(env: Mapping[str, str]) -> tuple[AgentSpec, str]:
     try:
-        spec = json.loads(env.get("VOICESESSION_AGENT", ""))
+        spec = json.loads(_definition(env))
     except json.JSONDecodeError:
         return AgentSpec(), "VOICESESSION_AGENT is not JSON"
     try:
         return _parse(spec, env), ""
     except (AttributeError, TypeError, ValueError) as error:
         return AgentSpec(), f"VOICESESSION_AGENT: {error}"
+
+
+def _definition(env: Mapping[str, str]) -> str:
+    """Return the definition of the agent; a long one continues in VOICESESSION_AGENT_2, _3 and so on."""
+    text = env.get("VOICESESSION_AGENT", "")
+    number = 2
+    while (part := env.get(f"VOICESESSION_AGENT_{number}")) is not None:
+        text += part
+        number += 1
+    return text
 
 
 def _parse(spec: dict[str, Any], env: Mapping[str, str]) -> AgentSpec:

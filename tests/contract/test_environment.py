@@ -1,12 +1,13 @@
 """The environment of the operator's pod manifest, read by the agent's settings."""
 
 import base64
+import subprocess
 from dataclasses import replace
 from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from voicesession_agent.settings import AgentSettings
+from voicesession_agent.settings import DEFAULT_INSTRUCTIONS, AgentSettings
 from voicesession_common.api.constants import CONTROL_PORT, METRICS_PORT
 from voicesession_operator.clients.agent_pod import public_key_of
 from voicesession_operator.domain.pod_manifest import build_pod
@@ -66,9 +67,45 @@ def test_agent_reads_every_field_of_the_voice_agent() -> None:
     assert (spec.tts.name, spec.tts.voice) == ("pico", "en-GB")
 
 
+LLM: dict[str, Any] = {"llm": {"provider": "openai"}}
+LARGEST: dict[str, dict[str, Any]] = {
+    "Cyrillic instructions": {"instructions": "ж" * 32_768},
+    "emoji instructions": {"instructions": "🎧" * 32_768},
+    "control characters": {"instructions": "\x00\x01" * 16_384},
+    "characters of different lengths": {"instructions": "aж🎧" * 10_000},
+    "options of a provider": {"llm": {"provider": "openai", "options": {"extra": "жж" * 150_000}}},
+    "memory blocks": {"memory": {"letta": {"blocks": [{"label": f"b{n}", "value": "x" * 30_000} for n in range(5)]}}},
+}
+"""Definitions that the CRD accepts and that exceed the kernel's limit in one variable."""
+
+
+@pytest.mark.parametrize("name", LARGEST)
+def test_largest_definition_starts_a_process_and_arrives_unchanged(name: str) -> None:
+    spec = LLM | LARGEST[name]
+    variables = environment(**spec)
+    assert subprocess.run(["/bin/true"], env=variables, check=False).returncode == 0
+    found = AgentSettings.from_env(variables)
+    assert found.trouble == ""
+    assert found.agent.instructions == spec.get("instructions", DEFAULT_INSTRUCTIONS)
+    assert dict(found.agent.llm.options) == spec["llm"].get("options", {})
+
+
+def test_definition_has_no_references_for_the_kubelet() -> None:
+    text = "It costs $5, or $$5. Say $(LIVEKIT_URL)."
+    variables = environment(**LLM, instructions=text)
+    assert "$" not in variables["VOICESESSION_AGENT"]
+    assert AgentSettings.from_env(variables).agent.instructions == text
+
+
+def test_own_variable_cannot_continue_the_definition() -> None:
+    variables = environment(**LLM, pod={"env": [{"name": "VOICESESSION_AGENT_2", "value": "}"}]})
+    assert "VOICESESSION_AGENT_2" not in variables
+    assert AgentSettings.from_env(variables).trouble == ""
+
+
 def test_environment_omits_pod_settings_and_secrets() -> None:
     definition = environment(**SPEC)["VOICESESSION_AGENT"]
-    for word in ("mine:1", "graceSeconds", "joinSeconds", "sk-llm"):
+    for word in ("mine:1", "graceSeconds", "joinSeconds", "sk-llm", "blocks"):
         assert word not in definition
 
 

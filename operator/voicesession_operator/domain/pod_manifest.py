@@ -14,8 +14,12 @@ from voicesession_operator.domain.naming import label_value, pod_name
 USER_ID: Final = 10001
 """User of the agent image."""
 TERMINATION_GRACE_SECONDS: Final = 20
-OPERATOR_FIELDS: Final = frozenset({"pod", "onLastHumanLeft", "limits"})
+OPERATOR_FIELDS: Final = frozenset({"pod", "onLastHumanLeft", "limits", "memory"})
 """Fields of a VoiceAgent's spec that only the operator uses."""
+DEFINITION: Final = "VOICESESSION_AGENT"
+"""Variable with the definition of the agent; VOICESESSION_AGENT_2, _3 … continue a long one."""
+VARIABLE_BYTES: Final = 98_304
+"""Linux refuses to start a process with a variable of 128 KiB (MAX_ARG_STRLEN), its name included."""
 SCHEDULING_FIELDS: Final = ("nodeSelector", "tolerations", "priorityClassName", "runtimeClassName")
 PROVIDERS: Final = ("stt", "llm", "tts")
 
@@ -118,7 +122,7 @@ def _environment(agent: VoiceAgent, config: Config) -> list[JsonObject]:
         {"name": "VOICESESSION_CONTROL_PORT", "value": str(constants.CONTROL_PORT)},
         {"name": "VOICESESSION_METRICS_PORT", "value": str(constants.METRICS_PORT)},
         {"name": "VOICESESSION_CONTROL_PUBLIC_KEY", "value": config.control_public_key},
-        {"name": "VOICESESSION_AGENT", "value": _agent_definition(agent)},
+        *_definition_variables(_agent_definition(agent)),
         {"name": "LIVEKIT_URL", "value": config.livekit_url},
         *_provider_keys(agent),
     ]
@@ -126,12 +130,30 @@ def _environment(agent: VoiceAgent, config: Config) -> list[JsonObject]:
         reserved.append({"name": "VOICESESSION_OTLP_ENDPOINT", "value": config.otlp_endpoint})
     taken = {variable["name"] for variable in reserved}
     given = agent.spec.get("pod", {}).get("env", [])
-    return reserved + [variable for variable in given if variable["name"] not in taken]
+    return reserved + [
+        variable
+        for variable in given
+        if variable["name"] not in taken and not variable["name"].startswith(f"{DEFINITION}_")
+    ]
 
 
 def _agent_definition(agent: VoiceAgent) -> str:
+    """Return the definition as JSON. No `$` remains, because the kubelet would expand `$(NAME)` and shorten `$$`."""
     spec = {key: value for key, value in agent.spec.items() if key not in OPERATOR_FIELDS}
-    return json.dumps({**spec, "name": agent.name}, separators=(",", ":"), sort_keys=True)
+    text = json.dumps({**spec, "name": agent.name}, separators=(",", ":"), sort_keys=True, ensure_ascii=False)
+    return text.replace("$", "\\u0024")
+
+
+def _definition_variables(definition: str) -> list[JsonObject]:
+    """Return the definition in as many variables as Linux needs, cut between characters."""
+    rest = definition.encode(errors="replace")
+    values: list[str] = []
+    while rest or not values:
+        part = rest[:VARIABLE_BYTES].decode(errors="ignore")
+        values.append(part)
+        rest = rest[len(part.encode()) :]
+    names = (DEFINITION, *(f"{DEFINITION}_{number}" for number in range(2, len(values) + 1)))
+    return [{"name": name, "value": value} for name, value in zip(names, values, strict=True)]
 
 
 def _provider_keys(agent: VoiceAgent) -> list[JsonObject]:
