@@ -74,7 +74,7 @@ class Controller:
         self._sessions: WorkQueue[Key] = WorkQueue("sessions", self._session_reconciler().reconcile, SESSION_WORKERS)
         self._agents: WorkQueue[Key] = WorkQueue("agents", self._agent_reconciler().reconcile, AGENT_WORKERS)
         self.queues: tuple[WorkQueue[Any], ...] = (self._sessions, self._agents, self._memories.queue)
-        self.informer = Informer(self.cache, self._sessions, self._agents)
+        self.informer = Informer(self.cache, self._sessions, self._agents, systems.kube)
         self.resync = self._resync(settings)
         self.webhooks = WebhookHandler(self.cache, self._hints, self.lost_webhooks, self._enqueue)
 
@@ -161,7 +161,7 @@ class Operator:
             await self._resync.fill_cache()
             # When kopf ends, it cancels every task created after its start, so it is started last.
             queues = [queue.run for queue in self._controller.queues]
-            for work in (*queues, self._controller.pod_watcher.run, self._resync.run, self._resync.run_orphan_rooms):
+            for work in (*queues, self._controller.pod_watcher.run, self._resync.run, self._resync.run_orphans):
                 group.create_task(work())
             self._watching = group.create_task(self._watch())
             await self._watch_ready.wait()

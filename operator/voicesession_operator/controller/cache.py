@@ -118,7 +118,7 @@ class Cache:
         return True
 
     def pods_of(self, namespace: str, session_uid: str) -> list[JsonObject]:
-        """Return the pods of this namespace with the label of this session. The label is only an index."""
+        """Return the pods of this session in this namespace, and pods without a controller that are labeled with it."""
         pods = self._objects[ResourceKind.POD]
         return [pods[key] for key in sorted(self._by_session.get(Key(namespace, session_uid), ()))]
 
@@ -160,7 +160,11 @@ class Cache:
 
 
 def session_uid_of(pod: JsonObject) -> str:
-    return str(pod["metadata"].get("labels", {}).get(constants.SESSION_UID_LABEL, ""))
+    """Return the UID of the pod's session: of its controller, or of its label once it has no controller."""
+    meta = pod["metadata"]
+    owners = (owner for owner in meta.get("ownerReferences", ()) if owner.get("controller"))
+    owner = next(owners, None) or {"uid": meta.get("labels", {}).get(constants.SESSION_UID_LABEL, "")}
+    return str(owner.get("uid", ""))
 
 
 def session_key_of(pod: JsonObject) -> Key | None:

@@ -13,9 +13,10 @@ import kopf
 from voicesession_common import JsonObject
 from voicesession_common.api import constants
 from voicesession_common.api.constants import POD_SELECTOR
-from voicesession_common.kube_client import load_credentials
+from voicesession_common.errors import ExternalError, NotFoundError
+from voicesession_common.kube_client import PODS, KubernetesApi, load_credentials
 
-from voicesession_operator.controller.cache import Cache, Key, ResourceKind, key_of, session_key_of
+from voicesession_operator.controller.cache import Cache, Key, ResourceKind, key_of, session_key_of, uid_of
 from voicesession_operator.controller.workqueue import WorkQueue
 
 log = logging.getLogger(__name__)
@@ -29,9 +30,10 @@ IDENTITY: Final = cast(Any, "voicesession-operator")
 
 
 class Informer:
-    """Updates the cache and enqueues the affected keys. Both methods return whether the cache changed."""
+    """Updates the cache and enqueues the affected keys. All methods return whether the cache changed."""
 
-    def __init__(self, cache: Cache, sessions: WorkQueue[Key], agents: WorkQueue[Key]) -> None:
+    def __init__(self, cache: Cache, sessions: WorkQueue[Key], agents: WorkQueue[Key], kube: KubernetesApi) -> None:
+        self._kube = kube
         self._cache = cache
         self._sessions = sessions
         self._agents = agents
@@ -57,8 +59,34 @@ class Informer:
             self._enqueue(kind, raw)
         return changed
 
-    def on_delete(self, kind: ResourceKind, raw: JsonObject) -> bool:
-        """Handle a deleted object."""
+    async def on_deleted_event(self, kind: ResourceKind, raw: JsonObject) -> bool:
+        """Handle a DELETED event of the watch. Without an answer of the API server the object stays until a resync."""
+        try:
+            return await self.on_missing(kind, raw)
+        except ExternalError as error:
+            log.warning("a missing pod could not be read", extra={"pod": str(key_of(raw)), "reason": error.reason})
+            return False
+
+    async def on_missing(self, kind: ResourceKind, raw: JsonObject) -> bool:
+        """Handle an object that the watch or a list does not show any more. Raise ExternalError.
+
+        Pods are selected by label. A pod that only lost its label still runs, so the API server is asked for it.
+        """
+        if kind is ResourceKind.POD and "deletionTimestamp" not in raw["metadata"]:
+            found = await self._find_pod(raw)
+            if found is not None:
+                return self.on_update(kind, found)
+        return self._on_delete(kind, raw)
+
+    async def _find_pod(self, raw: JsonObject) -> JsonObject | None:
+        key = key_of(raw)
+        try:
+            found = await self._kube.get(PODS, key.namespace, key.name)
+        except NotFoundError:
+            return None
+        return found if uid_of(found) == uid_of(raw) else None
+
+    def _on_delete(self, kind: ResourceKind, raw: JsonObject) -> bool:
         changed = self._cache.remove(kind, raw)
         if changed:
             self._enqueue(kind, raw)
@@ -151,7 +179,7 @@ def _register(
     async def on_event(event: kopf.RawEvent, **_: Any) -> None:
         raw = cast(JsonObject, event["object"])
         if event["type"] == "DELETED":
-            informer.on_delete(kind, raw)
+            await informer.on_deleted_event(kind, raw)
         else:
             informer.on_update(kind, raw)
 

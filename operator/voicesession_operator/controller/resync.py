@@ -1,22 +1,33 @@
-"""Periodic resync: full lists repair the cache, and rooms without a session are deleted."""
+"""Periodic resync: full lists repair the cache, and rooms and pods without a session are deleted."""
 
 import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Final
 
 from voicesession_common import JsonObject
-from voicesession_common.api.constants import POD_SELECTOR
-from voicesession_common.errors import ExternalError
+from voicesession_common.api.constants import POD_SELECTOR, SESSION_UID_LABEL
+from voicesession_common.errors import ConflictError, ExternalError, NotFoundError
 from voicesession_common.kube_client import AGENTS, PODS, SESSIONS, KubernetesApi
 
 from voicesession_operator import metrics
 from voicesession_operator.clients.livekit import OwnedRoom
-from voicesession_operator.controller.cache import Cache, ResourceKind, key_of, uid_of, version_of
+from voicesession_operator.controller.cache import (
+    Cache,
+    Key,
+    ResourceKind,
+    key_of,
+    session_key_of,
+    session_uid_of,
+    uid_of,
+    version_of,
+)
 from voicesession_operator.controller.informer import ALL_NAMESPACES, Informer
 from voicesession_operator.controller.ports import LiveKitRooms
 from voicesession_operator.domain.naming import room_name
+from voicesession_operator.domain.pods import POD_DELETE_GRACE_SECONDS
 
 log = logging.getLogger(__name__)
 
@@ -89,10 +100,11 @@ class Resync:
                 await self._attempt("unreadable namespaces", self.resync_unreadable)
             await self._attempt("resync", self.resync)
 
-    async def run_orphan_rooms(self) -> None:
-        """Delete orphan rooms now and then periodically, forever."""
+    async def run_orphans(self) -> None:
+        """Delete orphan rooms and orphan pods now and then periodically, forever."""
         while True:
             await self._attempt("orphan rooms", self.delete_orphan_rooms)
+            await self._attempt("orphan pods", self.delete_orphan_pods)
             await asyncio.sleep(ORPHAN_SECONDS)
 
     async def resync(self) -> bool:
@@ -126,7 +138,7 @@ class Resync:
                 # A session without its pods in the cache would get another pod.
                 self._informer.accept_sessions(namespace)
             listed, version = await self._kube.list(resource, namespace, selector)
-            self._compare(kind, namespace, listed, int(version) if version.isdecimal() else 0)
+            await self._compare(kind, namespace, listed, int(version) if version.isdecimal() else 0)
 
     def _set_readable(self, namespace: str) -> None:
         if namespace in self._unreadable:
@@ -143,12 +155,12 @@ class Resync:
         self._unreadable.add(namespace)
         metrics.NAMESPACES_UNREADABLE.set(len(self._unreadable))
 
-    def _compare(self, kind: ResourceKind, namespace: str, listed: list[JsonObject], version: int) -> None:
+    async def _compare(self, kind: ResourceKind, namespace: str, listed: list[JsonObject], version: int) -> None:
         uids = {uid_of(raw) for raw in listed}
         known = [raw for raw in self._cache.all(kind) if namespace in (ALL_NAMESPACES, key_of(raw).namespace)]
         # An object newer than the list may have been created after it, so its absence means nothing.
         vanished = [raw for raw in known if uid_of(raw) not in uids and version_of(raw) <= version]
-        changed = sum(self._informer.on_delete(kind, raw) for raw in vanished)
+        changed = sum([await self._informer.on_missing(kind, raw) for raw in vanished])
         changed += sum(self._informer.on_update(kind, raw) for raw in listed)
         if changed and namespace in self._listed:
             metrics.RESYNC_DIFFERENCES.labels(kind.value).inc(changed)
@@ -187,6 +199,35 @@ class Resync:
         metrics.ORPHAN_ROOMS.inc()
         log.info("an orphan room was deleted", extra=extra)
 
+    async def delete_orphan_pods(self) -> None:
+        """Delete agent pods whose session does not exist: `kubectl delete --cascade=orphan` leaves them."""
+        for raw in list(self._cache.all(ResourceKind.POD)):
+            session = session_key_of(raw)
+            if session is None or not _may_be_orphan(raw):
+                continue
+            extra = {"pod": raw["metadata"]["name"], "session": str(session)}
+            try:
+                if not await self._exists(session, session_uid_of(raw)):
+                    await self._delete_orphan_pod(raw)
+                    log.info("an orphan pod was deleted", extra=extra)
+            except ExternalError as error:
+                log.warning("an orphan pod could not be deleted", extra={**extra, "reason": error.reason})
+
+    async def _exists(self, session: Key, uid: str) -> bool:
+        """Return whether the session with this UID exists; the API server decides, not the cache."""
+        known = self._cache.get(ResourceKind.SESSION, session)
+        if known is not None and uid_of(known) == uid:
+            return True
+        try:
+            return uid_of(await self._kube.get(SESSIONS, session.namespace, session.name)) == uid
+        except NotFoundError:
+            return False
+
+    async def _delete_orphan_pod(self, raw: JsonObject) -> None:
+        key = key_of(raw)
+        with suppress(NotFoundError, ConflictError):
+            await self._kube.delete(PODS, key.namespace, key.name, uid_of(raw), POD_DELETE_GRACE_SECONDS)
+
     async def _attempt(self, task: str, work: Callable[[], Awaitable[object]]) -> None:
         """Do the work. No error may end the task, because the leader would end with it."""
         try:
@@ -195,3 +236,9 @@ class Resync:
             log.warning("failed, will be retried", extra={"task": task, "reason": error.reason})
         except Exception:
             log.exception("unexpected error, will be retried", extra={"task": task})
+
+
+def _may_be_orphan(pod: JsonObject) -> bool:
+    """Return whether the pod could outlive its session. A pod with another controller only has copied labels."""
+    meta = pod["metadata"]
+    return meta.get("labels", {}).get(SESSION_UID_LABEL) == session_uid_of(pod) and "deletionTimestamp" not in meta

@@ -4,6 +4,7 @@ import asyncio
 import random
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -11,7 +12,7 @@ from voicesession_common import JsonObject
 from voicesession_common.api.voiceagent import VoiceAgent
 from voicesession_common.api.voicesession import VoiceSession
 from voicesession_common.errors import NotFoundError, RetryableError
-from voicesession_common.kube_client import AGENTS, KubernetesApi
+from voicesession_common.kube_client import AGENTS, PODS, KubernetesApi
 
 from voicesession_operator import metrics
 from voicesession_operator.controller.cache import Cache, Key, ResourceKind, agent_of, key_of
@@ -104,6 +105,7 @@ class SessionReconciler:
     async def _reconcile_session(self, raw: JsonObject) -> float | None:
         agent = await self._agent(agent_of(raw))
         session = VoiceSession.parse(raw, agent.spec if agent else None)
+        await self._find_recorded_pods(session)
         observed = await self._observe(session, agent)
         executed: list[Action] = []
         for _ in range(ROUNDS):
@@ -139,6 +141,18 @@ class SessionReconciler:
                 return None
             self._cache.upsert(ResourceKind.AGENT, raw)
         return VoiceAgent.parse(raw)
+
+    async def _find_recorded_pods(self, session: VoiceSession) -> None:
+        """Read the pods of the status that the cache lacks, so that no successor is created beside a running pod.
+
+        The watch selects pods by label, and a new leader has never seen a pod that lost it.
+        """
+        known = {pod.name for pod in owned_pods(self._cache.pods_of(session.namespace, session.uid), session)}
+        for name in {session.status.agent_pod, session.status.next_pod} - known - {""}:
+            with suppress(NotFoundError):
+                raw = await self._clients.kube.get(PODS, session.namespace, name)
+                if owned_pods([raw], session):
+                    self._cache.upsert(ResourceKind.POD, raw)
 
     async def _observe(
         self, session: VoiceSession, agent: VoiceAgent | None, failures: tuple[Failure, ...] = ()

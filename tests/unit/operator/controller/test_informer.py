@@ -10,7 +10,7 @@ from voicesession_operator.controller.workqueue import WorkQueue
 
 from tests.support import operator_objects
 from tests.support.builders import AGENT, UID
-from tests.support.fakes.reconciler_world import HELLO, RecordingQueue
+from tests.support.fakes.reconciler_world import HELLO, FakeKubernetes, RecordingQueue
 
 
 class Scene:
@@ -18,14 +18,15 @@ class Scene:
 
     def __init__(self) -> None:
         self.cache, self.sessions, self.agents = Cache(), RecordingQueue(), RecordingQueue()
-        self.informer = Informer(self.cache, cast(WorkQueue[Key], self.sessions), cast(WorkQueue[Key], self.agents))
+        sessions, agents = cast(WorkQueue[Key], self.sessions), cast(WorkQueue[Key], self.agents)
+        self.informer = Informer(self.cache, sessions, agents, FakeKubernetes())
         self.informer.accept_sessions("default")
 
 
-def test_changed_pod_enqueues_the_session() -> None:
+async def test_changed_pod_enqueues_the_session() -> None:
     scene = Scene()
     assert scene.informer.on_update(ResourceKind.POD, operator_objects.pod())
-    assert scene.informer.on_delete(ResourceKind.POD, operator_objects.pod(version=2))
+    assert await scene.informer.on_deleted_event(ResourceKind.POD, operator_objects.pod(version=2))
     assert scene.sessions.keys == [HELLO, HELLO]
 
 

@@ -43,7 +43,8 @@ class Scene:
     def __init__(self, *namespaces: str) -> None:
         self.kube, self.rooms, self.cache, self.now = NamespacedKubernetes(), FakeRooms(), Cache(), 1000.0
         self.sessions, self.agents = RecordingQueue(), RecordingQueue()
-        self.informer = Informer(self.cache, cast(WorkQueue[Key], self.sessions), cast(WorkQueue[Key], self.agents))
+        sessions, agents = cast(WorkQueue[Key], self.sessions), cast(WorkQueue[Key], self.agents)
+        self.informer = Informer(self.cache, sessions, agents, self.kube)
         self.resync = Resync(
             self.kube,
             self.rooms,
@@ -217,7 +218,7 @@ async def test_unexpected_error_of_the_orphan_rooms_ends_no_task() -> None:
 
     scene = Scene()
     scene.rooms.list_owned_rooms = list_owned_rooms  # type: ignore[method-assign]
-    running = asyncio.create_task(scene.resync.run_orphan_rooms())
+    running = asyncio.create_task(scene.resync.run_orphans())
     await until(lambda: attempts)
     for _ in range(10):
         await asyncio.sleep(0)
