@@ -100,6 +100,16 @@ class Controller:
         kube, rooms, namespaces = self._systems.kube, self._systems.rooms, settings.watch_namespaces
         return Resync(kube, rooms, self.cache, self.informer, settings.installation_id, namespaces, time.time)
 
+    async def drain(self, seconds: float) -> list[bool]:
+        """Finish running reconciles and the cleanups of deleted sessions; return for each queue whether it finished."""
+        drains = [self._sessions.drain(seconds, keep=self._is_deleted)]
+        drains += [queue.drain(seconds) for queue in self.queues if queue is not self._sessions]
+        return await asyncio.gather(*drains)
+
+    def _is_deleted(self, session: Key) -> bool:
+        """Return whether the room of a deleted session may be left: after an uninstall nobody would delete it."""
+        return bool(self.cache.deleted_sessions(session))
+
     def _enqueue(self, session: Key) -> None:
         self._sessions.add(session)
 
@@ -177,11 +187,11 @@ class Operator:
             raise RuntimeError("the watch ended unexpectedly")
 
     async def _shut_down(self, lead: asyncio.Task[None]) -> None:
-        """Stop in order: refuse requests, finish running reconciles, end the watch, release the lease."""
+        """Stop in order: refuse requests, finish running reconciles and cleanups, end the watch, release the lease."""
         self._stopping = True
         log.info("shutting down")
         await self._web.stop()
-        done = await asyncio.gather(*(queue.drain(DRAIN_SECONDS) for queue in self._controller.queues))
+        done = await self._controller.drain(DRAIN_SECONDS)
         if not all(done):
             log.warning("some reconciles did not finish in time")
         self._watch_stop.set()

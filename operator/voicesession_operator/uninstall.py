@@ -1,75 +1,93 @@
 """`python -m voicesession_operator.uninstall`: delete every VoiceSession before the operator is removed.
 
 Runs as the chart's pre-delete hook while the operator is still running, so that the operator closes the rooms and
-deletes the pods. The hook may only list and delete VoiceSessions. Sessions have no finalizers, so a session that is
-left behind blocks nothing.
+deletes the pods. The hook may only list and delete VoiceSessions, and list pods. Sessions have no finalizers, so a
+session that is left behind blocks nothing.
 """
 
 import asyncio
 import logging
 import sys
 import time
+from contextlib import suppress
 from typing import Final
 
 from voicesession_common import JsonObject
+from voicesession_common.api.constants import POD_SELECTOR
 from voicesession_common.errors import ConflictError, ExternalError, NotFoundError
 from voicesession_common.json_logging import configure
-from voicesession_common.kube_client import SESSIONS, KubeClient, KubernetesApi, load_configuration
+from voicesession_common.kube_client import PODS, SESSIONS, KubeClient, KubernetesApi, load_configuration
 
 from voicesession_operator import metrics
 from voicesession_operator.settings import SettingsError, UninstallSettings
 
 log = logging.getLogger(__name__)
 
-DEADLINE_SECONDS: Final = 45.0
-"""Helm's default for a hook is 5 minutes; sessions without finalizers are gone within a second."""
+DEADLINE_SECONDS: Final = 40.0
+"""Helm's default for a hook is 5 minutes; sessions are gone within a second, and their pods within 10 seconds."""
+SETTLE_SECONDS: Final = 5.0
+"""Time for the operator's queue of deleted sessions, about 200 a second; it also finishes that queue at its end."""
+CONCURRENT_DELETIONS: Final = 16
 POLL_SECONDS: Final = 0.5
 
 
 async def delete_all(
-    kube: KubernetesApi, namespaces: tuple[str, ...], deadline_seconds: float = DEADLINE_SECONDS
+    kube: KubernetesApi,
+    namespaces: tuple[str, ...],
+    deadline_seconds: float = DEADLINE_SECONDS,
+    settle_seconds: float = SETTLE_SECONDS,
 ) -> bool:
-    """Delete every VoiceSession in these namespaces (empty: all) and wait. Return False if any remain."""
+    """Delete every VoiceSession in these namespaces (empty: all) and wait until their pods are gone.
+
+    If there were any, leave the operator `settle_seconds` to delete the last rooms, which no object in Kubernetes
+    shows. Return False if sessions or pods remain at the deadline.
+    """
     deadline = time.monotonic() + deadline_seconds
+    seen = False
     while time.monotonic() < deadline:
         try:
-            if not await _delete_listed(kube, namespaces):
-                return True
+            remaining = await _delete_sessions(kube, namespaces) or await _count_pods(kube, namespaces)
         except ExternalError as error:
             log.warning("deleting sessions failed, retrying", extra={"reason": error.reason})
+        else:
+            if not remaining:
+                await asyncio.sleep(settle_seconds if seen else 0)
+                return True
+            seen = True
         await asyncio.sleep(POLL_SECONDS)
     return False
 
 
-async def _delete_listed(kube: KubernetesApi, namespaces: tuple[str, ...]) -> int:
-    """Delete every listed session. Return the number of listed sessions."""
-    count = 0
-    for namespace in namespaces or ("",):
-        sessions, _ = await kube.list(SESSIONS, namespace)
-        count += len(sessions)
-        for session in sessions:
-            await _delete(kube, session)
-    return count
+async def _delete_sessions(kube: KubernetesApi, namespaces: tuple[str, ...]) -> int:
+    """Delete every listed session, several at a time. Return the number of listed sessions."""
+    limit = asyncio.Semaphore(CONCURRENT_DELETIONS)
+    listed = [session for namespace in namespaces or ("",) for session in (await kube.list(SESSIONS, namespace))[0]]
+    await asyncio.gather(*(_delete(kube, session, limit) for session in listed))
+    return len(listed)
 
 
-async def _delete(kube: KubernetesApi, session: JsonObject) -> None:
+async def _count_pods(kube: KubernetesApi, namespaces: tuple[str, ...]) -> int:
+    lists = [await kube.list(PODS, namespace, POD_SELECTOR) for namespace in namespaces or ("",)]
+    return sum(len(pods) for pods, _ in lists)
+
+
+async def _delete(kube: KubernetesApi, session: JsonObject, limit: asyncio.Semaphore) -> None:
     meta = session["metadata"]
     if "deletionTimestamp" in meta:
         return
-    try:
-        await kube.delete(SESSIONS, meta["namespace"], meta["name"], meta["uid"])
-    except (NotFoundError, ConflictError):
-        return
+    async with limit:
+        with suppress(NotFoundError, ConflictError):
+            await kube.delete(SESSIONS, meta["namespace"], meta["name"], meta["uid"])
 
 
 async def run(settings: UninstallSettings) -> int:
-    """Delete all sessions. Return the exit code: 1 if any remain."""
+    """Delete all sessions. Return the exit code: 1 if sessions or pods remain."""
     kube = KubeClient(await load_configuration(settings.kubeconfig), metrics.observe_kubernetes_request)
     try:
         done = await delete_all(kube, settings.watch_namespaces)
     finally:
         await kube.close()
-    log.info("all sessions are deleted" if done else "some sessions remain")
+    log.info("all sessions are deleted" if done else "some sessions or pods remain")
     return 0 if done else 1
 
 

@@ -35,7 +35,7 @@ GATEWAY_RULES = {
     ("voicesession.dev", "voiceagents"): {"list", "watch"},
 }
 """In one namespace: two watches, and the calls of the session service."""
-UNINSTALL_RULES = {("voicesession.dev", "voicesessions"): {"list", "delete"}}
+UNINSTALL_RULES = {("voicesession.dev", "voicesessions"): {"list", "delete"}, ("", "pods"): {"list"}}
 
 
 @pytest.mark.parametrize("variant", VARIANTS)

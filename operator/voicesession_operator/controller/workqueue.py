@@ -41,11 +41,12 @@ class WorkQueue(Generic[K]):
         self._wake = asyncio.Semaphore(0)
         self._idle = asyncio.Event()
         self._idle.set()
-        self._open = True
+        self._accepts: Callable[[K], bool] = lambda _: True
+        self._draining = False
 
     def add(self, key: K) -> None:
         """Process the key as soon as a worker is free."""
-        if not self._open or key in self._dirty:
+        if key in self._dirty or not self._accepts(key):
             return
         self._dirty.add(key)
         if key not in self._running:
@@ -53,7 +54,7 @@ class WorkQueue(Generic[K]):
 
     def add_after(self, key: K, seconds: float) -> None:
         """Process the key after `seconds`; of several such calls the earliest time wins."""
-        if not self._open:
+        if not self._accepts(key):
             return
         loop = asyncio.get_running_loop()
         due = loop.time() + max(seconds, 0.0)
@@ -70,13 +71,20 @@ class WorkQueue(Generic[K]):
             for _ in range(self._workers):
                 group.create_task(self._work())
 
-    async def drain(self, seconds: float) -> bool:
-        """Refuse new keys and wait for running ones. Return False if they did not finish in time."""
-        self._open = False
-        for timer in self._timers.values():
-            timer.cancel()
-        self._timers.clear()
+    async def drain(self, seconds: float, keep: Callable[[K], bool] = lambda _: False) -> bool:
+        """Refuse new keys and wait for running ones. Return False if they did not finish in time.
+
+        Keys for which `keep` is true are still processed: those that wait, those that are added later, and retries.
+        """
+        self._accepts, self._draining = keep, True
+        waiting, delayed = [*self._waiting], [*self._timers]
         self._waiting.clear()
+        self._dirty.difference_update(key for key, _ in waiting)
+        for key in delayed:
+            self._cancel_timer(key)
+        for key in (*(key for key, _ in waiting), *delayed):
+            self.add(key)
+        self._update_idle()
         try:
             async with asyncio.timeout(seconds):
                 await self._idle.wait()
@@ -102,6 +110,7 @@ class WorkQueue(Generic[K]):
     def _fire(self, key: K) -> None:
         self._timers.pop(key, None)
         self.add(key)
+        self._update_idle()
 
     async def _work(self) -> None:
         while True:
@@ -116,17 +125,25 @@ class WorkQueue(Generic[K]):
         self._dirty.discard(key)
         self._cancel_timer(key)
         self._running[key] = now
-        self._idle.clear()
+        self._update_idle()
         try:
-            requeue_after = await self._attempt(key)
+            self._requeue(key, await self._attempt(key))
         finally:
             del self._running[key]
-            if not self._running:
-                self._idle.set()
-        if key in self._dirty and self._open:
+            self._update_idle()
+
+    def _requeue(self, key: K, seconds: float | None) -> None:
+        if key in self._dirty and self._accepts(key):
             self._push(key)
-        elif requeue_after is not None:
-            self.add_after(key, requeue_after)
+        elif seconds is not None:
+            self.add_after(key, seconds)
+
+    def _update_idle(self) -> None:
+        """Set `_idle` while no key runs; in a drain, while no key waits either."""
+        if self._running or (self._draining and (self._waiting or self._timers)):
+            self._idle.clear()
+        else:
+            self._idle.set()
 
     async def _attempt(self, key: K) -> float | None:
         try:

@@ -34,6 +34,8 @@ class FakeKubernetes:
         self.objects: dict[tuple[str, str], JsonObject] = {}
         self.version = 100
         self.writes: list[str] = []
+        self.lists: list[str] = []
+        """The resource of every list."""
         self.errors: dict[str, ExternalError] = {}
         """`verb resource` -> the error of the next such request."""
         self.before_write: Callable[[], None] = lambda: None
@@ -48,6 +50,7 @@ class FakeKubernetes:
 
     async def list(self, resource: Resource, namespace: str = "", selector: str = "") -> tuple[list[JsonObject], str]:
         self._fail(f"list {resource.plural}")
+        self.lists.append(resource.plural)
         found = [copy.deepcopy(body) for (kind, _), body in self.objects.items() if kind == resource.plural]
         return found, str(self.version)
 

@@ -1,9 +1,13 @@
 """The uninstall hook: deletion of all sessions, retries, and the deadline."""
 
+import asyncio
+
+import pytest
 from voicesession_common.errors import RetryableError
 from voicesession_operator.uninstall import delete_all
 
 from tests.support import operator_objects
+from tests.support.async_polling import until
 from tests.support.fakes.reconciler_world import FakeKubernetes
 
 
@@ -11,7 +15,7 @@ async def test_delete_all_deletes_every_session() -> None:
     kube = FakeKubernetes()
     kube.put("voicesessions", operator_objects.session())
     kube.put("voicesessions", operator_objects.session(name="other", uid="other"))
-    assert await delete_all(kube, ())
+    assert await delete_all(kube, (), settle_seconds=0)
     assert kube.objects == {}
     assert kube.writes == ["delete voicesessions"] * 2
 
@@ -20,7 +24,7 @@ async def test_delete_all_retries_after_an_outage() -> None:
     kube = FakeKubernetes()
     kube.put("voicesessions", operator_objects.session())
     kube.errors["list voicesessions"] = RetryableError("KubernetesUnavailable", "down")
-    assert await delete_all(kube, ())
+    assert await delete_all(kube, (), settle_seconds=0)
     assert kube.objects == {}
 
 
@@ -30,3 +34,39 @@ async def test_delete_all_gives_up_at_the_deadline() -> None:
     stuck["metadata"]["deletionTimestamp"] = "2025-11-22T23:20:11Z"
     kube.put("voicesessions", stuck)
     assert not await delete_all(kube, (), deadline_seconds=0.6)
+
+
+async def test_delete_all_waits_for_agent_pods(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("voicesession_operator.uninstall.POLL_SECONDS", 0.001)
+    kube = FakeKubernetes()
+    kube.put("voicesessions", operator_objects.session())
+    pod = kube.put("pods", operator_objects.pod())
+    deleting = asyncio.create_task(delete_all(kube, (), settle_seconds=0))
+    await until(lambda: kube.lists.count("pods") > 1)
+    assert not deleting.done()
+    del kube.objects["pods", pod["metadata"]["name"]]
+    assert await deleting
+
+
+async def test_delete_all_gives_up_on_pods_at_the_deadline() -> None:
+    kube = FakeKubernetes()
+    kube.put("pods", operator_objects.pod())
+    assert not await delete_all(kube, (), deadline_seconds=0.6)
+
+
+@pytest.mark.parametrize(("sessions", "expected"), [(0, [0]), (1, [0.001, 7.0])])
+async def test_delete_all_leaves_time_for_rooms_of_deleted_sessions(
+    monkeypatch: pytest.MonkeyPatch, sessions: int, expected: list[float]
+) -> None:
+    waits: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        waits.append(seconds)
+
+    monkeypatch.setattr("voicesession_operator.uninstall.POLL_SECONDS", 0.001)
+    monkeypatch.setattr("voicesession_operator.uninstall.asyncio.sleep", sleep)
+    kube = FakeKubernetes()
+    for number in range(sessions):
+        kube.put("voicesessions", operator_objects.session(name=f"s{number}", uid=f"u{number}"))
+    assert await delete_all(kube, (), settle_seconds=7.0)
+    assert waits == expected

@@ -167,6 +167,42 @@ async def test_drain_finishes_running_keys_and_refuses_new_keys() -> None:
     assert gate.started == ["a"]
 
 
+async def test_drain_processes_kept_keys() -> None:
+    gate = Gate()
+    async with running(gate, workers=1) as queue:
+        queue.add("a")
+        queue.add("waiting")
+        queue.add("kept waiting")
+        queue.add_after("delayed", 60)
+        queue.add_after("kept delayed", 60)
+        await until(lambda: gate.started == ["a"])
+        draining = asyncio.create_task(queue.drain(10, keep=lambda key: key.startswith("kept")))
+        await asyncio.sleep(0)
+        queue.add("late")
+        queue.add("kept late")
+        gate.open.set()
+        assert await draining
+    assert gate.started == ["a", "kept waiting", "kept delayed", "kept late"]
+
+
+async def test_drain_retries_kept_keys_until_success() -> None:
+    remaining = {"kept"}
+    attempts: list[str] = []
+
+    async def handle(key: str) -> float | None:
+        attempts.append(key)
+        if len(attempts) < 3:
+            raise RetryableError("Down", "down")
+        remaining.clear()
+        return 60.0
+
+    async with running(handle) as queue:
+        queue.add("kept")
+        queue.add("other")
+        assert await queue.drain(10, keep=remaining.__contains__)
+    assert attempts == ["kept"] * 3
+
+
 async def test_drain_returns_false_at_the_deadline() -> None:
     gate = Gate()
     async with running(gate) as queue:
