@@ -7,6 +7,7 @@ import pytest
 from voicesession_common.api import constants
 from voicesession_common.api.conditions import Condition
 from voicesession_common.api.reasons import Action, Cause, EndReason, ResetOutcome
+from voicesession_common.api.voiceagent import Inherited
 from voicesession_common.api.voicesession import LastReset, Status
 
 from tests.support.chart.rendering import Object, crd
@@ -104,7 +105,7 @@ def test_session_and_agent_share_field_bounds() -> None:
 
 def test_rendered_status_fields_equal_schema() -> None:
     conditions = (Condition("Ready", "True", "AgentJoined"),)
-    rendered = Status(conditions=conditions, last_reset=LastReset("LastHumanLeft", 0.0)).render()
+    rendered = Status(inherited=Inherited(), conditions=conditions, last_reset=LastReset("LastHumanLeft", 0.0)).render()
     status = _schema(constants.SESSIONS)["properties"]["status"]
     assert _fields(rendered) == {
         path for path, _ in _nodes(status) if path and path != ".conditions[].observedGeneration"
@@ -117,7 +118,9 @@ def test_operator_enums_equal_schema_enums() -> None:
     assert set(reset["outcome"]["enum"]) == set(ResetOutcome)
     assert set(reset["cause"]["enum"]) == set(Cause) - {Cause.START, Cause.REPLACED}
     assert set(status["endReason"]["enum"]) == set(EndReason)
-    assert set(spec["onLastHumanLeft"]["properties"]["action"]["enum"]) == set(Action)
+    inherited = status["inherited"]["properties"]
+    for part in (spec, inherited):
+        assert set(part["onLastHumanLeft"]["properties"]["action"]["enum"]) == set(Action)
 
 
 def _fields(value: Any, path: str = "") -> set[str]:

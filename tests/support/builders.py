@@ -4,8 +4,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from voicesession_common.api.conditions import Condition
-from voicesession_common.api.voiceagent import VoiceAgent
-from voicesession_common.api.voicesession import Limits, Status, VoiceSession
+from voicesession_common.api.voiceagent import Inherited, Limits, VoiceAgent
+from voicesession_common.api.voicesession import Status, VoiceSession
 from voicesession_operator.domain.agent_plan import Memory
 from voicesession_operator.domain.config import Config
 from voicesession_operator.domain.naming import agent_identity, pod_name, room_name
@@ -106,6 +106,7 @@ def ready_session(at: float = T0 + 5) -> SessionBuilder:
     )
     return session().status(
         observed_generation=1,
+        inherited=Inherited(),
         conditions=conditions,
         phase="Ready",
         room_name=ROOM,

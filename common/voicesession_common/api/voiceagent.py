@@ -1,9 +1,74 @@
-"""The VoiceAgent resource as a value: the reusable definition of an agent."""
+"""The VoiceAgent resource as a value: the reusable definition of an agent, and the settings that sessions inherit."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
+from typing import TypeVar
 
 from voicesession_common import JsonObject
 from voicesession_common.api.conditions import Condition
+from voicesession_common.api.reasons import Action
+
+
+@dataclass(frozen=True)
+class OnLastHumanLeft:
+    """`spec.onLastHumanLeft`: the action and its two grace periods."""
+
+    action: str = Action.TEARDOWN
+    grace_seconds: float = 3
+    reconnect_grace_seconds: float = 30
+
+
+@dataclass(frozen=True)
+class Limits:
+    """`spec.limits`."""
+
+    start_seconds: float = 60
+    join_seconds: float = 300
+    idle_seconds: float = 0
+    max_duration_seconds: float = 3600
+    max_replacements: int = 3
+
+
+@dataclass(frozen=True)
+class Inherited:
+    """`status.inherited` of a VoiceSession: its VoiceAgent's settings over the built-in ones.
+
+    They are stored once, when the session begins. A later change of the VoiceAgent does not change the session.
+    """
+
+    limits: Limits = Limits()
+    on_last_human_left: OnLastHumanLeft = OnLastHumanLeft()
+
+    @classmethod
+    def of_agent(cls, spec: JsonObject) -> "Inherited":
+        """Return the settings of a VoiceAgent's spec."""
+        return cls(override(Limits(), spec.get("limits")), override(OnLastHumanLeft(), spec.get("onLastHumanLeft")))
+
+    @classmethod
+    def parse(cls, raw: JsonObject | None) -> "Inherited | None":
+        """Return the settings as a value, or None before they are stored."""
+        return cls.of_agent(raw) if raw else None
+
+    def render(self) -> JsonObject:
+        """Return the settings as the API server stores them."""
+        return {"limits": _to_json(self.limits), "onLastHumanLeft": _to_json(self.on_last_human_left)}
+
+
+Settings = TypeVar("Settings", Limits, OnLastHumanLeft)
+
+
+def override(settings: Settings, own: JsonObject | None) -> Settings:
+    """Return the settings with the values of `own`, which has the camelCase keys of the resource."""
+    given = own or {}
+    return replace(settings, **{f.name: given[_camel(f.name)] for f in fields(settings) if _camel(f.name) in given})
+
+
+def _to_json(settings: Limits | OnLastHumanLeft) -> JsonObject:
+    return {_camel(f.name): getattr(settings, f.name) for f in fields(settings)}
+
+
+def _camel(name: str) -> str:
+    head, *rest = name.split("_")
+    return head + "".join(word.capitalize() for word in rest)
 
 
 @dataclass(frozen=True)

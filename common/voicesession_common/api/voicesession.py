@@ -1,38 +1,17 @@
 """The VoiceSession resource as immutable values, parsed once on arrival."""
 
-from dataclasses import dataclass, field, fields
-from typing import Final, TypeVar
+from dataclasses import dataclass, field
+from typing import Final
 
 from voicesession_common import JsonObject
 from voicesession_common.api import constants
 from voicesession_common.api.conditions import Condition
-from voicesession_common.api.reasons import Action, ResetOutcome
+from voicesession_common.api.reasons import ResetOutcome
 from voicesession_common.api.timestamps import from_rfc3339, to_rfc3339
-
-T = TypeVar("T")
+from voicesession_common.api.voiceagent import Inherited, Limits, OnLastHumanLeft, override
 
 MAX_RESET_REQUEST_CHARACTERS: Final = 64
 """Length limit of a reset request: a timestamp needs half of it, while an annotation may have 256 KiB."""
-
-
-@dataclass(frozen=True)
-class OnLastHumanLeft:
-    """`spec.onLastHumanLeft`: the action and its two grace periods."""
-
-    action: str = Action.TEARDOWN
-    grace_seconds: float = 3
-    reconnect_grace_seconds: float = 30
-
-
-@dataclass(frozen=True)
-class Limits:
-    """`spec.limits`."""
-
-    start_seconds: float = 60
-    join_seconds: float = 300
-    idle_seconds: float = 0
-    max_duration_seconds: float = 3600
-    max_replacements: int = 3
 
 
 @dataclass(frozen=True)
@@ -73,6 +52,8 @@ class Status:
     """`status` of a VoiceSession. Times are Unix seconds, or None before the event."""
 
     observed_generation: int = 0
+    inherited: Inherited | None = None
+    """Settings inherited from the VoiceAgent; None until the VoiceAgent is known."""
     conditions: tuple[Condition, ...] = ()
     phase: str = "Pending"
     room_name: str = ""
@@ -122,6 +103,7 @@ class Status:
         room, agent = raw.get("room") or {}, raw.get("agent") or {}
         return cls(
             observed_generation=raw.get("observedGeneration", 0),
+            inherited=Inherited.parse(raw.get("inherited")),
             conditions=tuple(Condition.parse(c) for c in raw.get("conditions") or ()),
             phase=raw.get("phase", "Pending"),
             room_name=room.get("name", ""),
@@ -158,6 +140,7 @@ class Status:
         }
         return {
             "observedGeneration": self.observed_generation,
+            "inherited": None if self.inherited is None else self.inherited.render(),
             "conditions": [c.render() for c in self.conditions],
             "phase": str(self.phase),
             "room": {"name": self.room_name, "sid": self.room_sid, "url": self.room_url},
@@ -198,8 +181,8 @@ class VoiceSession:
     end: bool = False
     max_participants: int = 0
     room_metadata: str = ""
-    on_last_human_left: OnLastHumanLeft = OnLastHumanLeft()
-    limits: Limits = Limits()
+    on_last_human_left: OnLastHumanLeft = field(default_factory=OnLastHumanLeft)
+    limits: Limits = field(default_factory=Limits)
     ttl_seconds_after_finished: float | None = 600
     reset_request: str = ""
     """The annotation that requests a reset, cut to MAX_RESET_REQUEST_CHARACTERS."""
@@ -209,9 +192,14 @@ class VoiceSession:
 
     @classmethod
     def parse(cls, raw: JsonObject, agent_spec: JsonObject | None = None) -> "VoiceSession":
-        """Return the API server's JSON as a value. Unset fields come from the VoiceAgent, then from the defaults."""
-        meta, spec, defaults = raw["metadata"], raw["spec"], agent_spec or {}
-        room = spec.get("room", {})
+        """Return the API server's JSON as a value.
+
+        Settings without a value in `spec` come from `status.inherited`. Before the session begins, they come from
+        `agent_spec`, the spec of its VoiceAgent.
+        """
+        meta, spec = raw["metadata"], raw["spec"]
+        room, status = spec.get("room", {}), Status.parse(raw.get("status") or {})
+        inherited = status.inherited or Inherited.of_agent(agent_spec or {})
         return cls(
             namespace=meta["namespace"],
             name=meta["name"],
@@ -224,34 +212,15 @@ class VoiceSession:
             end=spec.get("end", False),
             max_participants=room.get("maxParticipants", 0),
             room_metadata=room.get("metadata", ""),
-            on_last_human_left=_merge_layers(
-                OnLastHumanLeft, spec.get("onLastHumanLeft"), defaults.get("onLastHumanLeft")
-            ),
-            limits=_merge_layers(Limits, spec.get("limits"), defaults.get("limits")),
+            on_last_human_left=override(inherited.on_last_human_left, spec.get("onLastHumanLeft")),
+            limits=override(inherited.limits, spec.get("limits")),
             ttl_seconds_after_finished=spec.get("ttlSecondsAfterFinished", 600),
             reset_request=_reset_request(meta),
             traceparent=(meta.get("annotations") or {}).get(constants.TRACEPARENT_ANNOTATION, ""),
-            status=Status.parse(raw.get("status") or {}),
+            status=status,
         )
 
 
 def _reset_request(meta: JsonObject) -> str:
     written = (meta.get("annotations") or {}).get(constants.RESET_REQUESTED_AT_ANNOTATION, "")
     return str(written)[:MAX_RESET_REQUEST_CHARACTERS]
-
-
-def _merge_layers(cls: type[T], *layers: JsonObject | None) -> T:
-    """Build a dataclass. Each field has the value of its camelCase key in the first layer with that key."""
-    given: JsonObject = {}
-    for f in fields(cls):  # type: ignore[arg-type]
-        key = _camel(f.name)
-        for layer in layers:
-            if layer and key in layer:
-                given[f.name] = layer[key]
-                break
-    return cls(**given)
-
-
-def _camel(name: str) -> str:
-    head, *rest = name.split("_")
-    return head + "".join(word.capitalize() for word in rest)

@@ -5,6 +5,7 @@ from typing import Final
 
 from voicesession_common.api.conditions import Condition, find_condition, is_condition_true, set_condition
 from voicesession_common.api.reasons import ConditionType, Reason, SessionPhase
+from voicesession_common.api.voiceagent import Inherited
 from voicesession_common.api.voicesession import Status, VoiceSession
 
 from voicesession_operator.domain.actions import Action, DeleteRoom, DeleteSession, EndOfSession, Plan
@@ -17,12 +18,14 @@ REQUIRED: Final = (ConditionType.ROOM_READY, ConditionType.AGENT_JOINED)
 """Ready is True when both of these are."""
 
 
-def initial_status(session: VoiceSession, now: float, config: Config) -> Status:
-    """Return the status with the values that need no observation."""
+def initial_status(session: VoiceSession, observed: Observed, now: float, config: Config) -> Status:
+    """Return the status with the values that are decided once."""
     status = session.status
+    known = Inherited.of_agent(observed.agent.spec) if observed.agent else None
     return replace(
         status,
         observed_generation=session.generation,
+        inherited=status.inherited or known,
         started_at=now if status.started_at is None else status.started_at,
         room_name=room_name(session.uid),
         room_url=config.public_url,

@@ -78,7 +78,7 @@ def plan(session: VoiceSession, observed: Observed, now: float, config: Config) 
 
 def _observe(session: VoiceSession, observed: Observed, pods: SessionPods, now: float, config: Config) -> Status:
     """Return the status that follows from the observations, before any decision."""
-    status = set_refused_request(session, initial_status(session, now, config))
+    status = set_refused_request(session, initial_status(session, observed, now, config))
     status = observe_room(status, observed, now)
     status = observe_agent(session, status, observed, pods, now)
     status = complete_reset(status, now)

@@ -251,8 +251,13 @@ class ReconcilerWorld:
         pod = self.pod()
         self.cache.upsert(ResourceKind.POD, self.kube.put("pods", {**pod, "status": {**pod["status"], **status}}))
 
+    def delete_agent(self) -> None:
+        """Delete the VoiceAgent from Kubernetes and from the cache."""
+        self.cache.remove(ResourceKind.AGENT, self.kube.objects.pop(("voiceagents", AGENT)))
+
     def change_agent(self, spec: JsonObject | None = None, **status: Any) -> None:
-        found = self.kube.objects["voiceagents", AGENT]
+        """Change the VoiceAgent, or create it again."""
+        found = self.kube.objects.get(("voiceagents", AGENT)) or operator_objects.agent()
         changed = {**found, "spec": spec or found["spec"], "status": status}
         self.cache.upsert(ResourceKind.AGENT, self.kube.put("voiceagents", changed))
 

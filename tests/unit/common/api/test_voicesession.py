@@ -3,7 +3,8 @@
 from typing import Any
 
 from voicesession_common.api import constants
-from voicesession_common.api.voicesession import LastReset, Limits, OnLastHumanLeft, Status, VoiceSession
+from voicesession_common.api.voiceagent import Inherited, Limits, OnLastHumanLeft
+from voicesession_common.api.voicesession import LastReset, Status, VoiceSession
 
 from tests.support.builders import T0, ready_session
 
@@ -33,6 +34,13 @@ def test_session_fields_override_agent_fields() -> None:
     parsed = VoiceSession.parse(raw, agent_spec)
     assert parsed.limits == Limits(join_seconds=7, max_replacements=1)
     assert parsed.on_last_human_left == OnLastHumanLeft(grace_seconds=0, reconnect_grace_seconds=5)
+
+
+def test_inherited_settings_win_over_agent_of_today() -> None:
+    begun = Inherited.of_agent({"limits": {"joinSeconds": 9, "maxReplacements": 1}})
+    raw = {**RAW, "spec": {**RAW["spec"], "limits": {"joinSeconds": 7}}, "status": {"inherited": begun.render()}}
+    for agent_spec in (None, {"limits": {"joinSeconds": 1, "maxReplacements": 0, "maxDurationSeconds": 1}}):
+        assert VoiceSession.parse(raw, agent_spec).limits == Limits(join_seconds=7, max_replacements=1)
 
 
 def test_parse_accepts_null_ttl() -> None:

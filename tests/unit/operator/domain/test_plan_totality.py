@@ -4,7 +4,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from voicesession_common.api.conditions import Condition
 from voicesession_common.api.reasons import Action, Cause, Reason, ResetOutcome
-from voicesession_common.api.voicesession import LastReset, Limits, OnLastHumanLeft, Status, VoiceSession
+from voicesession_common.api.voiceagent import Limits, OnLastHumanLeft
+from voicesession_common.api.voicesession import LastReset, Status, VoiceSession
 from voicesession_operator.domain.agent_plan import Invalid, NotConfigured, Resolved, Unavailable
 from voicesession_operator.domain.naming import pod_name
 from voicesession_operator.domain.observed import (
