@@ -1,4 +1,15 @@
-"""Conversion between Kubernetes timestamps (RFC 3339, UTC, milliseconds) and Unix seconds."""
+"""Conversion between Kubernetes timestamps (RFC 3339, UTC, milliseconds) and Unix seconds, and the rules for clocks.
+
+| clock | times | resolution |
+|---|---|---|
+| leading operator | all times in a status, every deadline | milliseconds |
+| API server | `creationTimestamp` | whole seconds, rounded down |
+| LiveKit | `created_at` of a webhook, `joined_at` of a participant | whole seconds, rounded down |
+| agent pod | all times in its state | milliseconds |
+
+A deadline counts from times of the operator's clock. No order of two events follows from times of different clocks: a
+fact such as "this pod's agent left" is stored by name. The next leader has another clock too.
+"""
 
 import re
 from datetime import UTC, datetime
@@ -9,6 +20,8 @@ RFC3339: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:
 
 TIMESTAMP_RESOLUTION_SECONDS: Final = 1.0
 """Kubernetes creation times and LiveKit webhook times are whole seconds, rounded down."""
+CLOCK_SKEW_SECONDS: Final = 5.0
+"""Largest difference between the clocks of operators, API server, LiveKit and agent pods."""
 
 
 def to_rfc3339(seconds: float) -> str:

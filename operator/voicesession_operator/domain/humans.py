@@ -5,7 +5,7 @@ from typing import Final
 
 from voicesession_common.api.constants import HUMAN_ROLE, PUBLISHES_FOR_ATTRIBUTE, ROLE_ATTRIBUTE
 from voicesession_common.api.reasons import Action
-from voicesession_common.api.timestamps import TIMESTAMP_RESOLUTION_SECONDS
+from voicesession_common.api.timestamps import CLOCK_SKEW_SECONDS, TIMESTAMP_RESOLUTION_SECONDS
 from voicesession_common.api.voicesession import Status, VoiceSession
 
 from voicesession_operator.domain.observed import (
@@ -45,8 +45,6 @@ HINT_SECONDS: Final = 15.0
 
 LiveKit takes 20 s to notice a dead client, so a hint from before a human's last visit is always older.
 """
-CLOCK_SKEW_SECONDS: Final = 5.0
-"""Largest difference between the clocks of LiveKit, the agent pod and the operator."""
 
 
 def observe_humans(
