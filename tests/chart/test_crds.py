@@ -8,7 +8,7 @@ from voicesession_common.api import constants
 from voicesession_common.api.conditions import Condition
 from voicesession_common.api.reasons import Action, Cause, EndReason, ResetOutcome
 from voicesession_common.api.voiceagent import Inherited
-from voicesession_common.api.voicesession import LastReset, Status
+from voicesession_common.api.voicesession import Absence, LastReset, Outage, Status
 
 from tests.support.chart.rendering import Object, crd
 
@@ -105,7 +105,14 @@ def test_session_and_agent_share_field_bounds() -> None:
 
 def test_rendered_status_fields_equal_schema() -> None:
     conditions = (Condition("Ready", "True", "AgentJoined"),)
-    rendered = Status(inherited=Inherited(), conditions=conditions, last_reset=LastReset("LastHumanLeft", 0.0)).render()
+    rendered = Status(
+        inherited=Inherited(),
+        conditions=conditions,
+        last_reset=LastReset("LastHumanLeft", 0.0),
+        outages=(Outage(0.0, 1.0),),
+        absence=Absence("hello-0", 0.0),
+        replaced_at=(0.0,),
+    ).render()
     status = _schema(constants.SESSIONS)["properties"]["status"]
     assert _fields(rendered) == {
         path for path, _ in _nodes(status) if path and path != ".conditions[].observedGeneration"

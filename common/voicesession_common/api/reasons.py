@@ -119,7 +119,7 @@ class EndReason(StrEnum):
     the pod invalid.
     """
     AGENT_LOST = "AgentLost"
-    """One more agent pod was lost than maxReplacements allows."""
+    """One more agent pod was lost within an hour than maxReplacements allows, or no pod could be created."""
     ROOM_LOST = "RoomLost"
     """LiveKit lost the room and, although it answers, could not create it again within startSeconds."""
 

@@ -48,6 +48,45 @@ class LastReset:
 
 
 @dataclass(frozen=True)
+class Absence:
+    """`status.agent.absence`: the wait for an agent that is not in the room."""
+
+    pod: str
+    """The pod of that agent; empty while there is none."""
+    since: float
+    """Start of this pod's time, by the operator's clock: its agent left, or the pod was first seen."""
+    left: bool = False
+    """True if this pod's agent was in the room and left it; False if it is starting."""
+
+    @classmethod
+    def parse(cls, raw: JsonObject | None) -> "Absence | None":
+        """Return the absence as a value, or None if the agent is in the room."""
+        since = from_rfc3339((raw or {}).get("since"))
+        return None if raw is None or since is None else cls(raw.get("pod") or "", since, bool(raw.get("left")))
+
+    def render(self) -> JsonObject:
+        """Return the absence as the API server stores it."""
+        return {"pod": self.pod, "since": to_rfc3339(self.since), "left": self.left}
+
+
+@dataclass(frozen=True)
+class Outage:
+    """An entry of `status.room.outages`: a time without the room, or without an answer of LiveKit. Unix seconds."""
+
+    since: float
+    until: float
+
+    @classmethod
+    def parse(cls, raw: JsonObject) -> "Outage":
+        """Return the outage as a value."""
+        return cls(from_rfc3339(raw.get("since")) or 0.0, from_rfc3339(raw.get("until")) or 0.0)
+
+    def render(self) -> JsonObject:
+        """Return the outage as the API server stores it."""
+        return {"since": to_rfc3339(self.since), "until": to_rfc3339(self.until)}
+
+
+@dataclass(frozen=True)
 class Status:
     """`status` of a VoiceSession. Times are Unix seconds, or None before the event."""
 
@@ -59,12 +98,16 @@ class Status:
     room_name: str = ""
     room_sid: str = ""
     room_url: str = ""
+    outages: tuple[Outage, ...] = ()
+    """The latest outages after Ready, in order."""
     agent_pod: str = ""
     """The serving pod; empty while there is none."""
     next_pod: str = ""
     """The successor during a recycle: the pod that will take over."""
     agent_identity: str = ""
     agent_epoch: int = 0
+    absence: Absence | None = None
+    """None while the agent is in the room, and in the status of an earlier operator."""
     memory_agent_id: str = ""
     humans: int = 0
     resets: int = 0
@@ -74,6 +117,8 @@ class Status:
     refused_request: str = ""
     """A reset request that is not a timestamp; empty after the annotation is corrected or removed."""
     replacements: int = 0
+    replaced_at: tuple[float, ...] | None = None
+    """Times of the latest replacements; None before the first one, and in the status of an earlier operator."""
     started_at: float | None = None
     ready_at: float | None = None
     first_human_at: float | None = None
@@ -109,10 +154,12 @@ class Status:
             room_name=room.get("name", ""),
             room_sid=room.get("sid", ""),
             room_url=room.get("url", ""),
+            outages=tuple(Outage.parse(outage) for outage in room.get("outages") or ()),
             agent_pod=agent.get("pod", ""),
             next_pod=agent.get("nextPod") or "",
             agent_identity=agent.get("identity", ""),
             agent_epoch=agent.get("epoch", 0),
+            absence=Absence.parse(agent.get("absence")),
             memory_agent_id=agent.get("memoryAgentID") or "",
             humans=raw.get("humans", 0),
             resets=raw.get("resets", 0),
@@ -120,6 +167,7 @@ class Status:
             last_reset=LastReset.parse(raw.get("lastReset")),
             refused_request=raw.get("refusedRequest") or "",
             replacements=raw.get("replacements", 0),
+            replaced_at=_parse_times(raw.get("recentReplacements")),
             started_at=from_rfc3339(raw.get("startedAt")),
             ready_at=from_rfc3339(raw.get("readyAt")),
             first_human_at=from_rfc3339(raw.get("firstHumanAt")),
@@ -143,7 +191,7 @@ class Status:
             "inherited": None if self.inherited is None else self.inherited.render(),
             "conditions": [c.render() for c in self.conditions],
             "phase": str(self.phase),
-            "room": {"name": self.room_name, "sid": self.room_sid, "url": self.room_url},
+            "room": self._render_room(),
             "agent": self._render_agent(),
             "humans": self.humans,
             "resets": self.resets,
@@ -151,10 +199,15 @@ class Status:
             "lastReset": None if self.last_reset is None else self.last_reset.render(),
             "refusedRequest": self.refused_request or None,
             "replacements": self.replacements,
+            "recentReplacements": None if self.replaced_at is None else [to_rfc3339(at) for at in self.replaced_at],
             "lastHumanLeftReason": str(self.last_human_left_reason) or None,
             "endReason": str(self.end_reason) or None,
             **{name: None if at is None else to_rfc3339(at) for name, at in times.items()},
         }
+
+    def _render_room(self) -> JsonObject:
+        outages = [outage.render() for outage in self.outages]
+        return {"name": self.room_name, "sid": self.room_sid, "url": self.room_url, "outages": outages or None}
 
     def _render_agent(self) -> JsonObject:
         return {
@@ -162,6 +215,7 @@ class Status:
             "nextPod": self.next_pod or None,
             "identity": self.agent_identity,
             "epoch": self.agent_epoch,
+            "absence": None if self.absence is None else self.absence.render(),
             "memoryAgentID": self.memory_agent_id or None,
         }
 
@@ -219,6 +273,10 @@ class VoiceSession:
             traceparent=(meta.get("annotations") or {}).get(constants.TRACEPARENT_ANNOTATION, ""),
             status=status,
         )
+
+
+def _parse_times(raw: list[str] | None) -> tuple[float, ...] | None:
+    return None if raw is None else tuple(from_rfc3339(at) or 0.0 for at in raw)
 
 
 def _reset_request(meta: JsonObject) -> str:

@@ -1,6 +1,7 @@
 """Observation of one session: its pods from the cache, its room from LiveKit and the pods' own states."""
 
 import asyncio
+from collections.abc import Callable
 from typing import Final
 
 from voicesession_common import JsonObject
@@ -14,9 +15,11 @@ from voicesession_operator.controller.ports import AgentPods, LiveKitRooms, User
 from voicesession_operator.controller.webhook_tracking import LeaveHints
 from voicesession_operator.domain.memory import has_user_memory
 from voicesession_operator.domain.naming import pod_name, room_name
-from voicesession_operator.domain.observed import AgentPod, AgentPodState, Failure, Observed
+from voicesession_operator.domain.observed import AgentPod, AgentPodState, Failure, Observed, Watch
 from voicesession_operator.domain.pods import highest_allowed_ordinal
 
+LONGEST_GAP_POLLS: Final = 3
+"""Polls between two looks that count as watching; a longer gap is an outage or an overload of the operator."""
 STARTING: Final = ("", "ContainerCreating", "PodInitializing")
 """Waiting reasons of a normal start."""
 ORDINAL_DIGITS: Final = 9
@@ -26,13 +29,27 @@ class SessionObserver:
     """Collects the input of `plan()`."""
 
     def __init__(
-        self, cache: Cache, rooms: LiveKitRooms, pods: AgentPods, memories: UserMemoryLookup, hints: LeaveHints
+        self,
+        cache: Cache,
+        rooms: LiveKitRooms,
+        pods: AgentPods,
+        memories: UserMemoryLookup,
+        hints: LeaveHints,
+        clock: Callable[[], float],
+        poll_seconds: float,
     ) -> None:
         self._cache = cache
         self._rooms = rooms
         self._pods = pods
         self._memories = memories
         self._hints = hints
+        self._clock = clock
+        self._longest_gap = LONGEST_GAP_POLLS * poll_seconds
+        self._watches: dict[Key, Watch] = {}
+
+    def forget(self, key: Key) -> None:
+        """Forget a session that is finished or gone."""
+        self._watches.pop(key, None)
 
     async def observe(
         self, session: VoiceSession, agent: VoiceAgent | None, failures: tuple[Failure, ...] = ()
@@ -43,7 +60,13 @@ class SessionObserver:
         key = Key(session.namespace, session.name)
         own_memory = has_user_memory(session, agent)
         memory = self._memories.lookup(agent, session.user, key) if agent and own_memory else None
-        return Observed(agent, pods, room, states, memory, self._hints.leave(key), failures)
+        watched_since = self._look(key).since
+        return Observed(agent, pods, room, states, memory, self._hints.leave(key), watched_since, failures)
+
+    def _look(self, key: Key) -> Watch:
+        now = self._clock()
+        self._watches[key] = self._watches.get(key, Watch(now, now)).look(now, self._longest_gap)
+        return self._watches[key]
 
     async def _pod_states(self, pods: tuple[AgentPod, ...]) -> dict[str, AgentPodState]:
         """Return the states by pod UID; there is more than one pod only during a recycle."""

@@ -70,7 +70,9 @@ class SessionReconciler:
         self._clock = clock
         self._lost_webhooks = lost_webhooks
         self._timings = SessionTimings(traces)
-        self._observer = SessionObserver(cache, clients.rooms, clients.pods, clients.memories, leave_hints)
+        self._observer = SessionObserver(
+            cache, clients.rooms, clients.pods, clients.memories, leave_hints, clock, config.poll_seconds
+        )
 
     async def reconcile(self, key: Key) -> float | None:
         """Reconcile one session. Return the seconds until the next run, if any; raise ExternalError."""
@@ -89,6 +91,7 @@ class SessionReconciler:
         if found is not None:
             return await self._reconcile_session(found)
         self._leave_hints.forget(key)
+        self._observer.forget(key)
         self._lost_webhooks.forget(key)
         self._clients.pod_watcher.follow(key, ())
         return None
@@ -162,6 +165,7 @@ class SessionReconciler:
         if session.status.finished_at is not None or session.deleting:
             self._clients.pod_watcher.follow(key, ())
             self._lost_webhooks.forget(key)
+            self._observer.forget(key)
             self._timings.on_observed(session, observed, self._clock())
             return observed
         self._clients.pod_watcher.follow(key, (pod for pod in observed.pods if observed.state_of(pod)))

@@ -100,6 +100,8 @@ class Decision:
 
     at: float
     status: Status
+    trial_seconds: float = 0.0
+    """Time for which this process must have watched the session before."""
 
 
 @dataclass(frozen=True)
@@ -116,3 +118,8 @@ class Deadline:
 
     at: float
     end: EndOfSession
+    trial_seconds: float = 0.0
+    """Time for which this process must have watched the session before.
+
+    After an outage of the operator, everything is tried before it is given up.
+    """

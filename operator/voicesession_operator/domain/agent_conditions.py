@@ -8,11 +8,11 @@ from typing import Final
 
 from voicesession_common.api.conditions import Condition, find_condition, set_condition
 from voicesession_common.api.reasons import ConditionType, Reason
-from voicesession_common.api.voicesession import Status, VoiceSession
+from voicesession_common.api.voicesession import Absence, Status, VoiceSession
 
 from voicesession_operator.domain.actions import CreatePod, SetPodState
 from voicesession_operator.domain.observed import AgentPod, AgentPodState, Observed, Room, RoomUnknown
-from voicesession_operator.domain.pods import SessionPods
+from voicesession_operator.domain.pods import SessionPods, count_replacements
 from voicesession_operator.domain.reset import mark_reset_replaced, resetting_condition
 
 HEALTH_REASONS: Final = {
@@ -62,15 +62,30 @@ JOB_DIED = Condition(
 def observe_agent(session: VoiceSession, status: Status, observed: Observed, pods: SessionPods, now: float) -> Status:
     """Return the status with the pods' names, the counts derived from them, and AgentJoined."""
     known = pods.serving or pods.newest
-    counted = replace(
+    named = replace(
         status,
         agent_pod=known.name if known else status.agent_pod,
         next_pod=status.next_pod if _is_recycling(status, pods) else "",
-        replacements=max(status.replacements, pods.highest_ordinal - status.recycles),
     )
+    counted = count_replacements(named, pods.highest_ordinal - status.recycles, now)
     counted = mark_reset_replaced(session.status, counted)
-    conditions = set_condition(counted.conditions, _joined_condition(session, counted, observed, pods), now)
-    return replace(counted, agent_epoch=counted.desired_epoch, conditions=conditions)
+    joined = _joined_condition(session, counted, observed, pods)
+    return replace(
+        counted,
+        agent_epoch=counted.desired_epoch,
+        conditions=set_condition(counted.conditions, joined, now),
+        absence=_absence(session.status, joined, pods.serving, now),
+    )
+
+
+def _absence(stored: Status, joined: Condition, serving: AgentPod | None, now: float) -> Absence | None:
+    """Return the wait for the serving pod's agent. A pod that follows another one has its own time."""
+    if joined.status != "False":
+        return None
+    pod = serving.name if serving else ""
+    if stored.absence is not None and stored.absence.pod == pod:
+        return stored.absence
+    return Absence(pod, now, left=serving is not None and _was_joined(stored, serving))
 
 
 def _is_recycling(status: Status, pods: SessionPods) -> bool:

@@ -1,17 +1,17 @@
-"""Deadlines that end a session: requested end, duration, start, absence of humans or agent, silence."""
+"""Deadlines that end a session: requested end, duration, start, absence of humans, silence."""
 
 from math import inf
 from typing import Final
 
 from voicesession_common.api.conditions import Condition, find_condition
-from voicesession_common.api.reasons import Action, ConditionType, EndReason, Reason
+from voicesession_common.api.reasons import Action, EndReason, Reason
 from voicesession_common.api.voicesession import Status, VoiceSession
 
 from voicesession_operator.domain.actions import Deadline, EndOfSession
 from voicesession_operator.domain.humans import active_humans
 from voicesession_operator.domain.lifecycle import REQUIRED
 from voicesession_operator.domain.observed import AgentPodState, LeaveReason, Observed, Room
-from voicesession_operator.domain.room import due_at
+from voicesession_operator.domain.room import TRIAL_SECONDS, due_at
 
 INVALID_POD: Final = "Invalid"
 """The API server's reason for refusing an invalid pod manifest."""
@@ -37,15 +37,18 @@ def max_duration(session: VoiceSession, status: Status) -> tuple[Deadline, ...]:
 
 
 def start_deadline(session: VoiceSession, status: Status) -> tuple[Deadline, ...]:
-    """End a session that is not Ready within startSeconds of its creation; before that, a spec can be corrected."""
-    if status.ready_at is not None:
+    """End a session that is not Ready within startSeconds of its first reconcile.
+
+    It does not end earlier, because until then a spec can be corrected.
+    """
+    if status.ready_at is not None or status.started_at is None:
         return ()
     seconds = session.limits.start_seconds
     missing = next(filter(None, (_missing_condition(kind, session.status, status) for kind in REQUIRED)), None)
     reason = EndReason.INVALID if missing and missing.reason in PERMANENT_REASONS else EndReason.START_DEADLINE
     cause = missing.message if missing else "the agent has not joined"
     end = EndOfSession(reason, f"Not ready within startSeconds ({seconds:g}): {cause}")
-    return (Deadline(session.created_at + seconds, end),)
+    return (Deadline(status.started_at + seconds, end, min(seconds, TRIAL_SECONDS)),)
 
 
 def _missing_condition(kind: str, stored: Status, status: Status) -> Condition | None:
@@ -83,17 +86,7 @@ def nobody_came(session: VoiceSession, status: Status) -> tuple[Deadline, ...]:
         return ()
     seconds = session.limits.join_seconds
     end = EndOfSession(EndReason.NOBODY_CAME, f"Nobody came within joinSeconds ({seconds:g})")
-    return _deadline(status, status.ready_at, seconds, end)
-
-
-def agent_stayed_away(session: VoiceSession, status: Status) -> tuple[Deadline, ...]:
-    """End the session if its agent left the room and did not come back within startSeconds."""
-    joined = find_condition(status.conditions, ConditionType.AGENT_JOINED)
-    if status.ready_at is None or joined is None or joined.status != "False":
-        return ()
-    seconds = session.limits.start_seconds
-    message = f"The agent did not come back within startSeconds ({seconds:g}): {joined.message}"
-    return _deadline(status, joined.since, seconds, EndOfSession(EndReason.AGENT_LOST, message))
+    return _deadline(status, status.ready_at, seconds, end, min(seconds, TRIAL_SECONDS))
 
 
 def idle(
@@ -113,6 +106,8 @@ def idle(
     return _deadline(status, since, seconds, end)
 
 
-def _deadline(status: Status, since: float | None, seconds: float, end: EndOfSession) -> tuple[Deadline, ...]:
+def _deadline(
+    status: Status, since: float | None, seconds: float, end: EndOfSession, trial_seconds: float = 0.0
+) -> tuple[Deadline, ...]:
     at = due_at(status, since, seconds)
-    return () if at is None else (Deadline(at, end),)
+    return () if at is None else (Deadline(at, end, trial_seconds),)

@@ -1,18 +1,17 @@
 """Escalation of an agent that does not come back: its pod is replaced, or the session ends as AgentLost."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Final
 
-from voicesession_common.api.conditions import Condition, find_condition
+from voicesession_common.api.conditions import find_condition
 from voicesession_common.api.reasons import Cause, ConditionType, EndReason, ResetOutcome
-from voicesession_common.api.timestamps import TIMESTAMP_RESOLUTION_SECONDS
-from voicesession_common.api.voicesession import Status, VoiceSession
+from voicesession_common.api.voicesession import Absence, LastReset, Status, VoiceSession
 
 from voicesession_operator.domain.actions import Deadline, Decision, EndOfSession
 from voicesession_operator.domain.observed import AgentPod
-from voicesession_operator.domain.pods import SessionPods
-from voicesession_operator.domain.reset import relapse_at
-from voicesession_operator.domain.room import due_at
+from voicesession_operator.domain.pods import SessionPods, count_replacements, may_replace
+from voicesession_operator.domain.reset import ABSENT_SECONDS, relapse_at
+from voicesession_operator.domain.room import TRIAL_SECONDS, due_at
 
 RESET_SECONDS: Final = 10.0
 """Time limit of a reset, which usually takes 0.3 s; the pod's supervisor gives up after the same time."""
@@ -23,77 +22,95 @@ AWAY_SECONDS: Final = 30.0
 """Time limit of an agent that tries to rejoin on its own. If its pod cannot reach LiveKit, another pod may."""
 
 
-def escalations(session: VoiceSession, status: Status, pods: SessionPods) -> tuple[Decision, ...]:
-    """Replace the serving pod when its agent is overdue; the next pod counts as a replacement."""
-    at = _overdue_at(status, pods)
-    if at is None or not _may_replace(session, status):
+@dataclass(frozen=True)
+class _Limit:
+    """The end of a pod's time: at `at`, and not before this process has watched the session for the trial."""
+
+    at: float
+    trial_seconds: float
+
+
+def escalations(session: VoiceSession, status: Status, pods: SessionPods, now: float) -> tuple[Decision, ...]:
+    """Replace the serving pod when its agent is overdue; the next pod counts as a replacement and gets its own time."""
+    if pods.serving is None or not may_replace(session, status, now):
         return ()
-    return (Decision(at, _abandon_serving_pod(status, pods)),)
+    abandoned = _abandon_serving_pod(status, pods, now)
+    limits = _limits(session, status, pods.serving, now)
+    return tuple(Decision(limit.at, abandoned, limit.trial_seconds) for limit in limits)
 
 
-def agent_lost_after_reset(session: VoiceSession, status: Status, pods: SessionPods) -> tuple[Deadline, ...]:
-    """End the session when the agent is overdue and all replacements are used up."""
-    at = _overdue_at(status, pods)
-    if at is None or _may_replace(session, status):
+def agent_overdue(session: VoiceSession, status: Status, pods: SessionPods, now: float) -> tuple[Deadline, ...]:
+    """End the session when its agent is overdue and no replacement is left, or none can be created."""
+    if pods.serving is None:
+        return _pod_missing(session, status)
+    if may_replace(session, status, now):
         return ()
     allowed = session.limits.max_replacements
     message = f"The agent did not start again and maxReplacements ({allowed}) is used up"
-    return (Deadline(at, EndOfSession(EndReason.AGENT_LOST, message)),)
+    end = EndOfSession(EndReason.AGENT_LOST, message)
+    limits = _limits(session, status, pods.serving, now)
+    return tuple(Deadline(limit.at, end, limit.trial_seconds) for limit in limits)
 
 
-def _may_replace(session: VoiceSession, status: Status) -> bool:
-    """Return True if a replacement is left; during a recycle the successor is the replacement."""
-    return bool(status.next_pod) or status.replacements < session.limits.max_replacements
-
-
-def _overdue_at(status: Status, pods: SessionPods) -> float | None:
-    if pods.serving is None:
-        return None
-    if status.is_resetting:
-        return _reset_overdue_at(status, pods.serving)
-    times = (relapse_at(status), _away_at(status, pods.serving))
-    return min((at for at in times if at is not None), default=None)
-
-
-def _away_at(status: Status, pod: AgentPod) -> float | None:
-    """Return the time limit of the agent's rejoin; a pod created after the loss is starting and has startSeconds."""
+def _pod_missing(session: VoiceSession, status: Status) -> tuple[Deadline, ...]:
+    """End the session if no pod could be created for startSeconds after the loss of the last one."""
     joined = find_condition(status.conditions, ConditionType.AGENT_JOINED)
-    if status.ready_at is None or joined is None or joined.status != "False":
+    seconds = session.limits.start_seconds
+    limit = _absence_limit(status, "", seconds)
+    if joined is None or limit is None:
+        return ()
+    message = f"The agent did not come back within startSeconds ({seconds:g}): {joined.message}"
+    return (Deadline(limit.at, EndOfSession(EndReason.AGENT_LOST, message), limit.trial_seconds),)
+
+
+def _limits(session: VoiceSession, status: Status, pod: AgentPod, now: float) -> tuple[_Limit, ...]:
+    """Return the limits of the serving pod; the first one to pass counts."""
+    rejoin = _absence_limit(status, pod.name, _rejoin_seconds(session, status, now))
+    if status.last_reset is not None and status.is_resetting:
+        limit = _reset_limit(status, status.last_reset, rejoin)
+        return () if limit is None else (limit,)
+    relapse = relapse_at(status)
+    second_absence = () if relapse is None else (_Limit(relapse, ABSENT_SECONDS),)
+    return (*second_absence, *(() if rejoin is None else (rejoin,)))
+
+
+def _rejoin_seconds(session: VoiceSession, status: Status, now: float) -> float:
+    """Return the time of a pod without its agent; it is shorter if the agent has left and a replacement is left."""
+    seconds = session.limits.start_seconds
+    has_left = status.absence is not None and status.absence.left
+    return min(AWAY_SECONDS, seconds) if has_left and may_replace(session, status, now) else seconds
+
+
+def _absence_limit(status: Status, pod: str, seconds: float) -> _Limit | None:
+    """Return the limit of the wait for that pod's agent, or None if there is no such wait. Before Ready none counts."""
+    absence = status.absence
+    if status.ready_at is None or absence is None or absence.pod != pod:
         return None
-    return due_at(status, joined.since, AWAY_SECONDS) if _predates_loss(pod, joined) else None
+    at = due_at(status, absence.since, seconds)
+    return None if at is None else _Limit(at, min(seconds, TRIAL_SECONDS))
 
 
-def _predates_loss(pod: AgentPod, joined: Condition) -> bool:
-    """Return True if the pod existed when its agent left the room."""
-    return pod.created_at + TIMESTAMP_RESOLUTION_SECONDS <= joined.since
+def _reset_limit(status: Status, last: LastReset, rejoin: _Limit | None) -> _Limit | None:
+    """Return the limit of the running reset.
 
-
-def _reset_overdue_at(status: Status, pod: AgentPod) -> float | None:
-    """Return the time limit of the running reset.
-
-    If the agent left before the reset, the later of its two limits applies, and no limit if its pod is only starting.
+    If the agent was not in the room when the reset started, the later of its two limits counts.
     """
-    last, joined = status.last_reset, find_condition(status.conditions, ConditionType.AGENT_JOINED)
-    if last is None or joined is None:
+    absent = last.cause == Cause.AGENT_ABSENT
+    seconds = ABSENT_RESET_SECONDS if absent else RESET_SECONDS
+    at = due_at(status, last.started_at, seconds)
+    if at is None:
         return None
-    if last.cause == Cause.AGENT_ABSENT:
-        return due_at(status, last.started_at, ABSENT_RESET_SECONDS)
-    due = due_at(status, last.started_at, RESET_SECONDS)
-    if joined.since >= last.started_at:
-        return due
-    away = _away_at(status, pod)
-    return None if due is None or away is None else max(due, away)
+    was_in_room = status.absence is None or status.absence.since == last.started_at
+    if absent or was_in_room or rejoin is None:
+        return _Limit(at, seconds)
+    return _Limit(max(at, rejoin.at), max(seconds, rejoin.trial_seconds))
 
 
-def _abandon_serving_pod(status: Status, pods: SessionPods) -> Status:
+def _abandon_serving_pod(status: Status, pods: SessionPods, now: float) -> Status:
     last = status.last_reset
     if last is not None and status.is_resetting:
         last = replace(last, outcome=ResetOutcome.ESCALATED)
-    abandoned = replace(
-        status,
-        last_reset=last,
-        agent_pod=pods.successor.name if pods.successor else "",
-        next_pod="",
-        replacements=status.replacements + int(not status.next_pod),
-    )
+    next_pod = pods.successor.name if pods.successor else ""
+    counted = count_replacements(status, status.replacements + int(not status.next_pod), now)
+    abandoned = replace(counted, last_reset=last, agent_pod=next_pod, next_pod="", absence=Absence(next_pod, now))
     return replace(abandoned, agent_epoch=abandoned.desired_epoch)

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from enum import StrEnum
+from math import inf
 from typing import Final
 
 from voicesession_common.api.voiceagent import VoiceAgent
@@ -136,6 +137,22 @@ class LeaveHint:
 
 
 @dataclass(frozen=True)
+class Watch:
+    """The time for which this process has watched a session, by its own clock. Time without a look does not count."""
+
+    since: float
+    """Start of that time; a longer gap between two looks moves it."""
+    last: float
+    """Time of the last look."""
+
+    def look(self, now: float, longest_gap: float) -> "Watch":
+        """Return the watch after a look at `now`, of which at most `longest_gap` seconds count."""
+        passed = now - self.last
+        counted = min(max(passed, 0.0), longest_gap)
+        return Watch(self.since + passed - counted, now)
+
+
+@dataclass(frozen=True)
 class Failure:
     """A failed action of this pass; `action` is its class name."""
 
@@ -158,6 +175,8 @@ class Observed:
     user_memory: Memory | None = None
     """The memory of this session's user; None: not resolved yet, or not used."""
     leave_hint: LeaveHint | None = None
+    watched_since: float = -inf
+    """Time since which this process watches the session, without the gaps."""
     failures: tuple[Failure, ...] = ()
 
     def state_of(self, pod: AgentPod | None) -> AgentPodState | None:

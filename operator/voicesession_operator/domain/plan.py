@@ -9,7 +9,6 @@ from voicesession_operator.domain.actions import Action, Deadline, Decision, Pla
 from voicesession_operator.domain.agent_conditions import observe_agent, set_agent_healthy
 from voicesession_operator.domain.config import Config
 from voicesession_operator.domain.deadlines import (
-    agent_stayed_away,
     end_requested,
     idle,
     last_human_left,
@@ -18,7 +17,7 @@ from voicesession_operator.domain.deadlines import (
     start_deadline,
 )
 from voicesession_operator.domain.desired_state import desired_pod_states
-from voicesession_operator.domain.escalation import agent_lost_after_reset, escalations
+from voicesession_operator.domain.escalation import agent_overdue, escalations
 from voicesession_operator.domain.events import events_between
 from voicesession_operator.domain.humans import observe_humans
 from voicesession_operator.domain.lifecycle import (
@@ -57,17 +56,18 @@ def plan(session: VoiceSession, observed: Observed, now: float, config: Config) 
         return plan_finished(session, observed, now, config)
     pods = classify_pods(session, observed)
     status = _observe(session, observed, pods, now, config)
-    deadlines = _deadlines(session, status, observed, pods)
-    due = next((deadline for deadline in deadlines if now >= deadline.at), None)
+    deadlines = _deadlines(session, status, observed, pods, now)
+    due = next((deadline for deadline in deadlines if now >= _time_of(deadline, observed)), None)
     if due is not None:
         ended = finish(status, due.end, now)
         return Plan(ended, events=events_between(session.status, status, ended, observed), requeue_after=0.0)
     decisions = _decisions(session, status, pods, now)
-    decision = next((decision for decision in decisions if now >= decision.at), None)
+    decision = next((decision for decision in decisions if now >= _time_of(decision, observed)), None)
     if decision is not None:
         events = events_between(session.status, status, decision.status, observed)
         return Plan(decision.status, events=events, requeue_after=0.0, is_decision=True)
-    times = [*(deadline.at for deadline in deadlines), *(decision.at for decision in decisions)]
+    times = [_time_of(deadline, observed) for deadline in deadlines]
+    times += [_time_of(decision, observed) for decision in decisions]
     return Plan(
         status,
         _actions(session, status, observed, pods, now, config),
@@ -90,16 +90,22 @@ def _observe(session: VoiceSession, observed: Observed, pods: SessionPods, now: 
     return replace(status, phase=str(derive_phase(status)))
 
 
-def _deadlines(session: VoiceSession, status: Status, observed: Observed, pods: SessionPods) -> tuple[Deadline, ...]:
+def _time_of(coming: Deadline | Decision, observed: Observed) -> float:
+    """Return the time when it is due, after its trial by this process."""
+    return max(coming.at, observed.watched_since + coming.trial_seconds)
+
+
+def _deadlines(
+    session: VoiceSession, status: Status, observed: Observed, pods: SessionPods, now: float
+) -> tuple[Deadline, ...]:
     """Return the deadlines in order of rank: the first due deadline gives the end reason."""
     return (
         *end_requested(session),
         *max_duration(session, status),
-        *agent_lost(session, pods),
+        *agent_lost(session, status, pods, now),
         *start_deadline(session, status),
         *room_lost(session, status, observed),
-        *agent_stayed_away(session, status),
-        *agent_lost_after_reset(session, status, pods),
+        *agent_overdue(session, status, pods, now),
         *idle(session, status, observed, observed.state_of(pods.serving)),
         *last_human_left(session, status),
         *nobody_came(session, status),
@@ -109,8 +115,8 @@ def _deadlines(session: VoiceSession, status: Status, observed: Observed, pods: 
 def _decisions(session: VoiceSession, status: Status, pods: SessionPods, now: float) -> tuple[Decision, ...]:
     """Return the decisions in order of rank; one is made at a time, because each changes the input of the others."""
     return (
-        *escalations(session, status, pods),
-        *replace_failed_successor(session, status, pods),
+        *escalations(session, status, pods, now),
+        *replace_failed_successor(session, status, pods, now),
         *due_resets(session, status, now),
     )
 

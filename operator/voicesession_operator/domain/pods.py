@@ -13,7 +13,7 @@ from voicesession_operator.domain.config import Config
 from voicesession_operator.domain.naming import pod_name
 from voicesession_operator.domain.observed import AgentPod, Observed
 from voicesession_operator.domain.pod_manifest import build_pod
-from voicesession_operator.domain.room import due_at
+from voicesession_operator.domain.room import TRIAL_SECONDS, due_at
 
 POD_DELETE_GRACE_SECONDS: Final = 5
 """Time for the agent to leave the room (0.7 s), short enough to get rid of a broken pod."""
@@ -73,11 +73,10 @@ def _roles(
 def highest_allowed_ordinal(session: VoiceSession) -> int:
     """Return the highest ordinal that a pod of this session can have.
 
-    A pod can be ahead of the stored status by all replacements that are left. Each recycle is stored before its pod is
+    A pod can be ahead of the stored status by all replacements of an hour. Each recycle is stored before its pod is
     created. One more is allowed, because maxReplacements may have been lowered since.
     """
-    status = session.status
-    return status.recycles + max(session.limits.max_replacements, status.replacements, 0) + 1
+    return session.status.newest_ordinal + max(session.limits.max_replacements, 0) + 1
 
 
 def delete_pods(pods: tuple[AgentPod, ...]) -> tuple[DeletePod, ...]:
@@ -100,11 +99,47 @@ def backoff_seconds(lost: int) -> float:
     return 2.0 ** min(lost, MAX_DOUBLINGS)
 
 
-def agent_lost(session: VoiceSession, pods: SessionPods) -> tuple[Deadline, ...]:
-    """End the session if its pod is gone and all replacements are used up."""
+REPLACEMENT_WINDOW_SECONDS: Final = 3600.0
+"""Replacements older than this no longer count, so that a session of days survives one drained node after another."""
+MAX_REPLACEMENTS: Final = 100
+"""Largest `maxReplacements` that the CRD allows; older times are never needed."""
+
+
+def count_replacements(status: Status, replacements: int, now: float) -> Status:
+    """Return the status with this number of replacements; the added ones happened at `now`."""
+    added = replacements - status.replacements
+    if added <= 0:
+        return status
+    times = (*_replacement_times(status, now), *[now] * added)
+    recent = tuple(at for at in times if now - at < REPLACEMENT_WINDOW_SECONDS)
+    return replace(status, replacements=replacements, replaced_at=recent[-MAX_REPLACEMENTS:])
+
+
+def recent_replacements(status: Status, now: float) -> int:
+    """Return the number of replacements that count against maxReplacements."""
+    return sum(now - at < REPLACEMENT_WINDOW_SECONDS for at in _replacement_times(status, now))
+
+
+def _replacement_times(status: Status, now: float) -> tuple[float, ...]:
+    """Return the known times; those in the status of an earlier operator are unknown and count as `now`."""
+    return status.replaced_at if status.replaced_at is not None else (now,) * status.replacements
+
+
+def may_replace(session: VoiceSession, status: Status, now: float) -> bool:
+    """Return True if a replacement is left; during a recycle the successor is the replacement."""
+    return bool(status.next_pod) or recent_replacements(status, now) < session.limits.max_replacements
+
+
+def _created_replacements(status: Status, pods: SessionPods, now: float) -> int:
+    """Return the number of recent replacements whose pods exist or existed, counted in the status or not yet."""
+    uncounted = pods.highest_ordinal - status.newest_ordinal
+    return recent_replacements(status, now) + uncounted
+
+
+def agent_lost(session: VoiceSession, status: Status, pods: SessionPods, now: float) -> tuple[Deadline, ...]:
+    """End the session if its pod is gone and all replacements of the last hour are used up."""
     allowed = session.limits.max_replacements
-    used = pods.highest_ordinal - session.status.recycles
-    if pods.serving is not None or used < max(allowed, 0):
+    if pods.serving is not None or _created_replacements(status, pods, now) < max(allowed, 0):
         return ()
     message = f"The agent's pod ended and maxReplacements ({allowed}) is used up"
     return (Deadline(-inf, EndOfSession(EndReason.AGENT_LOST, message)),)
@@ -116,7 +151,7 @@ def replacement_due_at(status: Status, pods: SessionPods, now: float) -> float:
     `status` is the stored status, which still has the time that the lost agent was in the room.
     """
     joined = find_condition(status.conditions, ConditionType.AGENT_JOINED)
-    used = pods.highest_ordinal - status.recycles
+    used = _created_replacements(status, pods, now)
     if used < 1 or joined is None:
         return now
     if joined.status == "True" and now - joined.since >= STEADY_SECONDS:
@@ -143,31 +178,37 @@ def _is_pod_missing(session: VoiceSession, status: Status, pods: SessionPods, no
     return now >= replacement_due_at(session.status, pods, now)
 
 
-def replace_failed_successor(session: VoiceSession, status: Status, pods: SessionPods) -> tuple[Decision, ...]:
+def replace_failed_successor(
+    session: VoiceSession, status: Status, pods: SessionPods, now: float
+) -> tuple[Decision, ...]:
     """Replace a successor that has ended or is not in the room within startSeconds; the old pod keeps serving.
 
     Without a replacement left, a failed successor ends the recycle.
     """
     if not status.next_pod:
         return ()
-    may_replace = status.replacements < session.limits.max_replacements
+    is_left = recent_replacements(status, now) < session.limits.max_replacements
     if pods.successor is not None:
-        at = due_at(status, pods.successor.created_at, session.limits.start_seconds)
-        return (Decision(at, _with_next_successor(session, status)),) if at is not None and may_replace else ()
+        seconds = session.limits.start_seconds
+        at = due_at(status, pods.successor.created_at, seconds)
+        if at is None or not is_left:
+            return ()
+        return (Decision(at, _with_next_successor(session, status, now), min(seconds, TRIAL_SECONDS)),)
     if pods.newest is None:
         return ()
-    ended = _with_next_successor(session, status) if may_replace else replace(status, next_pod="")
-    return (Decision(_successor_due_at(status, pods.newest), ended),)
+    ended = _with_next_successor(session, status, now) if is_left else replace(status, next_pod="")
+    return (Decision(_successor_due_at(status, pods.newest, now), ended),)
 
 
-def _with_next_successor(session: VoiceSession, status: Status) -> Status:
-    counted = replace(status, replacements=status.replacements + 1)
+def _with_next_successor(session: VoiceSession, status: Status, now: float) -> Status:
+    counted = count_replacements(status, status.replacements + 1, now)
     name = pod_name(session.name, session.uid, counted.newest_ordinal)
     return replace(counted, next_pod=name, agent_epoch=counted.desired_epoch)
 
 
-def _successor_due_at(status: Status, failed: AgentPod) -> float:
+def _successor_due_at(status: Status, failed: AgentPod, now: float) -> float:
     """Return the time of the next successor: immediately, then 2, 4, 8 … s after the creation of the failed one."""
-    if failed.deleting or status.replacements < 1:
+    used = recent_replacements(status, now)
+    if failed.deleting or used < 1:
         return -inf
-    return failed.created_at + backoff_seconds(status.replacements)
+    return failed.created_at + backoff_seconds(used)

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from voicesession_common.api.conditions import Condition, find_condition, is_condition_true
+from voicesession_common.api.conditions import is_condition_true
 from voicesession_common.api.reasons import ConditionType
 from voicesession_common.api.voicesession import Status, VoiceSession
 
@@ -36,11 +36,10 @@ def poll_interval(
     session: VoiceSession, status: Status, observed: Observed, pods: SessionPods, now: float
 ) -> float | None:
     """Return the seconds until the next poll, or None if no change is expected."""
-    joined = find_condition(status.conditions, ConditionType.AGENT_JOINED)
     intervals = []
     serving, successor = pods.serving, pods.successor
     if serving is not None and serving.ip and not is_condition_true(status.conditions, ConditionType.AGENT_JOINED):
-        intervals.append(_serving_pod_interval(session, status, observed, observed.state_of(serving), joined, now))
+        intervals.append(_serving_pod_interval(session, status, observed, observed.state_of(serving), now))
     if successor is not None and successor.ip:
         is_young = now - successor.created_at < session.limits.start_seconds
         intervals.append(_starting_pod_interval(status, observed, observed.state_of(successor), is_young))
@@ -65,13 +64,12 @@ def _serving_pod_interval(
     status: Status,
     observed: Observed,
     state: AgentPodState | None,
-    joined: Condition | None,
     now: float,
 ) -> float:
     if status.last_reset is not None and status.is_resetting:
         is_long = now - status.last_reset.started_at >= LONG_RESET_SECONDS
         return POLL_LONG_RESET_SECONDS if is_long else POLL_RESET_SECONDS
-    is_young = joined is not None and now - joined.since < session.limits.start_seconds
+    is_young = status.absence is not None and now - status.absence.since < session.limits.start_seconds
     return _starting_pod_interval(status, observed, state, is_young)
 
 

@@ -6,7 +6,7 @@ from typing import Final
 from voicesession_common.api.conditions import Condition, find_condition, is_condition_true, set_condition
 from voicesession_common.api.reasons import Action, Cause, ConditionType, Reason, ResetOutcome
 from voicesession_common.api.timestamps import is_rfc3339
-from voicesession_common.api.voicesession import LastReset, Status, VoiceSession
+from voicesession_common.api.voicesession import Absence, LastReset, Status, VoiceSession
 
 from voicesession_operator.domain.actions import Decision
 from voicesession_operator.domain.deadlines import grace_ends_at
@@ -114,6 +114,7 @@ def _start_reset(session: VoiceSession, status: Status, cause: Cause, now: float
         resets=status.resets + 1,
         recycles=status.recycles + int(is_recycle),
         last_reset=LastReset(cause, now, request=request),
+        absence=status.absence or Absence(status.agent_pod, now),
     )
     conditions = set_condition(status.conditions, resetting_condition(started), now)
     started = set_ready(replace(started, agent_epoch=started.desired_epoch, conditions=conditions), now)

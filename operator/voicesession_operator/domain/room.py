@@ -1,21 +1,45 @@
 """The LiveKit room: its condition, its creation, and deadlines that only count while LiveKit answers."""
 
 from dataclasses import replace
+from typing import Final
 
-from voicesession_common.api.conditions import Condition, find_condition, set_condition
+from voicesession_common.api.conditions import Condition, find_condition, is_condition_true, set_condition
 from voicesession_common.api.reasons import ConditionType, EndReason, Reason
-from voicesession_common.api.voicesession import Status, VoiceSession
+from voicesession_common.api.voicesession import Outage, Status, VoiceSession
 
 from voicesession_operator.domain.actions import CreateRoom, Deadline, EndOfSession
 from voicesession_operator.domain.config import Config
 from voicesession_operator.domain.naming import room_metadata
 from voicesession_operator.domain.observed import Observed, Room, RoomUnknown
 
+TRIAL_SECONDS: Final = 60.0
+"""Longest time for which an operator watches a session itself before it gives up a start, a visit or a room."""
+MAX_OUTAGES: Final = 8
+"""Stored outages; older ones are merged."""
+
 
 def observe_room(status: Status, observed: Observed, now: float) -> Status:
-    """Return the status with the room's SID and RoomReady."""
+    """Return the status with the room's SID, RoomReady and the outages."""
     sid = observed.room.sid if isinstance(observed.room, Room) else status.room_sid
-    return replace(status, room_sid=sid, conditions=set_condition(status.conditions, _condition(observed), now))
+    condition = _condition(observed)
+    conditions = set_condition(status.conditions, condition, now)
+    return replace(status, room_sid=sid, conditions=conditions, outages=_outages(status, condition, now))
+
+
+def _outages(status: Status, condition: Condition, now: float) -> tuple[Outage, ...]:
+    """Return the outages with the one that is over now, if any. Before Ready no clock pauses."""
+    before = find_condition(status.conditions, ConditionType.ROOM_READY)
+    if status.ready_at is None or before is None or before.status in ("True", condition.status):
+        return status.outages
+    return _limit_outages((*status.outages, Outage(before.since, max(before.since, now))))
+
+
+def _limit_outages(outages: tuple[Outage, ...]) -> tuple[Outage, ...]:
+    """Merge the two oldest outages if there are too many; a clock older than both still pauses for their sum."""
+    if len(outages) <= MAX_OUTAGES:
+        return outages
+    first, second, *rest = outages
+    return (Outage(second.since - (first.until - first.since), second.until), *rest)
 
 
 def room_actions(session: VoiceSession, status: Status, observed: Observed, config: Config) -> tuple[CreateRoom, ...]:
@@ -36,7 +60,8 @@ def room_lost(session: VoiceSession, status: Status, observed: Observed) -> tupl
         return ()
     seconds = session.limits.start_seconds
     message = f"The room was lost and could not be created again within startSeconds ({seconds:g}): {failure.message}"
-    return (Deadline(room.since + seconds, EndOfSession(EndReason.ROOM_LOST, message)),)
+    end = EndOfSession(EndReason.ROOM_LOST, message)
+    return (Deadline(room.since + seconds, end, min(seconds, TRIAL_SECONDS)),)
 
 
 def _condition(observed: Observed) -> Condition:
@@ -51,8 +76,8 @@ def _condition(observed: Observed) -> Condition:
 
 
 def due_at(status: Status, since: float | None, seconds: float) -> float | None:
-    """Return the time `seconds` after `since`, or after the end of a later LiveKit outage; None during an outage."""
-    room = find_condition(status.conditions, ConditionType.ROOM_READY)
-    if since is None or room is None or room.status != "True":
+    """Return the time `seconds` after `since`, without the outages of LiveKit since then; None during an outage."""
+    if since is None or not is_condition_true(status.conditions, ConditionType.ROOM_READY):
         return None
-    return max(since, room.since) + seconds
+    paused = sum(max(outage.until - max(outage.since, since), 0.0) for outage in status.outages)
+    return since + paused + seconds

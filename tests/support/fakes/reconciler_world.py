@@ -220,20 +220,31 @@ class ReconcilerWorld:
         self.kube, self.rooms, self.pods = FakeKubernetes(lambda: self.now), FakeRooms(), FakeAgentPods()
         self.recorder, self.cache, self.memories = FakeEventRecorder(), Cache(), FakeUserMemories()
         self.leave_hints, self.pod_watcher = LeaveHints(), FakePodWatcher()
-        addresses = Addresses("ws://livekit:7880", "http://letta:8283", "pw")
-        executor = Executor(self.kube, self.rooms, self.pods, self.cache, addresses, traces)
-        clients = Clients(self.kube, self.rooms, self.pods, self.recorder, self.memories, self.pod_watcher)
-        self.lost_webhooks = LostWebhookCounter(lambda: self.now)
-        self.reconciler = SessionReconciler(
-            clients, executor, self.cache, self.leave_hints, CONFIG, lambda: self.now, self.lost_webhooks, traces
-        )
+        self.lost_webhooks, self._traces = LostWebhookCounter(lambda: self.now), traces
+        self.replace_reconciler()
         agent = self.kube.put("voiceagents", operator_objects.agent())
         if agent_cached:
             self.cache.upsert(ResourceKind.AGENT, agent)
         self.cache.upsert(ResourceKind.SESSION, self.kube.put("voicesessions", operator_objects.session()))
 
+    def replace_reconciler(self) -> None:
+        """Create the reconciler, like the process of the next leader."""
+        addresses = Addresses("ws://livekit:7880", "http://letta:8283", "pw")
+        executor = Executor(self.kube, self.rooms, self.pods, self.cache, addresses, self._traces)
+        clients = Clients(self.kube, self.rooms, self.pods, self.recorder, self.memories, self.pod_watcher)
+        self.reconciler = SessionReconciler(
+            clients, executor, self.cache, self.leave_hints, CONFIG, lambda: self.now, self.lost_webhooks, self._traces
+        )
+
     async def reconcile(self) -> float | None:
         return await self.reconciler.reconcile(HELLO)
+
+    async def pass_time(self, seconds: float) -> None:
+        """Reconcile at every poll until that time has passed."""
+        end = self.now + seconds
+        while self.now < end:
+            self.now = min(self.now + CONFIG.poll_seconds, end)
+            await self.reconcile()
 
     def session(self) -> JsonObject:
         return self.kube.objects["voicesessions", "hello"]

@@ -1,10 +1,11 @@
 """Parsing and rendering of VoiceSessions."""
 
+from dataclasses import replace
 from typing import Any
 
 from voicesession_common.api import constants
 from voicesession_common.api.voiceagent import Inherited, Limits, OnLastHumanLeft
-from voicesession_common.api.voicesession import LastReset, Status, VoiceSession
+from voicesession_common.api.voicesession import Absence, LastReset, Outage, Status, VoiceSession
 
 from tests.support.builders import T0, ready_session
 
@@ -52,6 +53,13 @@ def test_rendered_status_parses_to_same_value() -> None:
     reset = LastReset("Requested", T0 + 20, T0 + 20.25, "Complete", "2026-11-24T10:45:05Z")
     times = {"first_human_at": T0 + 9.25, "last_human_left_reason": "Left"}
     status = ready_session().status(**times, last_reset=reset, refused_request="soon").build().status
+    status = replace(
+        status,
+        outages=(Outage(T0 + 30, T0 + 32.5),),
+        absence=Absence("hello-0", T0 + 40, left=True),
+        replacements=2,
+        replaced_at=(T0 + 10, T0 + 20),
+    )
     stored = {key: value for key, value in status.render().items() if value is not None}
     assert Status.parse(stored) == status
 

@@ -6,6 +6,7 @@ import pytest
 from voicesession_common.api import constants
 from voicesession_operator.controller.observation import owned_pods, to_pod
 from voicesession_operator.domain.naming import pod_name
+from voicesession_operator.domain.observed import Watch
 
 from tests.support import operator_objects
 from tests.support.builders import UID, session
@@ -63,9 +64,27 @@ def test_owned_pods_leaves_out_forged_pod(raw: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize(
     ("allowed", "status", "highest"),
-    [(3, {}, 4), (0, {}, 1), (3, {"recycles": 2}, 6), (1, {"replacements": 3}, 4), (-1, {}, 1)],
+    [(3, {}, 4), (0, {}, 1), (3, {"recycles": 2}, 6), (1, {"replacements": 3}, 5), (-1, {}, 1)],
 )
 def test_owned_pods_with_rising_ordinals_end_at_the_limit(allowed: int, status: dict[str, int], highest: int) -> None:
     made = session().limits(max_replacements=allowed).status(**status).build()
     pods = owned_pods([operator_objects.pod(ordinal) for ordinal in range(10)], made)
     assert [pod.ordinal for pod in pods] == list(range(highest + 1))
+
+
+@pytest.mark.parametrize(
+    ("looks", "watched"),
+    [
+        ((), 0),
+        ((10, 20, 30), 30),
+        ((10, 500), 10 + 30),
+        ((10, 500, 510), 10 + 30 + 10),
+        ((40, 80, 120), 90),
+        ((10, 5, 15), 10 + 0 + 10),
+    ],
+)
+def test_watch_counts_time_between_looks_but_no_longer_gap(looks: tuple[float, ...], watched: float) -> None:
+    watch = Watch(0, 0)
+    for now in looks:
+        watch = watch.look(now, longest_gap=30)
+    assert watch.last - watch.since == watched

@@ -5,7 +5,6 @@ from voicesession_operator.domain.observed import LeaveReason
 
 from tests.support.builders import (
     T0,
-    ObservedBuilder,
     SessionBuilder,
     agent_participant,
     bound,
@@ -148,22 +147,3 @@ def test_idle_needs_humans_and_positive_limit() -> None:
     assert (
         decide(talking().limits(idle_seconds=1), empty_cluster().pods(pod()).livekit_down(), NOW).is_decision is False
     )
-
-
-def away(**pod_values: float) -> tuple[SessionBuilder, ObservedBuilder]:
-    """Return a session whose job has left the room and cannot rejoin."""
-    cluster = joined_cluster().pods(pod(0, **pod_values)).room(human()).state(bound(participant_sid=""))
-    return talking().stored(decide(talking(), cluster, NOW).status), cluster
-
-
-def test_agent_away_for_thirty_seconds_gets_new_pod() -> None:
-    start, cluster = away(created_at=T0)
-    assert decide(start, cluster, NOW + 29.9).is_decision is False
-    found = decide(start, cluster, NOW + 30)
-    assert (found.is_decision, found.status.replacements, reasons(found)) == (True, 1, ["AgentReplaced"])
-    assert action_kinds(decide(start.stored(found.status), cluster, NOW + 30)) == ["DeletePod"]
-
-
-def test_pod_created_after_loss_has_start_seconds() -> None:
-    start, cluster = away(created_at=float(int(NOW)))
-    assert decide(start, cluster, NOW + 59).is_decision is False

@@ -262,22 +262,36 @@ def test_used_up_replacements_end_session(allowed: int, used: int, over: bool) -
     assert (found.status.end_reason == "AgentLost") is over
 
 
-def test_agent_away_for_start_seconds_ends_session() -> None:
-    lost = decide(ready_session(), joined_cluster().room().state(bound(participant_sid="")), T0 + 50).status
-    again = ready_session().stored(lost)
-    cluster = joined_cluster().room().state(bound(participant_sid=""))
-    assert decide(again, cluster, T0 + 109).status.end_reason == ""
-    assert decide(again, cluster, T0 + 110).status.end_reason == "AgentLost"
+AWAY = joined_cluster().room().state(bound(participant_sid=""))
+
+
+def away(max_replacements: int) -> SessionBuilder:
+    """Return a session whose agent left the room at T0 + 50."""
+    lost = decide(ready_session(), AWAY, T0 + 50).status
+    return ready_session().stored(lost).limits(max_replacements=max_replacements)
+
+
+def test_agent_away_without_replacements_ends_session_after_start_seconds() -> None:
+    assert decide(away(0), AWAY, T0 + 109).status.end_reason == ""
+    assert decide(away(0), AWAY, T0 + 110).status.end_reason == "AgentLost"
 
 
 def test_livekit_outage_extends_time_to_rejoin() -> None:
-    lost = decide(ready_session(), joined_cluster().room().state(bound(participant_sid="")), T0 + 50).status
-    cluster = joined_cluster().room().state(bound(participant_sid=""))
-    down = decide(ready_session().stored(lost), cluster.livekit_down(), T0 + 200)
+    down = decide(away(0), AWAY.livekit_down(), T0 + 60)
     assert down.status.end_reason == ""
-    up = decide(ready_session().stored(down.status), cluster, T0 + 290)
+    up = decide(away(0).stored(down.status), AWAY, T0 + 290)
     assert (up.status.end_reason, condition(up.status, "RoomReady").since) == ("", T0 + 290)
-    assert decide(ready_session().stored(up.status), cluster, T0 + 350).status.end_reason == "AgentLost"
+    assert decide(away(0).stored(up.status), AWAY, T0 + 339).status.end_reason == ""
+    assert decide(away(0).stored(up.status), AWAY, T0 + 340).status.end_reason == "AgentLost"
+
+
+def test_refused_pod_ends_session_after_start_seconds() -> None:
+    refused = empty_cluster().room().failed("CreatePod", "QuotaExceeded", "no quota")
+    lost = ready_session().stored(decide(ready_session(), refused, T0 + 50).status)
+    assert decide(lost, refused, T0 + 109).status.end_reason == ""
+    found = decide(lost, refused, T0 + 110)
+    assert (found.status.end_reason, found.status.replacements) == ("AgentLost", 0)
+    assert "no quota" in condition(found.status, "Finished").message
 
 
 def test_newer_of_two_live_pods_is_kept() -> None:

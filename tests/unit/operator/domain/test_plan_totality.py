@@ -1,11 +1,13 @@
 """Properties of plan() for arbitrary sessions and observations, also impossible ones."""
 
+from math import inf
+
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from voicesession_common.api.conditions import Condition
 from voicesession_common.api.reasons import Action, Cause, Reason, ResetOutcome
 from voicesession_common.api.voiceagent import Limits, OnLastHumanLeft
-from voicesession_common.api.voicesession import LastReset, Status, VoiceSession
+from voicesession_common.api.voicesession import Absence, LastReset, Outage, Status, VoiceSession
 from voicesession_operator.domain.agent_plan import Invalid, NotConfigured, Resolved, Unavailable
 from voicesession_operator.domain.naming import pod_name
 from voicesession_operator.domain.observed import (
@@ -26,7 +28,8 @@ from tests.support.builders import AGENT, CONFIG, T0, UID, agent, ready_session,
 
 TEXT = st.text(max_size=8)
 TIMES = st.one_of(st.floats(), st.floats(T0 - 100, T0 + 1000))
-STORED_TIMES = st.one_of(st.none(), st.floats(T0 - 100, T0 + 1000))
+SOME_TIMES = st.floats(T0 - 100, T0 + 1000)
+STORED_TIMES = st.one_of(st.none(), SOME_TIMES)
 NUMBERS = st.integers(-5, 10**9)
 REQUESTS = st.one_of(TEXT, st.sampled_from(("", "2026-01-31T12:00:00Z", "2026-01-31T12:00:01+01:00")))
 
@@ -69,6 +72,7 @@ clusters = st.builds(
     room=rooms,
     pod_states=st.dictionaries(TEXT, states, max_size=3),
     user_memory=st.sampled_from((None, Resolved("a"), Unavailable("x"), Invalid("y"), NotConfigured())),
+    watched_since=st.one_of(st.just(-inf), SOME_TIMES),
     leave_hint=st.one_of(st.none(), st.builds(LeaveHint, TEXT, st.sampled_from(LeaveReason), TIMES)),
     failures=st.lists(st.builds(Failure, actions, TEXT, TEXT, st.booleans()), max_size=3).map(tuple),
 )
@@ -104,6 +108,9 @@ statuses = st.builds(
             REQUESTS,
         ),
     ),
+    outages=st.lists(st.builds(Outage, SOME_TIMES, SOME_TIMES), max_size=9).map(tuple),
+    absence=st.one_of(st.none(), st.builds(Absence, POD_NAMES, SOME_TIMES, st.booleans())),
+    replaced_at=st.one_of(st.none(), st.lists(SOME_TIMES, max_size=4).map(tuple)),
     humans=st.integers(0, 9),
     started_at=STORED_TIMES,
     ready_at=STORED_TIMES,

@@ -232,23 +232,29 @@ def test_pod_with_new_epoch_gets_no_second_state() -> None:
     assert decide(resetting(), fresh(), NOW).status.last_reset == LastReset("LastHumanLeft", NOW, NOW, "Complete")
 
 
-def agent_lost_before_reset(made_at: float) -> tuple[SessionBuilder, ObservedBuilder]:
-    """Return a session whose agent left a second after the last human; the reset started three seconds later."""
-    cluster = joined_cluster().room().pods(pod(created_at=made_at))
-    lost = decide(left(NOW), cluster.state(bound(participant_sid="")), NOW + 1).status
-    reset = decide(left().stored(lost), cluster.state(None), NOW + 4)
+AWAY = joined_cluster().room().state(bound(participant_sid=""))
+STARTING = empty_cluster().pods(pod(1)).room()
+
+
+def lost_before_reset(cluster: ObservedBuilder) -> SessionBuilder:
+    """Return a session whose agent was lost a second after the last human; the reset started three seconds later."""
+    lost = decide(left(NOW), cluster, NOW + 1).status
+    reset = decide(left().stored(lost), cluster, NOW + 4)
     assert (reset.is_decision, condition(reset.status, "AgentJoined").since) == (True, NOW + 1)
-    return left().stored(reset.status), cluster.state(None)
+    return left().stored(reset.status)
 
 
 def test_starting_pod_has_start_seconds_during_reset() -> None:
-    stored, cluster = agent_lost_before_reset(made_at=NOW + 1)
-    assert decide(stored, cluster, NOW + 60).is_decision is False
-    assert decide(stored, cluster, NOW + 61).status.end_reason == "AgentLost"
+    stored = lost_before_reset(STARTING)
+    assert decide(stored, STARTING, NOW + 60).is_decision is False
+    escalated = decide(stored, STARTING, NOW + 61)
+    assert (escalated.is_decision, escalated.status.replacements, escalated.status.end_reason) == (True, 2, "")
+    last = stored.limits(max_replacements=1)
+    assert decide(last, STARTING, NOW + 61).status.end_reason == "AgentLost"
 
 
 def test_agent_away_before_reset_is_replaced_after_away_limit() -> None:
-    stored, cluster = agent_lost_before_reset(made_at=T0)
+    stored, cluster = lost_before_reset(AWAY), AWAY.state(None)
     assert decide(stored, cluster, NOW + 30.9).is_decision is False
     escalated = decide(stored, cluster, NOW + 31)
     assert (escalated.is_decision, escalated.status.replacements, escalated.status.end_reason) == (True, 1, "")
