@@ -42,6 +42,7 @@ class SimulatedCluster:
 
     session: VoiceSession = field(default_factory=lambda: session().limits(max_replacements=2).build())
     now: float = T0
+    operator_skew: float = 0.0
     agent: VoiceAgent | None = field(default_factory=agent)
     room_sid: str = ""
     rooms_created: int = 0
@@ -78,7 +79,7 @@ class SimulatedCluster:
     def reconcile(self) -> Plan:
         """Run one pass: rounds until a plan has no actions, then the status and the events."""
         for _ in range(ROUNDS):
-            found = plan(self.session, self.observe(), self.now, CONFIG)
+            found = plan(self.session, self.observe(), self.now + self.operator_skew, CONFIG)
             if found.is_decision:
                 self.store(found)
                 continue
@@ -101,12 +102,12 @@ class SimulatedCluster:
 
     def execute_partially(self, actions: int) -> None:
         """Execute this many actions of one round, like an operator that dies then."""
-        for action in plan(self.session, self.observe(), self.now, CONFIG).actions[:actions]:
+        for action in plan(self.session, self.observe(), self.now + self.operator_skew, CONFIG).actions[:actions]:
             self.execute(action)
 
     def store_decision_only(self) -> None:
         """Store the due decision without its actions, like an operator that dies then."""
-        found = plan(self.session, self.observe(), self.now, CONFIG)
+        found = plan(self.session, self.observe(), self.now + self.operator_skew, CONFIG)
         if found.is_decision:
             self.store(found)
 

@@ -3,10 +3,9 @@
 import pytest
 from voicesession_common import JsonObject
 from voicesession_operator.controller.cache import ResourceKind
-from voicesession_operator.domain.observed import LeaveHint, LeaveReason
 
 from tests.support.builders import ROOM, T0, bound, human
-from tests.support.fakes.reconciler_world import HELLO, ReconcilerWorld
+from tests.support.fakes.reconciler_world import ReconcilerWorld
 from tests.support.fakes.session_lifecycle import join_agent
 
 
@@ -23,7 +22,7 @@ async def ready_world(agent_spec: JsonObject) -> ReconcilerWorld:
 
 LONG: JsonObject = {
     "limits": {"maxDurationSeconds": 86400},
-    "onLastHumanLeft": {"action": "Reset", "graceSeconds": 60},
+    "onLastHumanLeft": {"action": "Reset", "graceSeconds": 60, "reconnectGraceSeconds": 60},
 }
 SHORT: JsonObject = {"limits": {"maxDurationSeconds": 300}, "onLastHumanLeft": {"action": "Teardown"}}
 
@@ -44,7 +43,6 @@ async def test_changed_voice_agent_does_not_change_a_running_session(change: str
     assert (status["phase"], status["humans"], status["endReason"]) == ("Active", 1, None)
     assert status["inherited"]["limits"]["maxDurationSeconds"] == 86400
     world.rooms.rooms[ROOM].pop()
-    world.leave_hints.record(HELLO, LeaveHint("alice", LeaveReason.LEFT, world.now))
     await world.reconcile()
     world.now += 59
     await world.reconcile()
@@ -88,7 +86,7 @@ async def test_session_begins_with_the_settings_of_a_later_voice_agent() -> None
     assert world.session()["status"]["inherited"]["onLastHumanLeft"] == {
         "action": "Reset",
         "graceSeconds": 60,
-        "reconnectGraceSeconds": 30,
+        "reconnectGraceSeconds": 60,
     }
 
 
