@@ -130,7 +130,7 @@ async def test_refused_long_poll_is_retryable(pod: Pod, operator: AgentPodClient
 def test_every_field_of_the_state_is_parsed() -> None:
     state = PodState("pod-1", process_started=1.0)
     state.prepared(2.0)
-    state.set_desired_state(DesiredState("u1", 4, "vs-1", "ws://x", "t"), 3.0)
+    state.set_desired_state(DesiredState("u1", 4, "vs-1", "ws://x", "t", token_expires_at=9000.0), 3.0)
     state.job_starts()
     state.job_starts()
     state.job_joined("PA_1", 4.0)
@@ -154,6 +154,7 @@ def test_every_field_of_the_state_is_parsed() -> None:
         left_identity="alice",
         left_reason="CLIENT_INITIATED",
         left_at=5.0,
+        token_expires_at=9000.0,
         problem="in trouble",
         timings=observed.Timings(process_started=1.0, prepared=2.0, bound=3.0, joined=4.0),
     )

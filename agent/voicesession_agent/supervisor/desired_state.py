@@ -4,6 +4,8 @@ import json
 from dataclasses import dataclass, field
 from typing import Any
 
+import jwt
+
 from voicesession_agent.memory.backend import MemoryAddress
 
 
@@ -32,6 +34,8 @@ class DesiredState:
     """Silence after which the operator ends the session; 0 disables it."""
     traceparent: str = ""
     """W3C traceparent of the session's span; empty if tracing is off."""
+    token_expires_at: float | None = None
+    """Unix seconds; None if the token has no such claim."""
 
 
 def parse(body: bytes) -> DesiredState:
@@ -42,14 +46,14 @@ def parse(body: bytes) -> DesiredState:
         raise MalformedError("the body is not JSON") from error
     if not isinstance(raw, dict):
         raise MalformedError("the body is not an object")
-    room = _field(raw, "room", dict)
+    room, token = _field(raw, "room", dict), _text(raw, "token")
     memory = raw.get("memory")
     return DesiredState(
         session_uid=_text(raw, "sessionUID"),
         epoch=_epoch(raw),
         room_name=_text(room, "name"),
         room_url=_text(room, "url", required=False),
-        token=_text(raw, "token"),
+        token=token,
         identity=_text(raw, "identity", required=False),
         memory=None if memory is None else _memory(_field(raw, "memory", dict)),
         capture=_field(raw, "capture", bool, default=False),
@@ -58,7 +62,17 @@ def parse(body: bytes) -> DesiredState:
         read_only=False if memory is None else _field(memory, "readOnly", bool, default=False),
         idle_seconds=_seconds(raw, "idleSeconds"),
         traceparent=_text(raw, "traceparent", required=False),
+        token_expires_at=_expiry(token),
     )
+
+
+def _expiry(token: str) -> float | None:
+    """Return the expiry of LiveKit's token, which only LiveKit can verify."""
+    try:
+        at = jwt.decode(token, options={"verify_signature": False}).get("exp")
+    except jwt.PyJWTError:
+        return None
+    return float(at) if isinstance(at, int | float) else None
 
 
 def _memory(raw: dict[str, Any]) -> MemoryAddress:

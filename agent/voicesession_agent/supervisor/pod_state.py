@@ -207,6 +207,7 @@ class PodState:
             "state": self.phase.value,
             "sessionUID": self.desired.session_uid if self.desired else "",
             "epoch": self.desired_epoch,
+            "tokenExpiresAt": self.desired.token_expires_at if self.desired else None,
             "job": {
                 "state": self.job.value,
                 "participantSID": self.participant_sid,

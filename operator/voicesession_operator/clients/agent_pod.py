@@ -185,6 +185,7 @@ def to_pod_state(answer: JsonObject) -> AgentPodState:
         left_identity=_text(left.get("identity")),
         left_reason=_text(left.get("reason")),
         left_at=_time(left.get("at")) or 0.0,
+        token_expires_at=_time(answer.get("tokenExpiresAt")),
         problem=_text(answer.get("trouble")),
         timings=_to_timings(_object(answer.get("timings"))),
     )

@@ -28,7 +28,7 @@ def desired_pod_states(
         if pod is None or not pod.ip or state is None:
             continue
         epoch = _epoch_to_send(session, status, pods, pod, state)
-        if not _is_up_to_date(session, epoch, state, memory):
+        if not _is_up_to_date(session, epoch, state, memory) or _expires_early(session, status, state):
             changes.append(_set_pod_state(session, status, observed, pod, epoch, memory))
     return tuple(changes)
 
@@ -51,6 +51,15 @@ def _epoch_to_send(
 def _is_up_to_date(session: VoiceSession, epoch: int, state: AgentPodState, memory: SessionMemory) -> bool:
     has_memory = not memory.agent_id or state.memory_agent_id == memory.agent_id
     return state.session_uid == session.uid and state.epoch >= epoch and has_memory
+
+
+def _expires_early(session: VoiceSession, status: Status, state: AgentPodState) -> bool:
+    """Return True if the pod's token expires before the session, because maxDurationSeconds was raised."""
+    if state.token_expires_at is None or status.started_at is None:
+        return False
+    limits = session.limits
+    ready_at = status.started_at + limits.start_seconds if status.ready_at is None else status.ready_at
+    return state.token_expires_at < ready_at + limits.max_duration_seconds
 
 
 def _set_pod_state(

@@ -113,6 +113,8 @@ class AgentPodState:
     left_identity: str = ""
     left_reason: str = ""
     left_at: float = 0.0
+    token_expires_at: float | None = None
+    """Expiry of its room token; None before it has one, or if the pod does not report it."""
     problem: str = ""
     """The reason why it cannot serve (bad entry point, unknown provider, failed model); empty if it can."""
     timings: Timings = Timings()

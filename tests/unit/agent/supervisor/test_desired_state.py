@@ -3,6 +3,7 @@
 import json
 from typing import Any
 
+import jwt
 import pytest
 from voicesession_agent.memory.backend import MemoryAddress
 from voicesession_agent.supervisor.desired_state import MalformedError, parse
@@ -34,6 +35,15 @@ def test_parse_sets_cause_read_only_and_idle() -> None:
     more = {"cause": "LastHumanLeft", "idleSeconds": 90, "memory": GOOD["memory"] | {"readOnly": True}}
     desired = parse(json.dumps(GOOD | more).encode())
     assert (desired.cause, desired.read_only, desired.idle_seconds) == ("LastHumanLeft", True, 90.0)
+
+
+@pytest.mark.parametrize(
+    ("claims", "expiry"), [({"exp": 1763853600}, 1763853600.0), ({"exp": "soon"}, None), ({"sub": "agent-a"}, None)]
+)
+def test_parse_reads_expiry_of_token(claims: dict[str, Any], expiry: float | None) -> None:
+    token = jwt.encode(claims, "a secret of LiveKit with 32 bytes or more")
+    assert parse(json.dumps(GOOD | {"token": token}).encode()).token_expires_at == expiry
+    assert parse(json.dumps(GOOD).encode()).token_expires_at is None
 
 
 def test_repr_hides_token_and_api_key() -> None:

@@ -90,6 +90,17 @@ def test_desired_state_has_all_fields() -> None:
     )
 
 
+def test_raised_max_duration_sends_longer_token() -> None:
+    short = joined_cluster().state(bound(token_expires_at=T0 + 60 + 3600 + 3600))
+    assert action_kinds(decide(ready_session(), short, T0 + 50)) == []
+    raised = ready_session().limits(max_duration_seconds=86400)
+    (action,) = decide(raised, short, T0 + 50).actions
+    assert isinstance(action, SetPodState)
+    assert (action.epoch, action.ttl_seconds) == (1, 60 + 86400 + 3600)
+    again = joined_cluster().state(bound(token_expires_at=T0 + 50 + action.ttl_seconds))
+    assert action_kinds(decide(raised, again, T0 + 50)) == []
+
+
 def test_memory_resolved_later_is_sent_later() -> None:
     definition = replace(agent(memory={"letta": {}}), letta_agent_id="agent-letta")
     assert action_kinds(decide(ready_session(), joined_cluster().agent(definition), T0 + 9)) == ["SetPodState"]
