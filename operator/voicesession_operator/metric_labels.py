@@ -28,7 +28,7 @@ class ReplacementReason(StrEnum):
     AGENT_ABSENT = "AgentAbsent"
     """The agent reported that it was in the room, was not, and a reset did not help."""
     AGENT_AWAY = "AgentAway"
-    """The agent left the room and did not return."""
+    """The agent left the room and did not return, or the agent of a replacement did not join within startSeconds."""
     RECYCLE_FAILED = "RecycleFailed"
     """The pod created by a recycle ended, or did not join the room in time."""
 

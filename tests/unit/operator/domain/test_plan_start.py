@@ -203,6 +203,14 @@ def test_start_deadline_reports_cause_and_reason(cluster: ObservedBuilder, reaso
     assert [(event.type, event.reason) for event in found.events] == [("Warning", "Finished")]
 
 
+@pytest.mark.parametrize("late", [-5, 5])
+def test_start_seconds_count_from_first_reconcile(late: float) -> None:
+    first = T0 + late
+    stored = session().stored(decide(session(), preparing(), first).status)
+    assert decide(stored, preparing(), first + 59.9).status.end_reason == ""
+    assert decide(stored, preparing(), first + 60).status.end_reason == "StartDeadline"
+
+
 def test_corrected_refusal_ends_with_start_deadline() -> None:
     stored = session().stored(decide(session(), empty_cluster().no_agent().room(), T0).status)
     assert decide(stored, empty_cluster().room().pods(pod()), T0 + 60).status.end_reason == "StartDeadline"
