@@ -125,7 +125,13 @@ def pod(ordinal: int = 0, phase: str = "Running", ip: str = "10.0.0.1", **values
 
 
 def human(identity: str = "alice", **values: Any) -> Participant:
-    return Participant(identity, f"PA_{identity}", ParticipantKind.STANDARD, active=True, **values)
+    given = {"sid": f"PA_{identity}", "kind": ParticipantKind.STANDARD, "active": True, **values}
+    return Participant(identity, **given)
+
+
+def connecting(identity: str = "alice", **values: Any) -> Participant:
+    """Return a human that LiveKit lists before their media is connected."""
+    return human(identity, active=False, **values)
 
 
 def agent_participant(sid: str = "PA_agent", active: bool = True) -> Participant:

@@ -57,7 +57,8 @@ USER_SCOPE: Final = "User"
 """Value of `memory.letta.scope` of a VoiceAgent that keeps a separate memory for each `spec.user`."""
 
 ROLE_ATTRIBUTE: Final = "voicesession.role"
-"""Participant attribute set in the token. It overrides the rules that classify a participant as human or not."""
+"""Participant attribute set in the token. It overrides the rules that classify a participant as human or not. It is
+ignored if the token lets the participant change its own attributes (`canUpdateOwnMetadata`), except for agents."""
 HUMAN_ROLE: Final = "human"
 SESSION_ATTRIBUTE: Final = "voicesession.session"
 """Participant attribute of humans with a token from the gateway: the name of their VoiceSession."""
@@ -69,5 +70,7 @@ METRICS_PORT: Final = 9001
 """Metrics port of agent pods, separate from the control port so that a network policy can limit a scraper to it."""
 AGENT_CONTAINER: Final = "agent"
 
+SIP_CALL_STATUS_ATTRIBUTE: Final = "sip.callStatus"
+"""LiveKit's participant attribute with the progress of a SIP call: dialing, ringing, active, …"""
 PUBLISHES_FOR_ATTRIBUTE: Final = "lk.publish_on_behalf"
 """LiveKit's participant attribute of participants that publish for another one, such as avatar workers."""

@@ -40,6 +40,8 @@ METADATA_CHARACTERS: Final = 256 * 1024
 """Longest metadata that is parsed. The operator's own has at most about 115 KiB: 16384 characters, escaped twice."""
 _UNAUTHORIZED_STATUS: Final = (401, 403)
 _SERVER_ERROR: Final = 500
+_DISCONNECTED: Final = models.ParticipantInfo.State.DISCONNECTED
+"""State of a participant that has left and is about to be removed from the list."""
 
 
 @dataclass(frozen=True)
@@ -92,7 +94,8 @@ class RoomService:
         listed = await self._call(
             "ListParticipants", lambda: self._api.room.list_participants(api.ListParticipantsRequest(room=name))
         )
-        return Room(rooms.rooms[0].sid, tuple(to_participant(info) for info in listed.participants))
+        participants = (to_participant(info) for info in listed.participants if info.state != _DISCONNECTED)
+        return Room(rooms.rooms[0].sid, tuple(participants))
 
     async def create_room(self, name: str, metadata: str, max_participants: int) -> None:
         """Create the room; an existing one is left unchanged. Raise RetryableError or TerminalError."""
@@ -167,6 +170,7 @@ def to_participant(info: models.ParticipantInfo) -> Participant:
         hidden=info.permission.hidden,
         recorder=info.permission.recorder,
         agent=info.permission.agent,
+        can_update_metadata=info.permission.can_update_metadata,
         attributes=dict(info.attributes),
         joined_at=info.joined_at_ms / 1000 or float(info.joined_at),
     )

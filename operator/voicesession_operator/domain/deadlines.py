@@ -8,9 +8,9 @@ from voicesession_common.api.reasons import Action, EndReason, Reason
 from voicesession_common.api.voicesession import Status, VoiceSession
 
 from voicesession_operator.domain.actions import Deadline, EndOfSession
-from voicesession_operator.domain.humans import active_humans
+from voicesession_operator.domain.humans import connecting_humans, present_humans
 from voicesession_operator.domain.lifecycle import REQUIRED
-from voicesession_operator.domain.observed import AgentPodState, LeaveReason, Observed, Room
+from voicesession_operator.domain.observed import AgentPodState, LeaveReason, Observed
 from voicesession_operator.domain.room import TRIAL_SECONDS, due_at
 
 INVALID_POD: Final = "Invalid"
@@ -60,17 +60,22 @@ def _missing_condition(kind: str, stored: Status, status: Status) -> Condition |
     return before if now.reason in IN_PROGRESS_REASONS and was_refused else now
 
 
-def last_human_left(session: VoiceSession, status: Status) -> tuple[Deadline, ...]:
-    """End a session with the action Teardown after the grace period; domain.reset has the other actions."""
-    if session.on_last_human_left.action != Action.TEARDOWN:
+def last_human_left(session: VoiceSession, status: Status, observed: Observed) -> tuple[Deadline, ...]:
+    """End a session with the action Teardown after the grace period; domain.reset has the other actions.
+
+    There is no end while a human is connecting.
+    """
+    if session.on_last_human_left.action != Action.TEARDOWN or connecting_humans(observed.room):
         return ()
     grace = _grace_seconds(session, status)
     message = f"The last human left ({status.last_human_left_reason}) and nobody came back within {grace:g} s"
     return _deadline(status, status.last_human_left_at, grace, EndOfSession(EndReason.LAST_HUMAN_LEFT, message))
 
 
-def grace_ends_at(session: VoiceSession, status: Status) -> float | None:
-    """Return the end of the grace period (Unix seconds), or None if it does not run."""
+def grace_ends_at(session: VoiceSession, status: Status, observed: Observed) -> float | None:
+    """Return the end of the grace period (Unix seconds), or None if it does not run or a human is connecting."""
+    if connecting_humans(observed.room):
+        return None
     return due_at(status, status.last_human_left_at, _grace_seconds(session, status))
 
 
@@ -80,9 +85,9 @@ def _grace_seconds(session: VoiceSession, status: Status) -> float:
     return spec.grace_seconds if status.last_human_left_reason == LeaveReason.LEFT else spec.reconnect_grace_seconds
 
 
-def nobody_came(session: VoiceSession, status: Status) -> tuple[Deadline, ...]:
-    """End a session without a human joinSeconds after Ready."""
-    if status.first_human_at is not None:
+def nobody_came(session: VoiceSession, status: Status, observed: Observed) -> tuple[Deadline, ...]:
+    """End a session without a human joinSeconds after Ready, but not while one is connecting."""
+    if status.first_human_at is not None or connecting_humans(observed.room):
         return ()
     seconds = session.limits.join_seconds
     end = EndOfSession(EndReason.NOBODY_CAME, f"Nobody came within joinSeconds ({seconds:g})")
@@ -94,14 +99,14 @@ def idle(
 ) -> tuple[Deadline, ...]:
     """End the session if its humans have not spoken for idleSeconds; requires a report from the agent.
 
-    The time counts at the earliest from the join of the humans in the room, because the pod can still report the
-    activity of an earlier visit when LiveKit already lists the next human.
+    The time counts at the earliest from the join of the humans in the room, also of those that are connecting,
+    because the pod can still report the activity of an earlier visit when LiveKit already lists the next human.
     """
     seconds = session.limits.idle_seconds
-    present = active_humans(observed.room) if isinstance(observed.room, Room) else ()
+    present = present_humans(observed.room)
     if seconds <= 0 or not present or state is None or state.active_at is None:
         return ()
-    since = max(state.active_at, *(human.joined_at for human in present))
+    since = max(state.active_at, *(human.joined_at for human in (*present, *connecting_humans(observed.room))))
     end = EndOfSession(EndReason.IDLE, f"Nobody spoke for idleSeconds ({seconds:g})")
     return _deadline(status, since, seconds, end)
 

@@ -3,7 +3,12 @@
 from dataclasses import replace
 from typing import Final
 
-from voicesession_common.api.constants import HUMAN_ROLE, PUBLISHES_FOR_ATTRIBUTE, ROLE_ATTRIBUTE
+from voicesession_common.api.constants import (
+    HUMAN_ROLE,
+    PUBLISHES_FOR_ATTRIBUTE,
+    ROLE_ATTRIBUTE,
+    SIP_CALL_STATUS_ATTRIBUTE,
+)
 from voicesession_common.api.reasons import Action
 from voicesession_common.api.timestamps import CLOCK_SKEW_SECONDS, TIMESTAMP_RESOLUTION_SECONDS
 from voicesession_common.api.voicesession import Status, VoiceSession
@@ -20,21 +25,55 @@ from voicesession_operator.domain.observed import (
 )
 
 HUMAN_KINDS: Final = frozenset({ParticipantKind.STANDARD, ParticipantKind.SIP, ParticipantKind.CONNECTOR})
+UNANSWERED_CALL: Final = frozenset({"dialing", "ringing"})
+"""Values of LiveKit's attribute `sip.callStatus` before the callee answers; the participant is ACTIVE meanwhile."""
 
 
 def is_human(participant: Participant) -> bool:
-    """Return True for a human; the role in the token, set by its issuer, overrides all other rules."""
-    role = participant.attributes.get(ROLE_ATTRIBUTE)
+    """Return True for a human; the role in the token, set by its issuer, overrides all other rules.
+
+    A participant that may change its own attributes could have written them itself, so they do not count.
+    """
+    attributes = participant.attributes if _are_attributes_from_issuer(participant) else {}
+    role = attributes.get(ROLE_ATTRIBUTE)
     if role:
         return role == HUMAN_ROLE
     is_service = participant.hidden or participant.recorder or participant.agent
-    publishes_for_another = bool(participant.attributes.get(PUBLISHES_FOR_ATTRIBUTE))
+    publishes_for_another = bool(attributes.get(PUBLISHES_FOR_ATTRIBUTE))
     return participant.kind in HUMAN_KINDS and not is_service and not publishes_for_another
 
 
-def active_humans(room: Room) -> tuple[Participant, ...]:
-    """Return the ACTIVE humans in the room; LiveKit also lists participants that are still connecting."""
-    return tuple(p for p in room.participants if p.active and is_human(p))
+def _are_attributes_from_issuer(participant: Participant) -> bool:
+    """Return False if a client may have written the attributes; agents belong to the issuer of their token."""
+    return not participant.can_update_metadata or participant.kind == ParticipantKind.AGENT
+
+
+def is_call_unanswered(participant: Participant) -> bool:
+    """Return True for the callee of an outbound SIP call until they answer."""
+    status = participant.attributes.get(SIP_CALL_STATUS_ATTRIBUTE)
+    return participant.kind == ParticipantKind.SIP and status in UNANSWERED_CALL
+
+
+def present_humans(room: Room | RoomUnknown | None) -> tuple[Participant, ...]:
+    """Return the humans that are connected to the room; LiveKit also lists participants that are still connecting."""
+    return tuple(p for p in _humans(room) if not _is_connecting(p))
+
+
+def connecting_humans(room: Room | RoomUnknown | None) -> tuple[Participant, ...]:
+    """Return the humans that are on their way into the room.
+
+    Nobody stays on the way: LiveKit 1.13.5 removes a participant that is not ACTIVE after 60 s, and a SIP call rings
+    for a limited time.
+    """
+    return tuple(p for p in _humans(room) if _is_connecting(p))
+
+
+def _humans(room: Room | RoomUnknown | None) -> tuple[Participant, ...]:
+    return tuple(p for p in room.participants if is_human(p)) if isinstance(room, Room) else ()
+
+
+def _is_connecting(participant: Participant) -> bool:
+    return not participant.active or is_call_unanswered(participant)
 
 
 DELIBERATE_REASONS: Final = frozenset({"CLIENT_INITIATED", "USER_REJECTED", "PARTICIPANT_REMOVED"})
@@ -53,7 +92,7 @@ def observe_humans(
     """Return the status with the number of humans, the time of the first join and the last leave."""
     if isinstance(observed.room, RoomUnknown):
         return status
-    count = len(active_humans(observed.room)) if isinstance(observed.room, Room) else 0
+    count = len(present_humans(observed.room))
     if count > 0:
         first = now if status.first_human_at is None else status.first_human_at
         return replace(status, humans=count, first_human_at=first, last_human_left_at=None, last_human_left_reason="")

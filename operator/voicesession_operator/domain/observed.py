@@ -35,9 +35,12 @@ class Participant:
     sid: str
     kind: ParticipantKind
     active: bool
+    """Its media is connected; False while it is joining."""
     hidden: bool = False
     recorder: bool = False
     agent: bool = False
+    can_update_metadata: bool = False
+    """Its token allows changes of its own attributes."""
     attributes: dict[str, str] = field(default_factory=dict)
     joined_at: float = 0.0
 

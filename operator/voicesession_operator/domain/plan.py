@@ -61,7 +61,7 @@ def plan(session: VoiceSession, observed: Observed, now: float, config: Config) 
     if due is not None:
         ended = finish(status, due.end, now)
         return Plan(ended, events=events_between(session.status, status, ended, observed), requeue_after=0.0)
-    decisions = _decisions(session, status, pods, now)
+    decisions = _decisions(session, status, observed, pods, now)
     decision = next((decision for decision in decisions if now >= _time_of(decision, observed)), None)
     if decision is not None:
         events = events_between(session.status, status, decision.status, observed)
@@ -107,17 +107,19 @@ def _deadlines(
         *room_lost(session, status, observed),
         *agent_overdue(session, status, pods, now),
         *idle(session, status, observed, observed.state_of(pods.serving)),
-        *last_human_left(session, status),
-        *nobody_came(session, status),
+        *last_human_left(session, status, observed),
+        *nobody_came(session, status, observed),
     )
 
 
-def _decisions(session: VoiceSession, status: Status, pods: SessionPods, now: float) -> tuple[Decision, ...]:
+def _decisions(
+    session: VoiceSession, status: Status, observed: Observed, pods: SessionPods, now: float
+) -> tuple[Decision, ...]:
     """Return the decisions in order of rank; one is made at a time, because each changes the input of the others."""
     return (
         *escalations(session, status, pods, now),
         *replace_failed_successor(session, status, pods, now),
-        *due_resets(session, status, now),
+        *due_resets(session, status, observed, now),
     )
 
 

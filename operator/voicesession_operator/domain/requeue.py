@@ -6,7 +6,7 @@ from voicesession_common.api.conditions import is_condition_true
 from voicesession_common.api.reasons import ConditionType
 from voicesession_common.api.voicesession import Status, VoiceSession
 
-from voicesession_operator.domain.humans import active_humans, is_human
+from voicesession_operator.domain.humans import connecting_humans, is_call_unanswered, present_humans
 from voicesession_operator.domain.observed import AgentPodState, Observed, Room
 from voicesession_operator.domain.pods import SessionPods
 
@@ -30,6 +30,8 @@ LEAVING_SECONDS: Final = 1.0
 """A human still listed this long after the agent saw the leave has come back."""
 ARRIVING_SECONDS: Final = 3.0
 """A human not connected this long after joining has a problem; LiveKit reports joins in whole seconds."""
+POLL_UNANSWERED_CALL_SECONDS: Final = 1.0
+"""Poll interval while the callee of a SIP call has not answered: LiveKit sends no webhook for the answer."""
 
 
 def poll_interval(
@@ -43,6 +45,8 @@ def poll_interval(
     if successor is not None and successor.ip:
         is_young = now - successor.created_at < session.limits.start_seconds
         intervals.append(_starting_pod_interval(status, observed, observed.state_of(successor), is_young))
+    if any(is_call_unanswered(human) for human in connecting_humans(observed.room)):
+        intervals.append(POLL_UNANSWERED_CALL_SECONDS)
     if _participants_in_transition(observed, observed.state_of(serving), now):
         intervals.append(POLL_TRANSITION_SECONDS)
     return min(intervals, default=None)
@@ -53,10 +57,10 @@ def _participants_in_transition(observed: Observed, state: AgentPodState | None,
     room = observed.room
     if not isinstance(room, Room):
         return False
-    arriving = any(is_human(p) and not p.active and now - p.joined_at < ARRIVING_SECONDS for p in room.participants)
+    arriving = any(now - p.joined_at < ARRIVING_SECONDS for p in connecting_humans(room) if not p.active)
     if arriving or state is None or abs(now - state.left_at) >= LEAVING_SECONDS:
         return arriving
-    return any(p.identity == state.left_identity for p in active_humans(room))
+    return any(p.identity == state.left_identity for p in present_humans(room))
 
 
 def _serving_pod_interval(

@@ -12,6 +12,7 @@ from voicesession_operator.domain.actions import Decision
 from voicesession_operator.domain.deadlines import grace_ends_at
 from voicesession_operator.domain.lifecycle import derive_phase, set_ready
 from voicesession_operator.domain.naming import pod_name
+from voicesession_operator.domain.observed import Observed
 from voicesession_operator.domain.room import due_at
 
 ABSENT_SECONDS: Final = 5.0
@@ -62,7 +63,7 @@ def handled_request(status: Status) -> str:
     return "" if status.last_reset is None else status.last_reset.request
 
 
-def due_resets(session: VoiceSession, status: Status, now: float) -> tuple[Decision, ...]:
+def due_resets(session: VoiceSession, status: Status, observed: Observed, now: float) -> tuple[Decision, ...]:
     """Return the resets that are due or will be. The next reset waits until the last one is stored as complete."""
     if is_reset_incomplete(status):
         return ()
@@ -70,7 +71,7 @@ def due_resets(session: VoiceSession, status: Status, now: float) -> tuple[Decis
     due = {
         # The first due reset serves all causes, so a requested reset must not follow right after another one.
         Cause.REQUESTED: requested_reset_due_at(session, status),
-        Cause.LAST_HUMAN_LEFT: None if is_teardown else grace_ends_at(session, status),
+        Cause.LAST_HUMAN_LEFT: None if is_teardown else grace_ends_at(session, status, observed),
         Cause.AGENT_ABSENT: _absence_due_at(status),
     }
     just_completed = is_reset_incomplete(session.status)

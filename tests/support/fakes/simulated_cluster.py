@@ -31,9 +31,11 @@ from voicesession_operator.domain.observed import (
 )
 from voicesession_operator.domain.plan import plan
 
-from tests.support.builders import CONFIG, IDENTITY, T0, agent, agent_participant, human, session
+from tests.support.builders import CONFIG, IDENTITY, T0, agent, agent_participant, connecting, human, session
 
 ROUNDS = 6
+CONNECT_SECONDS = 60.0
+"""Time limit of LiveKit 1.13.5 for a participant to become ACTIVE (pkg/rtc/room.go)."""
 
 
 @dataclass
@@ -48,6 +50,8 @@ class SimulatedCluster:
     rooms_created: int = 0
     livekit_up: bool = True
     humans: set[str] = field(default_factory=set)
+    arriving: dict[str, float] = field(default_factory=dict)
+    """Humans that are not connected yet, with the time at which they started to connect."""
     leave_hint: LeaveHint | None = None
     pods: dict[str, AgentPod] = field(default_factory=dict)
     desired: dict[str, SetPodState] = field(default_factory=dict)
@@ -119,8 +123,7 @@ class SimulatedCluster:
                     self.room_sid = f"RM_{self.rooms_created}"
             case DeleteRoom():
                 if self.livekit_up:
-                    self.room_sid = ""
-                    self.humans.clear()
+                    self.lose_room()
             case CreatePod(manifest):
                 self._create_pod(manifest)
             case DeletePod(name=name):
@@ -156,6 +159,7 @@ class SimulatedCluster:
     def lose_room(self) -> None:
         self.room_sid = ""
         self.humans.clear()
+        self.arriving.clear()
 
     def lose_agent(self) -> None:
         self.absent = bool(self.occupant)
@@ -167,6 +171,17 @@ class SimulatedCluster:
     def join(self, name: str) -> None:
         if self.room_sid and self.livekit_up:
             self.humans.add(name)
+            self.arriving.pop(name, None)
+
+    def start_joining(self, name: str) -> None:
+        """List a human whose media connects later, by `join`, or never."""
+        if self.room_sid and self.livekit_up and name not in self.humans:
+            self.arriving = self.connecting_since()
+            self.arriving.setdefault(name, self.now)
+
+    def connecting_since(self) -> dict[str, float]:
+        """Return the humans that are connecting, without those that LiveKit has removed after CONNECT_SECONDS."""
+        return {name: at for name, at in self.arriving.items() if self.now - at < CONNECT_SECONDS}
 
     def leave(self, reason: LeaveReason) -> None:
         if self.humans:
@@ -209,7 +224,10 @@ class SimulatedCluster:
         if not self.room_sid:
             return None
         self._run_jobs()
-        humans = tuple(human(name) for name in sorted(self.humans))
+        humans = (
+            *(human(name) for name in sorted(self.humans)),
+            *(connecting(name, joined_at=at) for name, at in sorted(self.connecting_since().items())),
+        )
         agents = (agent_participant(self._sid()),) if self.occupant and not self.absent else ()
         return Room(self.room_sid, (*agents, *humans))
 

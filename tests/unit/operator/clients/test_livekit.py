@@ -9,9 +9,11 @@ import jwt
 import pytest
 from aiohttp import web
 from livekit import api
+from livekit.protocol import models
+from livekit.protocol import room as room_messages
 from voicesession_common.errors import RetryableError
 from voicesession_operator.clients.livekit import REQUEST_SECONDS, OwnedRoom, RoomService
-from voicesession_operator.domain.observed import RoomUnknown
+from voicesession_operator.domain.observed import Room, RoomUnknown
 
 from tests.support.http_server import Handler, serving
 from tests.support.metric_changes import counted
@@ -45,6 +47,30 @@ async def test_observe_after_an_error_returns_unknown(status: int, code: str, re
         observed = await rooms.observe("vs-1")
     assert isinstance(observed, RoomUnknown)
     assert observed.reason == reason
+
+
+async def test_observe_lists_grants_and_omits_disconnected_participants() -> None:
+    state, permission = models.ParticipantInfo.State, models.ParticipantPermission(can_update_metadata=True)
+    participants = [
+        models.ParticipantInfo(identity="alice", sid="PA_1", state=state.ACTIVE, permission=permission),
+        models.ParticipantInfo(identity="bob", sid="PA_2", state=state.JOINED),
+        models.ParticipantInfo(identity="carol", sid="PA_3", state=state.JOINING),
+        models.ParticipantInfo(identity="dave", sid="PA_4", state=state.DISCONNECTED),
+    ]
+    answers = {
+        "ListRooms": room_messages.ListRoomsResponse(rooms=[models.Room(sid="RM_1", name="vs-1")]),
+        "ListParticipants": room_messages.ListParticipantsResponse(participants=participants),
+    }
+
+    async def answer(request: web.Request) -> web.Response:
+        body = answers[request.path.rsplit("/", 1)[1]].SerializeToString()
+        return web.Response(body=body, content_type="application/protobuf")
+
+    async with room_service(answer) as rooms:
+        observed = await rooms.observe("vs-1")
+    assert isinstance(observed, Room)
+    found = [(p.identity, p.active, p.can_update_metadata) for p in observed.participants]
+    assert found == [("alice", True, True), ("bob", False, False), ("carol", False, False)]
 
 
 async def test_delete_room_ignores_a_missing_room() -> None:

@@ -2,9 +2,19 @@
 
 import pytest
 from voicesession_operator.domain.humans import leave_reason
-from voicesession_operator.domain.observed import LeaveReason
+from voicesession_operator.domain.observed import LeaveReason, Participant, ParticipantKind
 
-from tests.support.builders import T0, SessionBuilder, agent_participant, bound, human, joined_cluster, ready_session
+from tests.support.builders import (
+    T0,
+    ObservedBuilder,
+    SessionBuilder,
+    agent_participant,
+    bound,
+    connecting,
+    human,
+    joined_cluster,
+    ready_session,
+)
 from tests.support.plan_queries import condition, decide, reasons
 
 NOW = T0 + 100
@@ -121,6 +131,39 @@ def test_return_clears_grace() -> None:
     found = decide(left("Left"), joined_cluster().room(agent_participant(), human()), NOW + 10)
     assert (found.status.last_human_left_at, found.status.last_human_left_reason) == (None, "")
     assert (found.status.humans, found.status.phase) == (1, "Active")
+
+
+@pytest.mark.parametrize(
+    "arriving",
+    [connecting(), human(kind=ParticipantKind.SIP, attributes={"sip.callStatus": "ringing"})],
+    ids=["joining", "ringing"],
+)
+@pytest.mark.parametrize("start", [left("Left"), left("ConnectionLost"), ready_session()])
+def test_connecting_human_delays_end(start: SessionBuilder, arriving: Participant) -> None:
+    room = joined_cluster().room(agent_participant(), arriving)
+    held = decide(start, room, T0 + 1000)
+    assert (held.status.end_reason, held.status.humans) == ("", 0)
+    assert held.status.last_human_left_at == start.build().status.last_human_left_at
+    assert decide(start, joined_cluster(), T0 + 1000).status.end_reason in ("LastHumanLeft", "NobodyCame")
+
+
+def test_connecting_recorder_delays_no_end() -> None:
+    room = joined_cluster().room(agent_participant(), connecting("bob", kind=ParticipantKind.EGRESS))
+    assert decide(left("Left"), room, NOW + 3).status.end_reason == "LastHumanLeft"
+
+
+def test_connecting_human_does_not_delay_requested_end_or_max_duration() -> None:
+    room: ObservedBuilder = joined_cluster().room(agent_participant(), connecting())
+    assert decide(left("Left").ending(), room, NOW + 3).status.end_reason == "Requested"
+    assert decide(left("Left").limits(max_duration_seconds=60), room, NOW + 3).status.end_reason == "MaxDuration"
+
+
+def test_connecting_human_restarts_idle_time() -> None:
+    start = visited().limits(idle_seconds=60)
+    quiet = joined_cluster().state(bound(active_at=NOW - 60))
+    alice, bob = human(joined_at=T0 + 20), connecting("bob", joined_at=NOW - 1)
+    assert decide(start, quiet.room(agent_participant(), alice), NOW).status.end_reason == "Idle"
+    assert decide(start, quiet.room(agent_participant(), alice, bob), NOW).status.end_reason == ""
 
 
 def test_zero_grace_ends_session_immediately() -> None:

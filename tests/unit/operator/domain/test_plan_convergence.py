@@ -69,6 +69,8 @@ INCIDENTS: dict[str, Callable[[SimulatedCluster], None]] = {
     "agent created": lambda cluster: set_agent(cluster, True),
     "alice comes": lambda cluster: cluster.join("alice"),
     "bob comes": lambda cluster: cluster.join("bob"),
+    "alice starts to connect": lambda cluster: cluster.start_joining("alice"),
+    "carol starts to connect": lambda cluster: cluster.start_joining("carol"),
     "a human leaves": lambda cluster: cluster.leave(LeaveReason.LEFT),
     "a human loses the connection": lambda cluster: cluster.leave(LeaveReason.CONNECTION_LOST),
     "a second passes": lambda cluster: pass_time(cluster, 1),
@@ -106,6 +108,12 @@ def new_cluster(action: str) -> SimulatedCluster:
 
 
 INCIDENT_LISTS = st.lists(st.sampled_from(tuple(INCIDENTS)), max_size=40)
+VISITS = st.lists(
+    st.sampled_from([name for name in INCIDENTS if "comes" in name or "connect" in name or "a human" in name])
+    | st.sampled_from(("a second passes", "half a minute passes", "livekit down", "livekit up", "start pods")),
+    max_size=20,
+)
+"""Incidents of humans, in which most of the time the agent waits for them."""
 ACTIONS = st.sampled_from(("Teardown", "Reset", "Recycle"))
 MANY = settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
@@ -187,7 +195,7 @@ def test_resets_are_neither_duplicated_nor_lost(incidents: list[str], action: st
             assert before.humans or before.last_human_left_at is not None
     assert max(Counter(started_requests(cluster)).values(), default=1) == 1, "once for each value"
     cluster.humans.clear()
-    settle(cluster, passes=40)
+    settle(cluster, passes=80)
     status = cluster.session.status
     if status.finished_at is None:
         assert status.last_human_left_at is None
@@ -196,6 +204,21 @@ def test_resets_are_neither_duplicated_nor_lost(incidents: list[str], action: st
         if is_rfc3339(cluster.session.reset_request):
             assert status.last_reset is not None
             assert status.last_reset.request == cluster.session.reset_request
+
+
+@MANY
+@given(VISITS, ACTIONS)
+def test_connecting_human_prevents_end_and_reset_of_empty_room(incidents: list[str], action: str) -> None:
+    cluster = SimulatedCluster(session=session().action(action).graces(0, 5).limits(join_seconds=5).build())
+    for incident in ("nothing", "start pods", *incidents):
+        before = cluster.session.status
+        INCIDENTS[incident](cluster)
+        is_expecting = bool(cluster.connecting_since()) and before.finished_at is None
+        cluster.reconcile()
+        after = cluster.session.status
+        if is_expecting and cluster.livekit_up:
+            assert after.end_reason not in ("LastHumanLeft", "NobodyCame")
+            assert after.resets == before.resets or (after.last_reset and after.last_reset.cause != "LastHumanLeft")
 
 
 def started_requests(cluster: SimulatedCluster) -> list[str]:

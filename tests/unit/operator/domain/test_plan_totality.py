@@ -45,7 +45,16 @@ pods = st.builds(
     problem=TEXT,
 )
 participants = st.builds(
-    Participant, identity=TEXT, sid=TEXT, kind=st.sampled_from(ParticipantKind), active=st.booleans()
+    Participant,
+    identity=TEXT,
+    sid=TEXT,
+    kind=st.sampled_from(ParticipantKind),
+    active=st.booleans(),
+    can_update_metadata=st.booleans(),
+    attributes=st.dictionaries(
+        st.sampled_from(("voicesession.role", "sip.callStatus", "lk.publish_on_behalf")),
+        st.sampled_from(("", "human", "observer", "ringing")),
+    ),
 )
 rooms = st.one_of(
     st.none(),

@@ -3,7 +3,13 @@
 from dataclasses import replace
 
 import pytest
-from voicesession_operator.domain.requeue import ARRIVING_SECONDS, LEAVING_SECONDS, POLL_TRANSITION_SECONDS
+from voicesession_operator.domain.observed import ParticipantKind
+from voicesession_operator.domain.requeue import (
+    ARRIVING_SECONDS,
+    LEAVING_SECONDS,
+    POLL_TRANSITION_SECONDS,
+    POLL_UNANSWERED_CALL_SECONDS,
+)
 
 from tests.support.builders import CONFIG, T0, agent_participant, bound, human, joined_cluster, ready_session
 from tests.support.plan_queries import decide
@@ -32,6 +38,12 @@ def test_connecting_human_shortens_poll_interval(ago: float, interval: float) ->
     connecting = replace(human("alice", joined_at=NOW - ago), active=False)
     found = decide(ready_session(), joined_cluster().room(agent_participant(), connecting), NOW)
     assert (found.status.humans, found.requeue_after) == (0, interval)
+
+
+@pytest.mark.parametrize(("status", "interval"), [("ringing", POLL_UNANSWERED_CALL_SECONDS), ("active", POLL)])
+def test_unanswered_sip_call_shortens_poll_interval(status: str, interval: float) -> None:
+    callee = human(kind=ParticipantKind.SIP, attributes={"sip.callStatus": status}, joined_at=NOW - 20)
+    assert decide(ready_session(), joined_cluster().room(agent_participant(), callee), NOW).requeue_after == interval
 
 
 def test_connecting_agent_keeps_poll_interval() -> None:

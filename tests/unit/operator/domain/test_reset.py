@@ -11,6 +11,7 @@ from tests.support.builders import (
     SessionBuilder,
     agent_participant,
     bound,
+    connecting,
     empty_cluster,
     human,
     joined_cluster,
@@ -123,6 +124,19 @@ def test_join_deadline_does_not_apply_after_visit() -> None:
 def test_return_before_reset_cancels_reset() -> None:
     found = decide(left(), joined_cluster().room(agent_participant(), human()), NOW)
     assert (found.is_decision, found.status.resets, found.status.last_human_left_at) == (False, 0, None)
+
+
+@pytest.mark.parametrize("action", ["Reset", "Recycle"])
+def test_connecting_human_holds_reset_back(action: str) -> None:
+    arriving = joined_cluster().room(agent_participant(), connecting())
+    held = decide(left().action(action), arriving, NOW + 20)
+    assert (held.is_decision, held.status.resets, held.status.phase) == (False, 0, "Grace")
+    assert decide(left().action(action), joined_cluster(), NOW + 20).is_decision
+
+
+def test_connecting_human_does_not_hold_requested_reset_back() -> None:
+    arriving = joined_cluster().room(agent_participant(), connecting())
+    assert decide(left().request("2026-01-31T12:00:00Z"), arriving, NOW).is_decision
 
 
 def test_return_during_reset_gets_new_agent() -> None:
