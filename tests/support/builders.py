@@ -13,6 +13,7 @@ from voicesession_operator.domain.observed import (
     AgentPod,
     AgentPodState,
     Failure,
+    LastSeen,
     LeaveHint,
     LeaveReason,
     Observed,
@@ -177,8 +178,16 @@ class ObservedBuilder:
     def user_memory(self, memory: Memory) -> "ObservedBuilder":
         return ObservedBuilder(replace(self.observed, user_memory=memory))
 
-    def leave(self, reason: LeaveReason, at: float, identity: str = "alice") -> "ObservedBuilder":
-        return ObservedBuilder(replace(self.observed, leave_hint=LeaveHint(identity, reason, at)))
+    def seen(self, *humans: Participant, at: float = T0 + 50, room_sid: str = "RM_1") -> "ObservedBuilder":
+        """Set the latest look that found humans."""
+        return ObservedBuilder(replace(self.observed, last_seen=LastSeen(at, room_sid, humans)))
+
+    def leave(
+        self, reason: LeaveReason, at: float, identity: str = "alice", reported_at: float | None = None
+    ) -> "ObservedBuilder":
+        """Add a webhook that arrived at `at`."""
+        hint = LeaveHint(f"PA_{identity}", reason, at, at if reported_at is None else reported_at)
+        return ObservedBuilder(replace(self.observed, leave_hints=(*self.observed.leave_hints, hint)))
 
     def failed(self, action: str, reason: str, message: str, terminal: bool = False) -> "ObservedBuilder":
         failure = Failure(action, reason, message, terminal)

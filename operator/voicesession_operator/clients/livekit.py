@@ -53,7 +53,7 @@ class RoomEvent:
     """LiveKit's name of the event."""
     participant_sid: str = ""
     leave: LeaveHint | None = None
-    """Reason and time of a human's leaving."""
+    """The leave of a human, or the end of their attempt to connect."""
 
 
 @dataclass(frozen=True)

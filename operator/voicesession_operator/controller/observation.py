@@ -26,7 +26,7 @@ ORDINAL_DIGITS: Final = 9
 
 
 class SessionObserver:
-    """Collects the input of `plan()`."""
+    """Collects the input of `plan()`. `clock` returns Unix seconds."""
 
     def __init__(
         self,
@@ -58,10 +58,12 @@ class SessionObserver:
         pods = owned_pods(self._cache.pods_of(session.namespace, session.uid), session)
         room, states = await asyncio.gather(self._rooms.observe(room_name(session.uid)), self._pod_states(pods))
         key = Key(session.namespace, session.name)
+        self._hints.on_observed(key, room, self._clock())
         own_memory = has_user_memory(session, agent)
         memory = self._memories.lookup(agent, session.user, key) if agent and own_memory else None
+        hints, last_seen = self._hints.hints(key), self._hints.last_seen(key)
         watched_since = self._look(key).since
-        return Observed(agent, pods, room, states, memory, self._hints.leave(key), watched_since, failures)
+        return Observed(agent, pods, room, states, memory, hints, last_seen, watched_since, failures)
 
     def _look(self, key: Key) -> Watch:
         now = self._clock()

@@ -9,11 +9,14 @@ from voicesession_common.lru import LruDict
 from voicesession_operator import metrics
 from voicesession_operator.clients.livekit import PARTICIPANT_JOINED, PARTICIPANT_LEFT, RoomEvent
 from voicesession_operator.controller.cache import Cache, Key
-from voicesession_operator.domain.observed import LeaveHint, Room
+from voicesession_operator.domain.humans import present_humans
+from voicesession_operator.domain.observed import LastSeen, LeaveHint, Room, RoomUnknown
 from voicesession_operator.metric_labels import LostWebhookEvent
 
 CAPACITY: Final = 10_000
 """More sessions than one operator is meant for; the least recently used entry is dropped first."""
+HINTS_OF_SESSION: Final = 256
+"""Leaves of one room between two looks; beyond that, the reason of the last leave is unknown."""
 LOST_AFTER_SECONDS: Final = 30.0
 """Time after which an expected webhook counts as lost; LiveKit drops an undelivered event after this time."""
 TRACKED_EVENTS: Final = {
@@ -22,22 +25,52 @@ TRACKED_EVENTS: Final = {
 }
 
 
+@dataclass
+class _Leaves:
+    """Reported leaves of one session's room, and the latest look that found humans."""
+
+    last_seen: LastSeen | None = None
+    hints: LruDict[str, LeaveHint] = field(default_factory=lambda: LruDict(HINTS_OF_SESSION))
+    """By participant SID."""
+
+
 class LeaveHints:
-    """The latest leaving of a human, by session."""
+    """The reported leaves of humans, and the humans seen last, by session."""
 
     def __init__(self, capacity: int = CAPACITY) -> None:
-        self._leaves: LruDict[Key, LeaveHint] = LruDict(capacity)
+        self._leaves: LruDict[Key, _Leaves] = LruDict(capacity)
 
     def record(self, key: Key, leave: LeaveHint) -> None:
-        known = self._leaves.get(key)
-        if known is None or known.at <= leave.at:
-            self._leaves[key] = leave
+        """Keep a reported leave."""
+        self._of(key).hints[leave.sid] = leave
 
-    def leave(self, key: Key) -> LeaveHint | None:
-        return self._leaves.get(key)
+    def on_observed(self, key: Key, room: Room | RoomUnknown | None, now: float) -> None:
+        """Keep the humans in the room, if any; leaves that were reported of other humans came before them."""
+        humans = present_humans(room)
+        if not humans or not isinstance(room, Room):
+            return
+        leaves = self._of(key)
+        leaves.last_seen = LastSeen(now, room.sid, humans)
+        for sid in leaves.hints.keys() - {human.sid for human in humans}:
+            del leaves.hints[sid]
+
+    def hints(self, key: Key) -> tuple[LeaveHint, ...]:
+        """Return the leaves that were reported since the latest look that found humans."""
+        leaves = self._leaves.get(key)
+        return () if leaves is None else tuple(leaves.hints.values())
+
+    def last_seen(self, key: Key) -> LastSeen | None:
+        """Return the latest look that found humans."""
+        leaves = self._leaves.get(key)
+        return None if leaves is None else leaves.last_seen
 
     def forget(self, key: Key) -> None:
         self._leaves.pop(key, None)
+
+    def _of(self, key: Key) -> _Leaves:
+        found = self._leaves.get(key) or _Leaves()
+        self._leaves[key] = found
+        return found
 
 
 class _Change(NamedTuple):

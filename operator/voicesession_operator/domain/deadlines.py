@@ -1,5 +1,6 @@
 """Deadlines that end a session: requested end, duration, start, absence of humans, silence."""
 
+from dataclasses import replace
 from math import inf
 from typing import Final
 
@@ -67,7 +68,7 @@ def last_human_left(session: VoiceSession, status: Status, observed: Observed) -
     """
     if session.on_last_human_left.action != Action.TEARDOWN or connecting_humans(observed.room):
         return ()
-    grace = _grace_seconds(session, status)
+    grace = _grace_seconds(session, status.last_human_left_reason)
     message = f"The last human left ({status.last_human_left_reason}) and nobody came back within {grace:g} s"
     return _deadline(status, status.last_human_left_at, grace, EndOfSession(EndReason.LAST_HUMAN_LEFT, message))
 
@@ -76,22 +77,27 @@ def grace_ends_at(session: VoiceSession, status: Status, observed: Observed) -> 
     """Return the end of the grace period (Unix seconds), or None if it does not run or a human is connecting."""
     if connecting_humans(observed.room):
         return None
-    return due_at(status, status.last_human_left_at, _grace_seconds(session, status))
+    return due_at(status, status.last_human_left_at, _grace_seconds(session, status.last_human_left_reason))
 
 
-def _grace_seconds(session: VoiceSession, status: Status) -> float:
+def _grace_seconds(session: VoiceSession, reason: str) -> float:
     """Return the short grace after a deliberate leave, and the long one after a possible connection loss."""
     spec = session.on_last_human_left
-    return spec.grace_seconds if status.last_human_left_reason == LeaveReason.LEFT else spec.reconnect_grace_seconds
+    return spec.grace_seconds if reason == LeaveReason.LEFT else spec.reconnect_grace_seconds
 
 
 def nobody_came(session: VoiceSession, status: Status, observed: Observed) -> tuple[Deadline, ...]:
-    """End a session without a human joinSeconds after Ready, but not while one is connecting."""
+    """End a session without a human joinSeconds after Ready, but not while one is connecting.
+
+    A human that could not connect has the usual grace to try again.
+    """
     if status.first_human_at is not None or connecting_humans(observed.room):
         return ()
     seconds = session.limits.join_seconds
     end = EndOfSession(EndReason.NOBODY_CAME, f"Nobody came within joinSeconds ({seconds:g})")
-    return _deadline(status, status.ready_at, seconds, end, min(seconds, TRIAL_SECONDS))
+    retries_end_at = [hint.at + _grace_seconds(session, hint.reason) for hint in observed.leave_hints]
+    deadlines = _deadline(status, status.ready_at, seconds, end, min(seconds, TRIAL_SECONDS))
+    return tuple(replace(deadline, at=max(deadline.at, *retries_end_at, -inf)) for deadline in deadlines)
 
 
 def idle(

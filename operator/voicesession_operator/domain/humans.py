@@ -1,6 +1,6 @@
 """Humans in the room: their number, and time and reason of the last leave."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Final
 
 from voicesession_common.api.constants import (
@@ -9,12 +9,13 @@ from voicesession_common.api.constants import (
     ROLE_ATTRIBUTE,
     SIP_CALL_STATUS_ATTRIBUTE,
 )
-from voicesession_common.api.reasons import Action
-from voicesession_common.api.timestamps import CLOCK_SKEW_SECONDS, TIMESTAMP_RESOLUTION_SECONDS
+from voicesession_common.api.reasons import Action, Cause
+from voicesession_common.api.timestamps import CLOCK_SKEW_SECONDS
 from voicesession_common.api.voicesession import Status, VoiceSession
 
 from voicesession_operator.domain.observed import (
     AgentPodState,
+    LastSeen,
     LeaveHint,
     LeaveReason,
     Observed,
@@ -79,10 +80,10 @@ def _is_connecting(participant: Participant) -> bool:
 DELIBERATE_REASONS: Final = frozenset({"CLIENT_INITIATED", "USER_REJECTED", "PARTICIPANT_REMOVED"})
 """LiveKit disconnect reasons of humans that are not expected back; all others may be a lost connection."""
 UNKNOWN_REASONS: Final = frozenset({"", "UNKNOWN", "UNKNOWN_REASON"})
-HINT_SECONDS: Final = 15.0
-"""Maximum age of a hint that explains an empty room.
+REPORT_SECONDS: Final = 15.0
+"""Maximum age of an agent's report that explains an empty room, if this process has seen no human before.
 
-LiveKit takes 20 s to notice a dead client, so a hint from before a human's last visit is always older.
+LiveKit takes 20 s to notice a dead client, so a report from before a human's last visit is always older.
 """
 
 
@@ -101,7 +102,7 @@ def observe_humans(
         status = replace(status, first_human_at=min(missed, now))
     if missed is None and not _was_visited(status):
         return replace(status, humans=0)
-    return _set_last_left(replace(status, humans=0), observed, state, now)
+    return _set_last_left(session, replace(status, humans=0), observed, state, now)
 
 
 def _was_visited(status: Status) -> bool:
@@ -129,31 +130,72 @@ def _missed_visit(session: VoiceSession, status: Status, state: AgentPodState | 
     return state.left_at if started_at < state.left_at <= now + CLOCK_SKEW_SECONDS else None
 
 
-def _set_last_left(status: Status, observed: Observed, state: AgentPodState | None, now: float) -> Status:
-    left_at = status.last_human_left_at
-    if left_at is not None and status.last_human_left_reason != LeaveReason.UNKNOWN:
-        return status
-    noticed = now if left_at is None else left_at
-    hint = _best_hint(status, (observed.leave_hint, _hint_of_pod(state)), noticed)
-    if hint is None:
-        return replace(status, last_human_left_at=noticed, last_human_left_reason=str(LeaveReason.UNKNOWN))
-    # Webhook times are rounded down; without the correction the grace period would be too short.
-    at = min(noticed, hint.at + TIMESTAMP_RESOLUTION_SECONDS)
-    return replace(status, last_human_left_at=at, last_human_left_reason=str(hint.reason))
+@dataclass(frozen=True)
+class _Leave:
+    """The last human's leave: its reason, and its time as Unix seconds of the operator's clock."""
+
+    reason: LeaveReason
+    at: float
 
 
-def _best_hint(status: Status, hints: tuple[LeaveHint | None, ...], noticed: float) -> LeaveHint | None:
-    """Return the latest hint that fits the time when the room was first seen empty."""
-    earliest = max((status.first_human_at or 0.0) - CLOCK_SKEW_SECONDS, noticed - HINT_SECONDS)
-    known = [hint for hint in hints if hint is not None and hint.reason != LeaveReason.UNKNOWN]
-    fitting = [hint for hint in known if earliest <= hint.at <= noticed + CLOCK_SKEW_SECONDS]
-    return max(fitting, key=lambda hint: hint.at, default=None)
+def _set_last_left(
+    session: VoiceSession, status: Status, observed: Observed, state: AgentPodState | None, now: float
+) -> Status:
+    """Return the status with time and reason of the last leave; a report that comes later corrects both."""
+    noticed = now if status.last_human_left_at is None else status.last_human_left_at
+    known = status.last_human_left_reason or LeaveReason.UNKNOWN
+    seen, leave = _seen_in_conversation(status, observed), None
+    if _is_same_room(session, seen, observed):
+        leave = _webhook_leave(seen, observed.leave_hints, noticed) or _agent_leave(status, seen, state, noticed)
+    if leave is None:
+        return replace(status, last_human_left_at=noticed, last_human_left_reason=str(known))
+    return replace(status, last_human_left_at=leave.at, last_human_left_reason=str(leave.reason))
 
 
-def _hint_of_pod(state: AgentPodState | None) -> LeaveHint | None:
-    if state is None or not state.left_identity:
+def _seen_in_conversation(status: Status, observed: Observed) -> LastSeen | None:
+    """Return the latest look with humans, unless it is older than the session or than the reset after their leave."""
+    seen, start, reset = observed.last_seen, status.started_at or 0.0, status.last_reset
+    if reset is not None and reset.cause == Cause.LAST_HUMAN_LEFT:
+        start = reset.started_at
+    return None if seen is None or seen.at < start else seen
+
+
+def _is_same_room(session: VoiceSession, seen: LastSeen | None, observed: Observed) -> bool:
+    """Return False if the humans were lost together with their room, which no report of a leave explains."""
+    if not isinstance(observed.room, Room):
+        return False
+    before = session.status.room_sid if seen is None else seen.room_sid
+    return before in ("", observed.room.sid)
+
+
+def _webhook_leave(seen: LastSeen | None, hints: tuple[LeaveHint, ...], noticed: float) -> _Leave | None:
+    """Return the latest reported leave, once the leave of every human seen last is reported.
+
+    A human that has come and gone since that look, or has given up connecting, can be the last one too.
+    """
+    # Within one second, the order of arrival decides.
+    latest = max(reversed(hints), key=lambda hint: hint.reported_at, default=None)
+    if seen is None or latest is None or latest.reason == LeaveReason.UNKNOWN:
         return None
-    return LeaveHint(state.left_identity, leave_reason(state.left_reason), state.left_at)
+    humans = {human.sid for human in seen.humans}
+    if not humans <= {hint.sid for hint in hints}:
+        return None
+    is_later = latest.sid not in humans
+    return _Leave(latest.reason, max(noticed, latest.at) if is_later else min(noticed, max(seen.at, latest.at)))
+
+
+def _agent_leave(status: Status, seen: LastSeen | None, state: AgentPodState | None, noticed: float) -> _Leave | None:
+    """Return the last leave that the agent has seen; its clock can be wrong by CLOCK_SKEW_SECONDS."""
+    reason = LeaveReason.UNKNOWN if state is None else leave_reason(state.left_reason)
+    if state is None or not state.left_identity or reason == LeaveReason.UNKNOWN:
+        return None
+    if seen is not None and state.left_identity not in {human.identity for human in seen.humans}:
+        return None
+    there = max(status.first_human_at or 0.0, 0.0 if seen is None else seen.at)
+    earliest = max(there - CLOCK_SKEW_SECONDS, noticed - REPORT_SECONDS if seen is None else 0.0)
+    if not earliest <= state.left_at <= noticed + CLOCK_SKEW_SECONDS:
+        return None
+    return _Leave(reason, min(noticed, max(there, state.left_at + CLOCK_SKEW_SECONDS)))
 
 
 def leave_reason(disconnect_reason: str) -> LeaveReason:

@@ -134,11 +134,23 @@ class LeaveReason(StrEnum):
 
 @dataclass(frozen=True)
 class LeaveHint:
-    """A report by a webhook or the agent that a human left; used only once ListParticipants confirms it."""
+    """A webhook's report that a human left or gave up connecting; used only once ListParticipants confirms it."""
 
-    identity: str
+    sid: str
     reason: LeaveReason
     at: float
+    """Arrival of the report, by the operator's clock: never before the leave."""
+    reported_at: float
+    """LiveKit's time, in whole seconds. It only orders reports, since reports can overtake each other."""
+
+
+@dataclass(frozen=True)
+class LastSeen:
+    """The humans at the latest look at the room that found any."""
+
+    at: float
+    room_sid: str
+    humans: tuple[Participant, ...]
 
 
 @dataclass(frozen=True)
@@ -179,7 +191,10 @@ class Observed:
     """States by pod UID. An absent pod has no address or does not answer (yet)."""
     user_memory: Memory | None = None
     """The memory of this session's user; None: not resolved yet, or not used."""
-    leave_hint: LeaveHint | None = None
+    leave_hints: tuple[LeaveHint, ...] = ()
+    """Reports of leaves that the latest look with humans does not contradict, in order of arrival."""
+    last_seen: LastSeen | None = None
+    """None until this operator process has seen a human in the room."""
     watched_since: float = -inf
     """Time since which this process watches the session, without the gaps."""
     failures: tuple[Failure, ...] = ()

@@ -125,22 +125,21 @@ class WebhookEndpoint:
         metrics.WEBHOOK_LAG_SECONDS.observe(max(self._clock() - event.created_at, 0.0))
         if name == "other":
             return self._answer(200, name, "ignored")
-        known = self._on_event(RoomEvent(event.room.name, name, event.participant.sid, _leave(event)))
+        known = self._on_event(RoomEvent(event.room.name, name, event.participant.sid, self._leave(event)))
         return self._answer(200, name, "accepted" if known else "unknown_room")
+
+    def _leave(self, event: api.WebhookEvent) -> LeaveHint | None:
+        participant = to_participant(event.participant)
+        if event.event not in PARTICIPANT_LEFT or not is_human(participant):
+            return None
+        reason = leave_reason(disconnect_reason(event.participant))
+        return LeaveHint(participant.sid, reason, self._clock(), float(event.created_at))
 
     def _answer(self, status: int, event: str, outcome: str, reason: str = "") -> web.Response:
         metrics.WEBHOOKS.labels(event, outcome).inc()
         if reason:
             log.warning("webhook refused", extra={"reason": reason})
         return web.json_response({"outcome": outcome} | ({"reason": reason} if reason else {}), status=status)
-
-
-def _leave(event: api.WebhookEvent) -> LeaveHint | None:
-    participant = to_participant(event.participant)
-    if event.event not in PARTICIPANT_LEFT or not is_human(participant):
-        return None
-    reason = leave_reason(disconnect_reason(event.participant))
-    return LeaveHint(participant.identity, reason, float(event.created_at))
 
 
 def _reason(error: Exception) -> str:

@@ -29,13 +29,13 @@ async def ready(world: ReconcilerWorld | None = None, **on_last_human_left: Any)
 
 
 async def visited(world: ReconcilerWorld | None = None, **on_last_human_left: Any) -> ReconcilerWorld:
-    """Return a ready world whose only human left at T0 + 100, observed at T0 + 101."""
+    """Return a ready world whose only human left at T0 + 100, reported and observed at T0 + 101."""
     world = await ready(world, **on_last_human_left)
     world.rooms.rooms[ROOM].append(human())
     await world.reconcile()
     world.rooms.rooms[ROOM].pop()
     world.now = T0 + 101
-    world.leave_hints.record(HELLO, LeaveHint("alice", LeaveReason.LEFT, T0 + 100))
+    world.leave_hints.record(HELLO, LeaveHint("PA_alice", LeaveReason.LEFT, world.now, T0 + 100))
     await world.reconcile()
     return world
 

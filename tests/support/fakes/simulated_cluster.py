@@ -23,7 +23,6 @@ from voicesession_operator.domain.actions import (
 from voicesession_operator.domain.observed import (
     AgentPod,
     AgentPodState,
-    LeaveHint,
     LeaveReason,
     Observed,
     Room,
@@ -32,6 +31,7 @@ from voicesession_operator.domain.observed import (
 from voicesession_operator.domain.plan import plan
 
 from tests.support.builders import CONFIG, IDENTITY, T0, agent, agent_participant, connecting, human, session
+from tests.support.fakes.simulated_webhooks import SimulatedWebhooks
 
 ROUNDS = 6
 CONNECT_SECONDS = 60.0
@@ -49,10 +49,17 @@ class SimulatedCluster:
     room_sid: str = ""
     rooms_created: int = 0
     livekit_up: bool = True
-    humans: set[str] = field(default_factory=set)
+    humans: dict[str, str] = field(default_factory=dict)
+    """Participant SIDs of the connected humans, by name."""
     arriving: dict[str, float] = field(default_factory=dict)
     """Humans that are not connected yet, with the time at which they started to connect."""
-    leave_hint: LeaveHint | None = None
+    visits: int = 0
+    webhooks: SimulatedWebhooks = field(default_factory=SimulatedWebhooks)
+    pod_clock_skew: float = 0.0
+    agent_report: tuple[str, str, float] = ("", "", 0.0)
+    """Identity, reason and time of the last human's leave, as seen by the agent in the room."""
+    last_leave: tuple[LeaveReason, float] | None = None
+    """The true reason and time at which the last human left; None while one is in the room."""
     pods: dict[str, AgentPod] = field(default_factory=dict)
     desired: dict[str, SetPodState] = field(default_factory=dict)
     jobs: dict[str, int] = field(default_factory=dict)
@@ -72,12 +79,15 @@ class SimulatedCluster:
     most_live_without_recycle: int = 0
 
     def observe(self) -> Observed:
+        room = self._room()
+        self.webhooks.on_observed(room, self.now)
         return Observed(
             agent=self.agent,
             pods=tuple(self.pods.values()),
-            room=self._room(),
+            room=room,
             pod_states=self._pod_states(),
-            leave_hint=self.leave_hint,
+            leave_hints=self.webhooks.hints,
+            last_seen=self.webhooks.last_seen,
         )
 
     def reconcile(self) -> Plan:
@@ -157,6 +167,8 @@ class SimulatedCluster:
         self._run_jobs()
 
     def lose_room(self) -> None:
+        if self.humans:
+            self.last_leave = (LeaveReason.CONNECTION_LOST, self.now)
         self.room_sid = ""
         self.humans.clear()
         self.arriving.clear()
@@ -170,8 +182,10 @@ class SimulatedCluster:
 
     def join(self, name: str) -> None:
         if self.room_sid and self.livekit_up:
-            self.humans.add(name)
+            self.visits += 1
+            self.humans.setdefault(name, f"PA_{name}_{self.visits}")
             self.arriving.pop(name, None)
+            self.last_leave, self.agent_report = None, ("", "", 0.0)
 
     def start_joining(self, name: str) -> None:
         """List a human whose media connects later, by `join`, or never."""
@@ -184,8 +198,16 @@ class SimulatedCluster:
         return {name: at for name, at in self.arriving.items() if self.now - at < CONNECT_SECONDS}
 
     def leave(self, reason: LeaveReason) -> None:
+        if not self.humans:
+            return
+        name, sid = self.humans.popitem()
+        self.webhooks.send(sid, reason, self.now)
         if self.humans:
-            self.leave_hint = LeaveHint(self.humans.pop(), reason, self.now)
+            return
+        self.last_leave = (reason, self.now)
+        if self.occupant and not self.absent:
+            disconnect_reason = "CLIENT_INITIATED" if reason == LeaveReason.LEFT else "CONNECTION_TIMEOUT"
+            self.agent_report = (name, disconnect_reason, self.now + self.pod_clock_skew)
 
     def _create_pod(self, manifest: dict[str, Any]) -> None:
         meta = manifest["metadata"]
@@ -210,6 +232,7 @@ class SimulatedCluster:
             desired = self.desired.get(uid)
             if desired is not None and self.jobs.get(uid, 0) < desired.epoch:
                 self.jobs[uid] = desired.epoch
+                self.agent_report = ("", "", 0.0)
                 self._join_room(uid)
         if not self.occupant:
             for uid in live.keys() & self.jobs.keys():
@@ -225,7 +248,7 @@ class SimulatedCluster:
             return None
         self._run_jobs()
         humans = (
-            *(human(name) for name in sorted(self.humans)),
+            *(human(name, sid=sid) for name, sid in sorted(self.humans.items())),
             *(connecting(name, joined_at=at) for name, at in sorted(self.connecting_since().items())),
         )
         agents = (agent_participant(self._sid()),) if self.occupant and not self.absent else ()
@@ -245,6 +268,15 @@ class SimulatedCluster:
         epoch = self.jobs.get(uid, 0)
         agent_in_room = self.occupant == uid and bool(self.room_sid) and epoch == desired.epoch
         sid = self._sid() if agent_in_room else ""
+        identity, reason, left_at = self.agent_report if agent_in_room else ("", "", 0.0)
         return AgentPodState(
-            "Bound", desired.session_uid, desired.epoch, sid, epoch, memory_agent_id=desired.memory_agent_id
+            "Bound",
+            desired.session_uid,
+            desired.epoch,
+            sid,
+            epoch,
+            memory_agent_id=desired.memory_agent_id,
+            left_identity=identity,
+            left_reason=reason,
+            left_at=left_at,
         )

@@ -154,7 +154,7 @@ async def test_last_human_leaving_tears_down_room_and_pod() -> None:
     await world.reconcile()
     world.rooms.rooms[ROOM].pop()
     world.now += 60
-    world.leave_hints.record(HELLO, LeaveHint("alice", LeaveReason.LEFT, world.now))
+    world.leave_hints.record(HELLO, LeaveHint("PA_alice", LeaveReason.LEFT, world.now, world.now))
     requeue_after = await world.reconcile()
     assert requeue_after is not None
     assert 2.9 < requeue_after <= 3

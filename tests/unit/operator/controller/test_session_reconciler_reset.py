@@ -22,7 +22,7 @@ async def visited(**on_last_human_left: object) -> ReconcilerWorld:
     world.pods.states[world.pod()["metadata"]["uid"]] = bound()
     await world.reconcile()
     world.rooms.rooms[ROOM].pop()
-    world.leave_hints.record(HELLO, LeaveHint("alice", LeaveReason.LEFT, world.now))
+    world.leave_hints.record(HELLO, LeaveHint("PA_alice", LeaveReason.LEFT, world.now, world.now))
     world.kube.writes.clear()
     world.recorder.events.clear()
     return world

@@ -4,16 +4,17 @@ import pytest
 from voicesession_operator.clients.livekit import RoomEvent
 from voicesession_operator.controller.cache import Cache, Key, ResourceKind
 from voicesession_operator.controller.webhook_tracking import (
+    HINTS_OF_SESSION,
     LOST_AFTER_SECONDS,
     LeaveHints,
     LostWebhookCounter,
     WebhookHandler,
 )
-from voicesession_operator.domain.observed import LeaveHint, LeaveReason, Room
+from voicesession_operator.domain.observed import LastSeen, LeaveHint, LeaveReason, Room, RoomUnknown
 from voicesession_operator.metric_labels import LostWebhookEvent
 
 from tests.support import operator_objects
-from tests.support.builders import ROOM, T0, human
+from tests.support.builders import ROOM, T0, connecting, human
 from tests.support.metric_changes import Rise, counted
 
 HELLO = Key("default", "hello")
@@ -52,27 +53,46 @@ def lost(rise: Rise) -> tuple[float, float]:
     return rise.of(LOST, event="participant_joined"), rise.of(LOST, event="participant_left")
 
 
-def leave(at: float) -> LeaveHint:
-    return LeaveHint("alice", LeaveReason.LEFT, at)
+def leave(at: float, identity: str = "alice") -> LeaveHint:
+    return LeaveHint(f"PA_{identity}", LeaveReason.LEFT, at, at)
 
 
-def test_leave_hints_keep_the_latest_leave() -> None:
+def test_leave_hints_keep_latest_report_by_participant() -> None:
     hints = LeaveHints()
-    assert hints.leave(HELLO) is None
-    hints.record(HELLO, leave(10))
-    hints.record(HELLO, leave(12))
-    hints.record(HELLO, leave(11))
-    assert hints.leave(HELLO) == leave(12)
+    assert hints.hints(HELLO) == ()
+    for hint in (leave(10), leave(11, "bob"), leave(12)):
+        hints.record(HELLO, hint)
+    assert set(hints.hints(HELLO)) == {leave(12), leave(11, "bob")}
     hints.forget(HELLO)
-    assert hints.leave(HELLO) is None
+    assert (hints.hints(HELLO), hints.last_seen(HELLO)) == ((), None)
+
+
+def test_look_with_humans_drops_leave_hints_of_other_humans() -> None:
+    hints = LeaveHints()
+    hints.record(HELLO, leave(10, "bob"))
+    hints.record(HELLO, leave(11))
+    hints.on_observed(HELLO, Room("RM_1", (human(),)), 12)
+    assert hints.hints(HELLO) == (leave(11),), "LiveKit's list is late"
+    for room in (Room("RM_1"), Room("RM_1", (connecting("bob"),)), RoomUnknown("LiveKitUnavailable", "no"), None):
+        hints.on_observed(HELLO, room, 13)
+    assert hints.last_seen(HELLO) == LastSeen(12, "RM_1", (human(),))
+    hints.record(HELLO, leave(14, "bob"))
+    assert hints.hints(HELLO) == (leave(11), leave(14, "bob"))
+
+
+def test_leave_hints_of_a_session_are_bounded() -> None:
+    hints = LeaveHints()
+    for number in range(HINTS_OF_SESSION + 1):
+        hints.record(HELLO, leave(number, str(number)))
+    assert len(hints.hints(HELLO)) == HINTS_OF_SESSION
 
 
 def test_leave_hints_at_capacity_drop_the_oldest_session() -> None:
     hints = LeaveHints(capacity=2)
     for number in range(3):
         hints.record(Key("default", str(number)), leave(number))
-    assert hints.leave(Key("default", "0")) is None
-    assert hints.leave(Key("default", "2")) == leave(2)
+    assert hints.hints(Key("default", "0")) == ()
+    assert hints.hints(Key("default", "2")) == (leave(2),)
 
 
 def test_unreported_join_and_leave_are_counted_once_after_the_limit() -> None:
@@ -157,7 +177,7 @@ def test_handler_passes_a_known_rooms_event_on() -> None:
     cache.upsert(ResourceKind.SESSION, operator_objects.session())
     handler = WebhookHandler(cache, hints, LostWebhookCounter(Clock()), enqueued.append)
     assert handler.handle(RoomEvent(ROOM, "participant_left", "PA_alice", leave(10)))
-    assert (enqueued, hints.leave(HELLO)) == ([HELLO], leave(10))
+    assert (enqueued, hints.hints(HELLO)) == ([HELLO], (leave(10),))
 
 
 def test_handler_refuses_an_unknown_room() -> None:

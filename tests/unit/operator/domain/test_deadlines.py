@@ -1,7 +1,6 @@
-"""Deadlines after humans leave or stay away: both graces, leave hints, and LiveKit outages."""
+"""Deadlines after humans leave or stay away: both graces, humans that are connecting, and LiveKit outages."""
 
 import pytest
-from voicesession_operator.domain.humans import leave_reason
 from voicesession_operator.domain.observed import LeaveReason, Participant, ParticipantKind
 
 from tests.support.builders import (
@@ -38,66 +37,6 @@ def test_second_human_keeps_first_time() -> None:
     room = joined_cluster().room(agent_participant(), human(), human("bob"))
     found = decide(visited(), room, NOW)
     assert (found.status.humans, found.status.first_human_at) == (2, T0 + 20)
-
-
-@pytest.mark.parametrize(
-    ("hint", "at", "expected", "left_at"),
-    [
-        (LeaveReason.LEFT, NOW - 0.1, "Left", NOW),
-        (LeaveReason.LEFT, NOW - 4, "Left", NOW - 3),
-        (LeaveReason.LEFT, NOW + 2, "Left", NOW),
-        (LeaveReason.CONNECTION_LOST, NOW - 4, "ConnectionLost", NOW - 3),
-        (LeaveReason.UNKNOWN, NOW - 1, "Unknown", NOW),
-        (LeaveReason.LEFT, NOW - 16, "Unknown", NOW),
-        (LeaveReason.LEFT, T0 + 10, "Unknown", NOW),
-        (LeaveReason.LEFT, NOW + 60, "Unknown", NOW),
-        (LeaveReason.LEFT, float("nan"), "Unknown", NOW),
-    ],
-)
-def test_leave_hint_counts_only_near_leave(hint: LeaveReason, at: float, expected: str, left_at: float) -> None:
-    status = decide(visited().graces(60, 60), joined_cluster().leave(hint, at), NOW).status
-    assert (status.humans, status.last_human_left_reason, status.last_human_left_at) == (0, expected, left_at)
-    assert status.phase == "Grace"
-
-
-def test_leave_hint_is_ignored_while_human_is_listed() -> None:
-    room = joined_cluster().room(agent_participant(), human()).leave(LeaveReason.LEFT, NOW)
-    assert decide(visited(), room, NOW).status == visited().build().status
-
-
-@pytest.mark.parametrize(
-    ("disconnect_reason", "expected"),
-    [
-        ("CLIENT_INITIATED", "Left"),
-        ("USER_REJECTED", "Left"),
-        ("PARTICIPANT_REMOVED", "Left"),
-        ("CONNECTION_TIMEOUT", "ConnectionLost"),
-        ("DUPLICATE_IDENTITY", "ConnectionLost"),
-        ("UNKNOWN_REASON", "Unknown"),
-        ("", "Unknown"),
-    ],
-)
-def test_leave_reason_comes_from_agent(disconnect_reason: str, expected: str) -> None:
-    cluster = joined_cluster().state(bound(left_identity="alice", left_reason=disconnect_reason, left_at=NOW))
-    assert decide(visited(), cluster, NOW).status.last_human_left_reason == expected
-    assert leave_reason(disconnect_reason) == expected
-
-
-def test_later_leave_hint_wins() -> None:
-    state = bound(left_identity="bob", left_reason="CONNECTION_TIMEOUT", left_at=NOW - 1)
-    found = decide(visited(), joined_cluster().leave(LeaveReason.LEFT, NOW - 5).state(state), NOW)
-    assert found.status.last_human_left_reason == "ConnectionLost"
-
-
-def test_late_hint_replaces_unknown_reason() -> None:
-    found = decide(left("Unknown"), joined_cluster().leave(LeaveReason.LEFT, NOW - 2), NOW + 0.5)
-    assert (found.status.last_human_left_reason, found.status.last_human_left_at) == ("Left", NOW - 1)
-    assert found.requeue_after == pytest.approx(1.5)
-
-
-def test_known_leave_reason_is_kept() -> None:
-    found = decide(left("Left"), joined_cluster().leave(LeaveReason.CONNECTION_LOST, NOW), NOW + 1)
-    assert found.status == left("Left").build().status
 
 
 @pytest.mark.parametrize(
@@ -183,3 +122,12 @@ def test_join_deadline_without_human_ends_session() -> None:
     assert decide(ready_session(), joined_cluster(), T0 + 304.9).status.end_reason == ""
     assert decide(ready_session(), joined_cluster(), T0 + 305).status.end_reason == "NobodyCame"
     assert decide(visited().graces(900, 900), joined_cluster(), T0 + 305).status.end_reason == ""
+
+
+@pytest.mark.parametrize(("reason", "seconds"), [(LeaveReason.LEFT, 3), (LeaveReason.CONNECTION_LOST, 30)])
+def test_failed_attempt_to_connect_delays_join_deadline_by_grace(reason: LeaveReason, seconds: float) -> None:
+    tried = joined_cluster().leave(reason, T0 + 304)
+    assert decide(ready_session(), tried, T0 + 303.9 + seconds).status.end_reason == ""
+    assert decide(ready_session(), tried, T0 + 304 + seconds).status.end_reason == "NobodyCame"
+    early = joined_cluster().leave(reason, T0 + 200)
+    assert decide(ready_session(), early, T0 + 305).status.end_reason == "NobodyCame"

@@ -44,7 +44,7 @@ def test_change_of_human_count_emits_event_without_names(before: int, now: int, 
 
 
 def test_last_leave_emits_single_event_with_reason() -> None:
-    cluster = joined_cluster().leave(LeaveReason.CONNECTION_LOST, NOW)
+    cluster = joined_cluster().seen(human()).leave(LeaveReason.CONNECTION_LOST, NOW)
     found = decide(visited(), cluster, NOW)
     assert messages(found) == [("Normal", "HumanLeft", "Humans in the room: 0; the last one left (ConnectionLost)")]
     assert decide(visited().stored(found.status), cluster, NOW + 1).events == ()
@@ -52,7 +52,8 @@ def test_last_leave_emits_single_event_with_reason() -> None:
 
 @pytest.mark.parametrize(("action", "after"), [("Teardown", ["Finished"]), ("Reset", []), ("Recycle", [])])
 def test_last_leave_emits_event_without_grace(action: str, after: list[str]) -> None:
-    found = decide(visited().action(action).graces(0, 0), joined_cluster().leave(LeaveReason.LEFT, NOW), NOW)
+    cluster = joined_cluster().seen(human()).leave(LeaveReason.LEFT, NOW)
+    found = decide(visited().action(action).graces(0, 0), cluster, NOW)
     assert reasons(found) == ["HumanLeft", *after]
     assert found.events[0].message == "Humans in the room: 0; the last one left (Left)"
 
@@ -67,10 +68,10 @@ def test_human_events_have_times_of_status() -> None:
     assert dict(came.events[0].timestamps) == {AT_ANNOTATION: came.status.first_human_at}
     more = joined_cluster().room(agent_participant(), human(), human("bob"))
     assert decide(ready_session().stored(came.status), more, NOW + 1).events[0].timestamps == ()
-    left = decide(ready_session().stored(came.status), joined_cluster().leave(LeaveReason.LEFT, NOW + 5), NOW + 9)
-    assert (
-        dict(left.events[0].timestamps) == {AT_ANNOTATION: NOW + 6} == {AT_ANNOTATION: left.status.last_human_left_at}
-    )
+    cluster = joined_cluster().seen(human(), at=NOW + 1).leave(LeaveReason.LEFT, NOW + 5)
+    left = decide(ready_session().stored(came.status), cluster, NOW + 9)
+    assert dict(left.events[0].timestamps) == {AT_ANNOTATION: NOW + 5}
+    assert left.status.last_human_left_at == NOW + 5
 
 
 def test_end_of_session_emits_no_leave_event() -> None:

@@ -45,8 +45,13 @@ def silence(cluster: SimulatedCluster, silent: bool) -> None:
     cluster.silent = silent
 
 
-def forget_hints(cluster: SimulatedCluster) -> None:
-    cluster.leave_hint = None
+def delay_webhooks(cluster: SimulatedCluster) -> None:
+    cluster.webhooks.late = True
+
+
+def deliver_webhooks(cluster: SimulatedCluster) -> None:
+    cluster.webhooks.late = False
+    cluster.webhooks.deliver(cluster.now)
 
 
 INCIDENTS: dict[str, Callable[[SimulatedCluster], None]] = {
@@ -78,7 +83,9 @@ INCIDENTS: dict[str, Callable[[SimulatedCluster], None]] = {
     "end": request_end,
     "a reset is requested": request_reset,
     "an invalid reset is requested": lambda cluster: request_reset(cluster, "at once, please"),
-    "hints are forgotten": forget_hints,
+    "webhooks are late": delay_webhooks,
+    "webhooks arrive": deliver_webhooks,
+    "operator restarts": lambda cluster: cluster.webhooks.restart_operator(),
     "operator dies after one action": lambda cluster: cluster.execute_partially(actions=1),
     "operator dies before its write": lambda cluster: cluster.execute_partially(actions=99),
     "operator dies after a decision": SimulatedCluster.store_decision_only,
@@ -108,12 +115,6 @@ def new_cluster(action: str) -> SimulatedCluster:
 
 
 INCIDENT_LISTS = st.lists(st.sampled_from(tuple(INCIDENTS)), max_size=40)
-VISITS = st.lists(
-    st.sampled_from([name for name in INCIDENTS if "comes" in name or "connect" in name or "a human" in name])
-    | st.sampled_from(("a second passes", "half a minute passes", "livekit down", "livekit up", "start pods")),
-    max_size=20,
-)
-"""Incidents of humans, in which most of the time the agent waits for them."""
 ACTIONS = st.sampled_from(("Teardown", "Reset", "Recycle"))
 MANY = settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
@@ -204,21 +205,6 @@ def test_resets_are_neither_duplicated_nor_lost(incidents: list[str], action: st
         if is_rfc3339(cluster.session.reset_request):
             assert status.last_reset is not None
             assert status.last_reset.request == cluster.session.reset_request
-
-
-@MANY
-@given(VISITS, ACTIONS)
-def test_connecting_human_prevents_end_and_reset_of_empty_room(incidents: list[str], action: str) -> None:
-    cluster = SimulatedCluster(session=session().action(action).graces(0, 5).limits(join_seconds=5).build())
-    for incident in ("nothing", "start pods", *incidents):
-        before = cluster.session.status
-        INCIDENTS[incident](cluster)
-        is_expecting = bool(cluster.connecting_since()) and before.finished_at is None
-        cluster.reconcile()
-        after = cluster.session.status
-        if is_expecting and cluster.livekit_up:
-            assert after.end_reason not in ("LastHumanLeft", "NobodyCame")
-            assert after.resets == before.resets or (after.last_reset and after.last_reset.cause != "LastHumanLeft")
 
 
 def started_requests(cluster: SimulatedCluster) -> list[str]:

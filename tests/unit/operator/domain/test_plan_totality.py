@@ -14,6 +14,7 @@ from voicesession_operator.domain.observed import (
     AgentPod,
     AgentPodState,
     Failure,
+    LastSeen,
     LeaveHint,
     LeaveReason,
     Observed,
@@ -28,8 +29,10 @@ from tests.support.builders import AGENT, CONFIG, T0, UID, agent, ready_session,
 
 TEXT = st.text(max_size=8)
 TIMES = st.one_of(st.floats(), st.floats(T0 - 100, T0 + 1000))
-SOME_TIMES = st.floats(T0 - 100, T0 + 1000)
-STORED_TIMES = st.one_of(st.none(), SOME_TIMES)
+CLOCK = st.floats(T0 - 100, T0 + 1000)
+SIDS = st.sampled_from(("", "PA_1", "PA_2"))
+ROOM_SIDS = st.sampled_from(("RM_1", "RM_2"))
+STORED_TIMES = st.one_of(st.none(), CLOCK)
 NUMBERS = st.integers(-5, 10**9)
 REQUESTS = st.one_of(TEXT, st.sampled_from(("", "2026-01-31T12:00:00Z", "2026-01-31T12:00:01+01:00")))
 
@@ -47,7 +50,7 @@ pods = st.builds(
 participants = st.builds(
     Participant,
     identity=TEXT,
-    sid=TEXT,
+    sid=SIDS,
     kind=st.sampled_from(ParticipantKind),
     active=st.booleans(),
     can_update_metadata=st.booleans(),
@@ -59,7 +62,7 @@ participants = st.builds(
 rooms = st.one_of(
     st.none(),
     st.builds(RoomUnknown, TEXT, TEXT),
-    st.builds(Room, TEXT, st.lists(participants, max_size=4).map(tuple)),
+    st.builds(Room, ROOM_SIDS, st.lists(participants, max_size=4).map(tuple)),
 )
 states = st.builds(
     AgentPodState,
@@ -81,8 +84,11 @@ clusters = st.builds(
     room=rooms,
     pod_states=st.dictionaries(TEXT, states, max_size=3),
     user_memory=st.sampled_from((None, Resolved("a"), Unavailable("x"), Invalid("y"), NotConfigured())),
-    watched_since=st.one_of(st.just(-inf), SOME_TIMES),
-    leave_hint=st.one_of(st.none(), st.builds(LeaveHint, TEXT, st.sampled_from(LeaveReason), TIMES)),
+    watched_since=st.one_of(st.just(-inf), CLOCK),
+    leave_hints=st.lists(st.builds(LeaveHint, SIDS, st.sampled_from(LeaveReason), CLOCK, CLOCK), max_size=3).map(tuple),
+    last_seen=st.one_of(
+        st.none(), st.builds(LastSeen, CLOCK, ROOM_SIDS, st.lists(participants, max_size=2).map(tuple))
+    ),
     failures=st.lists(st.builds(Failure, actions, TEXT, TEXT, st.booleans()), max_size=3).map(tuple),
 )
 conditions = st.lists(
@@ -117,9 +123,9 @@ statuses = st.builds(
             REQUESTS,
         ),
     ),
-    outages=st.lists(st.builds(Outage, SOME_TIMES, SOME_TIMES), max_size=9).map(tuple),
-    absence=st.one_of(st.none(), st.builds(Absence, POD_NAMES, SOME_TIMES, st.booleans())),
-    replaced_at=st.one_of(st.none(), st.lists(SOME_TIMES, max_size=4).map(tuple)),
+    outages=st.lists(st.builds(Outage, CLOCK, CLOCK), max_size=9).map(tuple),
+    absence=st.one_of(st.none(), st.builds(Absence, POD_NAMES, CLOCK, st.booleans())),
+    replaced_at=st.one_of(st.none(), st.lists(CLOCK, max_size=4).map(tuple)),
     humans=st.integers(0, 9),
     started_at=STORED_TIMES,
     ready_at=STORED_TIMES,

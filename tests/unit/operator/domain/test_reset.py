@@ -168,7 +168,7 @@ def test_every_visit_causes_single_reset() -> None:
 def test_visit_seen_only_by_agent_causes_reset() -> None:
     cluster = fresh(left_identity="alice", left_reason="CLIENT_INITIATED", left_at=NOW + 20)
     found = decide(complete(), cluster, NOW + 22)
-    assert (found.status.last_human_left_reason, found.status.last_human_left_at) == ("Left", NOW + 21)
+    assert (found.status.last_human_left_reason, found.status.last_human_left_at) == ("Left", NOW + 22)
     unseen = ready_session().action("Reset")
     first = joined_cluster().state(bound(left_identity="alice", left_at=T0 + 50))
     assert decide(unseen, first, T0 + 52).status.first_human_at == T0 + 50

@@ -113,12 +113,21 @@ async def test_event_of_known_room_is_passed_on_and_counted(client: Client, rece
         ("FROM_THE_FUTURE", LeaveReason.UNKNOWN),
     ],
 )
-async def test_human_leaving_passes_identity_reason_and_time(
+async def test_human_leaving_passes_reason_and_time_of_arrival(
     client: Client, receiver: Receiver, reason: str, expected: LeaveReason
 ) -> None:
-    body = event("participant_left", participant={"identity": "alice", "disconnectReason": reason})
+    human = {"identity": "alice", "sid": "PA_alice", "disconnectReason": reason}
+    body = event("participant_left", participant=human, createdAt=str(int(NOW) - 4))
     await post(client, body, signed(body))
-    assert receiver.leaves == [(ROOM, LeaveHint("alice", expected, NOW))]
+    assert receiver.leaves == [(ROOM, LeaveHint("PA_alice", expected, NOW, NOW - 4))]
+
+
+async def test_leave_of_participant_with_forged_role_is_passed_on(client: Client, receiver: Receiver) -> None:
+    attributes, permission = {"voicesession.role": "observer"}, {"canUpdateMetadata": True}
+    human = {"identity": "alice", "sid": "PA_alice", "attributes": attributes, "permission": permission}
+    body = event("participant_left", participant=human)
+    await post(client, body, signed(body))
+    assert [leave is not None for _, leave in receiver.leaves] == [True]
 
 
 async def test_agent_leaving_passes_no_leave(client: Client, receiver: Receiver) -> None:
