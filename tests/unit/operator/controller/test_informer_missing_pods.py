@@ -44,7 +44,7 @@ class Scene:
 
 
 @pytest.mark.parametrize("label", [constants.MANAGED_BY_LABEL, constants.SESSION_UID_LABEL])
-async def test_pod_without_a_label_still_belongs_to_its_session(label: str) -> None:
+async def test_pod_without_label_still_belongs_to_session(label: str) -> None:
     scene = Scene()
     await scene.take_label(label)
     assert scene.pods() == ["pod-uid-0"]
