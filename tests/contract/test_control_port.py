@@ -20,7 +20,8 @@ from voicesession_common.errors import ExternalError, RetryableError
 from voicesession_operator.clients.agent_pod import AgentPodClient, public_key_of, to_pod_state
 from voicesession_operator.domain import observed
 
-DEADLINE = 5.0
+DEADLINE = 30.0
+REQUEST_SECONDS = 30.0
 KEY = Ed25519PrivateKey.generate()
 DESIRED: dict[str, Any] = {
     "sessionUID": "u1",
@@ -65,7 +66,7 @@ async def pod() -> AsyncIterator[Pod]:
 
 @pytest.fixture
 async def operator(pod: Pod) -> AsyncIterator[AgentPodClient]:
-    client = AgentPodClient(KEY, time.time, port=pod.port)
+    client = AgentPodClient(KEY, time.time, port=pod.port, request_seconds=REQUEST_SECONDS)
     yield client
     await client.close()
 
@@ -87,7 +88,7 @@ async def test_desired_state_reaches_the_pod(pod: Pod, operator: AgentPodClient)
 
 
 async def test_request_with_another_key_is_refused(pod: Pod) -> None:
-    stranger = AgentPodClient(Ed25519PrivateKey.generate(), time.time, port=pod.port)
+    stranger = AgentPodClient(Ed25519PrivateKey.generate(), time.time, port=pod.port, request_seconds=REQUEST_SECONDS)
     assert await stranger.state("127.0.0.1", "pod-1") is None
     with pytest.raises(ExternalError, match="signature"):
         await stranger.put_state("127.0.0.1", "pod-1", DESIRED)
@@ -116,7 +117,7 @@ async def test_long_poll_returns_at_a_change(pod: Pod, operator: AgentPodClient)
 
 
 async def test_long_poll_returns_the_known_tag_after_the_timeout(pod: Pod) -> None:
-    operator = AgentPodClient(KEY, time.time, port=pod.port, wait_seconds=0)
+    operator = AgentPodClient(KEY, time.time, port=pod.port, wait_seconds=0, request_seconds=REQUEST_SECONDS)
     known = await operator.wait_for_change("127.0.0.1", "pod-1", "")
     assert await operator.wait_for_change("127.0.0.1", "pod-1", known) == known
     await operator.close()

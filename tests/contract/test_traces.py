@@ -22,6 +22,7 @@ from tests.support.fakes.supervisor_world import DEADLINE, FakeJobs
 from tests.support.observability import otlp_receiver
 from tests.support.observability.otlp_receiver import SpanStore
 
+REQUEST_SECONDS = 30.0
 KEY = Ed25519PrivateKey.generate()
 HERE = "127.0.0.1"
 
@@ -68,7 +69,7 @@ async def pod(collector: SpanStore, tmp_path: Path) -> AsyncIterator[Pod]:
 async def test_session_start_and_job_spans_share_a_trace(pod: Pod, collector: SpanStore) -> None:
     tracing = Tracing.connect("voicesession-operator", "operator-1", _address(collector), 1.0)
     traces, call, began = SessionTraces(tracing), session().build(), time.time()
-    control = AgentPodClient(KEY, time.time, port=pod.port)
+    control = AgentPodClient(KEY, time.time, port=pod.port, request_seconds=REQUEST_SECONDS)
     await _wait_until_answering(control)
     await control.put_state(HERE, "pod-1", _desired_state(traces.traceparent(call)))
     await pod.job.report("prepared")

@@ -18,7 +18,8 @@ from voicesession_common.errors import RetryableError, TerminalError
 from voicesession_operator import metrics
 from voicesession_operator.domain.observed import AgentPodState, Timings
 
-REQUEST_TIMEOUT: Final = aiohttp.ClientTimeout(total=1.0)
+REQUEST_SECONDS: Final = 1.0
+"""Time limit of a request: a pod that does not answer must not delay the other sessions of its worker."""
 TOKEN_SECONDS: Final = 30
 """Lifetime of a request's token: long enough for small clock differences."""
 WAIT_SECONDS: Final = 25
@@ -47,14 +48,16 @@ class AgentPodClient:
         clock: Callable[[], float],
         port: int = CONTROL_PORT,
         wait_seconds: int = WAIT_SECONDS,
+        request_seconds: float = REQUEST_SECONDS,
     ) -> None:
         self._key = private_key
         self._clock = clock
         self._port = port
         self._wait_seconds = wait_seconds
-        self._http = aiohttp.ClientSession(timeout=REQUEST_TIMEOUT, cookie_jar=aiohttp.DummyCookieJar())
+        limit = aiohttp.ClientTimeout(total=request_seconds)
+        self._http = aiohttp.ClientSession(timeout=limit, cookie_jar=aiohttp.DummyCookieJar())
         # Long polls have their own unlimited connections, so that no request queues behind them.
-        timeout = aiohttp.ClientTimeout(total=wait_seconds + WAIT_MARGIN_SECONDS, sock_connect=1.0)
+        timeout = aiohttp.ClientTimeout(total=wait_seconds + WAIT_MARGIN_SECONDS, sock_connect=request_seconds)
         self._waits = aiohttp.ClientSession(
             timeout=timeout, connector=aiohttp.TCPConnector(limit=0), cookie_jar=aiohttp.DummyCookieJar()
         )

@@ -25,6 +25,7 @@ NOW = 1_763_853_600.0
 KEY = Ed25519PrivateKey.generate()
 HOST = "127.0.0.1"
 BOUND = {"podUID": "pod-uid", "state": "Bound"}
+REQUEST_SECONDS = 30.0
 FIELDS = ("job", "memory", "lastHumanLeft", "health", "timings", "state", "epoch")
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
@@ -37,7 +38,7 @@ JSON = st.recursive(
 async def pod_client(handler: Handler) -> AsyncIterator[AgentPodClient]:
     async with serving(handler) as server:
         assert server.port is not None
-        client = AgentPodClient(KEY, lambda: NOW, port=server.port)
+        client = AgentPodClient(KEY, lambda: NOW, port=server.port, request_seconds=REQUEST_SECONDS)
         try:
             yield client
         finally:
@@ -174,7 +175,7 @@ async def test_unusable_entity_tag_raises_terminal_error(tag: str) -> None:
         writer.close()
 
     server = await asyncio.start_server(answer, HOST, 0)
-    client = AgentPodClient(KEY, lambda: NOW, port=server.sockets[0].getsockname()[1])
+    client = AgentPodClient(KEY, lambda: NOW, port=server.sockets[0].getsockname()[1], request_seconds=REQUEST_SECONDS)
     with pytest.raises(TerminalError):
         await client.wait_for_change(HOST, "pod-uid", "")
     await client.close()
