@@ -58,6 +58,11 @@ class StoreInformer:
                 metrics.KUBERNETES_ERRORS.labels(metrics.KubernetesCall.WATCH.value).inc()
                 log.warning("watch interrupted", extra={"resource": self._resource.plural, "reason": error.reason})
                 await self._sleep(next(pauses))
+            except Exception:
+                # The gateway would end with this task, for all callers.
+                metrics.KUBERNETES_ERRORS.labels(metrics.KubernetesCall.WATCH.value).inc()
+                log.exception("watch interrupted", extra={"resource": self._resource.plural})
+                await self._sleep(next(pauses))
 
     async def _follow(self, version: str) -> None:
         """Watch until the API server fails. Each watch ends after a while; the next one continues at its version."""

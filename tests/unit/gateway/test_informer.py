@@ -85,3 +85,11 @@ async def test_informer_keeps_last_valid_session_when_malformed() -> None:
         sessions,
     )
     assert [record.name for record in sessions.of_caller(gateway_objects.CALLER)] == ["call-a", "call-b"]
+
+
+async def test_informer_after_an_unexpected_error_lists_again() -> None:
+    unversioned = gateway_objects.agent()
+    del unversioned["metadata"]["resourceVersion"]
+    api = ScriptedWatches([], [("ADDED", unversioned)])
+    assert len(await run(api, AGENTS, AgentStore())) == 1
+    assert api.versions == ["1", "1"]
