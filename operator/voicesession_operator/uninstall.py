@@ -14,7 +14,7 @@ from typing import Final
 
 from voicesession_common import JsonObject
 from voicesession_common.api.constants import POD_SELECTOR
-from voicesession_common.errors import ConflictError, ExternalError, NotFoundError
+from voicesession_common.errors import ConflictError, ExternalError, NotFoundError, TerminalError
 from voicesession_common.json_logging import configure
 from voicesession_common.kube_client import PODS, SESSIONS, KubeClient, KubernetesApi, load_configuration
 
@@ -43,32 +43,49 @@ async def delete_all(
     shows. Return False if sessions or pods remain at the deadline.
     """
     deadline = time.monotonic() + deadline_seconds
-    seen = False
+    readable, seen = set(namespaces or ("",)), False
     while time.monotonic() < deadline:
-        try:
-            remaining = await _delete_sessions(kube, namespaces) or await _count_pods(kube, namespaces)
-        except ExternalError as error:
-            log.warning("deleting sessions failed, retrying", extra={"reason": error.reason})
-        else:
-            if not remaining:
-                await asyncio.sleep(settle_seconds if seen else 0)
-                return True
-            seen = True
+        if not await _count_remaining(kube, readable):
+            await asyncio.sleep(settle_seconds if seen else 0)
+            return True
+        seen = True
         await asyncio.sleep(POLL_SECONDS)
     return False
 
 
-async def _delete_sessions(kube: KubernetesApi, namespaces: tuple[str, ...]) -> int:
+async def _count_remaining(kube: KubernetesApi, readable: set[str]) -> int:
+    """Delete the sessions of each namespace. Return the number of sessions, or else of pods, that are left.
+
+    A namespace whose list fails counts as one. If the namespace is gone or forbidden, it is left out from now on, so
+    that it keeps no session of another namespace alive.
+    """
+    remaining = 0
+    for namespace in sorted(readable):
+        try:
+            remaining += await _delete_sessions(kube, namespace) or await _count_pods(kube, namespace)
+        except (TerminalError, NotFoundError) as error:
+            log.warning("a namespace cannot be read", extra={"namespace": namespace, "reason": error.reason})
+            if namespace:
+                readable.discard(namespace)
+            else:
+                remaining += 1
+        except ExternalError as error:
+            log.warning("deleting sessions failed, retrying", extra={"reason": error.reason})
+            remaining += 1
+    return remaining
+
+
+async def _delete_sessions(kube: KubernetesApi, namespace: str) -> int:
     """Delete every listed session, several at a time. Return the number of listed sessions."""
     limit = asyncio.Semaphore(CONCURRENT_DELETIONS)
-    listed = [session for namespace in namespaces or ("",) for session in (await kube.list(SESSIONS, namespace))[0]]
+    listed, _ = await kube.list(SESSIONS, namespace)
     await asyncio.gather(*(_delete(kube, session, limit) for session in listed))
     return len(listed)
 
 
-async def _count_pods(kube: KubernetesApi, namespaces: tuple[str, ...]) -> int:
-    lists = [await kube.list(PODS, namespace, POD_SELECTOR) for namespace in namespaces or ("",)]
-    return sum(len(pods) for pods, _ in lists)
+async def _count_pods(kube: KubernetesApi, namespace: str) -> int:
+    pods, _ = await kube.list(PODS, namespace, POD_SELECTOR)
+    return len(pods)
 
 
 async def _delete(kube: KubernetesApi, session: JsonObject, limit: asyncio.Semaphore) -> None:

@@ -3,12 +3,27 @@
 import asyncio
 
 import pytest
-from voicesession_common.errors import RetryableError
+from voicesession_common import JsonObject
+from voicesession_common.errors import ExternalError, NotFoundError, RetryableError, TerminalError
+from voicesession_common.kube_client import Resource
 from voicesession_operator.uninstall import delete_all
 
 from tests.support import operator_objects
 from tests.support.async_polling import until
 from tests.support.fakes.reconciler_world import FakeKubernetes
+
+
+class RefusingKubernetes(FakeKubernetes):
+    """Refuses the lists of namespace `team-a`."""
+
+    def __init__(self, error: ExternalError) -> None:
+        super().__init__()
+        self._error = error
+
+    async def list(self, resource: Resource, namespace: str = "", selector: str = "") -> tuple[list[JsonObject], str]:
+        if namespace == "team-a":
+            raise self._error
+        return await super().list(resource, namespace, selector)
 
 
 async def test_delete_all_deletes_every_session() -> None:
@@ -70,3 +85,25 @@ async def test_delete_all_leaves_time_for_rooms_of_deleted_sessions(
         kube.put("voicesessions", operator_objects.session(name=f"s{number}", uid=f"u{number}"))
     assert await delete_all(kube, (), settle_seconds=7.0)
     assert waits == expected
+
+
+@pytest.mark.parametrize(
+    ("error", "seconds", "done"),
+    [
+        (TerminalError("Forbidden", "no Role there"), 40, True),
+        (NotFoundError("NotFound", "gone"), 40, True),
+        (RetryableError("Timeout", "slow"), 0.1, False),
+    ],
+)
+async def test_delete_all_passes_over_an_unreadable_namespace(error: ExternalError, seconds: float, done: bool) -> None:
+    kube = RefusingKubernetes(error)
+    kube.put("voicesessions", operator_objects.session())
+    assert await delete_all(kube, ("team-a", "team-b"), deadline_seconds=seconds, settle_seconds=0) is done
+    assert kube.objects == {}
+
+
+async def test_delete_all_without_rights_in_the_cluster_fails() -> None:
+    kube = FakeKubernetes()
+    kube.errors["list voicesessions"] = TerminalError("Forbidden", "no ClusterRole")
+    kube.put("voicesessions", operator_objects.session())
+    assert not await delete_all(kube, (), deadline_seconds=0.1)
