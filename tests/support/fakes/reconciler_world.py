@@ -111,6 +111,8 @@ class FakeRooms:
         self.error: ExternalError | None = None
         self.owned: list[OwnedRoom] = []
         self.deleted: list[str] = []
+        self.refused: dict[str, ExternalError] = {}
+        """Rooms that cannot be deleted, with the error."""
 
     async def observe(self, name: str) -> Room | RoomUnknown | None:
         if self.down is not None:
@@ -123,6 +125,8 @@ class FakeRooms:
 
     async def delete_room(self, name: str) -> None:
         self._check()
+        if name in self.refused:
+            raise self.refused[name]
         self.deleted.append(name)
         self.rooms.pop(name, None)
 

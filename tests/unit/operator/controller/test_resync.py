@@ -195,17 +195,11 @@ async def test_orphan_rooms_of_an_unreadable_namespace_are_kept() -> None:
 
 
 async def test_orphan_room_with_a_failed_deletion_is_passed_over() -> None:
-    class FailingRooms(FakeRooms):
-        async def delete_room(self, name: str) -> None:
-            if name == "vs-1":
-                raise TerminalError("LiveKitRefused", "no")
-            await super().delete_room(name)
-
     scene = Scene()
-    scene.resync._rooms = rooms = FailingRooms()
-    rooms.owned = [OwnedRoom("vs-1", "default", "one"), OwnedRoom("vs-2", "default", "two")]
+    scene.rooms.refused["vs-1"] = TerminalError("LiveKitRefused", "no")
+    scene.rooms.owned = [OwnedRoom("vs-1", "default", "one"), OwnedRoom("vs-2", "default", "two")]
     await scene.resync.delete_orphan_rooms()
-    assert rooms.deleted == ["vs-2"]
+    assert scene.rooms.deleted == ["vs-2"]
 
 
 async def test_unexpected_error_of_the_orphan_rooms_ends_no_task() -> None:

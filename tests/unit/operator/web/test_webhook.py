@@ -229,7 +229,7 @@ async def test_unfinished_body_is_refused_after_the_read_deadline() -> None:
 
 
 async def test_reads_beyond_the_limit_wait_for_a_free_place(client: Client, receiver: Receiver) -> None:
-    reads = receiver.endpoint._reads
+    reads = receiver.endpoint._reads  # noqa: SLF001 - a request that waits is visible nowhere else
     slow = [
         asyncio.ensure_future(client.post(webhook.PATH, data=unfinished_body(), headers=signed(b"{}")).__aenter__())
         for _ in range(CONCURRENT_READS)
@@ -237,7 +237,7 @@ async def test_reads_beyond_the_limit_wait_for_a_free_place(client: Client, rece
     await until(reads.locked)
     body = event()
     waiting = asyncio.create_task(post(client, body, signed(body)))
-    await until(lambda: reads._waiters)
+    await until(lambda: reads._waiters)  # noqa: SLF001 - as above
     assert receiver.events == []
     for request in slow:
         request.cancel()
