@@ -35,12 +35,23 @@ class LettaDirectory:
     The client library is imported at the first request.
     """
 
-    def __init__(self, url: str, api_key: str, model: str, embedding: str, installation_id: str) -> None:
+    def __init__(
+        self,
+        url: str,
+        api_key: str,
+        model: str,
+        embedding: str,
+        installation_id: str,
+        *,
+        connect_seconds: float = CONNECT_SECONDS,
+        total_seconds: float = TOTAL_SECONDS,
+    ) -> None:
         self._url = url
         self._api_key = api_key
         self._model = model
         self._embedding = embedding
         self._installation_id = installation_id
+        self._connect_seconds, self._total_seconds = connect_seconds, total_seconds
         self._client: AsyncLetta | None = None
 
     async def close(self) -> None:
@@ -123,7 +134,7 @@ class LettaDirectory:
             self._client = AsyncLetta(
                 base_url=self._url,
                 api_key=self._api_key or "unused",  # a server without a password accepts any key
-                timeout=httpx.Timeout(TOTAL_SECONDS, connect=CONNECT_SECONDS),
+                timeout=httpx.Timeout(self._total_seconds, connect=self._connect_seconds),
                 max_retries=0,
             )
         return self._client

@@ -43,7 +43,8 @@ class FakeLetta:
 @asynccontextmanager
 async def letta_directory(letta: FakeLetta, model: str = "openai/x") -> AsyncIterator[LettaDirectory]:
     async with serving(letta.answer) as server:
-        directory = LettaDirectory(str(server.make_url("")), "key", model, "", "installation-1")
+        url = str(server.make_url(""))
+        directory = LettaDirectory(url, "key", model, "", "installation-1", connect_seconds=5.0)
         yield directory
         await directory.close()
 
