@@ -85,6 +85,7 @@ class Gateway:
             settings.default_agent,
             settings.ready_seconds,
             time.monotonic,
+            clock=time.time,
             tracing=tracing,
             watch_seconds=timings.watch_seconds,
         )

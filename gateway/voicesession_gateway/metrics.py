@@ -42,6 +42,7 @@ class KubernetesCall(StrEnum):
     WATCH = "watch"
     CREATE = "create"
     GET = "get"
+    PATCH = "patch"
     DELETE = "delete"
 
 

@@ -10,6 +10,7 @@ from opentelemetry.trace import SpanContext
 from voicesession_common import JsonObject
 from voicesession_common.api import constants
 from voicesession_common.api.conditions import Condition
+from voicesession_common.api.timestamps import to_rfc3339
 from voicesession_common.errors import ConflictError, ExternalError, NotFoundError, TerminalError
 from voicesession_common.kube_client import SESSIONS, KubeClient
 from voicesession_common.tracing import Tracing, write_traceparent
@@ -53,7 +54,7 @@ class SessionCreation:
 
 
 class SessionService:
-    """Sessions of one namespace for all callers. `monotonic` returns seconds.
+    """Sessions of one namespace for all callers. `monotonic` returns seconds, `clock` returns Unix seconds.
 
     `watch_seconds` limits each wait for the watch to show a change of a session.
     """
@@ -69,13 +70,15 @@ class SessionService:
         longest_wait: float,
         monotonic: Callable[[], float],
         *,
+        clock: Callable[[], float],
         tracing: Tracing,
         watch_seconds: float = WATCH_SECONDS,
     ) -> None:
         self._kube, self._namespace = kube, namespace
         self._agents, self._sessions = agents, sessions
         self._quota, self._default_agent, self._longest_wait = quota, default_agent, longest_wait
-        self._monotonic, self._tracing, self._watch_seconds = monotonic, tracing, watch_seconds
+        self._monotonic, self._clock = monotonic, clock
+        self._tracing, self._watch_seconds = tracing, watch_seconds
         self._creations: dict[str, SessionCreation] = {}
 
     async def wait_until_ready(self, request: SessionRequest) -> tuple[SessionRecord, metrics.SessionSource]:
@@ -88,7 +91,10 @@ class SessionService:
             for _ in range(ATTEMPTS):
                 record, source = await self.get_or_create(request, annotations)
                 try:
-                    return await self._wait_ready(record), source
+                    ready = await self._wait_ready(record)
+                    if source is metrics.SessionSource.JOINED and not ready.session.status.humans:
+                        await self._announce_human(ready)
+                    return ready, source
                 except ApiError as error:
                     if source is metrics.SessionSource.CREATED or error.code is not ErrorCode.SESSION_ENDED:
                         raise
@@ -230,6 +236,26 @@ class SessionService:
                 blocked_by = blocking_condition(latest) or blocked_by
                 if not await wait_for_change(event, deadline - self._monotonic()):
                     return await self._read_from_api_server(latest, seconds)
+
+    async def _announce_human(self, record: SessionRecord) -> None:
+        """Ask the operator to wait for the human of this request. Raises ApiError if the session has just ended."""
+        # The operator's write of an end is conditional on the object's version, so it cannot overtake this write.
+        annotations = {constants.HUMAN_EXPECTED_AT_ANNOTATION: to_rfc3339(self._clock())}
+        body: JsonObject = {"metadata": {"uid": record.uid, "annotations": annotations}}
+        try:
+            raw = await self._kube.patch(SESSIONS, self._namespace, record.name, body)
+        except (NotFoundError, ConflictError) as error:
+            raise ended_error(record, None) from error
+        except ExternalError as error:
+            _to_api_error(error, metrics.KubernetesCall.PATCH)  # Counted; the token is good without it.
+            return
+        latest = SessionRecord.parse(raw, record.created_version)
+        if latest.is_live:
+            return
+        with self._sessions.changes(record.name) as event:
+            if (found := self._sessions.get(record.name)) and found.uid == record.uid and found.is_live:
+                await wait_for_change(event, self._watch_seconds)
+        raise ended_error(latest, None)
 
     async def _read_from_api_server(self, latest: SessionRecord, seconds: float) -> SessionRecord:
         """Read the session once more, because the watch may be interrupted. Raises ApiError if it is not Ready."""

@@ -31,7 +31,7 @@ OPERATOR_RULES = {
 LEADER_RULES = {("coordination.k8s.io", "leases"): {"get", "create", "update"}, ("", "pods"): {"list", "patch"}}
 """The Lease, and the label on the leader's own pod."""
 GATEWAY_RULES = {
-    ("voicesession.dev", "voicesessions"): {"create", "get", "list", "watch", "delete"},
+    ("voicesession.dev", "voicesessions"): {"create", "get", "list", "watch", "patch", "delete"},
     ("voicesession.dev", "voiceagents"): {"list", "watch"},
 }
 """In one namespace: two watches, and the calls of the session service."""

@@ -71,6 +71,10 @@ class SessionBuilder:
     def ttl(self, seconds: float | None) -> "SessionBuilder":
         return SessionBuilder(replace(self.session, ttl_seconds_after_finished=seconds))
 
+    def expecting_human(self, at: float) -> "SessionBuilder":
+        """Set the time of the gateway's latest token."""
+        return SessionBuilder(replace(self.session, human_expected_at=at))
+
     def request(self, value: str) -> "SessionBuilder":
         """Set the annotation that requests a reset."""
         return SessionBuilder(replace(self.session, reset_request=value))

@@ -69,7 +69,7 @@ LEADER_RULES: Final[tuple[Rule, ...]] = (
 )
 """Permissions of the operator in its own namespace."""
 GATEWAY_RULES: Final[tuple[Rule, ...]] = (
-    (GROUP, SESSIONS, "", ("create", "get", "list", "watch", "delete")),
+    (GROUP, SESSIONS, "", ("create", "get", "list", "watch", "patch", "delete")),
     (GROUP, AGENTS, "", ("list", "watch")),
 )
 """Permissions of the gateway in the namespace of its sessions."""

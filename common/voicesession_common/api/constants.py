@@ -38,6 +38,9 @@ same key get this session."""
 RESET_REQUESTED_AT_ANNOTATION: Final = "voicesession.dev/reset-requested-at"
 """Annotation of a VoiceSession, set by any client with write access: an RFC 3339 time. Each new value starts one
 reset, regardless of `onLastHumanLeft.action` and of the humans in the room."""
+HUMAN_EXPECTED_AT_ANNOTATION: Final = "voicesession.dev/human-expected-at"
+"""Annotation of a VoiceSession without humans: the RFC 3339 time at which the gateway issued a token for it. The
+session waits 15 s from then for that human, if a grace or `joinSeconds` would end before."""
 TRACEPARENT_ANNOTATION: Final = "voicesession.dev/traceparent"
 """Annotation of a VoiceSession: the span that created it, as a W3C `traceparent`; read while tracing is on. A session
 without it gets its own trace."""

@@ -7,7 +7,7 @@ from voicesession_common import JsonObject
 from voicesession_common.api import constants
 from voicesession_common.api.conditions import Condition
 from voicesession_common.api.reasons import ResetOutcome
-from voicesession_common.api.timestamps import from_rfc3339, to_rfc3339
+from voicesession_common.api.timestamps import from_rfc3339, is_rfc3339, to_rfc3339
 from voicesession_common.api.voiceagent import Inherited, Limits, OnLastHumanLeft, override
 
 MAX_RESET_REQUEST_CHARACTERS: Final = 64
@@ -240,6 +240,8 @@ class VoiceSession:
     ttl_seconds_after_finished: float | None = 600
     reset_request: str = ""
     """The annotation that requests a reset, cut to MAX_RESET_REQUEST_CHARACTERS."""
+    human_expected_at: float | None = None
+    """The annotation with the time of the gateway's latest token, by the gateway's clock; None if it is no time."""
     traceparent: str = ""
     """The annotation as written by its creator; may be malformed."""
     status: Status = field(default_factory=Status)
@@ -270,6 +272,7 @@ class VoiceSession:
             limits=override(inherited.limits, spec.get("limits")),
             ttl_seconds_after_finished=spec.get("ttlSecondsAfterFinished", 600),
             reset_request=_reset_request(meta),
+            human_expected_at=_human_expected_at(meta),
             traceparent=(meta.get("annotations") or {}).get(constants.TRACEPARENT_ANNOTATION, ""),
             status=status,
         )
@@ -282,3 +285,8 @@ def _parse_times(raw: list[str] | None) -> tuple[float, ...] | None:
 def _reset_request(meta: JsonObject) -> str:
     written = (meta.get("annotations") or {}).get(constants.RESET_REQUESTED_AT_ANNOTATION, "")
     return str(written)[:MAX_RESET_REQUEST_CHARACTERS]
+
+
+def _human_expected_at(meta: JsonObject) -> float | None:
+    written = str((meta.get("annotations") or {}).get(constants.HUMAN_EXPECTED_AT_ANNOTATION, "")).upper()
+    return from_rfc3339(written) if is_rfc3339(written) else None

@@ -30,6 +30,7 @@ ANNOTATIONS: Final = frozenset(
         constants.SESSION_ANNOTATION,
         constants.ORDINAL_ANNOTATION,
         constants.RESET_REQUESTED_AT_ANNOTATION,
+        constants.HUMAN_EXPECTED_AT_ANNOTATION,
         constants.TRACEPARENT_ANNOTATION,
     }
 )

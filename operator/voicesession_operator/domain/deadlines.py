@@ -1,6 +1,5 @@
 """Deadlines that end a session: requested end, duration, start, absence of humans, silence."""
 
-from dataclasses import replace
 from math import inf
 from typing import Final
 
@@ -18,6 +17,8 @@ INVALID_POD: Final = "Invalid"
 """The API server's reason for refusing an invalid pod manifest."""
 PERMANENT_REASONS: Final = frozenset({Reason.AGENT_NOT_FOUND, Reason.AGENT_INVALID, INVALID_POD})
 """Reasons that only a change of a spec can remove."""
+EXPECTED_SECONDS: Final = 15.0
+"""Time from the gateway's token until LiveKit lists the human: a slow network needs some seconds."""
 IN_PROGRESS_REASONS: Final = frozenset({Reason.ROOM_CREATING, Reason.STARTING})
 """Reasons without an error. If the last try was refused, the stored status has the refusal."""
 
@@ -66,18 +67,31 @@ def last_human_left(session: VoiceSession, status: Status, observed: Observed) -
 
     There is no end while a human is connecting.
     """
-    if session.on_last_human_left.action != Action.TEARDOWN or connecting_humans(observed.room):
+    at = grace_ends_at(session, status, observed)
+    if session.on_last_human_left.action != Action.TEARDOWN or at is None:
         return ()
     grace = _grace_seconds(session, status.last_human_left_reason)
     message = f"The last human left ({status.last_human_left_reason}) and nobody came back within {grace:g} s"
-    return _deadline(status, status.last_human_left_at, grace, EndOfSession(EndReason.LAST_HUMAN_LEFT, message))
+    return (Deadline(at, EndOfSession(EndReason.LAST_HUMAN_LEFT, message)),)
 
 
 def grace_ends_at(session: VoiceSession, status: Status, observed: Observed) -> float | None:
     """Return the end of the grace period (Unix seconds), or None if it does not run or a human is connecting."""
     if connecting_humans(observed.room):
         return None
-    return due_at(status, status.last_human_left_at, _grace_seconds(session, status.last_human_left_reason))
+    at = due_at(status, status.last_human_left_at, _grace_seconds(session, status.last_human_left_reason))
+    return None if at is None else _wait_for_expected_human(session, status, at)
+
+
+def _wait_for_expected_human(session: VoiceSession, status: Status, at: float) -> float:
+    """Return the deadline `at`, or a later one if the gateway has issued a token since the last human left.
+
+    The token's time is of another clock, so it moves the deadline by EXPECTED_SECONDS at most.
+    """
+    expected = session.human_expected_at
+    if expected is None or expected < (status.last_human_left_at or 0.0):
+        return at
+    return min(max(at, expected + EXPECTED_SECONDS), at + EXPECTED_SECONDS)
 
 
 def _grace_seconds(session: VoiceSession, reason: str) -> float:
@@ -95,9 +109,12 @@ def nobody_came(session: VoiceSession, status: Status, observed: Observed) -> tu
         return ()
     seconds = session.limits.join_seconds
     end = EndOfSession(EndReason.NOBODY_CAME, f"Nobody came within joinSeconds ({seconds:g})")
+    at = due_at(status, status.ready_at, seconds)
+    if at is None:
+        return ()
     retries_end_at = [hint.at + _grace_seconds(session, hint.reason) for hint in observed.leave_hints]
-    deadlines = _deadline(status, status.ready_at, seconds, end, min(seconds, TRIAL_SECONDS))
-    return tuple(replace(deadline, at=max(deadline.at, *retries_end_at, -inf)) for deadline in deadlines)
+    at = max(_wait_for_expected_human(session, status, at), *retries_end_at, -inf)
+    return (Deadline(at, end, min(seconds, TRIAL_SECONDS)),)
 
 
 def idle(

@@ -74,16 +74,23 @@ class FakeApiServer:
         if verb == "get-all":
             items = [raw for raw in self.objects[plural].values() if _selected(request, raw)]
             return web.json_response({"metadata": {"resourceVersion": str(self.revision)}, "items": items})
-        return await self._one(request, self.objects[plural].get(name))
+        return await self._one(request, plural, self.objects[plural].get(name))
 
-    async def _one(self, request: web.Request, raw: JsonObject | None) -> web.Response:
+    async def _one(self, request: web.Request, plural: str, raw: JsonObject | None) -> web.Response:
         if raw is None:
             return problem(404, "NotFound")
         if request.method == "DELETE":
             if (await request.json())["preconditions"]["uid"] != raw["metadata"]["uid"]:
                 return problem(409, "Conflict")
             await self.drop(raw["metadata"]["name"])
+        if request.method == "PATCH":
+            raw = await self._merge_metadata(plural, raw, await request.json())
         return web.json_response(raw)
+
+    async def _merge_metadata(self, plural: str, raw: JsonObject, patch: JsonObject) -> JsonObject:
+        metadata = raw["metadata"]
+        annotations = {**metadata.get("annotations", {}), **patch["metadata"]["annotations"]}
+        return await self.put(plural, {**raw, "metadata": {**metadata, "annotations": annotations}})
 
     async def create(self, plural: str, raw: JsonObject) -> web.Response:
         name = raw["metadata"]["name"]

@@ -5,11 +5,12 @@ from typing import Any
 
 import jwt
 import pytest
+from aiohttp import web
 from voicesession_common.api import constants
 
 from tests.support import gateway_objects
 from tests.support.fakes.api_server import FakeApiServer, problem
-from tests.support.gateway_client import FakeOperator, call_api, request_token, wait_for_sessions
+from tests.support.gateway_client import FakeOperator, call_api, request_token, until, wait_for_sessions
 from tests.unit.gateway.conftest import SECRET, Start
 
 ALICE = {"participant_identity": "alice", "room_config": {"agents": [{"agent_name": "agent-66"}]}}
@@ -177,3 +178,44 @@ async def test_token_other_agent_in_same_room_returns_409(api: FakeApiServer, st
             client, {"room_name": "kitchen", "room_config": {"agents": [{"agent_name": "agent-7"}]}}
         )
     assert (answer.status, answer.code) == (409, "Conflict")
+
+
+@pytest.mark.parametrize(("humans", "is_announced"), [(0, True), (1, False)])
+async def test_token_of_empty_session_announces_human(
+    api: FakeApiServer, start: Start, humans: int, is_announced: bool
+) -> None:
+    client = await start()
+    async with FakeOperator(api):
+        first = await request_token(client, ALICE)
+    name = first.headers["Voicesession-Name"]
+    assert api.calls["patch"] == 0, "the operator waits joinSeconds for the human of a new session"
+    await api.status(name, gateway_objects.ready(humans=humans))
+    second = await request_token(client, ALICE)
+    assert (second.status, second.headers["Voicesession-Name"]) == (201, name)
+    annotations = api.sessions[name]["metadata"].get("annotations", {})
+    assert (constants.HUMAN_EXPECTED_AT_ANNOTATION in annotations) is is_announced
+
+
+async def test_token_is_issued_without_right_to_announce_human(api: FakeApiServer, start: Start) -> None:
+    client = await start()
+    async with FakeOperator(api):
+        await request_token(client, ALICE)
+        api.refuse["patch"] = lambda: problem(403, "Forbidden")
+        assert (await request_token(client, ALICE)).status == 201
+
+
+async def test_token_of_ending_session_is_for_next_session(api: FakeApiServer, start: Start) -> None:
+    client = await start()
+    async with FakeOperator(api):
+        name = (await request_token(client, ALICE)).headers["Voicesession-Name"]
+        api.silent.set()
+        ended = {**api.sessions[name], "status": gateway_objects.finished()}
+        api.refuse["patch"] = lambda: web.json_response(ended)
+        pending = asyncio.create_task(request_token(client, ALICE))
+        await until(lambda: api.calls["patch"] > 0)
+        del api.refuse["patch"]
+        await api.status(name, gateway_objects.finished())
+        api.silent.clear()
+        await api.cut_watches()
+        answer = await pending
+    assert (answer.status, answer.headers["Voicesession-Name"]) == (201, f"{name}-2")

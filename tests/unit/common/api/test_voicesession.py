@@ -3,6 +3,7 @@
 from dataclasses import replace
 from typing import Any
 
+import pytest
 from voicesession_common.api import constants
 from voicesession_common.api.voiceagent import Inherited, Limits, OnLastHumanLeft
 from voicesession_common.api.voicesession import Absence, LastReset, Outage, Status, VoiceSession
@@ -42,6 +43,16 @@ def test_inherited_settings_win_over_agent_of_today() -> None:
     raw = {**RAW, "spec": {**RAW["spec"], "limits": {"joinSeconds": 7}}, "status": {"inherited": begun.render()}}
     for agent_spec in (None, {"limits": {"joinSeconds": 1, "maxReplacements": 0, "maxDurationSeconds": 1}}):
         assert VoiceSession.parse(raw, agent_spec).limits == Limits(join_seconds=7, max_replacements=1)
+
+
+@pytest.mark.parametrize(
+    ("annotation", "expected"),
+    [("2025-11-22T23:20:00.500Z", T0 + 0.5), ("2025-11-22t23:20:00z", T0), ("soon", None), ("", None)],
+)
+def test_parse_accepts_only_time_of_expected_human(annotation: str, expected: float | None) -> None:
+    annotations = {constants.HUMAN_EXPECTED_AT_ANNOTATION: annotation}
+    raw = {**RAW, "metadata": {**RAW["metadata"], "annotations": annotations}}
+    assert VoiceSession.parse(raw).human_expected_at == expected
 
 
 def test_parse_accepts_null_ttl() -> None:

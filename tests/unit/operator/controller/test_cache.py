@@ -1,7 +1,7 @@
 """The cache: versions, tombstones, indexes and slimmed objects."""
 
 from voicesession_common import JsonObject
-from voicesession_common.api.constants import RESET_REQUESTED_AT_ANNOTATION
+from voicesession_common.api.constants import HUMAN_EXPECTED_AT_ANNOTATION, RESET_REQUESTED_AT_ANNOTATION
 from voicesession_operator.controller.cache import Cache, Key, ResourceKind, uid_of
 
 from tests.support import operator_objects
@@ -81,11 +81,12 @@ def test_unused_fields_are_dropped() -> None:
 def test_foreign_annotations_are_dropped() -> None:
     cache, pod, session = Cache(), operator_objects.pod(), operator_objects.session()
     pod["metadata"]["annotations"]["foreign"] = "x" * 1000
-    session["metadata"]["annotations"] = {"foreign": "x", RESET_REQUESTED_AT_ANNOTATION: "now"}
+    read = {RESET_REQUESTED_AT_ANNOTATION: "now", HUMAN_EXPECTED_AT_ANNOTATION: "now"}
+    session["metadata"]["annotations"] = {"foreign": "x", **read}
     cache.upsert(ResourceKind.POD, pod)
     cache.upsert(ResourceKind.SESSION, session)
     kept = [next(iter(cache.all(kind)))["metadata"]["annotations"] for kind in (ResourceKind.POD, ResourceKind.SESSION)]
-    assert kept == [operator_objects.pod()["metadata"]["annotations"], {RESET_REQUESTED_AT_ANNOTATION: "now"}]
+    assert kept == [operator_objects.pod()["metadata"]["annotations"], read]
 
 
 def test_tombstones_at_capacity_drop_the_oldest() -> None:

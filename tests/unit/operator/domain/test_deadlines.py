@@ -131,3 +131,30 @@ def test_failed_attempt_to_connect_delays_join_deadline_by_grace(reason: LeaveRe
     assert decide(ready_session(), tried, T0 + 304 + seconds).status.end_reason == "NobodyCame"
     early = joined_cluster().leave(reason, T0 + 200)
     assert decide(ready_session(), early, T0 + 305).status.end_reason == "NobodyCame"
+
+
+@pytest.mark.parametrize(
+    ("expected_at", "ends_at"),
+    [
+        (NOW - 1, NOW + 3),
+        (NOW + 0.5, NOW + 15.5),
+        (NOW + 2.9, NOW + 17.9),
+        (NOW + 3600, NOW + 18),
+    ],
+    ids=["before the leave", "early", "late", "wrong clock"],
+)
+@pytest.mark.parametrize("action", ["Teardown", "Reset"])
+def test_token_issued_since_last_leave_delays_end_of_grace(expected_at: float, ends_at: float, action: str) -> None:
+    start = left("Left").action(action).expecting_human(expected_at)
+    waiting, over = (decide(start, joined_cluster(), ends_at + seconds) for seconds in (-0.1, 0))
+    assert (waiting.status.end_reason, waiting.status.resets) == ("", 0)
+    assert (over.status.end_reason, over.status.resets) == (("LastHumanLeft", 0) if action == "Teardown" else ("", 1))
+
+
+def test_token_issued_before_join_deadline_delays_deadline() -> None:
+    start = ready_session().expecting_human(T0 + 300)
+    assert decide(start, joined_cluster(), T0 + 314.9).status.end_reason == ""
+    assert decide(start, joined_cluster(), T0 + 315).status.end_reason == "NobodyCame"
+    assert (
+        decide(ready_session().expecting_human(T0 + 10), joined_cluster(), T0 + 305).status.end_reason == "NobodyCame"
+    )

@@ -149,6 +149,7 @@ sessions = st.builds(
     limits=st.builds(Limits, NUMBERS, NUMBERS, NUMBERS, NUMBERS, st.integers(-1, 10)),
     ttl_seconds_after_finished=st.one_of(st.none(), NUMBERS),
     reset_request=REQUESTS,
+    human_expected_at=STORED_TIMES,
     status=statuses,
 )
 
