@@ -17,7 +17,7 @@ START_SECONDS = 60
 BACK_SECONDS = 60
 
 
-def test_absent_operator_continues_or_ends_sessions_rightly_at_its_return(scenario: Scenario) -> None:
+def test_absent_operator_continues_or_ends_sessions_rightly_on_return(scenario: Scenario) -> None:
     scenario.kube.patch("voiceagent", "fake", scenario.namespace, {"spec": {"onLastHumanLeft": RESET}})
     live = scenario.start_session("live", start=START_SECONDS)
     lost = scenario.start_session("lost", start=START_SECONDS)
