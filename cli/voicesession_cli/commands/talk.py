@@ -124,7 +124,7 @@ GREETING_SECONDS: Final = 5
 """Longest wait for the start of a greeting; a greeting that has started is played to its end."""
 NO_GREETING_SECONDS: Final = 0.5
 INTERRUPTED_JOIN_SECONDS: Final = 5
-"""A participant whose join is canceled halfway stays in the room until LiveKit's timeout of 20 s."""
+"""Time for a join to complete after a signal; LiveKit keeps a participant whose join is canceled for 20 s."""
 STOP_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
 PAUSE: Final = np.zeros(audio.RECEIVE_RATE // 2, np.int16)
 
@@ -149,11 +149,13 @@ async def talk(arguments: TalkArguments) -> None:
     async def visit() -> None:
         await human.join(arguments.url or session.url, token)
         try:
-            await _converse(human, arguments, utterances, greets, report, replies)
+            await converse(human, arguments, utterances, greets, report, replies)
         finally:
             await human.leave()
 
     await run_until_signal(visit(), human.joined)
+    if not human.joined.is_set():
+        report.error = "a signal ended the join"
     await _finish(arguments, recognizer, replies, report)
     if report.error:
         raise CommandError(report.error)
@@ -165,7 +167,7 @@ def _utterances(arguments: TalkArguments) -> list[tuple[str, Samples]]:
     return [(text, audio.synthesize(text)) for text in arguments.say]
 
 
-async def _converse(
+async def converse(
     human: HumanParticipant,
     arguments: TalkArguments,
     utterances: list[tuple[str, Samples]],
@@ -173,7 +175,10 @@ async def _converse(
     report: TalkReport,
     replies: list[Reply],
 ) -> None:
-    """Hold the conversation, and append each reply to `replies` when it ends."""
+    """Hold the conversation, and append each reply to `replies` when it ends.
+
+    An early end is `report.error`; a canceled stay after the last reply is none.
+    """
     report.progress(f"in the room {report.room} of {report.session} as {human.identity}")
     try:
         if utterances:
@@ -186,6 +191,9 @@ async def _converse(
             _set_reply(turn, replies[-1], report)
     except CommandError as error:
         report.error = str(error)
+    except asyncio.CancelledError:
+        report.error = "a signal ended the conversation early"
+        raise
     with contextlib.suppress(TimeoutError):
         await asyncio.wait_for(human.disconnected.wait(), arguments.linger)
 

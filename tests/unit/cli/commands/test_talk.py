@@ -4,11 +4,15 @@ import asyncio
 import json
 import os
 import signal
+from types import SimpleNamespace
+from typing import Any, Literal
 
 import pytest
-from voicesession_cli.commands.talk import TalkReport, run_until_signal
+from voicesession_cli.commands.talk import TalkReport, converse, run_until_signal
 from voicesession_cli.errors import CommandError
 from voicesession_cli.voice.transcript import TranscriptLine
+
+DEADLINE = 30.0
 
 
 def make_report(quiet: bool = False) -> TalkReport:
@@ -71,11 +75,23 @@ def test_json_output_is_single_object(capsys: pytest.CaptureFixture[str]) -> Non
     }
 
 
+class WatchedEvent(asyncio.Event):
+    """An event that shows the first wait for it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.is_awaited = asyncio.Event()
+
+    async def wait(self) -> Literal[True]:
+        self.is_awaited.set()
+        return await super().wait()
+
+
 class SimulatedVisit:
     """A visit whose join and conversation end on command."""
 
     def __init__(self) -> None:
-        self.connected, self.joined, self.over = asyncio.Event(), asyncio.Event(), asyncio.Event()
+        self.connected, self.joined, self.over = asyncio.Event(), WatchedEvent(), asyncio.Event()
         self.began = asyncio.Event()
         self.has_left = False
 
@@ -104,7 +120,7 @@ async def test_signal_during_join_lets_participant_join_and_leave() -> None:
     running = asyncio.ensure_future(run_until_signal(visit.run(), visit.joined))
     await visit.began.wait()
     os.kill(os.getpid(), signal.SIGTERM)
-    await asyncio.sleep(0)
+    await asyncio.wait_for(visit.joined.is_awaited.wait(), DEADLINE)
     visit.connected.set()
     await running
     assert visit.has_left
@@ -117,6 +133,31 @@ async def test_signal_during_hanging_join_ends_visit() -> None:
     os.kill(os.getpid(), signal.SIGINT)
     await running
     assert not visit.joined.is_set()
+
+
+class WaitingHuman:
+    """A human in a room without an agent."""
+
+    identity = "person-x"
+
+    def __init__(self) -> None:
+        self.waits, self.disconnected = asyncio.Event(), WatchedEvent()
+
+    async def wait_for_agent(self, seconds: float) -> None:
+        self.waits.set()
+        await asyncio.Event().wait()
+
+
+@pytest.mark.parametrize(
+    ("utterances", "error"), [([("Hello.", None)], "a signal ended the conversation early"), ([], "")]
+)
+async def test_canceled_conversation_is_error_until_last_reply(utterances: list[Any], error: str) -> None:
+    human, arguments, report = WaitingHuman(), SimpleNamespace(linger=60.0), make_report(quiet=True)
+    running = asyncio.ensure_future(converse(human, arguments, utterances, False, report, []))  # type: ignore[arg-type]
+    await asyncio.wait_for((human.waits if utterances else human.disconnected.is_awaited).wait(), DEADLINE)
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    assert report.error == error
 
 
 async def test_error_of_visit_is_raised() -> None:
