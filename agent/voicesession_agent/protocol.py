@@ -17,7 +17,7 @@ def job_id(launch: int) -> str:
 
 
 def launch_of(job: str) -> int:
-    """Return the launch number of a job id. Raises ValueError for an id of another pod."""
+    """Return the launch number of a job id. Raise ValueError for an id of another pod."""
     return int(job.removeprefix("job-"))
 
 

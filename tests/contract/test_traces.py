@@ -49,7 +49,7 @@ class Pod:
             otlp_endpoint=endpoint,
         )
         self.running = asyncio.create_task(SupervisorApp(settings, self.jobs).run())
-        self.job = SupervisorClient(path, 1)
+        self.job = SupervisorClient(path, 1, call_seconds=REQUEST_SECONDS)
 
     async def stop(self) -> int:
         """Send SIGTERM, as the kubelet does, and return the exit code."""

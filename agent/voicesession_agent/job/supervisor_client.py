@@ -21,15 +21,15 @@ class SupervisorClient:
     """One connection pool of a running job; close it when the job ends.
 
     `launch` is the number of the job within its pod. Unless stated otherwise, every method raises
-    aiohttp.ClientError or TimeoutError when the supervisor does not answer.
+    aiohttp.ClientError or TimeoutError when the supervisor does not answer within `call_seconds`.
     """
 
-    def __init__(self, socket_path: str, launch: int) -> None:
+    def __init__(self, socket_path: str, launch: int, *, call_seconds: float = CALL_SECONDS) -> None:
         self._launch = launch
         self._session = aiohttp.ClientSession(
             base_url="http://supervisor",
             connector=aiohttp.UnixConnector(socket_path),
-            timeout=aiohttp.ClientTimeout(total=CALL_SECONDS),
+            timeout=aiohttp.ClientTimeout(total=call_seconds),
             raise_for_status=True,
         )
 

@@ -39,13 +39,14 @@ class LettaBackend:
         address: MemoryAddress,
         session: aiohttp.ClientSession,
         *,
+        connect_seconds: float = CONNECT_SECONDS,
         call_seconds: float = CALL_SECONDS,
         max_answer_bytes: int = MAX_ANSWER_BYTES,
     ) -> None:
         self._agent = f"{address.base_url.rstrip('/')}/v1/agents/{address.agent_id}"
         self._headers = {"Authorization": f"Bearer {address.api_key}"} if address.api_key else {}
         self._session = session
-        self._timeout = aiohttp.ClientTimeout(total=call_seconds, sock_connect=CONNECT_SECONDS)
+        self._timeout = aiohttp.ClientTimeout(total=call_seconds, sock_connect=connect_seconds)
         self._max_answer_bytes = max_answer_bytes
 
     async def load_blocks(self) -> tuple[Block, ...]:

@@ -19,6 +19,8 @@ from voicesession_agent.memory.backend import (
 )
 from voicesession_agent.memory.letta import LettaBackend
 
+CONNECT_SECONDS = 30.0
+
 
 class FakeLettaServer:
     def __init__(self) -> None:
@@ -55,10 +57,14 @@ async def letta() -> AsyncIterator[tuple[FakeLettaServer, str]]:
     await runner.cleanup()
 
 
+def connect(session: aiohttp.ClientSession, address: MemoryAddress, **limits: Any) -> LettaBackend:
+    return LettaBackend(address, session, connect_seconds=CONNECT_SECONDS, **limits)
+
+
 async def test_load_returns_blocks(letta: tuple[FakeLettaServer, str]) -> None:
     server, url = letta
     async with aiohttp.ClientSession() as session:
-        blocks = await LettaBackend(MemoryAddress(url + "/", "agent-1", "key"), session).load_blocks()
+        blocks = await connect(session, MemoryAddress(url + "/", "agent-1", "key")).load_blocks()
     assert blocks == (Block("human", "v", limit=5000),)
     assert server.requests == [("GET", "/v1/agents/agent-1?include=agent.blocks", "Bearer key", None)]
 
@@ -67,7 +73,7 @@ async def test_body_in_several_parts_is_read_completely(letta: tuple[FakeLettaSe
     server, url = letta
     server.parts = 3
     async with aiohttp.ClientSession() as session:
-        memory = LettaBackend(MemoryAddress(url, "agent-1"), session)
+        memory = connect(session, MemoryAddress(url, "agent-1"))
         assert await memory.load_blocks() == (Block("human", "v", limit=5000),)
         await memory.capture(Turn("hello", "hi"))
 
@@ -75,7 +81,7 @@ async def test_body_in_several_parts_is_read_completely(letta: tuple[FakeLettaSe
 async def test_too_long_body_is_uncertain(letta: tuple[FakeLettaServer, str]) -> None:
     _, url = letta
     async with aiohttp.ClientSession() as session:
-        memory = LettaBackend(MemoryAddress(url, "agent-1"), session, max_answer_bytes=10)
+        memory = connect(session, MemoryAddress(url, "agent-1"), max_answer_bytes=10)
         with pytest.raises(UncertainError, match="too long"):
             await memory.load_blocks()
 
@@ -87,7 +93,7 @@ async def test_invalid_body_is_rejected_for_load_and_accepted_for_capture(
     server, url = letta
     server.body = body
     async with aiohttp.ClientSession() as session:
-        memory = LettaBackend(MemoryAddress(url, "agent-1"), session)
+        memory = connect(session, MemoryAddress(url, "agent-1"))
         with pytest.raises(RejectedError):
             await memory.load_blocks()
         await memory.capture(Turn("hello", "hi"))
@@ -96,7 +102,7 @@ async def test_invalid_body_is_rejected_for_load_and_accepted_for_capture(
 async def test_capture_posts_turn(letta: tuple[FakeLettaServer, str]) -> None:
     server, url = letta
     async with aiohttp.ClientSession() as session:
-        await LettaBackend(MemoryAddress(url, "agent-1"), session).capture(Turn("hello", "hi"))
+        await connect(session, MemoryAddress(url, "agent-1")).capture(Turn("hello", "hi"))
     method, path, key, body = server.requests[0]
     assert (method, path, key) == ("POST", "/v1/agents/agent-1/messages/capture", None)
     assert body["request_messages"] == [{"role": "user", "content": "hello"}]
@@ -106,7 +112,7 @@ async def test_capture_posts_turn(letta: tuple[FakeLettaServer, str]) -> None:
 async def test_write_patches_block(letta: tuple[FakeLettaServer, str]) -> None:
     server, url = letta
     async with aiohttp.ClientSession() as session:
-        await LettaBackend(MemoryAddress(url, "agent-1"), session).write("human", "likes blue")
+        await connect(session, MemoryAddress(url, "agent-1")).write("human", "likes blue")
     assert server.requests == [("PATCH", "/v1/agents/agent-1/core-memory/blocks/human", None, {"value": "likes blue"})]
 
 
@@ -134,14 +140,14 @@ async def test_error_status_maps_to_error_class(
     server.status = status
     async with aiohttp.ClientSession() as session:
         with pytest.raises(error, match=str(status)):
-            await LettaBackend(MemoryAddress(url, "agent-1"), session).capture(Turn("hello", "hi"))
+            await connect(session, MemoryAddress(url, "agent-1")).capture(Turn("hello", "hi"))
 
 
 async def test_missing_response_is_uncertain(letta: tuple[FakeLettaServer, str]) -> None:
     server, url = letta
     server.hangs = True
     async with aiohttp.ClientSession() as session:
-        memory = LettaBackend(MemoryAddress(url, "agent-1"), session, call_seconds=0.05)
+        memory = connect(session, MemoryAddress(url, "agent-1"), call_seconds=0.05)
         with pytest.raises(UncertainError):
             await memory.capture(Turn("hello", "hi"))
 
@@ -149,7 +155,7 @@ async def test_missing_response_is_uncertain(letta: tuple[FakeLettaServer, str])
 async def test_refused_connection_is_unavailable() -> None:
     async with aiohttp.ClientSession() as session:
         with pytest.raises(UnavailableError):
-            await LettaBackend(MemoryAddress("http://127.0.0.1:1", "agent-1"), session).load_blocks()
+            await connect(session, MemoryAddress("http://127.0.0.1:1", "agent-1")).load_blocks()
 
 
 def test_digest_changes_with_label_value_or_description() -> None:

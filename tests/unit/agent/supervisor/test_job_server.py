@@ -50,7 +50,7 @@ class Pod(SupervisorWorld):
         app = JobServer(self.supervisor, self.memory_sync, self.metrics, self.changes).app()
         self.runner = web.AppRunner(app, shutdown_timeout=0.01)
         self.socket = socket
-        self.link = SupervisorClient(socket, 1)
+        self.link = SupervisorClient(socket, 1, call_seconds=DEADLINE)
 
 
 @pytest.fixture
@@ -115,7 +115,7 @@ async def test_repeated_turn_is_queued_once(pod: Pod) -> None:
     for number in (1, 1, 2):
         await pod.link.send_turn(Turn("yes", "fine"), number)
     assert len(pod.memory_sync.turns) == 2
-    next_job = SupervisorClient(pod.socket, 2)
+    next_job = SupervisorClient(pod.socket, 2, call_seconds=DEADLINE)
     await next_job.send_turn(Turn("yes", "fine"), 2)
     await next_job.close()
     assert len(pod.memory_sync.turns) == 3
