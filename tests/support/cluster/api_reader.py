@@ -25,6 +25,8 @@ GROUPS = {
 """Paths of the kinds outside the core group, by singular name."""
 SHORT_NAMES = {"crd": "customresourcedefinition"}
 READ_SECONDS = 30
+RETRIES = 1
+"""The API server may close a kept connection just when a read uses it, for example when it restarts."""
 NOT_FOUND = 404
 ERROR = 400
 
@@ -62,7 +64,7 @@ class ApiReader:
 
     def _read(self, path: str) -> Json | None:
         try:
-            answer = self._pool.request("GET", self._host + path, timeout=READ_SECONDS, retries=False)
+            answer = self._pool.request("GET", self._host + path, timeout=READ_SECONDS, retries=RETRIES)
         except HTTPError as error:
             raise ReadError(f"{path}: {error}") from error
         if answer.status == NOT_FOUND:
