@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable
 
 
-async def until(check: Callable[[], object], seconds: float = 2.0) -> None:
+async def until(check: Callable[[], object], seconds: float = 30.0) -> None:
     """Wait until `check()` is true. Raise TimeoutError."""
     async with asyncio.timeout(seconds):
         while True:

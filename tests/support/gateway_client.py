@@ -12,7 +12,7 @@ from tests.support.fakes.api_server import FakeApiServer
 
 Client = TestClient[Any, Any]
 
-SOON = 5.0
+SOON = 30.0
 
 
 class Answer(NamedTuple):

@@ -40,7 +40,7 @@ class OutageCluster(SimulatedCluster):
         self.now += away
         self.operator_skew, self.watch = skew, None
 
-    def look_in_vain(self) -> None:
+    def look_without_answer(self) -> None:
         """Reconcile while LiveKit does not answer, for one look."""
         up, self.livekit_up = self.livekit_up, False
         self.reconcile()

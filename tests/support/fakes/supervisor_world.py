@@ -15,7 +15,7 @@ from voicesession_agent.supervisor.supervisor import GaveUpError, Supervisor
 from voicesession_agent.tracing import AgentTracing
 
 TOKEN = "t"  # noqa: S105 - of no room
-DEADLINE = 5.0
+DEADLINE = 30.0
 
 
 class FakeJob:

@@ -154,7 +154,7 @@ async def test_gateway_after_sigterm_stops(api: FakeApiServer) -> None:
         async with client.get(f"http://127.0.0.1:{public_port}/healthz") as response:
             assert response.status == 200
         os.kill(os.getpid(), signal.SIGTERM)
-        assert await asyncio.wait_for(running, 10) == 0
+        assert await asyncio.wait_for(running, 30) == 0
 
 
 def test_main_with_invalid_settings_prints_single_line(

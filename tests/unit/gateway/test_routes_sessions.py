@@ -155,7 +155,7 @@ async def test_event_stream_sends_heartbeats_and_ends_after_disconnect(start: St
     client = await start(timings=timings, AUTH_MODE="keys", KEYS_DIR=str(keys_dir))
     name = await create(client)
     async with client.get(f"{PATH}/{name}/events", headers=SHOP) as response:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while b"heartbeat" not in await response.content.readline():
                 pass
     await until(lambda: metrics.REGISTRY.get_sample_value("voicesession_gateway_event_streams") == 0)
@@ -167,7 +167,7 @@ async def test_event_stream_ends_at_shutdown(client: Client) -> None:
     await asyncio.sleep(0.05)
     assert client.server is not None
     await client.server.close()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         assert (await following)[1]
 
 

@@ -21,7 +21,7 @@ KUBECONFIG = {
     "current-context": "nowhere",
 }
 """The port `discard`, without a listener."""
-DEADLINE = 10.0
+DEADLINE = 30.0
 
 
 async def test_replica_without_lease_is_healthy_unready_and_stops_at_sigterm(

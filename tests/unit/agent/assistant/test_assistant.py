@@ -106,7 +106,7 @@ async def test_session_is_watched_before_start() -> None:
     services: Any = SimpleNamespace(supervisor=FakeClient(), reporter=Mock(), health=health, shutdown=Mock())
     ctx: Any = SimpleNamespace(proc=SimpleNamespace(userdata={MODELS: {}}), connect=AsyncMock(), room=FakeRoom())
     running = asyncio.create_task(run(ctx, services, AgentSpec(instructions="Be brief."), lambda *_: session))
-    await asyncio.wait_for(started.wait(), 5.0)
+    await asyncio.wait_for(started.wait(), 30)
     assert watched == [""]
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)

@@ -23,7 +23,7 @@ from voicesession_agent.supervisor.desired_state import DesiredState
 from tests.support.fakes.memory_backend import FakeMemory
 
 ADDRESS = MemoryAddress("http://letta", "agent-1")
-DEADLINE = 5.0
+DEADLINE = 30.0
 QUICK = SyncTimings(
     after_capture_seconds=0.005, min_between_seconds=0.005, first_retry_seconds=0.005, max_retry_seconds=0.005
 )

@@ -26,7 +26,7 @@ from voicesession_agent.supervisor.control_server import (
 from voicesession_agent.supervisor.desired_state import DesiredState
 from voicesession_agent.supervisor.pod_state import PodState
 
-DEADLINE = 5.0
+DEADLINE = 30.0
 KEY = Ed25519PrivateKey.generate()
 BODY = {"sessionUID": "u1", "epoch": 0, "room": {"name": "vs-1", "url": "ws://x"}, "token": "t"}
 

@@ -9,7 +9,7 @@ from voicesession_agent.supervisor.control_server import StateChanges
 from voicesession_agent.supervisor.desired_state import DesiredState
 from voicesession_agent.supervisor.pod_state import HumanLeft, PodState
 
-DEADLINE = 5.0
+DEADLINE = 30.0
 
 
 @pytest.fixture

@@ -35,7 +35,7 @@ class WatchedPods:
 
     async def polls(self, count: int) -> None:
         """Wait until this number of polls has begun."""
-        await until(lambda: len(self.pods.waits) == count, seconds=5)
+        await until(lambda: len(self.pods.waits) == count)
 
 
 def open_polls() -> int:

@@ -146,7 +146,7 @@ async def test_unreadable_namespace_is_left_out(error: Exception, caplog: pytest
     scene = Scene("team-b", "team-a")
     scene.kube.refused["team-b"] = error
     key = scene.put_session("team-a")
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         await scene.resync.fill_cache()
     assert scene.sessions.keys == [key]
     assert value(UNREADABLE) == 1

@@ -50,7 +50,7 @@ INCIDENTS: dict[str, Callable[[OutageCluster], None]] = {
     "room lost": OutageCluster.lose_room,
     "livekit down": lambda cluster: set_livekit(cluster, False),
     "livekit up": lambda cluster: set_livekit(cluster, True),
-    "one look fails": OutageCluster.look_in_vain,
+    "one look fails": OutageCluster.look_without_answer,
     "the agent is lost from the room": OutageCluster.lose_agent,
     "jobs hang": lambda cluster: cluster.set_jobs_hanging(True),
     "jobs run": lambda cluster: cluster.set_jobs_hanging(False),
