@@ -26,6 +26,8 @@ from voicesession_operator.domain.observed import (
 )
 
 HUMAN_KINDS: Final = frozenset({ParticipantKind.STANDARD, ParticipantKind.SIP, ParticipantKind.CONNECTOR})
+TRUSTED_KINDS: Final = frozenset({ParticipantKind.AGENT, ParticipantKind.SIP})
+"""Kinds whose programs belong to the issuer of their token. LiveKit lets each SIP participant change its attributes."""
 UNANSWERED_CALL: Final = frozenset({"dialing", "ringing"})
 """Values of LiveKit's attribute `sip.callStatus` before the callee answers; the participant is ACTIVE meanwhile."""
 
@@ -33,7 +35,7 @@ UNANSWERED_CALL: Final = frozenset({"dialing", "ringing"})
 def is_human(participant: Participant) -> bool:
     """Return True for a human; the role in the token, set by its issuer, overrides all other rules.
 
-    A participant that may change its own attributes could have written them itself, so they do not count.
+    A client that may change its own attributes could have written them itself, so they do not count.
     """
     attributes = participant.attributes if _are_attributes_from_issuer(participant) else {}
     role = attributes.get(ROLE_ATTRIBUTE)
@@ -45,8 +47,8 @@ def is_human(participant: Participant) -> bool:
 
 
 def _are_attributes_from_issuer(participant: Participant) -> bool:
-    """Return False if a client may have written the attributes; agents belong to the issuer of their token."""
-    return not participant.can_update_metadata or participant.kind == ParticipantKind.AGENT
+    """Return False if a client may have written the attributes."""
+    return not participant.can_update_metadata or participant.kind in TRUSTED_KINDS
 
 
 def is_call_unanswered(participant: Participant) -> bool:

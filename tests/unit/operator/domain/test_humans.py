@@ -68,7 +68,7 @@ def last_left(start: SessionBuilder, cluster: ObservedBuilder, now: float = NOW)
         ({"attributes": {ROLE: "observer"}, "can_update_metadata": True}, True),
         ({"attributes": {"lk.publish_on_behalf": "agent-66"}, "can_update_metadata": True}, True),
         ({"attributes": {ROLE: "human"}, "kind": ParticipantKind.INGRESS, "can_update_metadata": True}, False),
-        ({"attributes": {ROLE: "agent"}, "kind": ParticipantKind.SIP, "can_update_metadata": True}, True),
+        ({"attributes": {ROLE: "observer"}, "kind": ParticipantKind.SIP, "can_update_metadata": True}, False),
         ({"attributes": {ROLE: "human"}, "kind": ParticipantKind.AGENT, "can_update_metadata": True}, True),
     ],
 )
