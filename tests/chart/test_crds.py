@@ -53,6 +53,14 @@ def test_crd_names_and_columns(plural: str, short: str, columns: list[str]) -> N
 
 
 @pytest.mark.parametrize("plural", PLURALS)
+def test_limit_in_seconds_accepts_zero_only_as_no_limit(plural: str) -> None:
+    limits = _schema(plural)["properties"]["spec"]["properties"]["limits"]["properties"]
+    found = {name: limit["minimum"] for name, limit in limits.items() if name.endswith("Seconds")}
+    assert found == {"startSeconds": 1, "joinSeconds": 1, "idleSeconds": 0, "maxDurationSeconds": 1}
+    assert "0 (the built-in value) means no limit" in limits["idleSeconds"]["description"]
+
+
+@pytest.mark.parametrize("plural", PLURALS)
 def test_printer_columns_show_schema_fields(plural: str) -> None:
     (version,) = crd(plural)["spec"]["versions"]
     known = {path.replace("[]", "") for path, _ in _nodes(_schema(plural))} | {".metadata.creationTimestamp"}
