@@ -7,8 +7,8 @@ from voicesession_common.api.conditions import find_condition
 from voicesession_common.api.reasons import Cause, ConditionType, EndReason, ResetOutcome
 from voicesession_common.api.voicesession import Absence, LastReset, Status, VoiceSession
 
-from voicesession_operator.domain.actions import Deadline, Decision, EndOfSession
-from voicesession_operator.domain.observed import AgentPod
+from voicesession_operator.domain.actions import CreatePod, Deadline, Decision, DeletePod, EndOfSession
+from voicesession_operator.domain.observed import AgentPod, Observed
 from voicesession_operator.domain.pods import SessionPods, count_replacements, may_replace
 from voicesession_operator.domain.reset import ABSENT_SECONDS, relapse_at
 from voicesession_operator.domain.room import TRIAL_SECONDS, due_at
@@ -39,10 +39,12 @@ def escalations(session: VoiceSession, status: Status, pods: SessionPods, now: f
     return tuple(Decision(limit.at, abandoned, limit.trial_seconds) for limit in limits)
 
 
-def agent_overdue(session: VoiceSession, status: Status, pods: SessionPods, now: float) -> tuple[Deadline, ...]:
+def agent_overdue(
+    session: VoiceSession, status: Status, observed: Observed, pods: SessionPods, now: float
+) -> tuple[Deadline, ...]:
     """End the session when its agent is overdue and no replacement is left, or none can be created."""
     if pods.serving is None:
-        return _pod_missing(session, status)
+        return _pod_missing(session, status, observed)
     if may_replace(session, status, now):
         return ()
     allowed = session.limits.max_replacements
@@ -52,8 +54,14 @@ def agent_overdue(session: VoiceSession, status: Status, pods: SessionPods, now:
     return tuple(Deadline(limit.at, end, limit.trial_seconds) for limit in limits)
 
 
-def _pod_missing(session: VoiceSession, status: Status) -> tuple[Deadline, ...]:
-    """End the session if no pod could be created for startSeconds after the loss of the last one."""
+def _pod_missing(session: VoiceSession, status: Status, observed: Observed) -> tuple[Deadline, ...]:
+    """End the session if no pod could be created for startSeconds after the loss of the last one.
+
+    The deadline exists only without a VoiceAgent or after a failed try, because the pause before a replacement can be
+    longer than startSeconds.
+    """
+    if observed.agent is not None and not (observed.failure_of(CreatePod) or observed.failure_of(DeletePod)):
+        return ()
     joined = find_condition(status.conditions, ConditionType.AGENT_JOINED)
     seconds = session.limits.start_seconds
     limit = _absence_limit(status, "", seconds)

@@ -105,7 +105,7 @@ def _deadlines(
         *agent_lost(session, status, pods, now),
         *start_deadline(session, status),
         *room_lost(session, status, observed),
-        *agent_overdue(session, status, pods, now),
+        *agent_overdue(session, status, observed, pods, now),
         *idle(session, status, observed, observed.state_of(pods.serving)),
         *last_human_left(session, status, observed),
         *nobody_came(session, status, observed),

@@ -144,6 +144,19 @@ def test_replacements_of_last_hour_count() -> None:
     assert decide(start.stored(made), gone, renewed + 20).status.end_reason == "AgentLost"
 
 
+def test_pause_before_replacement_may_be_longer_than_start_seconds() -> None:
+    gone = empty_cluster().room(human())
+    start = talking().limits(start_seconds=5, max_replacements=10)
+    lost = start.stored(decide(start.stored(used_up(NOW, NOW, NOW)), gone, NOW).status)
+    paused = decide(lost, gone, NOW + 7.9)
+    assert (paused.status.end_reason, action_kinds(paused)) == ("", [])
+    assert action_kinds(decide(lost, gone, NOW + 8)) == ["CreatePod"]
+    refused = decide(lost, gone.failed("CreatePod", "Forbidden", "exceeded quota"), NOW + 8)
+    assert refused.status.end_reason == "AgentLost"
+    assert "exceeded quota" in condition(refused.status, "Finished").message
+    assert decide(lost, gone.no_agent(), NOW + 5).status.end_reason == "AgentLost"
+
+
 def test_replacements_of_earlier_operator_count_as_recent() -> None:
     start = talking().limits(max_replacements=3).stored(replace(used_up(1, 2, 3), replaced_at=None))
     assert decide(start, empty_cluster().room(human()), NOW).status.end_reason == "AgentLost"
