@@ -61,8 +61,8 @@ USER_SCOPE: Final = "User"
 
 ROLE_ATTRIBUTE: Final = "voicesession.role"
 """Participant attribute set in the token. It overrides the rules that classify a participant as human or not. It is
-ignored if the token lets the participant change its own attributes (`canUpdateOwnMetadata`), except for agents and SIP
-participants."""
+ignored if the token lets the participant change its own attributes (`canUpdateOwnMetadata`), except for agents and
+participants of kind SIP, CONNECTOR or INGRESS."""
 HUMAN_ROLE: Final = "human"
 SESSION_ATTRIBUTE: Final = "voicesession.session"
 """Participant attribute of humans with a token from the gateway: the name of their VoiceSession."""

@@ -26,8 +26,10 @@ from voicesession_operator.domain.observed import (
 )
 
 HUMAN_KINDS: Final = frozenset({ParticipantKind.STANDARD, ParticipantKind.SIP, ParticipantKind.CONNECTOR})
-TRUSTED_KINDS: Final = frozenset({ParticipantKind.AGENT, ParticipantKind.SIP})
-"""Kinds whose programs belong to the issuer of their token. LiveKit lets each SIP participant change its attributes."""
+SERVICE_KINDS: Final = frozenset(
+    {ParticipantKind.AGENT, ParticipantKind.SIP, ParticipantKind.CONNECTOR, ParticipantKind.INGRESS}
+)
+"""Kinds whose programs belong to the issuer of their token. LiveKit's services always get `canUpdateOwnMetadata`."""
 UNANSWERED_CALL: Final = frozenset({"dialing", "ringing"})
 """Values of LiveKit's attribute `sip.callStatus` before the callee answers; the participant is ACTIVE meanwhile."""
 
@@ -48,7 +50,7 @@ def is_human(participant: Participant) -> bool:
 
 def _are_attributes_from_issuer(participant: Participant) -> bool:
     """Return False if a client may have written the attributes."""
-    return not participant.can_update_metadata or participant.kind in TRUSTED_KINDS
+    return not participant.can_update_metadata or participant.kind in SERVICE_KINDS
 
 
 def is_call_unanswered(participant: Participant) -> bool:
