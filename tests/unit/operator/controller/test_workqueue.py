@@ -6,11 +6,12 @@ from contextlib import asynccontextmanager
 
 import pytest
 from voicesession_common.errors import RetryableError
-from voicesession_operator.controller.workqueue import WorkQueue
+from voicesession_operator.controller.workqueue import BACKOFF_LONGEST_SECONDS, WorkQueue
 
 from tests.support.async_polling import until
 
 Handle = Callable[[str], Awaitable[float | None]]
+DEADLINE = 30.0
 
 
 @asynccontextmanager
@@ -51,7 +52,7 @@ async def test_waiting_key_is_queued_once() -> None:
             queue.add("a")
         gate.open.set()
         await until(lambda: len(gate.started) == 2)
-        assert await queue.drain(1)
+        assert await queue.drain(DEADLINE)
     assert gate.started == ["busy", "a"]
 
 
@@ -66,7 +67,7 @@ async def test_key_added_while_running_runs_once_more_afterwards() -> None:
         assert gate.started == ["a"]
         gate.open.set()
         await until(lambda: gate.started == ["a", "a"])
-        await queue.drain(1)
+        await queue.drain(DEADLINE)
     assert gate.max_concurrent == 1
 
 
@@ -95,8 +96,8 @@ async def test_add_after_keeps_the_earliest_time() -> None:
         queue.add_after("a", 0.02)
         queue.add_after("a", 30)
         await until(lambda: seen)
-        await queue.drain(1)
-    assert 0.02 <= seen[0] - began < 1
+        await queue.drain(DEADLINE)
+    assert 0.02 <= seen[0] - began < 30
     assert len(seen) == 1
 
 
@@ -111,7 +112,7 @@ async def test_returned_seconds_delay_the_next_run() -> None:
     async with running(handle) as queue:
         queue.add("a")
         await until(lambda: len(seen) == 3)
-        await queue.drain(1)
+        await queue.drain(DEADLINE)
     assert len(seen) == 3
 
 
@@ -146,9 +147,9 @@ async def test_failures_back_off_until_success() -> None:
     async with running(handle) as queue:
         queue.add("a")
         await until(lambda: len(times) == 3)
-        await queue.drain(1)
+        await queue.drain(DEADLINE)
     first, second = times[1] - times[0], times[2] - times[1]
-    assert 0.08 <= first < 0.5
+    assert 0.08 <= first < BACKOFF_LONGEST_SECONDS
     assert second >= 0.16
 
 
@@ -158,7 +159,7 @@ async def test_drain_finishes_running_keys_and_refuses_new_keys() -> None:
         queue.add("a")
         queue.add("waiting")
         await until(lambda: gate.started == ["a"])
-        draining = asyncio.create_task(queue.drain(1))
+        draining = asyncio.create_task(queue.drain(DEADLINE))
         await asyncio.sleep(0)
         queue.add("late")
         queue.add_after("later", 0)
@@ -176,7 +177,7 @@ async def test_drain_processes_kept_keys() -> None:
         queue.add_after("delayed", 60)
         queue.add_after("kept delayed", 60)
         await until(lambda: gate.started == ["a"])
-        draining = asyncio.create_task(queue.drain(10, keep=lambda key: key.startswith("kept")))
+        draining = asyncio.create_task(queue.drain(DEADLINE, keep=lambda key: key.startswith("kept")))
         await asyncio.sleep(0)
         queue.add("late")
         queue.add("kept late")
@@ -199,7 +200,7 @@ async def test_drain_retries_kept_keys_until_success() -> None:
     async with running(handle) as queue:
         queue.add("kept")
         queue.add("other")
-        assert await queue.drain(10, keep=remaining.__contains__)
+        assert await queue.drain(DEADLINE, keep=remaining.__contains__)
     assert attempts == ["kept"] * 3
 
 
