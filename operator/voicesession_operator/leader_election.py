@@ -172,7 +172,7 @@ class LeaderElector:
 
 
 async def keep_leader_label(kube: KubernetesApi, namespace: str, release: str, pod: str) -> None:
-    """Keep the leader's label on `pod` only, forever, whoever else changes it.
+    """Keep the leader's label on `pod` only, forever, also after another client changes it.
 
     Without the label no webhooks are delivered, and polling replaces them.
     """
