@@ -32,7 +32,7 @@ RIGHTS = {
     ("delete", "voicesessions"): True,
     ("watch", "voicesessions"): True,
     ("list", "voiceagents"): True,
-    ("patch", "voicesessions"): False,
+    ("patch", "voicesessions"): True,
     ("update", "voicesessions"): False,
     ("create", "voiceagents"): False,
     ("get", "secrets"): False,
