@@ -70,8 +70,8 @@ class OperatorSettings:
             agent_image_pull_policy=read_choice(
                 env, "AGENT_IMAGE_PULL_POLICY", "IfNotPresent", ("Always", "IfNotPresent", "Never")
             ),
-            letta_url=env.get("LETTA_URL", ""),
-            letta_api_key=env.get("LETTA_API_KEY", ""),
+            letta_url=env.get("LETTA_URL", "").strip(),
+            letta_api_key=env.get("LETTA_API_KEY", "").strip(),
             letta_model=env.get("LETTA_MODEL", ""),
             letta_embedding=env.get("LETTA_EMBEDDING", ""),
             watch_namespaces=read_list(env, "WATCH_NAMESPACES"),

@@ -110,13 +110,19 @@ class Assistant(Agent):
         self._idle = idle
 
     async def on_user_turn_completed(self, turn_ctx: llm.ChatContext, new_message: llm.ChatMessage) -> None:
-        """Apply changed memory blocks, tools and limits before the answer is generated."""
+        """Apply changed memory blocks, tools and limits before the answer is generated.
+
+        Never raise: livekit-agents does not answer a turn whose hook fails.
+        """
         try:
-            facts = await self._client.job_facts()
+            await self._apply_facts(await self._client.job_facts(), turn_ctx)
         except (aiohttp.ClientError, TimeoutError):
             log.warning("the supervisor does not answer", extra={"event": "stale_memory"})
-            return
-        before, self._facts = self._facts, facts
+        except Exception:
+            log.exception("the supervisor's answer cannot be used", extra={"event": "stale_memory"})
+
+    async def _apply_facts(self, facts: JobFacts, turn_ctx: llm.ChatContext) -> None:
+        before = self._facts
         if self._spec.idle_prompt:
             self._idle.set_seconds(facts.idle_seconds)
         if facts.remembers != before.remembers:
@@ -125,6 +131,7 @@ class Assistant(Agent):
             text = render(self._spec.instructions, facts.blocks)
             await self.update_instructions(text)
             replace_instructions(turn_ctx, text)
+        self._facts = facts
 
 
 def _say(session: "AgentSession[None]", text: str) -> None:

@@ -68,6 +68,10 @@ class UncertainError(MemoryBackendError):
     """No valid response arrived, so the turn may be stored; sending it again could store it twice."""
 
 
+class UnexpectedError(UncertainError):
+    """The backend failed with an error that it does not translate; the message has the name of its class only."""
+
+
 class RejectedError(MemoryBackendError):
     """The backend will never accept this call."""
 
@@ -90,6 +94,48 @@ class MemoryBackend(Protocol):
 
     async def write(self, label: str, value: str) -> None:
         """Replace the value of the block with that label. Raise MemoryBackendError."""
+
+
+class GuardedBackend:
+    """MemoryBackend that raises only MemoryBackendError, whatever the backend raises: no fault of memory ends a call.
+
+    `connect` creates the backend at the first call, so that its errors are those of a call.
+    """
+
+    def __init__(self, connect: Callable[[], MemoryBackend]) -> None:
+        self._connect = connect
+        self._backend: MemoryBackend | None = None
+
+    async def load_blocks(self) -> tuple[Block, ...]:
+        """Load the blocks. Raise MemoryBackendError."""
+        with _translate_errors():
+            return await self._connected().load_blocks()
+
+    async def capture(self, turn: Turn) -> None:
+        """Capture a turn. Raise MemoryBackendError."""
+        with _translate_errors():
+            await self._connected().capture(turn)
+
+    async def write(self, label: str, value: str) -> None:
+        """Write a block. Raise MemoryBackendError."""
+        with _translate_errors():
+            await self._connected().write(label, value)
+
+    def _connected(self) -> MemoryBackend:
+        if self._backend is None:
+            self._backend = self._connect()
+        return self._backend
+
+
+@contextmanager
+def _translate_errors() -> Iterator[None]:
+    """Raise UnexpectedError in place of any error that is no MemoryBackendError; a cancellation passes."""
+    try:
+        yield
+    except MemoryBackendError:
+        raise
+    except Exception as error:
+        raise UnexpectedError(f"memory failed: {type(error).__name__}") from error
 
 
 def digest(blocks: Sequence[Block]) -> str:

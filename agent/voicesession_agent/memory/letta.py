@@ -54,7 +54,7 @@ class LettaBackend:
         answer = await self._call("GET", self._agent, params={"include": "agent.blocks"})
         try:
             return tuple(_block(raw) for raw in json.loads(answer).get("blocks") or ())
-        except (AttributeError, KeyError, TypeError, ValueError) as error:
+        except (AttributeError, KeyError, RecursionError, TypeError, ValueError) as error:
             raise RejectedError("Letta's answer has no blocks that can be read") from error
 
     async def capture(self, turn: Turn) -> None:
@@ -113,6 +113,17 @@ def _raise_for_status(status: int) -> None:
 
 
 def _block(raw: dict[str, Any]) -> Block:
+    """Return a block of Letta's answer. Raise KeyError, TypeError or ValueError if it is malformed."""
     return Block(
-        label=raw["label"], value=raw["value"], description=raw.get("description") or "", limit=raw.get("limit") or 0
+        label=_text(raw["label"]),
+        value=_text(raw["value"]),
+        description=_text(raw.get("description") or ""),
+        limit=int(raw.get("limit") or 0),
     )
+
+
+def _text(raw: object) -> str:
+    """Return the text, without lone surrogates, which no provider can encode. Raise TypeError for another type."""
+    if not isinstance(raw, str):
+        raise TypeError("not a text")
+    return raw.encode("utf-8", "replace").decode("utf-8")

@@ -3,13 +3,14 @@
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Protocol
 
 from voicesession_agent.memory.backend import (
     Block,
+    GuardedBackend,
     MemoryAddress,
     MemoryBackend,
     MemoryBackendError,
@@ -18,6 +19,7 @@ from voicesession_agent.memory.backend import (
     RejectedError,
     Turn,
     UnavailableError,
+    UnexpectedError,
 )
 from voicesession_agent.memory.facts import remember
 from voicesession_agent.memory.turn_queue import DropReason, TurnQueue
@@ -97,7 +99,7 @@ class MemorySync:
             self.turns.forget()
         if address == self._address or address is None:
             return
-        self._address, self._backend = address, self._connect(address)
+        self._address, self._backend = address, GuardedBackend(lambda: self._connect(address))
         self.status = MemoryStatus(address.agent_id, MemoryPhase.LOADING)
         self._known.set()
         self._refresh.set()
@@ -134,10 +136,10 @@ class MemorySync:
             self._written += 1
 
     async def run(self) -> None:
-        """Run both loops until canceled."""
+        """Run both loops until canceled; no error ends them."""
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._keep_fresh())
-            tasks.create_task(self._keep_capturing())
+            tasks.create_task(self._keep_running(self._keep_fresh))
+            tasks.create_task(self._keep_running(self._keep_capturing))
 
     async def flush(self, seconds: float) -> None:
         """Send the queued turns for at most `seconds`, at the end of the process."""
@@ -148,6 +150,16 @@ class MemorySync:
         except (MemoryBackendError, TimeoutError):
             pass
         self.turns.give_up()
+
+    async def _keep_running(self, loop: Callable[[], Awaitable[None]]) -> None:
+        """Start the loop again after an error, for the conversation does not depend on memory."""
+        while True:
+            try:
+                await loop()
+            except Exception as error:
+                log.exception("memory failed", extra={"event": "memory_failed"})
+                self._set_status(MemoryPhase.UNAVAILABLE, f"memory failed: {type(error).__name__}")
+            await asyncio.sleep(self._timings.max_retry_seconds)
 
     async def _keep_fresh(self) -> None:
         timings = self._timings
@@ -180,7 +192,7 @@ class MemorySync:
         try:
             await self.turns.send_oldest(backend)
         except MemoryBackendError as error:
-            self._set_status(MemoryPhase.UNAVAILABLE, str(error))
+            self._fail(error)
             return False
         asyncio.get_running_loop().call_later(self._timings.after_capture_seconds, self._refresh.set)
         return True
@@ -201,12 +213,18 @@ class MemorySync:
         try:
             blocks = await backend.load_blocks()
         except MemoryBackendError as error:
-            self._set_status(MemoryPhase.UNAVAILABLE, str(error))
+            self._fail(error)
             return False
         if backend is self._backend:
             self.blocks = blocks if written == self._written else self.blocks
             self._set_status(MemoryPhase.OK, "")
         return True
+
+    def _fail(self, error: MemoryBackendError) -> None:
+        """Report memory as unavailable, and log an unexpected error once until memory works again."""
+        if isinstance(error, UnexpectedError) and self.status.message != str(error):
+            log.error("memory failed", exc_info=error, extra={"event": "memory_failed"})
+        self._set_status(MemoryPhase.UNAVAILABLE, str(error))
 
     def _set_status(self, phase: MemoryPhase, message: str) -> None:
         self.status = MemoryStatus(self.status.agent_id, phase, message)

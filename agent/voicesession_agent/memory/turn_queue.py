@@ -6,10 +6,13 @@ from collections.abc import Callable
 from enum import StrEnum
 from typing import Final
 
-from voicesession_agent.memory.backend import MemoryBackend, RejectedError, Turn, UncertainError
+from voicesession_agent.memory.backend import MemoryBackend, RejectedError, Turn, UncertainError, UnexpectedError
 
 LIMIT: Final = 256
 """Turns kept while memory is unavailable: more than an hour of conversation."""
+
+UNEXPECTED_TRIES: Final = 3
+"""Tries of a turn that fails with UnexpectedError; without a limit it would hold up all later turns."""
 
 
 class DropReason(StrEnum):
@@ -35,6 +38,8 @@ class TurnQueue:
         self._on_drop = lost
         self._on_repeat = repeated
         self._uncertain: Turn | None = None
+        self._unexpected = 0
+        """Tries of the oldest turn that failed with UnexpectedError."""
         self._sending = False
         self._some = asyncio.Event()
         self.lost = 0
@@ -57,7 +62,10 @@ class TurnQueue:
         await self._some.wait()
 
     async def send_oldest(self, backend: MemoryBackend) -> None:
-        """Send the oldest turn, if any. It stays queued after any error except RejectedError."""
+        """Send the oldest turn, if any. It stays queued after any error except RejectedError.
+
+        A turn is dropped as rejected after UNEXPECTED_TRIES of UnexpectedError.
+        """
         if not self._turns:
             return
         turn = self._turns[0]
@@ -71,16 +79,25 @@ class TurnQueue:
             self._drop(turn)
             self.lose(DropReason.REJECTED)
             raise
-        except (UncertainError, asyncio.CancelledError):
+        except (UncertainError, asyncio.CancelledError) as error:
             self._uncertain = turn
+            if isinstance(error, UnexpectedError):
+                self._give_up_after_tries(turn)
             raise
         finally:
             self._sending = False
         self._drop(turn)
 
+    def _give_up_after_tries(self, turn: Turn) -> None:
+        self._unexpected += 1
+        if self._unexpected >= UNEXPECTED_TRIES:
+            self._drop(turn)
+            self.lose(DropReason.REJECTED)
+
     def forget(self) -> None:
         """Drop all turns without counting them as lost; they must not be sent."""
         self._turns.clear()
+        self._unexpected = 0
         self._some.clear()
 
     def give_up(self) -> None:
@@ -98,5 +115,6 @@ class TurnQueue:
         """Remove `turn`, unless `forget` removed it while it was being sent."""
         if self._turns and self._turns[0] is turn:
             self._turns.popleft()
+            self._unexpected = 0
         if not self._turns:
             self._some.clear()

@@ -91,8 +91,10 @@ class SupervisorApp:
         return [control, jobs, metrics]
 
     async def _run_until_stopped(self, supervisor: Supervisor, memory_sync: MemorySync) -> int:
-        """Run all parts until one ends. Only the stop signal gives exit code 0."""
-        parts = [asyncio.create_task(supervisor.run()), asyncio.create_task(memory_sync.run())]
+        """Run all parts until one ends, except memory, which no job needs. Only the stop signal gives exit code 0."""
+        memory = asyncio.create_task(memory_sync.run())
+        memory.add_done_callback(_log_memory_failure)
+        parts = [asyncio.create_task(supervisor.run())]
         if not self._settings.trouble:
             parts.append(asyncio.create_task(self._jobs.run()))
         stop = asyncio.create_task(self._stop.wait())
@@ -101,7 +103,7 @@ class SupervisorApp:
         for part in parts:
             if part.done() and code:
                 _log_failure(part)
-        await _cancel([stop, *parts[:2]])
+        await _cancel([stop, memory, parts[0]])
         return code
 
     def _watch(self, memory_sync: MemorySync) -> None:
@@ -144,6 +146,11 @@ async def _cancel(tasks: list[asyncio.Task[object]]) -> None:
         task.cancel()
     with suppress(asyncio.CancelledError):
         await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _log_memory_failure(memory: asyncio.Task[None]) -> None:
+    if not memory.cancelled() and (error := memory.exception()) is not None:
+        log.error("memory ended", exc_info=error, extra={"event": "memory_ended"})
 
 
 def _log_failure(part: asyncio.Task[None]) -> None:

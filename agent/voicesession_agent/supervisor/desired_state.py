@@ -76,7 +76,8 @@ def _expiry(token: str) -> float | None:
 
 
 def _memory(raw: dict[str, Any]) -> MemoryAddress:
-    return MemoryAddress(_text(raw, "baseURL"), _text(raw, "agentID"), _text(raw, "apiKey", required=False))
+    """Return the address. A Secret often has a line break at the end of its key, which no HTTP header may have."""
+    return MemoryAddress(_text(raw, "baseURL"), _text(raw, "agentID"), _text(raw, "apiKey", required=False).strip())
 
 
 def _epoch(raw: dict[str, Any]) -> int:

@@ -106,6 +106,8 @@ class LettaDirectory:
             return Unavailable("Letta does not answer")
         except (APIError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
             return Unavailable("Letta's answer cannot be read")
+        except Exception as error:
+            return Unavailable(f"the request to Letta failed: {type(error).__name__}")
 
     async def _find_or_create(
         self, letta: "AsyncLetta", memory: LettaMemorySpec, criteria: dict[str, Any], tag: str, name: str

@@ -3,16 +3,16 @@
 import asyncio
 from dataclasses import replace
 
-from voicesession_agent.memory.backend import Block, MemoryBackendError, Turn
+from voicesession_agent.memory.backend import Block, Turn
 
 
 class FakeMemory:
     def __init__(self) -> None:
         self.stored: list[str] = []
         self.blocks = (Block("human", "likes blue"),)
-        self.fault: MemoryBackendError | None = None
-        self.capture_fault: MemoryBackendError | None = None
-        self.write_faults: list[MemoryBackendError] = []
+        self.fault: Exception | None = None
+        self.capture_fault: Exception | None = None
+        self.write_faults: list[Exception] = []
         self.loads = 0
         self.next_load_waits: asyncio.Event | None = None
         """If set, the next load reads the blocks at once and responds after this event."""

@@ -25,6 +25,11 @@ def test_required_variables_suffice() -> None:
     assert (settings.otlp_endpoint, settings.trace_ratio) == ("", 1)
 
 
+def test_letta_key_and_address_are_stripped() -> None:
+    settings = OperatorSettings.from_env({**REQUIRED, "LETTA_URL": "http://letta\n", "LETTA_API_KEY": "key\n"})
+    assert (settings.letta_url, settings.letta_api_key) == ("http://letta", "key")
+
+
 def test_namespaces_are_split_at_commas() -> None:
     assert OperatorSettings.from_env({**REQUIRED, "WATCH_NAMESPACES": "a, b,"}).watch_namespaces == ("a", "b")
 

@@ -1,8 +1,9 @@
 """The built-in assistant between two turns, and the start of its session."""
 
 import asyncio
+from dataclasses import replace
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 from unittest.mock import AsyncMock, Mock
 
 import aiohttp
@@ -28,11 +29,11 @@ class FakeClient:
 
     def __init__(self) -> None:
         self.facts = facts()
-        self.unreachable = False
+        self.fault: Exception | None = None
 
     async def job_facts(self) -> JobFacts:
-        if self.unreachable:
-            raise aiohttp.ClientConnectionError
+        if self.fault is not None:
+            raise self.fault
         return self.facts
 
 
@@ -68,9 +69,18 @@ async def test_changed_block_is_in_next_answer(scene: AssistantScene) -> None:
     assert "Likes blue." in scene.assistant.instructions
 
 
-async def test_unreachable_supervisor_keeps_instructions(scene: AssistantScene) -> None:
-    scene.client.unreachable = True
+@pytest.mark.parametrize("fault", [aiohttp.ClientConnectionError(), TimeoutError(), KeyError("memory"), ValueError()])
+async def test_supervisor_without_usable_answer_keeps_instructions(scene: AssistantScene, fault: Exception) -> None:
+    scene.client.fault = fault
     assert await scene.complete_turn() == "Be brief."
+
+
+async def test_malformed_block_keeps_instructions(scene: AssistantScene) -> None:
+    good, broken = facts("Likes blue."), Block("human", cast("str", None))
+    scene.client.facts = replace(good, blocks=(broken,))
+    assert await scene.complete_turn() == "Be brief."
+    scene.client.facts = good
+    assert "Likes blue." in await scene.complete_turn()
 
 
 async def test_remember_tool_is_offered_while_memory_is_writable(scene: AssistantScene) -> None:

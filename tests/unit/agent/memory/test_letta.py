@@ -9,17 +9,25 @@ import pytest
 from aiohttp import web
 from voicesession_agent.memory.backend import (
     Block,
+    GuardedBackend,
     MemoryAddress,
     RejectedError,
     Turn,
     UnavailableError,
     UncertainError,
+    UnexpectedError,
     WriteConflictError,
     digest,
 )
 from voicesession_agent.memory.letta import LettaBackend
 
 CONNECT_SECONDS = 30.0
+MALFORMED = (
+    b'{"blocks": [{"label": "human", "value": null}]}',
+    b'{"blocks": [{"label": 1, "value": "v"}]}',
+    b'{"blocks": [{"label": "human", "value": "v", "limit": "many"}]}',
+    pytest.param(b'{"blocks": ' + b"[" * 200_000, id="nested deep"),
+)
 
 
 class FakeLettaServer:
@@ -86,7 +94,7 @@ async def test_too_long_body_is_uncertain(letta: tuple[FakeLettaServer, str]) ->
             await memory.load_blocks()
 
 
-@pytest.mark.parametrize("body", [b"<html>", b"null", b"[]", b'{"blocks": [{}]}'])
+@pytest.mark.parametrize("body", [b"<html>", b"null", b"[]", b'{"blocks": [{}]}', *MALFORMED])
 async def test_invalid_body_is_rejected_for_load_and_accepted_for_capture(
     letta: tuple[FakeLettaServer, str], body: bytes
 ) -> None:
@@ -97,6 +105,26 @@ async def test_invalid_body_is_rejected_for_load_and_accepted_for_capture(
         with pytest.raises(RejectedError):
             await memory.load_blocks()
         await memory.capture(Turn("hello", "hi"))
+
+
+async def test_malformed_key_is_an_unexpected_error(letta: tuple[FakeLettaServer, str]) -> None:
+    _, url = letta
+    async with aiohttp.ClientSession() as session:
+        memory = GuardedBackend(lambda: connect(session, MemoryAddress(url, "agent-1", "se\ncret")))
+        with pytest.raises(UnexpectedError, match=r"^memory failed: ValueError$"):
+            await memory.load_blocks()
+        with pytest.raises(UnexpectedError):
+            await memory.capture(Turn("hello", "hi"))
+        with pytest.raises(UnexpectedError):
+            await memory.write("human", "v")
+
+
+async def test_lone_surrogate_is_replaced(letta: tuple[FakeLettaServer, str]) -> None:
+    server, url = letta
+    server.body = b'{"blocks": [{"label": "human", "value": "v\\ud800"}]}'
+    async with aiohttp.ClientSession() as session:
+        blocks = await connect(session, MemoryAddress(url, "agent-1")).load_blocks()
+    assert blocks == (Block("human", "v?"),)
 
 
 async def test_capture_posts_turn(letta: tuple[FakeLettaServer, str]) -> None:

@@ -1,74 +1,21 @@
 """Memory sync: order of turns, refresh of blocks, facts and outages."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import suppress
 from dataclasses import replace
 
 import pytest
 from voicesession_agent.memory.backend import (
     Block,
-    MemoryAddress,
     MemoryPhase,
     RejectedError,
-    Turn,
     UnavailableError,
     UncertainError,
     WriteConflictError,
 )
-from voicesession_agent.memory.sync import MemorySync, SyncTimings
 from voicesession_agent.memory.turn_queue import DropReason
 from voicesession_agent.supervisor.desired_state import DesiredState
 
-from tests.support.fakes.memory_backend import FakeMemory
-
-ADDRESS = MemoryAddress("http://letta", "agent-1")
-DEADLINE = 30.0
-QUICK = SyncTimings(
-    after_capture_seconds=0.005, min_between_seconds=0.005, first_retry_seconds=0.005, max_retry_seconds=0.005
-)
-
-
-def desired_state(
-    address: MemoryAddress | None = ADDRESS, capture: bool = True, read_only: bool = False
-) -> DesiredState:
-    return DesiredState("u1", 1, "vs-1", "ws://x", "t", memory=address, capture=capture, read_only=read_only)
-
-
-class SyncScene:
-    def __init__(self, timings: SyncTimings) -> None:
-        self.memory = FakeMemory()
-        self.lost: list[DropReason] = []
-        self.repeated = 0
-        self.memory_sync = MemorySync(lambda _: self.memory, self.lost.append, self.count_repeated, timings)
-        self.running = asyncio.create_task(self.memory_sync.run())
-
-    def count_repeated(self) -> None:
-        self.repeated += 1
-
-    def say(self, *texts: str) -> None:
-        for text in texts:
-            self.memory_sync.heard(Turn(text, "yes"))
-
-    async def until(self, condition: Callable[[], bool]) -> None:
-        async with asyncio.timeout(DEADLINE):
-            while not condition():  # noqa: ASYNC110 - the code under test has no event to wait for
-                await asyncio.sleep(0.001)
-
-
-@pytest.fixture
-def timings() -> SyncTimings:
-    """Return the timings of `scene`; a test replaces them with a parameter of this name."""
-    return QUICK
-
-
-@pytest.fixture
-async def scene(timings: SyncTimings) -> AsyncIterator[SyncScene]:
-    scene = SyncScene(timings)
-    yield scene
-    scene.running.cancel()
-    with suppress(asyncio.CancelledError):
-        await scene.running
+from tests.support.fakes.memory_sync import DEADLINE, QUICK, SyncScene, desired_state
 
 
 async def test_blocks_are_loaded_after_address_is_known(scene: SyncScene) -> None:
@@ -144,10 +91,11 @@ async def test_flush_sends_remaining_turns_or_gives_up(scene: SyncScene) -> None
     scene.say("one", "two")
     await scene.memory_sync.flush(1.0)
     assert scene.memory.stored == ["one", "two"]
-    scene.memory.fault = UnavailableError("away")
-    scene.say("three")
-    await asyncio.wait_for(scene.memory_sync.flush(1.0), DEADLINE)
-    assert scene.lost == [DropReason.STOPPED]
+    for fault in (UnavailableError("away"), ValueError("x")):
+        scene.memory.fault = fault
+        scene.say("three")
+        await asyncio.wait_for(scene.memory_sync.flush(1.0), DEADLINE)
+    assert scene.lost == [DropReason.STOPPED] * 2
 
 
 async def test_flush_returns_early_without_turns_or_memory(scene: SyncScene) -> None:

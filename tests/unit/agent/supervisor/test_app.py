@@ -1,13 +1,66 @@
-"""Shutdown deadlines of the pod."""
+"""Shutdown deadlines of the pod, and faults of memory."""
 
-from voicesession_agent.supervisor.app import FLUSH_SECONDS, SHUTDOWN_SECONDS
-from voicesession_agent.supervisor.job_pool import CLOSE_SECONDS
+import asyncio
+import base64
+import os
+import signal
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from voicesession_agent.memory.sync import MemorySync
+from voicesession_agent.settings import AgentSettings
+from voicesession_agent.supervisor.app import FLUSH_SECONDS, SHUTDOWN_SECONDS, SupervisorApp
+from voicesession_agent.supervisor.job_pool import CLOSE_SECONDS, Job, JobLaunch
 
 SHORTEST_GRACE_SECONDS = 5.0
 """A pod that is replaced in the middle of a session gets no more before SIGKILL."""
 LOADED_LETTA_SECONDS = 2.0
+DEADLINE = 60.0
+
+
+class IdleJobs:
+    """A JobPool without jobs."""
+
+    async def run(self) -> None:
+        await asyncio.Event().wait()
+
+    async def launch(self, parameters: JobLaunch) -> Job:
+        raise NotImplementedError
+
+    def prepare_next(self) -> None:
+        raise NotImplementedError
+
+    async def close(self) -> None:
+        return
 
 
 def test_shutdown_deadlines_fit_into_pod_grace_period() -> None:
     assert FLUSH_SECONDS >= LOADED_LETTA_SECONDS
     assert CLOSE_SECONDS + FLUSH_SECONDS + SHUTDOWN_SECONDS < SHORTEST_GRACE_SECONDS
+
+
+async def test_pod_keeps_running_when_memory_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ended = asyncio.Event()
+
+    async def end(_: MemorySync) -> None:
+        ended.set()
+        raise RuntimeError
+
+    monkeypatch.setattr(MemorySync, "run", end)
+    key = Ed25519PrivateKey.generate().public_key().public_bytes_raw()
+    env = {
+        "VOICESESSION_POD_UID": "pod-1",
+        "VOICESESSION_CONTROL_PUBLIC_KEY": base64.b64encode(key).decode(),
+        "VOICESESSION_CONTROL_PORT": "0",
+        "VOICESESSION_METRICS_PORT": "0",
+        "VOICESESSION_JOB_SOCKET": str(tmp_path / "job.sock"),
+        "VOICESESSION_AGENT": '{"entrypoint": "agent:run"}',
+    }
+    running = asyncio.create_task(SupervisorApp(AgentSettings.from_env(env), IdleJobs()).run())
+    async with asyncio.timeout(DEADLINE):
+        await ended.wait()
+        for _ in range(10):
+            await asyncio.sleep(0)
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert await running == 0

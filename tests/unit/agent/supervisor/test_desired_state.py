@@ -26,6 +26,13 @@ def test_parse_of_full_body_sets_every_field() -> None:
     assert desired.memory == MemoryAddress("http://letta", "agent-1", "secret-key")
 
 
+def test_parse_strips_api_key() -> None:
+    memory = GOOD["memory"] | {"apiKey": "secret-key\n"}
+    assert parse(json.dumps(GOOD | {"memory": memory}).encode()).memory == MemoryAddress(
+        "http://letta", "agent-1", "secret-key"
+    )
+
+
 def test_parse_without_newer_fields_uses_defaults() -> None:
     desired = parse(json.dumps(GOOD).encode())
     assert (desired.cause, desired.read_only, desired.idle_seconds) == ("", False, 0.0)

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from aiohttp import web
@@ -88,6 +89,13 @@ async def test_error_status_becomes_an_answer(status: int, kind: type) -> None:
     async with letta_directory(letta) as directory:
         assert isinstance(await directory.resolve_user(voice_agent(), "alice"), kind)
         assert isinstance(await directory.resolve(voice_agent()), kind)
+
+
+async def test_unforeseen_error_is_unavailable(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with letta_directory(FakeLetta()) as directory:
+        monkeypatch.setattr("letta_client.AsyncLetta", Mock(side_effect=MemoryError))
+        answer = await directory.resolve(voice_agent())
+    assert answer == Unavailable("the request to Letta failed: MemoryError")
 
 
 async def test_missing_model_makes_a_new_memory_invalid() -> None:
