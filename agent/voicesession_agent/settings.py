@@ -184,7 +184,7 @@ def _provider(spec: dict[str, Any], role: str, default: str, env: Mapping[str, s
         base_url=_text(raw, "baseURL", ""),
         voice=_text(raw, "voice", ""),
         language=_text(raw, "language", ""),
-        api_key=env.get(f"VOICESESSION_{role.upper()}_API_KEY", ""),
+        api_key=env.get(f"VOICESESSION_{role.upper()}_API_KEY", "").strip(),
         options=dict(raw.get("options") or {}),
     )
 

@@ -24,8 +24,8 @@ def test_minimal_environment_has_defaults() -> None:
     assert agent.display_name == "agent-66"
 
 
-def test_api_key_is_read_and_hidden_in_repr() -> None:
-    settings = AgentSettings.from_env(env(VOICESESSION_LLM_API_KEY="sk-secret"))
+def test_api_key_is_stripped_and_hidden_in_repr() -> None:
+    settings = AgentSettings.from_env(env(VOICESESSION_LLM_API_KEY="sk-secret\n"))
     assert settings.agent.llm.api_key == "sk-secret"
     assert "sk-secret" not in repr(settings)
 
