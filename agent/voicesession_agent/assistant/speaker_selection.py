@@ -1,13 +1,22 @@
 """Selection of the human that the assistant hears, one at a time, and the greeting."""
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Final
 
 from livekit import rtc
 from livekit.agents import AgentSession
+from livekit.rtc.room import EventTypes
 
 from voicesession_agent.job.humans import is_human
 from voicesession_agent.job.room_reporter import RoomReporter
+
+CHANGES: Final[tuple[EventTypes, ...]] = (
+    "participant_connected",
+    "participant_disconnected",
+    "participant_attributes_changed",
+    "participant_permissions_changed",
+)
+"""The room's events after which another participant may be the human to hear."""
 
 
 class Greeter:
@@ -59,17 +68,15 @@ class SpeakerSelector:
 
     def start(self) -> None:
         """Select a human now, and again on every change of the room."""
-        self._room.on("participant_connected", self._on_change)
-        self._room.on("participant_disconnected", self._on_change)
-        self._room.on("participant_attributes_changed", self._on_change)
+        for event in CHANGES:
+            self._room.on(event, self._on_change)
         self._room.on("active_speakers_changed", self._on_active_speakers_changed)
         self._select_human()
 
     async def close(self) -> None:
         """Stop the selection."""
-        self._room.off("participant_connected", self._on_change)
-        self._room.off("participant_disconnected", self._on_change)
-        self._room.off("participant_attributes_changed", self._on_change)
+        for event in CHANGES:
+            self._room.off(event, self._on_change)
         self._room.off("active_speakers_changed", self._on_active_speakers_changed)
 
     def _on_change(self, *_: Any) -> None:

@@ -5,7 +5,8 @@ from typing import Final, Protocol
 from livekit import rtc
 
 ROLE: Final = "voicesession.role"
-"""Attribute set by the issuer of the token; it takes precedence over the participant's kind."""
+"""Attribute set by the issuer of the token; it takes precedence over the participant's kind. It is ignored if the
+participant may have written it itself."""
 ON_BEHALF: Final = "lk.publish_on_behalf"
 HUMAN_KINDS: Final = frozenset(
     {
@@ -14,10 +15,26 @@ HUMAN_KINDS: Final = frozenset(
         rtc.ParticipantKind.PARTICIPANT_KIND_CONNECTOR,
     }
 )
+SERVICE_KINDS: Final = frozenset(
+    {
+        rtc.ParticipantKind.PARTICIPANT_KIND_AGENT,
+        rtc.ParticipantKind.PARTICIPANT_KIND_SIP,
+        rtc.ParticipantKind.PARTICIPANT_KIND_CONNECTOR,
+        rtc.ParticipantKind.PARTICIPANT_KIND_INGRESS,
+    }
+)
+"""Kinds whose programs belong to the issuer of their token. LiveKit's services always get `canUpdateOwnMetadata`."""
+
+
+class Permissions(Protocol):
+    """The permissions of a LiveKit participant that `is_human` reads."""
+
+    @property
+    def can_update_metadata(self) -> bool: ...
 
 
 class ParticipantInfo(Protocol):
-    """The attributes of a LiveKit participant that `is_human` reads."""
+    """The facts about a LiveKit participant that `is_human` reads."""
 
     @property
     def kind(self) -> "rtc.ParticipantKind.ValueType": ...
@@ -25,10 +42,22 @@ class ParticipantInfo(Protocol):
     @property
     def attributes(self) -> dict[str, str]: ...
 
+    @property
+    def permissions(self) -> Permissions: ...
+
 
 def is_human(participant: ParticipantInfo) -> bool:
-    """Return whether the participant counts as a human."""
-    role = participant.attributes.get(ROLE)
+    """Return whether the participant counts as a human, by the same rule as the operator.
+
+    A client that may change its own attributes could have written them itself, so they do not count.
+    """
+    attributes = participant.attributes if _are_attributes_from_issuer(participant) else {}
+    role = attributes.get(ROLE)
     if role:
         return role == "human"
-    return participant.kind in HUMAN_KINDS and ON_BEHALF not in participant.attributes
+    return participant.kind in HUMAN_KINDS and not attributes.get(ON_BEHALF)
+
+
+def _are_attributes_from_issuer(participant: ParticipantInfo) -> bool:
+    """Return False if a client may have written the attributes."""
+    return participant.kind in SERVICE_KINDS or not participant.permissions.can_update_metadata

@@ -44,6 +44,7 @@ class RoomReporter:
         room.on("participant_connected", self._on_participant_connected)
         room.on("participant_disconnected", self._on_participant_disconnected)
         room.on("participant_attributes_changed", lambda *_: self._report_humans())
+        room.on("participant_permissions_changed", lambda *_: self._report_humans())
         room.on("active_speakers_changed", self._on_active_speakers_changed)
         room.on("disconnected", self.report_disconnected)
 

@@ -62,6 +62,7 @@ def make_participant(identity: str, kind: "rtc.ParticipantKind.ValueType" = STAN
     """Create a participant that has left by itself once it leaves."""
     participant: rtc.RemoteParticipant = create_autospec(rtc.RemoteParticipant, instance=True)
     participant.identity, participant.kind, participant.attributes = identity, kind, {}  # type: ignore[misc]
+    participant.permissions = SimpleNamespace(can_update_metadata=False)  # type: ignore[misc, assignment]
     participant.disconnect_reason = rtc.DisconnectReason.CLIENT_INITIATED  # type: ignore[misc]
     return participant
 

@@ -97,6 +97,19 @@ def test_agents_are_never_linked(scene: SelectionScene) -> None:
     assert (scene.selector.linked, scene.occupancy) == ("", [])
 
 
+def test_human_with_self_written_role_is_linked_until_the_role_counts(scene: SelectionScene) -> None:
+    scene.selector.start()
+    alice: Any = scene.room.join("alice")
+    alice.permissions.can_update_metadata = True
+    alice.attributes = {"voicesession.role": "observer"}
+    scene.room.emit("participant_attributes_changed", alice.attributes, alice)
+    scene.room.join("bob")
+    assert scene.selector.linked == "alice"
+    alice.permissions.can_update_metadata = False
+    scene.room.emit("participant_permissions_changed", alice, None, None)
+    assert scene.selector.linked == "bob"
+
+
 async def test_closed_selector_links_no_human(scene: SelectionScene) -> None:
     scene.selector.start()
     await scene.selector.close()

@@ -7,12 +7,19 @@ from livekit import rtc
 from voicesession_agent.job.humans import is_human
 
 KIND = rtc.ParticipantKind
+OBSERVER, HUMAN = {"voicesession.role": "observer"}, {"voicesession.role": "human"}
+AVATAR = {"lk.publish_on_behalf": "agent"}
 
 
 @dataclass
 class FakeParticipant:
     kind: "rtc.ParticipantKind.ValueType"
     attributes: dict[str, str] = field(default_factory=dict)
+    can_update_metadata: bool = False
+
+    @property
+    def permissions(self) -> "FakeParticipant":
+        return self
 
 
 @pytest.mark.parametrize(
@@ -23,10 +30,29 @@ class FakeParticipant:
         (FakeParticipant(KIND.PARTICIPANT_KIND_CONNECTOR), True),
         (FakeParticipant(KIND.PARTICIPANT_KIND_AGENT), False),
         (FakeParticipant(KIND.PARTICIPANT_KIND_EGRESS), False),
-        (FakeParticipant(KIND.PARTICIPANT_KIND_STANDARD, {"lk.publish_on_behalf": "agent"}), False),
-        (FakeParticipant(KIND.PARTICIPANT_KIND_STANDARD, {"voicesession.role": "observer"}), False),
-        (FakeParticipant(KIND.PARTICIPANT_KIND_AGENT, {"voicesession.role": "human"}), True),
+        (FakeParticipant(KIND.PARTICIPANT_KIND_STANDARD, AVATAR), False),
+        (FakeParticipant(KIND.PARTICIPANT_KIND_STANDARD, {"lk.publish_on_behalf": ""}), True),
+        (FakeParticipant(KIND.PARTICIPANT_KIND_STANDARD, OBSERVER), False),
+        (FakeParticipant(KIND.PARTICIPANT_KIND_AGENT, HUMAN), True),
     ],
 )
 def test_is_human(participant: FakeParticipant, human: bool) -> None:
     assert is_human(participant) is human
+
+
+@pytest.mark.parametrize(
+    ("kind", "attributes", "human"),
+    [
+        (KIND.PARTICIPANT_KIND_STANDARD, OBSERVER, True),
+        (KIND.PARTICIPANT_KIND_STANDARD, AVATAR, True),
+        (KIND.PARTICIPANT_KIND_EGRESS, HUMAN, False),
+        (KIND.PARTICIPANT_KIND_SIP, OBSERVER, False),
+        (KIND.PARTICIPANT_KIND_CONNECTOR, OBSERVER, False),
+        (KIND.PARTICIPANT_KIND_INGRESS, HUMAN, True),
+        (KIND.PARTICIPANT_KIND_AGENT, HUMAN, True),
+    ],
+)
+def test_writable_attributes_count_for_services_only(
+    kind: "rtc.ParticipantKind.ValueType", attributes: dict[str, str], human: bool
+) -> None:
+    assert is_human(FakeParticipant(kind, attributes, can_update_metadata=True)) is human

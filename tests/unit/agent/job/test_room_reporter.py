@@ -55,6 +55,17 @@ async def test_join_humans_and_end_are_reported_in_order(scene: ReporterScene) -
     assert scene.client.reports[-1][1] == {"reason": "DUPLICATE_IDENTITY"}
 
 
+async def test_changed_permission_reports_humans_again(scene: ReporterScene) -> None:
+    alice: Any = scene.room.join("alice")
+    alice.attributes, alice.permissions.can_update_metadata = {"voicesession.role": "observer"}, True
+    scene.room.emit("participant_permissions_changed", alice, None, None)
+    alice.permissions.can_update_metadata = False
+    scene.room.emit("participant_permissions_changed", alice, None, None)
+    await scene.reporter.close()
+    humans = [facts["identities"] for kind, facts in scene.client.reports if kind == "humans"]
+    assert humans == [["alice"], ["alice"], []]
+
+
 async def test_activity_is_reported_at_start_of_speech(scene: ReporterScene) -> None:
     scene.room.join("alice")
     scene.room.speak("agent")
