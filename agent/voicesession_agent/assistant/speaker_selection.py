@@ -7,7 +7,7 @@ from livekit import rtc
 from livekit.agents import AgentSession
 from livekit.rtc.room import EventTypes
 
-from voicesession_agent.job.humans import is_human
+from voicesession_agent.job.humans import is_call_ended, is_call_unanswered, is_human, is_reachable
 from voicesession_agent.job.room_reporter import RoomReporter
 
 CHANGES: Final[tuple[EventTypes, ...]] = (
@@ -44,7 +44,9 @@ class Greeter:
 class SpeakerSelector:
     """Links the session to the human in the room; with several humans, to the speaking one.
 
-    A human linked because of a join or a departure is greeted; a human linked because of speech is not.
+    A human linked because of a join or a departure is greeted as soon as speech reaches them; a human linked because of
+    speech is not. A SIP phone that rings is linked but not heard: the agent's track is published for the first linked
+    participant, and LiveKit's SIP service answers an incoming call when it has subscribed to a track.
     `on_occupancy` is called with true for the first human in the room, and with false when the last one has left.
     """
 
@@ -60,6 +62,8 @@ class SpeakerSelector:
         self._greeter = greeter
         self._on_occupancy = on_occupancy
         self._linked = ""
+        self._is_occupied = False
+        self._is_ringing = False
 
     @property
     def linked(self) -> str:
@@ -83,24 +87,40 @@ class SpeakerSelector:
         self._select_human()
 
     def _select_human(self) -> None:
-        """Keep the linked human while present, else link the first to join."""
-        humans = [p.identity for p in self._room.remote_participants.values() if is_human(p)]
-        if self._linked in humans:
-            return
-        was_alone, self._linked = not self._linked, ""
-        if humans:
-            self._link(humans[0])
+        """Keep the linked human while present, else link the first to join, else a phone that rings."""
+        present = [p.identity for p in self._room.remote_participants.values() if _is_present(p)]
+        if self._linked not in present:
+            self._link(next(iter((*present, *self._ringing())), ""))
+        self._set_ringing(bool(self._linked) and self._linked not in present)
+        if self._linked in present and is_reachable(self._room.remote_participants[self._linked]):
             self._greeter.greet(self._linked)
-        if was_alone != (not humans):
-            self._on_occupancy(bool(humans))
+        if self._is_occupied != bool(present):
+            self._is_occupied = bool(present)
+            self._on_occupancy(self._is_occupied)
+
+    def _ringing(self) -> list[str]:
+        humans = (p for p in self._room.remote_participants.values() if is_human(p))
+        return [p.identity for p in humans if is_call_unanswered(p)]
+
+    def _set_ringing(self, is_ringing: bool) -> None:
+        """Stop or resume hearing; the calls are only made at a change, because the end of a job stops hearing too."""
+        if is_ringing != self._is_ringing:
+            self._is_ringing = is_ringing
+            self._session.input.set_audio_enabled(not is_ringing)
 
     def _on_active_speakers_changed(self, speakers: Sequence[rtc.Participant]) -> None:
         """Link a speaking human while the linked one is silent; LiveKit lists the loudest first."""
-        speaking = [p.identity for p in speakers if isinstance(p, rtc.RemoteParticipant) and is_human(p)]
+        speaking = [p.identity for p in speakers if isinstance(p, rtc.RemoteParticipant) and _is_present(p)]
         if speaking and self._linked not in speaking and self._session.user_state != "speaking":
             self._link(speaking[0])
             self._greeter.skip(speaking[0])
 
     def _link(self, identity: str) -> None:
+        if identity and identity != self._linked:
+            self._session.room_io.set_participant(identity)
         self._linked = identity
-        self._session.room_io.set_participant(identity)
+
+
+def _is_present(participant: rtc.RemoteParticipant) -> bool:
+    """Return whether the participant is a human to talk with, and no phone that rings or has hung up."""
+    return is_human(participant) and not is_call_unanswered(participant) and not is_call_ended(participant)

@@ -12,7 +12,7 @@ from livekit.agents import AgentSession
 
 from voicesession_agent.health.diagnosis import BEAT_SECONDS, HealthReport
 from voicesession_agent.health.probes import DeafProbe, DisconnectedProbe, MuteProbe, ProviderProbe
-from voicesession_agent.job.humans import is_human
+from voicesession_agent.job.humans import is_call_unanswered, is_human
 from voicesession_agent.job.supervisor_client import SupervisorClient
 
 log = logging.getLogger(__name__)
@@ -108,7 +108,7 @@ class HealthMonitor:
 
     def _on_active_speakers_changed(self, speakers: Sequence[rtc.Participant]) -> None:
         now = self._clock()
-        self._speaking = {p.identity for p in speakers if isinstance(p, rtc.RemoteParticipant) and is_human(p)}
+        self._speaking = {p.identity for p in speakers if isinstance(p, rtc.RemoteParticipant) and _is_heard(p)}
         self._update_deaf_probe(now)
         self._mute.listed(any(p.identity == self._room.local_participant.identity for p in speakers), now)
 
@@ -151,3 +151,8 @@ class HealthMonitor:
         """Count as AgentSession does: an agent that speaks had an answer of both the model and the voice."""
         if event.new_state == "speaking":
             self._provider.succeeded("llm", "tts")
+
+
+def _is_heard(participant: rtc.RemoteParticipant) -> bool:
+    """Return whether the session has to hear this participant; the dial tone of a ringing phone is no speech."""
+    return is_human(participant) and not is_call_unanswered(participant)

@@ -25,6 +25,13 @@ SERVICE_KINDS: Final = frozenset(
 )
 """Kinds whose programs belong to the issuer of their token. LiveKit's services always get `canUpdateOwnMetadata`."""
 
+CALL_STATUS: Final = "sip.callStatus"
+UNANSWERED_CALL: Final = frozenset({"dialing", "ringing"})
+ENDED_CALL: Final = "hangup"
+AUDIBLE_CALL: Final = "active"
+"""Values of CALL_STATUS, set by LiveKit's SIP service: before the callee answers, after the end, and in a call. Between
+answer and `active`, the service may send digits (`automation`). A rejected call ends without an answer."""
+
 
 class Permissions(Protocol):
     """The permissions of a LiveKit participant that `is_human` reads."""
@@ -56,6 +63,27 @@ def is_human(participant: ParticipantInfo) -> bool:
     if role:
         return role == "human"
     return participant.kind in HUMAN_KINDS and not attributes.get(ON_BEHALF)
+
+
+def is_call_unanswered(participant: ParticipantInfo) -> bool:
+    """Return True for a SIP call that nobody has answered yet."""
+    return _call_status(participant) in UNANSWERED_CALL
+
+
+def is_call_ended(participant: ParticipantInfo) -> bool:
+    """Return True for a SIP call that has ended, answered or not; the participant leaves in a moment."""
+    return _call_status(participant) == ENDED_CALL
+
+
+def is_reachable(participant: ParticipantInfo) -> bool:
+    """Return whether speech reaches this participant: False for a SIP call that is not active."""
+    return _call_status(participant) in {"", AUDIBLE_CALL}
+
+
+def _call_status(participant: ParticipantInfo) -> str:
+    """Return the status of a SIP call, or an empty string for any other participant."""
+    is_sip = participant.kind == rtc.ParticipantKind.PARTICIPANT_KIND_SIP
+    return participant.attributes.get(CALL_STATUS, "") if is_sip else ""
 
 
 def _are_attributes_from_issuer(participant: ParticipantInfo) -> bool:

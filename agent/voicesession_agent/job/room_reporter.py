@@ -9,7 +9,7 @@ from typing import Any, Final
 import aiohttp
 from livekit import rtc
 
-from voicesession_agent.job.humans import is_human
+from voicesession_agent.job.humans import is_call_ended, is_call_unanswered, is_human
 from voicesession_agent.job.supervisor_client import SupervisorClient
 from voicesession_agent.protocol import RESPONSE, Stage
 
@@ -22,7 +22,10 @@ log = logging.getLogger(__name__)
 
 
 class RoomReporter:
-    """Reports the join, the humans, their activity and the end of the connection, in order."""
+    """Reports the join, the humans, their activity and the end of the connection, in order.
+
+    The callee of a SIP call is reported once they have answered.
+    """
 
     def __init__(
         self,
@@ -37,13 +40,14 @@ class RoomReporter:
         self._pause_seconds = pause_seconds
         self._connect = room.connect
         self._speaking = False
+        self._humans: list[str] = []
         self._reports: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
         self._sender = asyncio.create_task(self._send_reports())
         # rtc.Room emits no event for its first connection, and entry points connect it in several ways
         room.connect = self._connect_and_report  # type: ignore[method-assign]
         room.on("participant_connected", self._on_participant_connected)
         room.on("participant_disconnected", self._on_participant_disconnected)
-        room.on("participant_attributes_changed", lambda *_: self._report_humans())
+        room.on("participant_attributes_changed", self._on_attributes_changed)
         room.on("participant_permissions_changed", lambda *_: self._report_humans())
         room.on("active_speakers_changed", self._on_active_speakers_changed)
         room.on("disconnected", self.report_disconnected)
@@ -77,11 +81,17 @@ class RoomReporter:
 
     def _on_participant_connected(self, participant: rtc.RemoteParticipant) -> None:
         self._report_humans()
-        if is_human(participant):
+        if participant.identity in self._humans:
+            self.report("active")
+
+    def _on_attributes_changed(self, _: dict[str, str], participant: rtc.RemoteParticipant) -> None:
+        was_human = participant.identity in self._humans
+        self._report_humans()
+        if participant.identity in self._humans and not was_human:
             self.report("active")
 
     def _on_participant_disconnected(self, participant: rtc.RemoteParticipant) -> None:
-        if is_human(participant):
+        if participant.identity in self._humans:
             reason = _reason(participant.disconnect_reason)
             self._speaking = False
             self.report("left", identity=participant.identity, reason=reason, at=time.time())
@@ -89,14 +99,20 @@ class RoomReporter:
 
     def _on_active_speakers_changed(self, speakers: Sequence[rtc.Participant]) -> None:
         """Report the start of human speech; heartbeats report that the speech continues."""
-        speaking = any(isinstance(p, rtc.RemoteParticipant) and is_human(p) for p in speakers)
+        speaking = any(p.identity in self._humans for p in speakers)
         if speaking and not self._speaking:
             self.report("active")
         self._speaking = speaking
 
     def _report_humans(self) -> None:
-        humans = [p.identity for p in self._room.remote_participants.values() if is_human(p)]
-        self.report("humans", identities=humans)
+        self._humans = [p.identity for p in self._room.remote_participants.values() if self._is_present(p)]
+        self.report("humans", identities=self._humans)
+
+    def _is_present(self, participant: rtc.RemoteParticipant) -> bool:
+        """Return whether the participant counts as a human in the room; a rejected SIP call never does."""
+        was_present = participant.identity in self._humans
+        unanswered = is_call_unanswered(participant) or (is_call_ended(participant) and not was_present)
+        return is_human(participant) and not unanswered
 
     async def _send_reports(self) -> None:
         while True:

@@ -10,6 +10,7 @@ from livekit import rtc
 
 STANDARD = rtc.ParticipantKind.PARTICIPANT_KIND_STANDARD
 AGENT = rtc.ParticipantKind.PARTICIPANT_KIND_AGENT
+SIP = rtc.ParticipantKind.PARTICIPANT_KIND_SIP
 
 
 class FakeRoom:
@@ -38,12 +39,21 @@ class FakeRoom:
         self.disconnects += 1
         self.emit("disconnected", rtc.DisconnectReason.CLIENT_INITIATED)
 
-    def join(self, identity: str, kind: "rtc.ParticipantKind.ValueType" = STANDARD) -> rtc.RemoteParticipant:
-        """Add a participant."""
+    def join(
+        self, identity: str, kind: "rtc.ParticipantKind.ValueType" = STANDARD, **attributes: str
+    ) -> rtc.RemoteParticipant:
+        """Add a participant; `_` in the name of an attribute stands for a dot."""
         participant = make_participant(identity, kind)
+        participant.attributes.update(_dotted(attributes))
         self.remote_participants[identity] = participant
         self.emit("participant_connected", participant)
         return participant
+
+    def set_attributes(self, identity: str, **attributes: str) -> None:
+        """Change attributes of a participant."""
+        participant = self.remote_participants[identity]
+        participant.attributes.update(_dotted(attributes))
+        self.emit("participant_attributes_changed", _dotted(attributes), participant)
 
     def leave(self, identity: str) -> None:
         """Remove a participant."""
@@ -65,6 +75,10 @@ def make_participant(identity: str, kind: "rtc.ParticipantKind.ValueType" = STAN
     participant.permissions = SimpleNamespace(can_update_metadata=False)  # type: ignore[misc, assignment]
     participant.disconnect_reason = rtc.DisconnectReason.CLIENT_INITIATED  # type: ignore[misc]
     return participant
+
+
+def _dotted(attributes: dict[str, str]) -> dict[str, str]:
+    return {name.replace("_", "."): value for name, value in attributes.items()}
 
 
 class FakeAgentSession:

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from voicesession_agent.assistant.speaker_selection import Greeter, SpeakerSelector
 
-from tests.support.fakes.room import AGENT, FakeAgentSession, FakeRoom
+from tests.support.fakes.room import AGENT, SIP, FakeAgentSession, FakeRoom
 
 
 class SelectionScene:
@@ -108,6 +108,46 @@ def test_human_with_self_written_role_is_linked_until_the_role_counts(scene: Sel
     alice.permissions.can_update_metadata = False
     scene.room.emit("participant_permissions_changed", alice, None, None)
     assert scene.selector.linked == "bob"
+
+
+def test_ringing_phone_is_linked_unheard_and_greeted_when_call_is_active(scene: SelectionScene) -> None:
+    scene.selector.start()
+    scene.room.join("phone", SIP, sip_callStatus="dialing")
+    scene.room.set_attributes("phone", sip_callStatus="ringing")
+    scene.room.speak("phone")
+    assert (scene.selector.linked, scene.session.audio) == ("phone", [False])
+    assert (scene.session.said, scene.reports, scene.occupancy) == ([], [], [])
+    scene.room.set_attributes("phone", sip_callStatus="automation")
+    assert (scene.session.said, scene.session.audio, scene.occupancy) == ([], [False, True], [True])
+    scene.room.set_attributes("phone", sip_callStatus="active")
+    scene.room.set_attributes("phone", department="sales")
+    assert scene.session.said == ["Hello."]
+    assert scene.session.linked == ["phone"]
+
+
+def test_rejected_call_is_never_greeted(scene: SelectionScene) -> None:
+    scene.selector.start()
+    scene.room.join("phone", SIP, sip_callStatus="ringing")
+    scene.room.set_attributes("phone", sip_callStatus="hangup")
+    assert (scene.selector.linked, scene.session.said, scene.occupancy) == ("", [], [])
+    scene.room.leave("phone")
+    scene.room.join("alice")
+    assert (scene.selector.linked, scene.session.said, scene.session.audio) == ("alice", ["Hello."], [False, True])
+
+
+def test_answered_human_is_linked_instead_of_ringing_phone(scene: SelectionScene) -> None:
+    scene.selector.start()
+    scene.room.join("phone", SIP, sip_callStatus="ringing")
+    scene.room.join("alice")
+    assert (scene.selector.linked, scene.session.audio) == ("alice", [False, True])
+    scene.room.set_attributes("phone", sip_callStatus="active")
+    assert (scene.selector.linked, scene.session.said) == ("alice", ["Hello."])
+
+
+def test_inbound_call_without_status_is_greeted_at_join(scene: SelectionScene) -> None:
+    scene.selector.start()
+    scene.room.join("phone", SIP)
+    assert (scene.session.said, scene.session.audio) == (["Hello."], [])
 
 
 async def test_closed_selector_links_no_human(scene: SelectionScene) -> None:

@@ -9,7 +9,7 @@ from livekit import rtc
 from voicesession_agent.health.diagnosis import HealthReport
 from voicesession_agent.job.health_monitor import HealthMonitor
 
-from tests.support.fakes.room import FakeAgentSession, FakeRoom
+from tests.support.fakes.room import SIP, FakeAgentSession, FakeRoom
 
 AUDIO = rtc.TrackKind.KIND_AUDIO
 
@@ -73,6 +73,18 @@ async def test_unheard_without_linked_human_counts_any_speech(scene: MonitorScen
     scene.room.speak("bob")
     scene.now = 11.0
     assert (await scene.next_report()).unheard == 1.0
+
+
+async def test_dial_tone_of_ringing_phone_is_no_speech(scene: MonitorScene) -> None:
+    scene.linked = "phone"
+    scene.watch_speech()
+    scene.room.join("phone", SIP, sip_callStatus="ringing")
+    scene.room.speak("phone")
+    scene.now = 10.0
+    assert await scene.next_report() == HealthReport()
+    scene.room.set_attributes("phone", sip_callStatus="active")
+    scene.room.speak("phone")
+    assert (await scene.next_report()).speaking
 
 
 async def test_leave_in_mid_sentence_ends_speech(scene: MonitorScene) -> None:

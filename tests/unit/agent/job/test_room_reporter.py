@@ -8,7 +8,7 @@ import pytest
 from livekit import rtc
 from voicesession_agent.job.room_reporter import TRIES, RoomReporter
 
-from tests.support.fakes.room import AGENT, FakeRoom
+from tests.support.fakes.room import AGENT, SIP, FakeRoom
 
 
 class FakeClient:
@@ -64,6 +64,24 @@ async def test_changed_permission_reports_humans_again(scene: ReporterScene) -> 
     await scene.reporter.close()
     humans = [facts["identities"] for kind, facts in scene.client.reports if kind == "humans"]
     assert humans == [["alice"], ["alice"], []]
+
+
+async def test_phone_is_reported_after_the_answer(scene: ReporterScene) -> None:
+    scene.room.join("phone", SIP, sip_callStatus="ringing")
+    scene.room.speak("phone")
+    scene.room.set_attributes("phone", sip_callStatus="active")
+    scene.room.set_attributes("phone", sip_callStatus="hangup")
+    scene.room.leave("phone")
+    await scene.reporter.close()
+    assert scene.client.kinds() == ["humans", "humans", "active", "humans", "left", "humans"]
+
+
+async def test_rejected_call_is_no_visit(scene: ReporterScene) -> None:
+    scene.room.join("phone", SIP, sip_callStatus="ringing")
+    scene.room.set_attributes("phone", sip_callStatus="hangup")
+    scene.room.leave("phone")
+    await scene.reporter.close()
+    assert scene.client.reports == [("humans", {"identities": []})] * 3
 
 
 async def test_activity_is_reported_at_start_of_speech(scene: ReporterScene) -> None:
