@@ -19,7 +19,7 @@ from livekit.agents import (
 
 from voicesession_agent.assistant.idle_prompt import IdleMonitor
 from voicesession_agent.assistant.memory_context import remember_tool, render
-from voicesession_agent.assistant.speaker_selection import Greeter, SpeakerSelector
+from voicesession_agent.assistant.speaker_selection import NOBODY, Greeter, SpeakerSelector
 from voicesession_agent.assistant.turn_recorder import TurnRecorder
 from voicesession_agent.job.room_reporter import RoomReporter
 from voicesession_agent.job.services import JobServices
@@ -35,6 +35,8 @@ MAX_ENDPOINTING_SECONDS: Final = 1.2
 CLOSE_WAIT_SECONDS: Final = 0.1
 """Wait for a last transcript on close; livekit-agents' default of 2 s would delay every restart by 2 s."""
 MODELS: Final = "voicesession.models"
+ROOM_OPTIONS: Final = room_io.RoomOptions(close_on_disconnect=False, participant_identity=NOBODY)
+"""Only SpeakerSelector links participants: RoomIO would link the first one, also an observer."""
 log = logging.getLogger(__name__)
 
 
@@ -84,7 +86,7 @@ async def run(
     await session.start(
         Assistant(spec, services.supervisor, facts, idle),
         room=ctx.room,
-        room_options=room_io.RoomOptions(close_on_disconnect=False),
+        room_options=ROOM_OPTIONS,
     )
     for step in (idle.close, selector.close):
         services.shutdown.before_session_closes(step)

@@ -18,6 +18,9 @@ CHANGES: Final[tuple[EventTypes, ...]] = (
 )
 """The room's events after which another participant may be the human to hear."""
 
+NOBODY: Final = ""
+"""An identity that no participant has. RoomIO links the next participant by itself if its identity is None."""
+
 
 class Greeter:
     """Greets each human once, also across jobs: a job that takes over starts with the humans greeted before."""
@@ -42,7 +45,7 @@ class Greeter:
 
 
 class SpeakerSelector:
-    """Links the session to the human in the room; with several humans, to the speaking one.
+    """Links the session to the human in the room; with several humans, to the speaking one; without any, to nobody.
 
     A human linked because of a join or a departure is greeted as soon as speech reaches them; a human linked because of
     speech is not. A SIP phone that rings is linked but not heard: the agent's track is published for the first linked
@@ -61,7 +64,7 @@ class SpeakerSelector:
         self._session = session
         self._greeter = greeter
         self._on_occupancy = on_occupancy
-        self._linked = ""
+        self._linked = NOBODY
         self._is_occupied = False
         self._is_ringing = False
 
@@ -90,8 +93,8 @@ class SpeakerSelector:
         """Keep the linked human while present, else link the first to join, else a phone that rings."""
         present = [p.identity for p in self._room.remote_participants.values() if _is_present(p)]
         if self._linked not in present:
-            self._link(next(iter((*present, *self._ringing())), ""))
-        self._set_ringing(bool(self._linked) and self._linked not in present)
+            self._link(next(iter((*present, *self._ringing())), NOBODY))
+        self._set_ringing(self._linked not in (*present, NOBODY))
         if self._linked in present and is_reachable(self._room.remote_participants[self._linked]):
             self._greeter.greet(self._linked)
         if self._is_occupied != bool(present):
@@ -116,9 +119,10 @@ class SpeakerSelector:
             self._greeter.skip(speaking[0])
 
     def _link(self, identity: str) -> None:
-        if identity and identity != self._linked:
+        """Link the human, or NOBODY."""
+        if identity != self._linked:
+            self._linked = identity
             self._session.room_io.set_participant(identity)
-        self._linked = identity
 
 
 def _is_present(participant: rtc.RemoteParticipant) -> bool:

@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from voicesession_agent.assistant.speaker_selection import Greeter, SpeakerSelector
+from voicesession_agent.assistant.speaker_selection import NOBODY, Greeter, SpeakerSelector
 
 from tests.support.fakes.room import AGENT, SIP, FakeAgentSession, FakeRoom
 
@@ -34,7 +34,7 @@ def test_returning_human_is_linked_again_and_greeted_once(scene: SelectionScene)
     scene.room.join("alice")
     scene.room.leave("alice")
     scene.room.join("alice")
-    assert scene.session.linked == ["alice", "alice"]
+    assert scene.session.linked == ["alice", NOBODY, "alice"]
     assert scene.session.said == ["Hello."]
     assert scene.reports == [("greeted", {"identity": "alice"})]
     assert scene.occupancy == [True, False, True]
@@ -88,6 +88,24 @@ def test_human_linked_by_speech_is_never_greeted(scene: SelectionScene) -> None:
     scene.room.leave("bob")
     assert scene.session.said == ["Hello.", "Hello."]
     assert [facts["identity"] for _, facts in scene.reports] == ["alice", "bob", "carol"]
+
+
+def test_observer_is_not_heard_after_the_last_human_has_left(scene: SelectionScene) -> None:
+    scene.selector.start()
+    scene.room.join("carol", voicesession_role="observer")
+    assert (scene.session.linked, scene.session.said) == ([], [])
+    scene.room.join("alice")
+    scene.room.leave("alice")
+    scene.room.speak("carol")
+    assert (scene.selector.linked, scene.session.linked) == ("", ["alice", NOBODY])
+
+
+def test_human_with_new_role_of_observer_is_not_heard(scene: SelectionScene) -> None:
+    scene.selector.start()
+    scene.room.join("alice")
+    scene.room.set_attributes("alice", voicesession_role="observer")
+    assert (scene.selector.linked, scene.session.linked) == ("", ["alice", NOBODY])
+    assert scene.occupancy == [True, False]
 
 
 def test_agents_are_never_linked(scene: SelectionScene) -> None:
