@@ -134,6 +134,7 @@ def test_every_field_of_the_state_is_parsed() -> None:
     state.set_desired_state(DesiredState("u1", 4, "vs-1", "ws://x", "t", token_expires_at=9000.0), 3.0)
     state.job_starts()
     state.job_starts()
+    state.participant_epoch = "4"
     state.job_joined("PA_1", 4.0)
     state.set_humans(("alice",), 4.5)
     state.human_left(HumanLeft("alice", "CLIENT_INITIATED", 5.0))
@@ -146,6 +147,7 @@ def test_every_field_of_the_state_is_parsed() -> None:
         epoch=4,
         participant_sid="PA_1",
         job_epoch=4,
+        participant_epoch="4",
         active_at=4.5,
         health="ProviderFailing",
         health_message="llm",

@@ -9,6 +9,7 @@ from voicesession_agent.tracing import read_traceparent
 from voicesession_common import JsonObject
 from voicesession_common.api.voicesession import Status
 from voicesession_common.kube_client import KubernetesApi
+from voicesession_operator.clients.livekit import RoomService
 from voicesession_operator.controller.cache import Cache
 from voicesession_operator.controller.executor import Addresses, Executor
 from voicesession_operator.controller.ports import AgentPods, LiveKitRooms
@@ -66,6 +67,14 @@ async def test_agent_parses_session_room_and_memory() -> None:
     assert (desired.token, desired.identity) == ("room-token", "agent-agent-66")
     assert (desired.capture, desired.end) == (True, False)
     assert desired.memory == MemoryAddress(LETTA, "agent-1", "letta-key")
+
+
+async def test_agent_reads_epoch_of_the_operators_token() -> None:
+    rooms = RoomService("ws://livekit:7880", "key", "a secret of LiveKit with 32 bytes or more")
+    token = rooms.agent_token("vs-1", "agent-66", "Agent_66", 60, epoch=7)
+    await rooms.close()
+    body = json.loads(await sent("", "")) | {"token": token}
+    assert int(parse(json.dumps(body).encode()).token_epoch) == 7
 
 
 async def test_agent_parses_missing_memory() -> None:

@@ -29,8 +29,8 @@ SILENT_SECONDS = 30 + BUSY
 """Faults that appear in one turn or in two."""
 SPOKEN_SECONDS = 30 + SILENT_SECONDS
 """The same from the first word to such an agent."""
-CUT_SECONDS = 22 + 5 + 10 + 60 + BUSY
-"""LiveKit's timeout, 5 s of absence, 10 s of a failing reset, and a new pod."""
+CUT_SECONDS = 22 + 20 + 15 + 60 + BUSY
+"""LiveKit's timeout, 20 s of absence, 15 s of a failing reset, and a new pod."""
 CUT_REASONS = ("AgentDisconnected", "AgentAbsent")
 """The supervisor detects it in the pod, or the operator in LiveKit's participant list."""
 ROOM_SECONDS = 30 + BUSY

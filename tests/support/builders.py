@@ -139,8 +139,9 @@ def connecting(identity: str = "alice", **values: Any) -> Participant:
     return human(identity, active=False, **values)
 
 
-def agent_participant(sid: str = "PA_agent", active: bool = True) -> Participant:
-    return Participant(IDENTITY, sid, ParticipantKind.AGENT, active, attributes={"voicesession.role": "agent"})
+def agent_participant(sid: str = "PA_agent", active: bool = True, epoch: int = 1) -> Participant:
+    attributes = {"voicesession.role": "agent", "voicesession.epoch": str(epoch)}
+    return Participant(IDENTITY, sid, ParticipantKind.AGENT, active, attributes=attributes)
 
 
 def bound(**values: Any) -> AgentPodState:

@@ -2,11 +2,14 @@
 
 import json
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 import jwt
 
 from voicesession_agent.memory.backend import MemoryAddress
+
+EPOCH_ATTRIBUTE: Final = "voicesession.epoch"
+"""Attribute of the agent's participant, from its token: the epoch for which the operator issued the token."""
 
 
 class MalformedError(ValueError):
@@ -36,6 +39,8 @@ class DesiredState:
     """W3C traceparent of the session's span; empty if tracing is off."""
     token_expires_at: float | None = None
     """Unix seconds; None if the token has no such claim."""
+    token_epoch: str = ""
+    """Value of EPOCH_ATTRIBUTE in the token; empty if the token has none."""
 
 
 def parse(body: bytes) -> DesiredState:
@@ -47,7 +52,7 @@ def parse(body: bytes) -> DesiredState:
     if not isinstance(raw, dict):
         raise MalformedError("the body is not an object")
     room, token = _field(raw, "room", dict), _text(raw, "token")
-    memory = raw.get("memory")
+    claims, memory = _claims(token), raw.get("memory")
     return DesiredState(
         session_uid=_text(raw, "sessionUID"),
         epoch=_epoch(raw),
@@ -62,17 +67,27 @@ def parse(body: bytes) -> DesiredState:
         read_only=False if memory is None else _field(memory, "readOnly", bool, default=False),
         idle_seconds=_seconds(raw, "idleSeconds"),
         traceparent=_text(raw, "traceparent", required=False),
-        token_expires_at=_expiry(token),
+        token_expires_at=_expiry(claims),
+        token_epoch=_token_epoch(claims),
     )
 
 
-def _expiry(token: str) -> float | None:
-    """Return the expiry of LiveKit's token, which only LiveKit can verify."""
+def _claims(token: str) -> dict[str, Any]:
+    """Return the claims of LiveKit's token, which only LiveKit can verify; none for another token."""
     try:
-        at = jwt.decode(token, options={"verify_signature": False}).get("exp")
+        return jwt.decode(token, options={"verify_signature": False})
     except jwt.PyJWTError:
-        return None
+        return {}
+
+
+def _expiry(claims: dict[str, Any]) -> float | None:
+    at = claims.get("exp")
     return float(at) if isinstance(at, int | float) else None
+
+
+def _token_epoch(claims: dict[str, Any]) -> str:
+    attributes = claims.get("attributes")
+    return str(attributes.get(EPOCH_ATTRIBUTE, "")) if isinstance(attributes, dict) else ""
 
 
 def _memory(raw: dict[str, Any]) -> MemoryAddress:

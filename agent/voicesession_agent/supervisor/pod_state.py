@@ -71,6 +71,9 @@ class PodState:
     ended: bool = False
     job: JobPhase = JobPhase.NONE
     participant_sid: str = ""
+    """SID of the newest job's join; empty while that job is not in the room. A reconnect does not change it here."""
+    participant_epoch: str = ""
+    """Epoch in the token of the newest job; a job that has not joined can serve a later epoch with the same token."""
     launches: int = 0
     """Number of launches; it identifies the newest job, so that reports of older jobs can be ignored."""
     dismissed: int = 0
@@ -211,6 +214,7 @@ class PodState:
             "job": {
                 "state": self.job.value,
                 "participantSID": self.participant_sid,
+                "participantEpoch": self.participant_epoch,
                 "restarts": self.restarts,
                 "epoch": self.job_epoch,
             },

@@ -180,6 +180,7 @@ class Supervisor:
         desired, reset = self.state.desired, self.state.reset
         if desired is None:
             return None
+        self.state.participant_epoch = desired.token_epoch
         self._metrics.launches.inc()
         self.traces.job_starts()
         log.info("job starts", extra={"event": "job_starts", "launch": job_run.launch, "epoch": desired.epoch})

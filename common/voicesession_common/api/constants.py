@@ -64,6 +64,8 @@ ROLE_ATTRIBUTE: Final = "voicesession.role"
 ignored if the token lets the participant change its own attributes (`canUpdateOwnMetadata`), except for agents and
 participants of kind SIP, CONNECTOR or INGRESS."""
 HUMAN_ROLE: Final = "human"
+EPOCH_ATTRIBUTE: Final = "voicesession.epoch"
+"""Participant attribute of the agent, from its token: the epoch for which the operator issued the token."""
 SESSION_ATTRIBUTE: Final = "voicesession.session"
 """Participant attribute of humans with a token from the gateway: the name of their VoiceSession."""
 RESERVED_ATTRIBUTES: Final = ("voicesession.", "lk.")

@@ -178,6 +178,7 @@ def to_pod_state(answer: JsonObject) -> AgentPodState:
         session_uid=_text(answer.get("sessionUID")),
         epoch=_count(answer.get("epoch")),
         participant_sid=_text(job.get("participantSID")),
+        participant_epoch=_text(job.get("participantEpoch")),
         job_epoch=_count(job.get("epoch")),
         active_at=_time(answer.get("activeAt")),
         health=_text(health.get("state")),

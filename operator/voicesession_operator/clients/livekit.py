@@ -12,7 +12,7 @@ import aiohttp
 from google.protobuf.message import DecodeError
 from livekit import api
 from livekit.protocol import models
-from voicesession_common.api.constants import ROLE_ATTRIBUTE
+from voicesession_common.api.constants import EPOCH_ATTRIBUTE, ROLE_ATTRIBUTE
 from voicesession_common.errors import ExternalError, NotFoundError, RetryableError, TerminalError
 
 from voicesession_operator import metrics
@@ -124,8 +124,8 @@ class RoomService:
         owned = (_owned(room, installation_id) for room in listed.rooms)
         return [room for room in owned if room is not None]
 
-    def agent_token(self, room: str, identity: str, display_name: str, ttl_seconds: int) -> str:
-        """Return a token of kind agent for this room, with an attribute that marks its participant as the agent.
+    def agent_token(self, room: str, identity: str, display_name: str, ttl_seconds: int, epoch: int) -> str:
+        """Return a token of kind agent for this room, with attributes for the role of its participant and the epoch.
 
         The token allows changes of its own attributes: livekit-agents publishes there whether the agent listens,
         thinks or speaks.
@@ -135,7 +135,7 @@ class RoomService:
             .with_identity(identity)
             .with_name(display_name)
             .with_kind("agent")
-            .with_attributes({ROLE_ATTRIBUTE: "agent"})
+            .with_attributes({ROLE_ATTRIBUTE: "agent", EPOCH_ATTRIBUTE: str(epoch)})
             .with_grants(api.VideoGrants(room_join=True, room=room, can_update_own_metadata=True))
             .with_ttl(timedelta(seconds=ttl_seconds))
             .to_jwt()

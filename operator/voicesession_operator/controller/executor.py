@@ -113,7 +113,9 @@ class Executor:
             self._cache.remove(ResourceKind.POD, known)
 
     def _desired_state_body(self, session: VoiceSession, agent: VoiceAgent | None, action: SetPodState) -> JsonObject:
-        token = self._rooms.agent_token(action.room_name, action.identity, action.display_name, action.ttl_seconds)
+        token = self._rooms.agent_token(
+            action.room_name, action.identity, action.display_name, action.ttl_seconds, action.epoch
+        )
         return {
             "sessionUID": action.session_uid,
             "epoch": action.epoch,

@@ -103,7 +103,11 @@ def _joined_condition(session: VoiceSession, status: Status, observed: Observed,
         return JOINED
     if status.is_resetting:
         return resetting_condition(status)
-    return ABSENT if _is_absent(session.status, observed, pod) else _starting_or_failed(session, observed, pod)
+    return (
+        ABSENT
+        if _is_absent(session.status, status.agent_identity, observed, pod)
+        else _starting_or_failed(session, observed, pod)
+    )
 
 
 def _without_pod(session: VoiceSession, observed: Observed, pods: SessionPods) -> Condition:
@@ -120,7 +124,7 @@ def _without_pod(session: VoiceSession, observed: Observed, pods: SessionPods) -
 
 def _is_joined(session: VoiceSession, status: Status, observed: Observed, pods: SessionPods, pod: AgentPod) -> bool:
     state = observed.state_of(pod)
-    if observed.agent_in_room(pod):
+    if observed.agent_in_room(pod, status.agent_identity):
         return not status.is_resetting or (state is not None and state.job_epoch >= status.desired_epoch)
     if not isinstance(observed.room, Room) or not _was_joined(session.status, pod):
         return False
@@ -139,16 +143,16 @@ def _was_joined(status: Status, pod: AgentPod) -> bool:
     return stored is not None and stored.status in ("True", "Unknown") and status.agent_pod == pod.name
 
 
-def _is_absent(status: Status, observed: Observed, pod: AgentPod) -> bool:
-    """Return True if LiveKit no longer lists an agent that its pod reports as joined.
+def _is_absent(status: Status, identity: str, observed: Observed, pod: AgentPod) -> bool:
+    """Return True if LiveKit no longer lists an agent that its pod reports as joined; `status` is the stored one.
 
     An agent that was never listed is arriving: its pod reports it before LiveKit lists it.
     """
     stored = find_condition(status.conditions, ConditionType.AGENT_JOINED)
-    state, room = observed.state_of(pod), observed.room
-    if state is None or not state.participant_sid or not isinstance(room, Room):
+    state = observed.state_of(pod)
+    if state is None or not state.participant_sid or not isinstance(observed.room, Room):
         return False
-    if any(p.sid == state.participant_sid for p in room.participants):
+    if observed.listed_agents(pod, identity):
         return False
     return _was_joined(status, pod) or (stored is not None and stored.reason == Reason.AGENT_ABSENT)
 

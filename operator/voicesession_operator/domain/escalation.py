@@ -16,7 +16,7 @@ from voicesession_operator.domain.room import TRIAL_SECONDS, due_at
 RESET_SECONDS: Final = 10.0
 """Time limit of a reset, which usually takes 0.3 s; the pod's supervisor gives up after the same time."""
 ABSENT_RESET_SECONDS: Final = 15.0
-"""Time limit of the reset of an absent agent: 20 s in all, since the reset starts after 5 s of absence."""
+"""Time limit of the reset of an absent agent: 35 s in all, since the reset starts after 20 s of absence."""
 
 AWAY_SECONDS: Final = 30.0
 """Time limit of an agent that tries to rejoin on its own. If its pod cannot reach LiveKit, another pod may."""

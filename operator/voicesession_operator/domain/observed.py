@@ -5,6 +5,7 @@ from enum import StrEnum
 from math import inf
 from typing import Final
 
+from voicesession_common.api.constants import EPOCH_ATTRIBUTE
 from voicesession_common.api.voiceagent import VoiceAgent
 
 from voicesession_operator.domain.actions import Action
@@ -101,9 +102,15 @@ class AgentPodState:
     session_uid: str = ""
     epoch: int = 0
     participant_sid: str = ""
-    """Participant SID of the job of the current epoch; empty while that job is not in the room."""
+    """Participant SID with which the job of the current epoch joined; empty while that job is not in the room.
+
+    A client that reconnects keeps its conversation and gets another SID, which livekit-rtc does not report, so LiveKit
+    may list the same job under another SID.
+    """
     job_epoch: int = 0
     """Epoch of the newest job; 0 before the first job."""
+    participant_epoch: str = ""
+    """Value of EPOCH_ATTRIBUTE in the token with which the newest job joined; empty if the pod does not report it."""
     active_at: float | None = None
     """Last time when a human spoke or joined the room."""
     health: str = ""
@@ -203,12 +210,21 @@ class Observed:
         """Return the state reported by the pod, or None if it did not answer."""
         return None if pod is None else self.pod_states.get(pod.uid)
 
-    def agent_in_room(self, pod: AgentPod) -> bool:
-        """Return True if the pod's own job is active in the room."""
+    def agent_in_room(self, pod: AgentPod, identity: str) -> bool:
+        """Return True if the pod's own job is active in the room; `identity` is the agent's."""
+        return any(participant.active for participant in self.listed_agents(pod, identity))
+
+    def listed_agents(self, pod: AgentPod, identity: str) -> tuple[Participant, ...]:
+        """Return LiveKit's participants that are the pod's own job, according to its own report.
+
+        All jobs of a session have one identity, and LiveKit keeps one participant of an identity. The epoch, which is
+        in the token and thus survives a reconnect, separates the jobs of two pods.
+        """
         state = self.state_of(pod)
         if state is None or not state.participant_sid or not isinstance(self.room, Room):
-            return False
-        return any(p.active and p.sid == state.participant_sid for p in self.room.participants)
+            return ()
+        same_identity = (p for p in self.room.participants if p.identity == identity)
+        return tuple(p for p in same_identity if state.participant_epoch in ("", p.attributes.get(EPOCH_ATTRIBUTE)))
 
     def failure_of(self, kind: type[Action]) -> Failure | None:
         """Return the failure of an action of this class."""

@@ -65,7 +65,7 @@ def _roles(
     """Return serving pod and successor; `recorded` is the serving pod of the stored status."""
     if newest is None or recorded is None or recorded is newest:
         return newest or recorded, None
-    if status.next_pod and not observed.agent_in_room(newest):
+    if status.next_pod and not observed.agent_in_room(newest, status.agent_identity):
         return recorded, newest
     return newest, None
 

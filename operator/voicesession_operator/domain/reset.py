@@ -15,8 +15,12 @@ from voicesession_operator.domain.naming import pod_name
 from voicesession_operator.domain.observed import Observed
 from voicesession_operator.domain.room import due_at
 
-ABSENT_SECONDS: Final = 5.0
-"""Absence of the agent from the room before a reset: a restarted job is back in 0.5 s."""
+ABSENT_SECONDS: Final = 20.0
+"""Absence of the agent from the room before a reset, which costs the conversation.
+
+LiveKit's client tries every 5 s to reconnect (livekit-rtc 1.1.21), so this is time for three attempts. After a restart
+of LiveKit, an agent was back 5 s after its room.
+"""
 RELAPSE_SECONDS: Final = 60.0
 """An agent that is absent again this soon after a reset for its absence gets a new pod instead of another reset."""
 

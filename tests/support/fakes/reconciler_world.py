@@ -134,7 +134,7 @@ class FakeRooms:
         self._check()
         return self.owned
 
-    def agent_token(self, room: str, identity: str, display_name: str, ttl_seconds: int) -> str:
+    def agent_token(self, room: str, identity: str, display_name: str, ttl_seconds: int, epoch: int) -> str:
         return f"token for {identity} in {room}"
 
     def _check(self) -> None:

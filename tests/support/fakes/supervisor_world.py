@@ -156,5 +156,12 @@ class SupervisorWorld:
 
 def desired(epoch: int = 1, end: bool = False, cause: str = "Start") -> DesiredState:
     return DesiredState(
-        session_uid="u1", epoch=epoch, room_name="vs-1", room_url="ws://x", token=TOKEN, end=end, cause=cause
+        session_uid="u1",
+        epoch=epoch,
+        room_name="vs-1",
+        room_url="ws://x",
+        token=TOKEN,
+        end=end,
+        cause=cause,
+        token_epoch=str(epoch),
     )

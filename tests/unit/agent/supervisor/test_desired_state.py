@@ -53,6 +53,16 @@ def test_parse_reads_expiry_of_token(claims: dict[str, Any], expiry: float | Non
     assert parse(json.dumps(GOOD).encode()).token_expires_at is None
 
 
+@pytest.mark.parametrize(
+    ("claims", "epoch"),
+    [({"attributes": {"voicesession.epoch": "3"}}, "3"), ({"attributes": {}}, ""), ({"attributes": "3"}, ""), ({}, "")],
+)
+def test_parse_reads_epoch_of_token(claims: dict[str, Any], epoch: str) -> None:
+    token = jwt.encode(claims, "a secret of LiveKit with 32 bytes or more")
+    assert parse(json.dumps(GOOD | {"token": token}).encode()).token_epoch == epoch
+    assert parse(json.dumps(GOOD).encode()).token_epoch == ""
+
+
 def test_repr_hides_token_and_api_key() -> None:
     assert "secret" not in repr(parse(json.dumps(GOOD).encode()))
 

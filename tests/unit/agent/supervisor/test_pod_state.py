@@ -78,7 +78,13 @@ def test_job_start_counts_launch_and_clears_room_facts(state: PodState) -> None:
     state.set_humans(("alice",), 3.0)
     assert state.job_starts() == 2
     job = state.render()["job"]
-    assert job == {"state": JobPhase.STARTING.value, "participantSID": "", "restarts": 1, "epoch": 0}
+    assert job == {
+        "state": JobPhase.STARTING.value,
+        "participantSID": "",
+        "participantEpoch": "",
+        "restarts": 1,
+        "epoch": 0,
+    }
     assert state.render()["humans"] == []
 
 

@@ -170,7 +170,8 @@ async def test_joining_job_serves_next_epoch(world: SupervisorWorld) -> None:
     await world.settle()
     assert len(world.jobs.jobs) == 2
     assert world.state.render()["reset"]["milliseconds"] == 100
-    assert world.state.render()["job"]["epoch"] == 3
+    job = world.state.render()["job"]
+    assert (job["epoch"], job["participantEpoch"]) == (3, "2"), "it joined with the token of epoch 2"
 
 
 async def test_joining_job_with_greeted_humans_is_killed_for_reset(world: SupervisorWorld) -> None:

@@ -87,7 +87,7 @@ async def test_delete_room_ignores_a_missing_room() -> None:
 
 async def test_agent_token_grants_a_single_room() -> None:
     rooms = RoomService("ws://livekit:7880", "key", SECRET)
-    claims = jwt.decode(rooms.agent_token("vs-1", "agent-66", "Agent_66", 60), options={"verify_signature": False})
+    claims = jwt.decode(rooms.agent_token("vs-1", "agent-66", "Agent_66", 60, 3), options={"verify_signature": False})
     await rooms.close()
     assert claims["video"] == {
         "roomJoin": True,
@@ -98,7 +98,7 @@ async def test_agent_token_grants_a_single_room() -> None:
         "canPublishData": True,
     }
     assert (claims["sub"], claims["name"], claims["kind"]) == ("agent-66", "Agent_66", "agent")
-    assert claims["attributes"] == {"voicesession.role": "agent"}
+    assert claims["attributes"] == {"voicesession.role": "agent", "voicesession.epoch": "3"}
     assert claims["exp"] - claims["nbf"] == 60
 
 

@@ -30,7 +30,7 @@ def absent() -> SessionBuilder:
 
 
 def reset() -> SessionBuilder:
-    return talking().stored(decide(absent(), GONE, NOW + 5).status)
+    return talking().stored(decide(absent(), GONE, NOW + 20).status)
 
 
 def test_absent_agent_sets_condition_without_event() -> None:
@@ -38,24 +38,44 @@ def test_absent_agent_sets_condition_without_event() -> None:
     assert (status_and_reason(found.status, "Ready"), found.events) == (("False", "AgentAbsent"), ())
 
 
-def test_absence_of_five_seconds_starts_reset() -> None:
-    assert decide(absent(), GONE, NOW + 4.9).is_decision is False
-    found = decide(absent(), GONE, NOW + 5)
+def test_absence_of_twenty_seconds_starts_reset() -> None:
+    assert decide(absent(), GONE, NOW + 19.9).is_decision is False
+    found = decide(absent(), GONE, NOW + 20)
     assert (found.is_decision, found.status.resets) == (True, 1)
     assert found.status.last_reset is not None
     assert found.status.last_reset.cause == "AgentAbsent"
-    assert action_kinds(decide(reset(), GONE, NOW + 5)) == ["SetPodState"]
+    assert action_kinds(decide(reset(), GONE, NOW + 20)) == ["SetPodState"]
 
 
-def test_agent_back_within_five_seconds_causes_no_reset() -> None:
-    found = decide(absent(), TALKING, NOW + 4)
+def test_agent_back_in_time_causes_no_reset() -> None:
+    found = decide(absent(), TALKING, NOW + 19)
     assert (status_and_reason(found.status, "Ready")[0], found.status.resets) == ("True", 0)
 
 
-def test_absence_of_twenty_seconds_replaces_pod() -> None:
+def test_reconnected_agent_keeps_conversation() -> None:
+    """LiveKit's client comes back under another SID, and livekit-rtc goes on reporting the first one."""
+    back = joined_cluster().room(agent_participant("PA_2"), human()).state(bound(participant_epoch="1"))
+    found = decide(absent(), back, NOW + 6)
+    assert (status_and_reason(found.status, "Ready")[0], found.status.resets) == ("True", 0)
+    later = decide(talking().stored(found.status), back, NOW + 600)
+    assert (later.is_decision, later.actions, later.status) == (False, (), found.status)
+
+
+def test_agent_of_another_epoch_is_absent() -> None:
+    state = bound(epoch=2, job_epoch=2, participant_epoch="2")
+    found = decide(talking(), TALKING.state(state), NOW)
+    assert status_and_reason(found.status, "Ready") == ("False", "AgentAbsent")
+
+
+def test_agent_of_pod_without_participant_epoch_is_joined() -> None:
+    found = decide(talking(), TALKING.state(bound(participant_epoch="")), NOW)
+    assert status_and_reason(found.status, "Ready")[0] == "True"
+
+
+def test_absence_of_thirty_five_seconds_replaces_pod() -> None:
     restarted = GONE.state(bound(epoch=2, job_epoch=2, participant_sid="PA_2"))
-    assert decide(reset(), restarted, NOW + 19.9).is_decision is False
-    found = decide(reset(), restarted, NOW + 20)
+    assert decide(reset(), restarted, NOW + 34.9).is_decision is False
+    found = decide(reset(), restarted, NOW + 35)
     assert (found.is_decision, found.status.replacements, found.status.end_reason) == (True, 1, "")
     assert reasons(found) == ["AgentReplaced", "ResetEscalated"]
 
@@ -63,12 +83,12 @@ def test_absence_of_twenty_seconds_replaces_pod() -> None:
 def test_second_absence_soon_after_reset_replaces_pod() -> None:
     back = joined_cluster().room(agent_participant("PA_2"), human())
     state = bound(epoch=2, job_epoch=2, participant_sid="PA_2")
-    recovered = decide(reset(), back.state(state), NOW + 6).status
-    again = decide(talking().stored(recovered), GONE.state(state), NOW + 20).status
-    found = decide(talking().stored(again), GONE.state(state), NOW + 25)
+    recovered = decide(reset(), back.state(state), NOW + 21).status
+    again = decide(talking().stored(recovered), GONE.state(state), NOW + 35).status
+    found = decide(talking().stored(again), GONE.state(state), NOW + 55)
     assert (found.status.resets, found.status.replacements) == (1, 1)
     last = talking().stored(again).limits(max_replacements=0)
-    assert decide(last, GONE.state(state), NOW + 25).status.end_reason == "AgentLost"
+    assert decide(last, GONE.state(state), NOW + 55).status.end_reason == "AgentLost"
 
 
 def test_livekit_outage_is_not_absence() -> None:
@@ -82,10 +102,10 @@ def test_agent_not_listed_yet_is_starting() -> None:
 
 def test_teardown_grace_continues_during_absence_reset() -> None:
     away = joined_cluster().room().leave(LeaveReason.LEFT, NOW)
-    alone = talking().stored(decide(talking().graces(20, 20), away, NOW).status).graces(20, 20)
-    found = decide(alone, away, NOW + 5)
+    alone = talking().stored(decide(talking().graces(40, 40), away, NOW).status).graces(40, 40)
+    found = decide(alone, away, NOW + 20)
     assert (found.status.resets, found.status.last_human_left_at) == (1, NOW)
-    ended = decide(alone.stored(found.status), away, NOW + 20)
+    ended = decide(alone.stored(found.status), away, NOW + 40)
     assert ended.status.end_reason == "LastHumanLeft"
 
 

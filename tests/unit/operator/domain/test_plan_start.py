@@ -126,7 +126,7 @@ def test_ready_requires_agent_in_room() -> None:
 @pytest.mark.parametrize(
     "cluster",
     [
-        joined_cluster().state(bound(participant_sid="PA_other")),
+        joined_cluster().state(bound(participant_epoch="2")),
         joined_cluster().state(None),
         joined_cluster().room(agent_participant(active=False)),
         joined_cluster().pods(pod(deleting=True)),

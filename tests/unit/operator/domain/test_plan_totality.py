@@ -70,6 +70,7 @@ states = st.builds(
     session_uid=st.sampled_from(("", UID)),
     participant_sid=TEXT,
     job_epoch=NUMBERS,
+    participant_epoch=TEXT,
     active_at=st.one_of(st.none(), TIMES),
     health=st.sampled_from(("", "Ok", "Stuck", "?")),
     left_identity=TEXT,
