@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any, Final
 
-from voicesession_agent.health.probes import is_deaf, is_disconnected, is_mute
+from voicesession_agent.health.probes import Ticks, is_deaf, is_disconnected, is_mute
 
 
 class Problem(StrEnum):
@@ -71,7 +71,9 @@ STUCK: Final = Diagnosis(Problem.STUCK, "the job does not respond")
 def diagnose(report: HealthReport) -> Diagnosis | None:
     """Return the problem that the report shows, or None."""
     if is_disconnected(report.lost):
-        return Diagnosis(Problem.DISCONNECTED, "the connection to the room was lost")
+        return Diagnosis(
+            Problem.DISCONNECTED, "LiveKit answers, but the agent does not get its connection to the room back"
+        )
     if report.failing:
         return Diagnosis(Problem.PROVIDER_FAILING, report.failing)
     if is_mute(report.inaudible, report.muted):
@@ -108,8 +110,6 @@ class HealthRestarts:
 
 BEAT_SECONDS: Final = 1.0
 STUCK_SECONDS: Final = 5.0
-LONGEST_TICK_SECONDS: Final = 2.0
-"""Longest silence counted for one tick: a pause of the supervisor (frozen node, no CPU) is not the job's fault."""
 
 
 class Heartbeat:
@@ -117,7 +117,8 @@ class Heartbeat:
 
     def __init__(self, now: float) -> None:
         self._silence = 0.0
-        self._ticked = now
+        self._ticks = Ticks()
+        self._ticks.tick(now)
 
     def beat(self) -> None:
         """Take a heartbeat of the job."""
@@ -125,8 +126,7 @@ class Heartbeat:
 
     def tick(self, now: float) -> None:
         """Count the time since the last tick."""
-        self._silence += min(max(0.0, now - self._ticked), LONGEST_TICK_SECONDS)
-        self._ticked = now
+        self._silence += self._ticks.tick(now)
 
     @property
     def stuck(self) -> bool:

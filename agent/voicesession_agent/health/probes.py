@@ -3,6 +3,22 @@
 from collections import deque
 from typing import Final
 
+LONGEST_TICK_SECONDS: Final = 2.0
+"""Longest time counted between two ticks of a second: a pause of the process (frozen node, no CPU) is no evidence."""
+
+
+class Ticks:
+    """Measures the time between ticks; its callers pass the time."""
+
+    def __init__(self) -> None:
+        self._last: float | None = None
+
+    def tick(self, now: float) -> float:
+        """Return the seconds since the last tick, at most LONGEST_TICK_SECONDS; 0 at the first tick."""
+        last, self._last = self._last, now
+        return 0.0 if last is None else min(max(0.0, now - last), LONGEST_TICK_SECONDS)
+
+
 DEAF_SECONDS: Final = 10.0
 """Total speech without a transcript: a sentence lasts 2 to 5 s, and its transcript arrives within 1 s."""
 WINDOW_SECONDS: Final = 60.0
@@ -124,27 +140,29 @@ def is_mute(inaudible: float, muted: bool) -> bool:
     return muted or inaudible >= MUTE_SECONDS
 
 
-DISCONNECTED_SECONDS: Final = 10.0
-"""LiveKit's client resumes a broken connection within 1 to 5 s if the network allows it."""
+DISCONNECTED_SECONDS: Final = 20.0
+"""Four attempts of LiveKit's client (livekit-rtc 1.1.21), which tries every 5 s to get its connection back."""
 
 
 class DisconnectedProbe:
-    """Seconds since the connection to the room was lost; a restored connection resets the count."""
+    """Seconds without a connection to the room in which another job could have joined it.
+
+    While LiveKit or the room is away, the client needs patience: another job could not join either, and would not know
+    the conversation.
+    """
 
     def __init__(self) -> None:
-        self._away = Stopwatch()
+        self._ticks = Ticks()
+        self.seconds = 0.0
+        """Counted seconds; a restored connection resets them."""
 
-    def connected(self, connected: bool, now: float) -> None:
-        """Take the state of the connection."""
+    def tick(self, connected: bool, can_join: bool, now: float) -> None:
+        """Take the state of the connection, and whether LiveKit would let another job join now."""
+        passed = self._ticks.tick(now)
         if connected:
-            self._away.hold(now)
-            self._away.clear(now)
-        else:
-            self._away.run(now)
-
-    def seconds(self, now: float) -> float:
-        """Return the seconds without a connection."""
-        return self._away.seconds(now)
+            self.seconds = 0.0
+        elif can_join:
+            self.seconds += passed
 
 
 def is_disconnected(lost: float) -> bool:

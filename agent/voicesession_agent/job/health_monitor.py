@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import aiohttp
@@ -21,6 +21,7 @@ log = logging.getLogger(__name__)
 class HealthMonitor:
     """Sends heartbeats from the job's own event loop, so that a blocked loop sends none.
 
+    `can_join` returns whether LiveKit would let another job join now; it is called while the connection is lost.
     `find_session` returns the entry point's session as soon as it exists; its errors are counted, and `on_session`
     receives it. The deaf and mute probes apply only to a session given to `watch_speech`: an entry point of a user may
     be deaf or mute on purpose.
@@ -30,12 +31,14 @@ class HealthMonitor:
         self,
         room: rtc.Room,
         client: SupervisorClient,
+        can_join: Callable[[], Awaitable[bool]],
         find_session: Callable[[], "AgentSession[Any] | None"],
         on_session: Callable[["AgentSession[Any]"], None],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._room = room
         self._client = client
+        self._can_join = can_join
         self._find_session = find_session
         self._on_session = on_session
         self._clock = clock
@@ -47,6 +50,7 @@ class HealthMonitor:
         self._deaf = DeafProbe()
         self._mute = MuteProbe()
         self._disconnected = DisconnectedProbe()
+        self._connected = True
         self._provider = ProviderProbe()
         self._muted: set[str] = set()
         room.on("active_speakers_changed", self._on_active_speakers_changed)
@@ -71,6 +75,7 @@ class HealthMonitor:
         """Send heartbeats until canceled."""
         while True:
             self._watch_session()
+            await self._check_connection()
             try:
                 await self._client.send_heartbeat(self.report())
             except (aiohttp.ClientError, TimeoutError):
@@ -85,10 +90,14 @@ class HealthMonitor:
             unheard=self._deaf.seconds(now) if self._watches_speech else 0.0,
             inaudible=self._mute.seconds(now),
             muted=self._watches_speech and bool(self._muted),
-            lost=self._disconnected.seconds(now),
+            lost=self._disconnected.seconds,
             failing=self._provider.failing_role(),
             failed=self._provider.has_failure,
         )
+
+    async def _check_connection(self) -> None:
+        can_join = not self._connected and await self._can_join()
+        self._disconnected.tick(self._connected, can_join, self._clock())
 
     def _agent_speaks(self) -> bool:
         """Return whether the agent speaks. The idle prompt does not count, else it would keep a session alive."""
@@ -123,7 +132,7 @@ class HealthMonitor:
         self._deaf.speaks(linked, linked in self._speaking if linked else bool(self._speaking), now)
 
     def _on_connection_state_changed(self, state: "rtc.ConnectionState.ValueType") -> None:
-        self._disconnected.connected(state != rtc.ConnectionState.CONN_RECONNECTING, self._clock())
+        self._connected = state != rtc.ConnectionState.CONN_RECONNECTING
 
     def _on_track_muted(self, owner: rtc.Participant, publication: rtc.TrackPublication, *, muted: bool) -> None:
         is_own = owner.identity == self._room.local_participant.identity

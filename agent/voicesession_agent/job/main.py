@@ -56,7 +56,7 @@ async def entrypoint(ctx: JobContext) -> None:
     client = SupervisorClient(AgentSettings.load().job_socket, launch_of(ctx.job.id))
     reporter = RoomReporter(ctx.room, client)
     latency = LatencyReporter(reporter.report)
-    health = HealthMonitor(ctx.room, client, lambda: find_session(ctx), latency.watch)
+    health = HealthMonitor(ctx.room, client, reporter.can_join, lambda: find_session(ctx), latency.watch)
     shutdown = JobShutdown(ctx, client, reporter)
     heartbeats = asyncio.create_task(health.run())
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
@@ -18,6 +19,11 @@ DELIVERY_SECONDS: Final = 1.0
 TRIES: Final = 30
 PAUSE_SECONDS: Final = 0.5
 """With 2 s for each try: longer than Kubernetes keeps a supervisor that does not answer its liveness probe."""
+VALIDATE_SECONDS: Final = 1.0
+"""Time limit of LiveKit's answer; a heartbeat waits for it."""
+VALIDATE_PATH: Final = "/rtc/validate"
+"""LiveKit's check of a token (livekit-server 1.13.5, pkg/service/rtcservice.go): 200 if it could join its room now."""
+OK: Final = 200
 log = logging.getLogger(__name__)
 
 
@@ -39,6 +45,7 @@ class RoomReporter:
         self._delivery_seconds = delivery_seconds
         self._pause_seconds = pause_seconds
         self._connect = room.connect
+        self._url = self._token = ""
         self._speaking = False
         self._humans: list[str] = []
         self._reports: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
@@ -69,9 +76,21 @@ class RoomReporter:
         self._sender.cancel()
         await asyncio.gather(self._sender, return_exceptions=True)
 
-    async def _connect_and_report(self, *args: Any, **kwargs: Any) -> None:
+    async def can_join(self) -> bool:
+        """Return whether LiveKit answers, has the room and accepts this job's token, so that another job could join."""
         try:
-            await self._connect(*args, **kwargs)
+            async with (
+                aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=VALIDATE_SECONDS)) as session,
+                session.get(_validate_url(self._url), headers={"Authorization": f"Bearer {self._token}"}) as answer,
+            ):
+                return answer.status == OK
+        except (aiohttp.ClientError, TimeoutError, ValueError):
+            return False
+
+    async def _connect_and_report(self, url: str, token: str, *args: Any, **kwargs: Any) -> None:
+        self._url, self._token = url, token
+        try:
+            await self._connect(url, token, *args, **kwargs)
         except rtc.ConnectError:
             self.report("trouble", text="cannot join the room")
             self.report("refused")
@@ -174,6 +193,11 @@ def seconds_by_stage(metrics: Mapping[str, Any]) -> dict[str, float]:
         RESPONSE: metrics.get("e2e_latency"),
     }
     return {str(name): max(float(value), 0.0) for name, value in measured.items() if value is not None}
+
+
+def _validate_url(url: str) -> str:
+    """Return the address of VALIDATE_PATH for LiveKit's URL, which is ws(s) or http(s)."""
+    return re.sub("^ws", "http", url).rstrip("/") + VALIDATE_PATH
 
 
 def _reason(number: "rtc.DisconnectReason.ValueType | None") -> str:

@@ -56,7 +56,7 @@ class Reason(StrEnum):
     AGENT_MUTE = "AgentMute"
     """AgentHealthy is False: the agent reports that it speaks, but LiveKit hears no audio."""
     AGENT_DISCONNECTED = "AgentDisconnected"
-    """AgentHealthy is False: the job lost its connection to LiveKit."""
+    """AgentHealthy is False: the job has lost its connection to the room, and LiveKit would let another job join."""
     PROVIDER_FAILING = "ProviderFailing"
     """AgentHealthy is False: one turn after another fails with an stt, llm or tts error."""
     HEALTHY = "Healthy"

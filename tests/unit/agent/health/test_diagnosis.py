@@ -21,11 +21,11 @@ LONGEST_POLL_SECONDS = 12.0
     ("report", "problem"),
     [
         (HealthReport(), None),
-        (HealthReport(speaking=True, unheard=9.9, inaudible=3.9, lost=9.9), None),
+        (HealthReport(speaking=True, unheard=9.9, inaudible=3.9, lost=19.9), None),
         (HealthReport(unheard=10.0), Problem.DEAF),
         (HealthReport(inaudible=4.0, unheard=10.0), Problem.MUTE),
         (HealthReport(failing="llm", inaudible=4.0), Problem.PROVIDER_FAILING),
-        (HealthReport(lost=10.0, failing="stt", muted=True, unheard=10.0), Problem.DISCONNECTED),
+        (HealthReport(lost=20.0, failing="stt", muted=True, unheard=10.0), Problem.DISCONNECTED),
     ],
 )
 def test_diagnose_cause_precedes_symptoms(report: HealthReport, problem: Problem | None) -> None:

@@ -99,12 +99,33 @@ def test_provider_probe_session_closed_by_error_is_failing() -> None:
     assert probe.failing_role() == "stt"
 
 
+def tick_disconnected(probe: DisconnectedProbe, seconds: range, connected: bool = False, can_join: bool = True) -> None:
+    """Tick once in each of the seconds."""
+    for now in seconds:
+        probe.tick(connected, can_join, float(now))
+
+
 def test_disconnected_probe_restarts_after_reconnect() -> None:
     probe = DisconnectedProbe()
-    probe.connected(False, 0.0)
-    probe.connected(True, 9.0)
-    probe.connected(False, 10.0)
-    probe.connected(False, 15.0)
-    assert not is_disconnected(probe.seconds(19.0))
-    assert is_disconnected(probe.seconds(20.0))
-    assert probe.seconds(20.0) == DISCONNECTED_SECONDS
+    tick_disconnected(probe, range(19))
+    tick_disconnected(probe, range(19, 21), connected=True)
+    assert probe.seconds == 0.0
+    tick_disconnected(probe, range(21, 40))
+    assert not is_disconnected(probe.seconds)
+    tick_disconnected(probe, range(40, 41))
+    assert is_disconnected(probe.seconds)
+    assert probe.seconds == DISCONNECTED_SECONDS
+
+
+def test_disconnected_probe_does_not_count_while_no_job_could_join() -> None:
+    probe = DisconnectedProbe()
+    tick_disconnected(probe, range(3600), can_join=False)
+    tick_disconnected(probe, range(3600, 3615))
+    assert not is_disconnected(probe.seconds)
+
+
+def test_disconnected_probe_counts_little_of_a_pause() -> None:
+    probe = DisconnectedProbe()
+    tick_disconnected(probe, range(2))
+    tick_disconnected(probe, range(3600, 3601))
+    assert probe.seconds == 3.0

@@ -26,12 +26,25 @@ class MonitorScene:
         client: Any = self
         self.found: list[Any] = []
         find_session: Any = lambda: self.session if self.has_session else None  # noqa: E731 - typed as a fake
-        self.monitor = HealthMonitor(room, client, find_session, self.found.append, lambda: self.now)
+        self.can_join = True
+        self.monitor = HealthMonitor(
+            room, client, self.answer_can_join, find_session, self.found.append, lambda: self.now
+        )
         self.room.join("alice")
         self.room.join("bob")
 
+    async def answer_can_join(self) -> bool:
+        return self.can_join
+
     async def send_heartbeat(self, report: HealthReport) -> None:
         self.reports.append(report)
+
+    async def report_at(self, now: float) -> HealthReport:
+        """Send heartbeats, one a second, until `now`; return the report of the last one."""
+        while self.now < now:
+            self.now += 1.0
+            await self.next_report()
+        return self.reports[-1]
 
     async def next_report(self) -> HealthReport:
         """Return the report of the next heartbeat."""
@@ -138,11 +151,21 @@ async def test_user_entry_point_may_be_deaf_and_muted(scene: MonitorScene) -> No
 
 
 async def test_lost_counts_until_connection_returns(scene: MonitorScene) -> None:
+    await scene.next_report()
     scene.room.emit("connection_state_changed", rtc.ConnectionState.CONN_RECONNECTING)
-    scene.now = 4.0
-    assert (await scene.next_report()).lost == 4.0
+    assert (await scene.report_at(4.0)).lost == 4.0
     scene.room.emit("connection_state_changed", rtc.ConnectionState.CONN_CONNECTED)
-    assert (await scene.next_report()).lost == 0.0
+    assert (await scene.report_at(5.0)).lost == 0.0
+
+
+async def test_lost_does_not_count_while_livekit_is_away(scene: MonitorScene) -> None:
+    """After a restart of LiveKit, the client is back within seconds of its room, with the conversation."""
+    await scene.next_report()
+    scene.room.emit("connection_state_changed", rtc.ConnectionState.CONN_RECONNECTING)
+    scene.can_join = False
+    assert (await scene.report_at(120.0)).lost == 0.0
+    scene.can_join = True
+    assert (await scene.report_at(121.0)).lost == 1.0
 
 
 async def test_unrecoverable_errors_of_late_session_count(scene: MonitorScene) -> None:

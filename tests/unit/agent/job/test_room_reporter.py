@@ -5,10 +5,12 @@ from unittest.mock import create_autospec
 
 import aiohttp
 import pytest
+from aiohttp import web
 from livekit import rtc
 from voicesession_agent.job.room_reporter import TRIES, RoomReporter
 
 from tests.support.fakes.room import AGENT, SIP, FakeRoom
+from tests.support.http_server import serving
 
 
 class FakeClient:
@@ -107,6 +109,30 @@ async def test_refused_join_is_reported_and_raised() -> None:
         await room.connect("ws://x", "t")
     await reporter.close()
     assert client.kinds() == ["trouble", "refused"]
+
+
+@pytest.mark.parametrize(("status", "can_join"), [(200, True), (401, False), (404, False), (503, False)])
+async def test_another_job_can_join_if_livekit_validates_the_token(
+    scene: ReporterScene, status: int, can_join: bool
+) -> None:
+    asked: list[tuple[str, str]] = []
+
+    async def answer(request: web.Request) -> web.Response:
+        asked.append((request.path, request.headers["Authorization"]))
+        return web.Response(status=status)
+
+    async with serving(answer) as server:
+        await scene.room.connect(f"ws://127.0.0.1:{server.port}/", "room-token")
+        assert await scene.reporter.can_join() is can_join
+    assert asked == [("/rtc/validate", "Bearer room-token")]
+    await scene.reporter.close()
+
+
+@pytest.mark.parametrize("url", ["ws://127.0.0.1:9", "wss://127.0.0.1:9", "nowhere"])
+async def test_no_job_can_join_while_livekit_does_not_answer(scene: ReporterScene, url: str) -> None:
+    await scene.room.connect(url, "room-token")
+    assert not await scene.reporter.can_join()
+    await scene.reporter.close()
 
 
 async def test_failed_delivery_is_retried_in_order(scene: ReporterScene) -> None:

@@ -67,7 +67,11 @@ async def test_wait_for_process_is_not_missing_heartbeat(world: SupervisorWorld)
         (HealthReport(inaudible=4.0), "Mute", "the agent speaks and nobody can hear it"),
         (HealthReport(muted=True), "Mute", "the agent speaks and nobody can hear it"),
         (HealthReport(failing="llm"), "ProviderFailing", "llm"),
-        (HealthReport(lost=10.0), "Disconnected", "the connection to the room was lost"),
+        (
+            HealthReport(lost=20.0),
+            "Disconnected",
+            "LiveKit answers, but the agent does not get its connection to the room back",
+        ),
     ],
 )
 async def test_problem_starts_next_job_before_the_old_ends(
@@ -88,7 +92,7 @@ async def test_problem_starts_next_job_before_the_old_ends(
         (HealthReport(muted=True), SPEECH_PROOF_SECONDS),
         (HealthReport(unheard=10.0), SPEECH_PROOF_SECONDS),
         (HealthReport(failing="llm"), SPEECH_PROOF_SECONDS),
-        (HealthReport(lost=10.0), BASIC_PROOF_SECONDS),
+        (HealthReport(lost=20.0), BASIC_PROOF_SECONDS),
     ],
 )
 async def test_health_is_ok_after_proof_of_next_job(
