@@ -62,7 +62,7 @@ class EngineFault(NamedTuple):
 
 
 ENGINE_FAULTS = {
-    # Detected after 10 s of speech without a transcript; the last sentence is for the next job.
+    # Detected 15 s after two sentences, 12 s of speech, without a transcript.
     "deaf": EngineFault("stt", "deaf", "AgentDeaf", LONG_SENTENCE, 3),
     # Detected after 4 s of inaudible agent speech, the length of one answer; the second sentence is for the next job.
     "silent": EngineFault("tts", "silent", "AgentMute", "Test one", 2, within=8),

@@ -34,6 +34,8 @@ MIN_ENDPOINTING_SECONDS: Final = 0.3
 MAX_ENDPOINTING_SECONDS: Final = 1.2
 CLOSE_WAIT_SECONDS: Final = 0.1
 """Wait for a last transcript on close; livekit-agents' default of 2 s would delay every restart by 2 s."""
+START_SECONDS: Final = 30.0
+"""Time limit of the session's start, which takes less than 1 s; a session that never starts hears nothing."""
 MODELS: Final = "voicesession.models"
 ROOM_OPTIONS: Final = room_io.RoomOptions(close_on_disconnect=False, participant_identity=NOBODY)
 """Only SpeakerSelector links participants: RoomIO would link the first one, also an observer."""
@@ -71,8 +73,12 @@ async def run(
     services: JobServices,
     spec: AgentSpec,
     new_session: Callable[[dict[str, Any], AgentSpec], "AgentSession[None]"] = make_session,
+    start_seconds: float = START_SECONDS,
 ) -> None:
-    """Join the room and talk to one human at a time until the room ends."""
+    """Join the room and talk to one human at a time until the room ends.
+
+    Raise TimeoutError if the session does not start in time.
+    """
     facts, _ = await asyncio.gather(services.supervisor.job_facts(), ctx.connect())
     session = new_session(ctx.proc.userdata[MODELS], spec)
     turns = TurnRecorder(services.supervisor, lambda: services.reporter.report("turn_lost"))
@@ -81,13 +87,13 @@ async def run(
     idle = IdleMonitor(lambda: _say(session, spec.idle_prompt), facts.idle_seconds if spec.idle_prompt else 0.0)
     greeter = Greeter(session, services.reporter, spec.greeting, set(facts.greeted))
     selector = SpeakerSelector(ctx.room, session, greeter, idle.set_human_present)
-    # before the start of the session, so that a start that hangs is found too
-    services.health.watch_speech(session, lambda: selector.linked, lambda: idle.has_prompted)
-    await session.start(
-        Assistant(spec, services.supervisor, facts, idle),
-        room=ctx.room,
-        room_options=ROOM_OPTIONS,
-    )
+    services.health.watch_speech(session, lambda: idle.has_prompted)
+    async with asyncio.timeout(start_seconds):
+        await session.start(
+            Assistant(spec, services.supervisor, facts, idle),
+            room=ctx.room,
+            room_options=ROOM_OPTIONS,
+        )
     for step in (idle.close, selector.close):
         services.shutdown.before_session_closes(step)
     session.on("user_state_changed", lambda event: _report_activity(services.reporter, event.new_state))

@@ -97,9 +97,18 @@ class HealthRestarts:
 
     def __init__(self) -> None:
         self._started: deque[float] = deque()
+        self._was_deaf = False
 
-    def take(self, now: float) -> bool:
+    def can_help(self, diagnosis: Diagnosis) -> bool:
+        """Return whether another job may solve the problem; otherwise the job keeps its conversation.
+
+        Sounds that only voice detection takes for speech make every job look deaf, so a pod restarts one deaf job.
+        """
+        return not (diagnosis.problem is Problem.DEAF and self._was_deaf)
+
+    def take(self, diagnosis: Diagnosis, now: float) -> bool:
         """Use one restart; return False if the last ten minutes used up the budget, so that only a new pod can help."""
+        self._was_deaf = self._was_deaf or diagnosis.problem is Problem.DEAF
         while self._started and now - self._started[0] > WINDOW_SECONDS:
             self._started.popleft()
         if len(self._started) >= BUDGET:

@@ -20,51 +20,58 @@ class Ticks:
 
 
 DEAF_SECONDS: Final = 10.0
-"""Total speech without a transcript: a sentence lasts 2 to 5 s, and its transcript arrives within 1 s."""
+"""Total speech without a transcript: two long sentences."""
 WINDOW_SECONDS: Final = 60.0
-"""Only speech within this window counts: noises spread over an hour are no sentence."""
+"""Only speech within this window counts."""
+TRANSCRIPT_SECONDS: Final = 15.0
+"""Time for the transcript after the end of a sound: livekit-agents gives up a request to a recognizer after 10 s, and
+the error explains the missing words."""
+SHORTEST_SECONDS: Final = 0.5
+"""A shorter sound is a cough or a click."""
 
 
 class DeafProbe:
-    """Seconds of speech of the linked human in the last WINDOW_SECONDS without any transcript.
+    """Seconds of human speech in the last WINDOW_SECONDS that no transcript followed within TRANSCRIPT_SECONDS.
 
-    Speech is membership in LiveKit's active speakers. A transcript, or another linked human, restarts the count.
+    Speech is the finding of voice detection, for which music, noise and silence are none; LiveKit's active speakers
+    include every sound. Time in which this process was paused does not pass for the probe.
     """
 
     def __init__(self) -> None:
-        self.periods: deque[tuple[float, float]] = deque()
-        """Ended periods of speech that reach into the window, with their start and end."""
+        self.sounds: deque[tuple[float, float]] = deque()
+        """Time of the end, by the probe's own clock, and length of each ended sound in the window."""
+        self._ticks = Ticks()
+        self._time = 0.0
         self._since: float | None = None
-        self._linked = ""
 
-    def speaks(self, linked: str, speaking: bool, now: float) -> None:
-        """Take the linked human and whether the human speaks."""
-        if linked != self._linked:
-            self._linked, self._since = linked, None
-            self.periods.clear()
+    def speaks(self, speaking: bool, now: float) -> None:
+        """Take the state of voice detection."""
+        self._advance(now)
         if speaking and self._since is None:
-            self._since = now
-        if not speaking:
-            self._end_period(now)
+            self._since = self._time
+        elif not speaking and self._since is not None:
+            length, self._since = self._time - self._since, None
+            if length >= SHORTEST_SECONDS:
+                self.sounds.append((self._time, length))
 
-    def heard(self, now: float) -> None:
-        """Take a transcript."""
-        self.periods.clear()
-        if self._since is not None:
-            self._since = now
+    def interrupted(self) -> None:
+        """Forget the sound in progress: its human left or muted the microphone, and voice detection sees no end."""
+        self._since = None
+
+    def heard(self) -> None:
+        """Take a transcript, or an error of the recognizer."""
+        self.sounds.clear()
+        self._since = None if self._since is None else self._time
 
     def seconds(self, now: float) -> float:
-        """Return the seconds of speech without a transcript."""
-        begin = now - WINDOW_SECONDS
-        periods = [*self.periods, (now if self._since is None else self._since, now)]
-        return sum(max(0.0, end - max(start, begin)) for start, end in periods)
+        """Return the seconds of speech without a transcript; call it once a second."""
+        self._advance(now)
+        return sum(length for end, length in self.sounds if end + TRANSCRIPT_SECONDS <= self._time)
 
-    def _end_period(self, now: float) -> None:
-        if self._since is not None:
-            self.periods.append((self._since, now))
-            self._since = None
-        while self.periods and self.periods[0][1] <= now - WINDOW_SECONDS:
-            self.periods.popleft()
+    def _advance(self, now: float) -> None:
+        self._time += self._ticks.tick(now)
+        while self.sounds and self.sounds[0][0] <= self._time - WINDOW_SECONDS:
+            self.sounds.popleft()
 
 
 def is_deaf(unheard: float) -> bool:

@@ -44,7 +44,6 @@ class HealthMonitor:
         self._clock = clock
         self._session: AgentSession[Any] | None = None
         self._watches_speech = False
-        self._linked: Callable[[], str] = str
         self._is_prompting: Callable[[], bool] = bool
         self._speaking: set[str] = set()
         self._deaf = DeafProbe()
@@ -59,16 +58,14 @@ class HealthMonitor:
         room.on("track_muted", lambda owner, publication: self._on_track_muted(owner, publication, muted=True))
         room.on("track_unmuted", lambda owner, publication: self._on_track_muted(owner, publication, muted=False))
 
-    def watch_speech(
-        self, session: "AgentSession[Any]", linked: Callable[[], str], is_prompting: Callable[[], bool] = bool
-    ) -> None:
+    def watch_speech(self, session: "AgentSession[Any]", is_prompting: Callable[[], bool] = bool) -> None:
         """Probe whether this session hears its human and LiveKit hears the session; call it before the session starts.
 
-        `linked` returns the identity of the human that the session hears. `is_prompting` returns whether the agent's
-        current speech is only the idle prompt.
+        `is_prompting` returns whether the agent's current speech is only the idle prompt.
         """
-        self._linked, self._is_prompting = linked, is_prompting
+        self._is_prompting = is_prompting
         self._watches_speech = True
+        session.on("user_state_changed", lambda event: self._deaf.speaks(event.new_state == "speaking", self._clock()))
         session.on("agent_state_changed", lambda event: self._mute.speaks(event.new_state == "speaking", self._clock()))
 
     async def run(self) -> None:
@@ -116,34 +113,31 @@ class HealthMonitor:
         self._on_session(session)
 
     def _on_active_speakers_changed(self, speakers: Sequence[rtc.Participant]) -> None:
-        now = self._clock()
         self._speaking = {p.identity for p in speakers if isinstance(p, rtc.RemoteParticipant) and _is_heard(p)}
-        self._update_deaf_probe(now)
-        self._mute.listed(any(p.identity == self._room.local_participant.identity for p in speakers), now)
+        is_listed = any(p.identity == self._room.local_participant.identity for p in speakers)
+        self._mute.listed(is_listed, self._clock())
 
     def _on_participant_disconnected(self, participant: rtc.RemoteParticipant) -> None:
-        """Stop the count: LiveKit may never remove a human from the speakers after a departure in mid-sentence."""
+        """Stop the count: after a departure in mid-sentence, neither LiveKit nor voice detection may report the end."""
         self._speaking.discard(participant.identity)
-        self._update_deaf_probe(self._clock())
-
-    def _update_deaf_probe(self, now: float) -> None:
-        """Count speech of the linked human; without one (the session's start hangs) count that of every human."""
-        linked = self._linked()
-        self._deaf.speaks(linked, linked in self._speaking if linked else bool(self._speaking), now)
+        self._deaf.interrupted()
 
     def _on_connection_state_changed(self, state: "rtc.ConnectionState.ValueType") -> None:
         self._connected = state != rtc.ConnectionState.CONN_RECONNECTING
 
     def _on_track_muted(self, owner: rtc.Participant, publication: rtc.TrackPublication, *, muted: bool) -> None:
-        is_own = owner.identity == self._room.local_participant.identity
-        if not is_own or publication.kind != rtc.TrackKind.KIND_AUDIO:
+        if publication.kind != rtc.TrackKind.KIND_AUDIO:
             return
-        if muted:
+        if owner.identity != self._room.local_participant.identity:
+            self._deaf.interrupted()
+        elif muted:
             self._muted.add(publication.sid)
         else:
             self._muted.discard(publication.sid)
 
     def _on_error(self, event: Any) -> None:
+        if event.error.type == "stt_error":
+            self._deaf.heard()
         if not getattr(event.error, "recoverable", True):
             self._provider.failed(event.error.type)
 
@@ -153,7 +147,7 @@ class HealthMonitor:
 
     def _on_transcribed(self, event: Any) -> None:
         if event.transcript:
-            self._deaf.heard(self._clock())
+            self._deaf.heard()
             self._provider.succeeded("stt")
 
     def _on_agent_state_changed(self, event: Any) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Final
 
-from voicesession_agent.health.diagnosis import Diagnosis, Heartbeat
+from voicesession_agent.health.diagnosis import Diagnosis, Heartbeat, proof_seconds
 from voicesession_agent.supervisor.job_pool import Job
 from voicesession_agent.supervisor.reset import JOB_TIMINGS, JobTimings, Reset
 
@@ -113,6 +113,12 @@ class JobRun:
             return StopReason.LEFT
         time_to_join = self.time_to_join(reset, now)
         return StopReason.LATE if time_to_join is not None and time_to_join <= 0 else None
+
+    def is_proven(self, last: Diagnosis | None, now: float) -> bool:
+        """Return True if the job was in its room long enough to show the `last` problem again."""
+        if last is None or self.joined_at is None:
+            return False
+        return now - self.joined_at >= proof_seconds(last.problem)
 
     def time_to_join(self, reset: Reset | None, now: float) -> float | None:
         """Return the seconds until the job is late, or None if no reset waits for it."""

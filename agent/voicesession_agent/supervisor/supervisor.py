@@ -6,7 +6,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Final, Protocol
 
-from voicesession_agent.health.diagnosis import STUCK, Diagnosis, HealthRestarts, Heartbeat, proof_seconds
+from voicesession_agent.health.diagnosis import STUCK, Diagnosis, HealthRestarts, Heartbeat
 from voicesession_agent.metrics import Metrics
 from voicesession_agent.protocol import Dismissal
 from voicesession_agent.supervisor.desired_state import DesiredState
@@ -125,7 +125,7 @@ class Supervisor:
             job_run.heartbeat.beat()
         if diagnosis is not None:
             self._on_problem(job_run, diagnosis)
-        elif not failed and self._is_proven(job_run):
+        elif not failed and job_run.is_proven(self.state.diagnosis, self._clock()):
             self.state.diagnosis = None
 
     async def wait_until_dismissed(self, launch: int) -> Dismissal:
@@ -229,7 +229,7 @@ class Supervisor:
         self._draining.add(job_run.launch, job, seconds)
 
     def _restart_for_health(self, diagnosis: Diagnosis) -> None:
-        if not self._health_restarts.take(self._clock()):
+        if not self._health_restarts.take(diagnosis, self._clock()):
             raise GaveUpError
         self.state.health_restarts += 1
         self._metrics.health_restarts.labels(diagnosis.problem.value).inc()
@@ -263,20 +263,15 @@ class Supervisor:
                     self._on_problem(job_run, STUCK)
 
     def _on_problem(self, job_run: JobRun, diagnosis: Diagnosis) -> None:
-        if job_run.diagnosis is not None or self.state.ended:
+        is_tolerated = not self._health_restarts.can_help(diagnosis)
+        if job_run.diagnosis is not None or self.state.ended or (is_tolerated and self.state.diagnosis == diagnosis):
             return
-        job_run.diagnosis = self.state.diagnosis = diagnosis
+        self.state.diagnosis = diagnosis
+        job_run.diagnosis = None if is_tolerated else diagnosis
         extra = {"event": "job_unhealthy", "launch": job_run.launch, "state": diagnosis.problem.value}
         log.error("the job is unhealthy", extra=extra | {"reason": diagnosis.message})
         self._notify_change()
         self._changed.set()
-
-    def _is_proven(self, job_run: JobRun) -> bool:
-        """Return True if the job was in its room long enough to show the previous job's problem again."""
-        last = self.state.diagnosis
-        if last is None or job_run.joined_at is None:
-            return False
-        return self._clock() - job_run.joined_at >= proof_seconds(last.problem)
 
     def _current(self, launch: int) -> JobRun | None:
         """Return the current job run if reports of this job still count."""

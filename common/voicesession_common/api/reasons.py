@@ -52,7 +52,7 @@ class Reason(StrEnum):
     AGENT_STUCK = "AgentStuck"
     """AgentHealthy is False: the job sends no heartbeat."""
     AGENT_DEAF = "AgentDeaf"
-    """AgentHealthy is False: LiveKit hears a human speak, but no words are recognized."""
+    """AgentHealthy is False: voice detection hears a human speak, but no words are recognized."""
     AGENT_MUTE = "AgentMute"
     """AgentHealthy is False: the agent reports that it speaks, but LiveKit hears no audio."""
     AGENT_DISCONNECTED = "AgentDisconnected"

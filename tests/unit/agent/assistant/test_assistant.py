@@ -102,21 +102,15 @@ async def test_changed_idle_limit_applies_from_next_turn(scene: AssistantScene) 
     assert scene.timers.pending == [30.0]
 
 
-async def test_session_is_watched_before_start() -> None:
+async def test_session_with_hanging_start_fails() -> None:
     session: Any = FakeAgentSession()
-    watched: list[str] = []
-    started = asyncio.Event()
 
     async def start(*_: Any, **__: Any) -> None:
-        started.set()
         await asyncio.Event().wait()
 
     session.start = start
-    health = SimpleNamespace(watch_speech=lambda _, linked, __: watched.append(linked()))
-    services: Any = SimpleNamespace(supervisor=FakeClient(), reporter=Mock(), health=health, shutdown=Mock())
+    services: Any = SimpleNamespace(supervisor=FakeClient(), reporter=Mock(), health=Mock(), shutdown=Mock())
     ctx: Any = SimpleNamespace(proc=SimpleNamespace(userdata={MODELS: {}}), connect=AsyncMock(), room=FakeRoom())
-    running = asyncio.create_task(run(ctx, services, AgentSpec(instructions="Be brief."), lambda *_: session))
-    await asyncio.wait_for(started.wait(), 30)
-    assert watched == [""]
-    running.cancel()
-    await asyncio.gather(running, return_exceptions=True)
+    with pytest.raises(TimeoutError):
+        await run(ctx, services, AgentSpec(instructions="Be brief."), lambda *_: session, start_seconds=0.001)
+    services.health.watch_speech.assert_called_once()

@@ -4,8 +4,10 @@ import pytest
 from voicesession_agent.health.diagnosis import (
     BUDGET,
     SPEECH_PROOF_SECONDS,
+    STUCK,
     STUCK_SECONDS,
     WINDOW_SECONDS,
+    Diagnosis,
     HealthReport,
     HealthRestarts,
     Heartbeat,
@@ -44,8 +46,16 @@ def test_speech_problem_stays_visible_longer_than_operator_poll() -> None:
 
 def test_restart_budget_recovers_with_time() -> None:
     restarts = HealthRestarts()
-    assert [restarts.take(float(n)) for n in range(BUDGET + 1)] == [True] * BUDGET + [False]
-    assert restarts.take(WINDOW_SECONDS + 0.5)
+    assert [restarts.take(STUCK, float(n)) for n in range(BUDGET + 1)] == [True] * BUDGET + [False]
+    assert restarts.take(STUCK, WINDOW_SECONDS + 0.5)
+
+
+def test_second_deaf_job_is_not_restarted() -> None:
+    restarts, deaf = HealthRestarts(), Diagnosis(Problem.DEAF, "")
+    assert restarts.can_help(deaf)
+    restarts.take(deaf, 0.0)
+    assert not restarts.can_help(deaf)
+    assert restarts.can_help(STUCK)
 
 
 def test_missing_heartbeats_mean_stuck() -> None:

@@ -4,14 +4,20 @@ import asyncio
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 from livekit import rtc
+from livekit.agents import inference, vad
+from voicesession_agent.assistant.assistant import MIN_SILENCE_SECONDS
 from voicesession_agent.health.diagnosis import HealthReport
 from voicesession_agent.job.health_monitor import HealthMonitor
+from voicesession_agent.speech.pico import RATE, PicoTTS
 
 from tests.support.fakes.room import SIP, FakeAgentSession, FakeRoom
 
 AUDIO = rtc.TrackKind.KIND_AUDIO
+MAX_SAMPLE = 32767
+FRAME = 320
 
 
 class MonitorScene:
@@ -21,7 +27,6 @@ class MonitorScene:
         self.reports: list[HealthReport] = []
         self.has_session = True
         self.prompting = False
-        self.linked = "alice"
         room: Any = self.room
         client: Any = self
         self.found: list[Any] = []
@@ -41,10 +46,11 @@ class MonitorScene:
 
     async def report_at(self, now: float) -> HealthReport:
         """Send heartbeats, one a second, until `now`; return the report of the last one."""
+        report = await self.next_report()
         while self.now < now:
             self.now += 1.0
-            await self.next_report()
-        return self.reports[-1]
+            report = await self.next_report()
+        return report
 
     async def next_report(self) -> HealthReport:
         """Return the report of the next heartbeat."""
@@ -54,9 +60,26 @@ class MonitorScene:
         await asyncio.gather(running, return_exceptions=True)
         return self.reports[-1]
 
+    async def say(self, start: float, seconds: float) -> None:
+        """Let voice detection hear speech."""
+        await self.report_at(start)
+        self.session.emit("user_state_changed", new_state="speaking")
+        await self.report_at(start + seconds)
+        self.session.emit("user_state_changed", new_state="listening")
+
     def watch_speech(self) -> None:
         session: Any = self.session
-        self.monitor.watch_speech(session, lambda: self.linked, lambda: self.prompting)
+        self.monitor.watch_speech(session, lambda: self.prompting)
+
+
+async def speech_seconds(samples: "np.ndarray[Any, np.dtype[Any]]") -> float:
+    """Return the seconds of speech that the assistant's voice detection finds in mono samples between -1 and 1."""
+    detection = inference.VAD(model="silero", min_silence_duration=MIN_SILENCE_SECONDS).stream()
+    sound = (samples * MAX_SAMPLE).astype(np.int16)
+    for frame in sound[: sound.size // FRAME * FRAME].reshape(-1, FRAME):
+        detection.push_frame(rtc.AudioFrame(frame.tobytes(), RATE, 1, FRAME))
+    detection.end_input()
+    return sum([event.speech_duration async for event in detection if event.type == vad.VADEventType.END_OF_SPEECH])
 
 
 @pytest.fixture
@@ -64,28 +87,40 @@ def scene() -> MonitorScene:
     return MonitorScene()
 
 
-async def test_unheard_counts_speech_of_linked_human_only(scene: MonitorScene) -> None:
+async def test_unheard_counts_speech_found_by_voice_detection(scene: MonitorScene) -> None:
     scene.watch_speech()
-    scene.room.speak("bob")
-    scene.now = 10.0
-    assert await scene.next_report() == HealthReport(speaking=True)
-    scene.room.speak("alice", "bob")
-    scene.now = 13.0
-    assert (await scene.next_report()).unheard == 3.0
+    await scene.say(0, 6)
+    await scene.say(7, 6)
+    assert (await scene.report_at(28.0)).unheard == 12.0
     scene.session.emit("user_input_transcribed", transcript="hello")
-    assert (await scene.next_report()).unheard == 0.0
+    assert (await scene.report_at(29.0)).unheard == 0.0
 
 
-async def test_unheard_without_linked_human_counts_any_speech(scene: MonitorScene) -> None:
-    scene.linked = ""
+async def test_music_is_not_speech(scene: MonitorScene) -> None:
+    """LiveKit lists music among the active speakers, and voice detection does not take it for speech."""
     scene.watch_speech()
-    scene.room.speak("bob")
-    scene.now = 10.0
-    assert (await scene.next_report()).unheard == 10.0
-    scene.linked = "bob"
-    scene.room.speak("bob")
-    scene.now = 11.0
-    assert (await scene.next_report()).unheard == 1.0
+    scene.room.speak("alice")
+    assert (await scene.report_at(120.0)).unheard == 0.0
+
+
+async def test_voice_detection_of_assistant_finds_speech_but_neither_music_nor_noise() -> None:
+    times = np.arange(10 * RATE) / RATE
+    chord = sum(np.sin(2 * np.pi * tone * times) for tone in (220.0, 277.2, 329.6, 440.0)) / 8
+    beat = np.sin(2 * np.pi * 2 * times) > 0
+    noise = np.random.default_rng(1).normal(size=times.size) / 8
+    speech = np.frombuffer(await PicoTTS().speak("My name is Alice, and I live in Berlin."), np.int16) / MAX_SAMPLE
+    assert await speech_seconds(chord * beat) == 0.0
+    assert await speech_seconds(noise) == 0.0
+    assert await speech_seconds(np.concatenate([speech, np.zeros(RATE)])) > 1.0
+
+
+@pytest.mark.parametrize("recoverable", [True, False])
+async def test_error_of_recognizer_explains_missing_words(scene: MonitorScene, recoverable: bool) -> None:
+    scene.watch_speech()
+    await scene.next_report()
+    await scene.say(0, 12)
+    scene.session.emit("error", error=SimpleNamespace(type="stt_error", recoverable=recoverable))
+    assert (await scene.report_at(60.0)).unheard == 0.0
 
 
 async def test_dial_tone_of_ringing_phone_is_no_speech(scene: MonitorScene) -> None:
@@ -103,10 +138,23 @@ async def test_dial_tone_of_ringing_phone_is_no_speech(scene: MonitorScene) -> N
 async def test_leave_in_mid_sentence_ends_speech(scene: MonitorScene) -> None:
     scene.watch_speech()
     scene.room.speak("alice")
-    scene.now = 1.0
+    scene.session.emit("user_state_changed", new_state="speaking")
+    await scene.report_at(1.0)
     scene.room.leave("alice")
-    scene.now = 60.0
-    assert await scene.next_report() == HealthReport(unheard=1.0)
+    await scene.report_at(30.0)
+    scene.session.emit("user_state_changed", new_state="listening")
+    assert await scene.report_at(60.0) == HealthReport()
+
+
+async def test_microphone_muted_in_mid_sentence_ends_speech(scene: MonitorScene) -> None:
+    scene.watch_speech()
+    scene.session.emit("user_state_changed", new_state="speaking")
+    await scene.report_at(1.0)
+    microphone = SimpleNamespace(sid="TR_2", kind=AUDIO)
+    scene.room.emit("track_muted", scene.room.remote_participants["alice"], microphone)
+    await scene.report_at(30.0)
+    scene.session.emit("user_state_changed", new_state="listening")
+    assert (await scene.report_at(60.0)).unheard == 0.0
 
 
 async def test_idle_prompt_of_agent_is_not_speech(scene: MonitorScene) -> None:

@@ -121,6 +121,25 @@ async def test_failed_turn_of_next_job_delays_ok(world: SupervisorWorld) -> None
     assert world.state.render()["health"]["state"] == "Ok"
 
 
+async def test_second_deaf_job_keeps_conversation(world: SupervisorWorld) -> None:
+    """Voice detection may take a sound for speech; no job recognizes words in it, and no pod does."""
+    await world.first_joined()
+    await send_heartbeat(world, 1, HealthReport(unheard=10.0))
+    await world.joined(2)
+    world.now += SPEECH_PROOF_SECONDS
+    await send_heartbeat(world, 2, HealthReport())
+    for _ in range(9):
+        world.now += 60
+        await send_heartbeat(world, 2, HealthReport(unheard=10.0))
+        await world.settle()
+        assert world.state.render()["health"]["state"] == "Deaf"
+    assert (len(world.jobs.jobs), world.state.render()["health"]["remedies"]) == (2, 1)
+    await send_heartbeat(world, 2, HealthReport())
+    assert world.state.render()["health"]["state"] == "Ok"
+    await send_heartbeat(world, 2, HealthReport(muted=True))
+    await world.started(3)
+
+
 async def test_exhausted_restart_budget_ends_pod(world: SupervisorWorld) -> None:
     await world.first_joined()
     for launch in (1, 2, 3, 4):
