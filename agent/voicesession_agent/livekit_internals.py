@@ -13,6 +13,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
+    from livekit import rtc
     from livekit.agents import AgentServer, llm
     from livekit.agents.ipc.job_proc_executor import ProcJobExecutor
     from livekit.agents.ipc.proc_pool import ProcPool
@@ -72,6 +73,24 @@ def replace_instructions(context: "llm.ChatContext", instructions: str) -> None:
     from livekit.agents.voice.generation import update_instructions  # noqa: PLC0415 - only jobs import livekit-agents
 
     update_instructions(context, instructions=instructions, add_if_missing=True)
+
+
+def keep_sessions_open(room: "rtc.Room") -> None:
+    """Let no session of this room close because its participant left, for the rest of this process.
+
+    Each RoomIO of the room starts with `close_on_disconnect` off in `RoomIO._options`. A session in another room, such
+    as the consultation of a warm transfer, keeps its own value.
+    """
+    from livekit.agents.voice.room_io import RoomIO  # noqa: PLC0415 - only jobs import livekit-agents
+
+    start = RoomIO.start
+
+    async def start_open(room_io: RoomIO, **options: Any) -> None:
+        if room_io.room is room:
+            room_io._options.close_on_disconnect = False
+        await start(room_io, **options)
+
+    RoomIO.start = start_open  # type: ignore[assignment, method-assign]
 
 
 async def _ignore_status(proc: object) -> None:

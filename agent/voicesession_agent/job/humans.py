@@ -1,8 +1,13 @@
-"""The rule that separates humans from other participants, applied inside the room."""
+"""The rule that separates humans from other participants, applied inside the room, and a session's link to a human."""
 
-from typing import Final, Protocol
+import asyncio
+from collections.abc import Callable
+from typing import Any, Final, Protocol
 
 from livekit import rtc
+from livekit.agents import AgentSession
+
+from voicesession_agent.livekit_internals import keep_sessions_open
 
 ROLE: Final = "voicesession.role"
 """Attribute set by the issuer of the token; it takes precedence over the participant's kind. It is ignored if the
@@ -89,3 +94,53 @@ def _call_status(participant: ParticipantInfo) -> str:
 def _are_attributes_from_issuer(participant: ParticipantInfo) -> bool:
     """Return False if a client may have written the attributes."""
     return participant.kind in SERVICE_KINDS or not participant.permissions.can_update_metadata
+
+
+class SessionLink:
+    """Keeps the session of a user's entry point with the humans of its room.
+
+    livekit-agents links a session to one participant. By default it closes the session when this participant leaves;
+    else it waits for the same identity. Here the session stays open, with its conversation, and the next human is
+    linked. A session that the entry point itself unlinked, or that never had a participant, is left alone.
+    """
+
+    def __init__(self, room: rtc.Room, find_session: Callable[[], "AgentSession[Any] | None"]) -> None:
+        """Watch the room. Create it before the entry point starts its session, so that it sees each leave first."""
+        self._room = room
+        self._find_session = find_session
+        self._is_left = False
+        keep_sessions_open(room)
+        room.on("participant_connected", self._on_change)
+        room.on("participant_attributes_changed", self._on_change)
+        room.on("participant_disconnected", self._on_participant_disconnected)
+
+    def _on_participant_disconnected(self, participant: rtc.RemoteParticipant) -> None:
+        linked = self._linked_participant()
+        if linked is not None and linked.identity == participant.identity:
+            self._is_left = True
+        self._on_change()
+
+    def _on_change(self, *_: Any) -> None:
+        """Look for a human once the session's own listeners have seen the event."""
+        if self._is_left:
+            asyncio.get_running_loop().call_soon(self._link_next)
+
+    def _link_next(self) -> None:
+        session = self._find_session()
+        if not self._is_left or session is None:
+            return
+        human = next((p for p in self._room.remote_participants.values() if is_human(p)), None)
+        if human is not None:
+            self._is_left = False
+            if self._linked_participant() is None:
+                session.room_io.set_participant(human.identity)
+
+    def _linked_participant(self) -> rtc.RemoteParticipant | None:
+        """Return the linked participant; None also without a session, and for a session that has no room."""
+        session = self._find_session()
+        if session is None:
+            return None
+        try:
+            return session.room_io.linked_participant
+        except RuntimeError:
+            return None

@@ -10,6 +10,7 @@ from livekit.agents import JobContext, JobProcess
 
 from voicesession_agent.job import entrypoint as entrypoints
 from voicesession_agent.job.health_monitor import HealthMonitor
+from voicesession_agent.job.humans import SessionLink
 from voicesession_agent.job.room_reporter import LatencyReporter, RoomReporter
 from voicesession_agent.job.services import JobServices
 from voicesession_agent.job.shutdown import JobShutdown, find_session
@@ -48,7 +49,13 @@ def _prepare(proc: JobProcess, settings: AgentSettings) -> Run:
     loaded = entrypoints.load(settings.agent.entrypoint)
     if loaded.prewarm is not None:
         loaded.prewarm(proc)
-    return lambda ctx, _: loaded.run(ctx)
+    return lambda ctx, _: _run_own(ctx, loaded)
+
+
+async def _run_own(ctx: JobContext, loaded: entrypoints.Entrypoint) -> None:
+    """Run a user's entry point, which needs no code for humans who leave and come back."""
+    SessionLink(ctx.room, lambda: find_session(ctx))
+    await loaded.run(ctx)
 
 
 async def entrypoint(ctx: JobContext) -> None:

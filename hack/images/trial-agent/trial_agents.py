@@ -5,7 +5,6 @@ import os
 import time
 
 from livekit.agents import Agent, AgentSession, ChatContext, ChatMessage, JobContext, JobProcess, function_tool
-from livekit.agents.voice.room_io import RoomOptions
 from livekit.plugins import openai
 from voicesession_agent.speech.moonshine import MoonshineSTT
 from voicesession_agent.speech.pico import PicoTTS
@@ -67,4 +66,4 @@ async def _start(ctx: JobContext, agent: Agent) -> None:
     session: AgentSession[None] = AgentSession(
         **ctx.proc.userdata, session_close_transcript_timeout=0.1, turn_handling={"turn_detection": "vad"}
     )
-    await session.start(agent, room=ctx.room, room_options=RoomOptions(close_on_disconnect=False))
+    await session.start(agent, room=ctx.room)

@@ -81,6 +81,14 @@ def _dotted(attributes: dict[str, str]) -> dict[str, str]:
     return {name.replace("_", "."): value for name, value in attributes.items()}
 
 
+def make_unconnected_room() -> rtc.Room:
+    """Create LiveKit's own room with its local participant `agent`; a test emits its events."""
+    room = rtc.Room()
+    room._local_participant = create_autospec(rtc.LocalParticipant, instance=True)  # noqa: SLF001 - set by a join
+    room.local_participant.identity = "agent"  # type: ignore[misc]
+    return room
+
+
 class FakeAgentSession:
     """The events of an AgentSession, and a record of the calls to it."""
 
