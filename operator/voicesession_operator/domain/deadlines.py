@@ -131,11 +131,5 @@ def idle(
         return ()
     since = max(state.active_at, *(human.joined_at for human in (*present, *connecting_humans(observed.room))))
     end = EndOfSession(EndReason.IDLE, f"Nobody spoke for idleSeconds ({seconds:g})")
-    return _deadline(status, since, seconds, end)
-
-
-def _deadline(
-    status: Status, since: float | None, seconds: float, end: EndOfSession, trial_seconds: float = 0.0
-) -> tuple[Deadline, ...]:
     at = due_at(status, since, seconds)
-    return () if at is None else (Deadline(at, end, trial_seconds),)
+    return () if at is None else (Deadline(at, end),)
