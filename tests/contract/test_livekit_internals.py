@@ -25,7 +25,6 @@ from livekit.agents import (
     Agent,
     AgentServer,
     AgentSession,
-    APIConnectOptions,
     CloseEvent,
     ConversationItemAddedEvent,
     ErrorEvent,
@@ -44,23 +43,9 @@ from voicesession_agent import livekit_internals
 from voicesession_agent.job.room_reporter import RoomReporter
 from voicesession_agent.job.shutdown import find_session
 
+from tests.support.fakes.tool_calling_model import ToolCallingModel
+
 DEADLINE = 30.0
-
-
-class ToolCallingModel(llm.LLM[Any]):
-    """A model that only calls the tool `wait`."""
-
-    def chat(self, *, chat_ctx: llm.ChatContext, tools: Any = None, conn_options: Any = None, **_: Any) -> Any:
-        return ToolCallStream(
-            self, chat_ctx=chat_ctx, tools=tools or [], conn_options=conn_options or APIConnectOptions()
-        )
-
-
-class ToolCallStream(llm.LLMStream):
-    async def _run(self) -> None:
-        call = llm.FunctionToolCall(name="wait", arguments="{}", call_id="call_1")
-        delta = llm.ChoiceDelta(role="assistant", tool_calls=[call])
-        self._event_ch.send_nowait(llm.ChatChunk(id="1", delta=delta))
 
 
 class TouchedExecutor:
@@ -209,7 +194,7 @@ async def test_session_and_tools_of_real_job_are_found() -> None:
 
     with job_context(rtc.Room()) as ctx:
         assert find_session(ctx) is None
-        session: AgentSession[None] = AgentSession(llm=ToolCallingModel())
+        session: AgentSession[None] = AgentSession(llm=ToolCallingModel("wait"))
         await session.start(Agent(instructions="Call the tool.", tools=[wait]))
         assert find_session(ctx) is session
         session.generate_reply(user_input="Please.")

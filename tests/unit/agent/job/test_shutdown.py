@@ -8,31 +8,16 @@ from typing import Any
 import aiohttp
 import pytest
 from livekit import rtc
-from livekit.agents import Agent, AgentSession, APIConnectOptions, CloseEvent, function_tool, llm
+from livekit.agents import Agent, AgentSession, CloseEvent, function_tool
 from voicesession_agent.job.shutdown import STEP_SECONDS, JobShutdown
 from voicesession_agent.livekit_internals import running_tools
 from voicesession_agent.protocol import Dismissal
 
 from tests.support.fakes.room import FakeAgentSession, FakeRoom
+from tests.support.fakes.tool_calling_model import ToolCallingModel
 
 DEADLINE = 30.0
 NEVER = 3600.0
-
-
-class ToolCallingModel(llm.LLM[Any]):
-    """A model that only calls the tool `slow`."""
-
-    def chat(self, *, chat_ctx: llm.ChatContext, tools: Any = None, conn_options: Any = None, **_: Any) -> Any:
-        return ToolCallStream(
-            self, chat_ctx=chat_ctx, tools=tools or [], conn_options=conn_options or APIConnectOptions()
-        )
-
-
-class ToolCallStream(llm.LLMStream):
-    async def _run(self) -> None:
-        call = llm.FunctionToolCall(name="slow", arguments="{}", call_id="call_1")
-        delta = llm.ChoiceDelta(role="assistant", tool_calls=[call])
-        self._event_ch.send_nowait(llm.ChatChunk(id="1", delta=delta))
 
 
 class ShutdownScene:
@@ -188,7 +173,7 @@ async def test_running_tool_is_canceled_and_session_closes() -> None:
             ended.set()
         return "done"
 
-    session: AgentSession[None] = AgentSession(llm=ToolCallingModel())
+    session: AgentSession[None] = AgentSession(llm=ToolCallingModel("slow"))
     closed: list[CloseEvent] = []
     session.on("close", closed.append)
     await session.start(Agent(instructions="Call the tool.", tools=[slow]))
