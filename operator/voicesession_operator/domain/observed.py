@@ -1,9 +1,10 @@
 """Observations of one session's pods, room and memory, as plain values. All times are Unix seconds (UTC)."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from math import inf
-from typing import Final
+from typing import Final, NamedTuple
 
 from voicesession_common.api.constants import EPOCH_ATTRIBUTE
 from voicesession_common.api.voiceagent import VoiceAgent
@@ -60,6 +61,28 @@ class RoomUnknown:
 
     reason: str
     message: str
+    unreadable_since: float | None = None
+    """Time since which LiveKit lists the room but not its participants; None if it lists no rooms either."""
+
+
+@dataclass(frozen=True)
+class RoomOwner:
+    """The session for which an operator has created a room, according to the room's metadata."""
+
+    installation: str
+    namespace: str
+    session: str
+
+
+@dataclass(frozen=True)
+class ListedRoom:
+    """A room in LiveKit's list of all rooms. LiveKit 1.13.5 renews its number of participants at most every 5 s."""
+
+    sid: str
+    num_participants: int
+    """Without agents, egress and recorders."""
+    owner: RoomOwner | None = None
+    """None for a foreign room."""
 
 
 @dataclass(frozen=True)
@@ -120,6 +143,8 @@ class AgentPodState:
     memory_problem: str = ""
     job_restarts: int = 0
     """Number of jobs that followed another job of the same epoch, because that job had died or was unhealthy."""
+    humans: tuple[str, ...] = ()
+    """Identities of the humans in the room, as its job sees them; only a trigger for a look at the room."""
     left_identity: str = ""
     left_reason: str = ""
     left_at: float = 0.0
@@ -129,6 +154,46 @@ class AgentPodState:
     """The reason why it cannot serve (bad entry point, unknown provider, failed model); empty if it can."""
     timings: Timings = Timings()
     """For measurements only; no decision depends on them."""
+
+
+class RoomReport(NamedTuple):
+    """A pod's report about the room."""
+
+    pod_uid: str
+    participant_sid: str
+    participant_epoch: str
+    job_epoch: int
+    humans: tuple[str, ...]
+    left_identity: str
+    left_at: float
+
+
+def room_reports(states: Mapping[str, AgentPodState]) -> frozenset[RoomReport]:
+    """Return the pods' reports about the room; `states` is by pod UID."""
+    return frozenset(
+        RoomReport(
+            uid,
+            state.participant_sid,
+            state.participant_epoch,
+            state.job_epoch,
+            state.humans,
+            state.left_identity,
+            state.left_at,
+        )
+        for uid, state in states.items()
+    )
+
+
+@dataclass(frozen=True)
+class RoomLook:
+    """The latest list of a room's participants, and the triggers of a look that were known when it was requested."""
+
+    room: Room
+    at: float
+    """Time of the request, by the operator's clock."""
+    events: int
+    """Number of webhooks about the room."""
+    reports: frozenset[RoomReport]
 
 
 class LeaveReason(StrEnum):
@@ -205,6 +270,8 @@ class Observed:
     watched_since: float = -inf
     """Time since which this process watches the session, without the gaps."""
     failures: tuple[Failure, ...] = ()
+    is_room_cached: bool = False
+    """The participants are those of an earlier look, so that no decision may follow from them."""
 
     def state_of(self, pod: AgentPod | None) -> AgentPodState | None:
         """Return the state reported by the pod, or None if it did not answer."""

@@ -2,28 +2,39 @@
 
 import asyncio
 import copy
+from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import Any
 
 from voicesession_common import JsonObject
 from voicesession_common.api.timestamps import to_rfc3339
 from voicesession_common.api.voiceagent import VoiceAgent
-from voicesession_common.errors import ConflictError, ExternalError, NotFoundError
+from voicesession_common.errors import ConflictError, ExternalError, NotFoundError, RetryableError
 from voicesession_common.kube_client import Resource
-from voicesession_operator.clients.livekit import OwnedRoom
 from voicesession_operator.controller.cache import Cache, Key, ResourceKind
 from voicesession_operator.controller.executor import Addresses, Executor
+from voicesession_operator.controller.observation import RoomDirectory
 from voicesession_operator.controller.session_reconciler import Clients, SessionReconciler
 from voicesession_operator.controller.session_traces import OFF, SessionTraces
 from voicesession_operator.controller.webhook_tracking import LeaveHints, LostWebhookCounter
 from voicesession_operator.domain.actions import Event
 from voicesession_operator.domain.agent_plan import Memory
-from voicesession_operator.domain.observed import AgentPod, AgentPodState, Participant, Room, RoomUnknown
+from voicesession_operator.domain.observed import (
+    AgentPod,
+    AgentPodState,
+    ListedRoom,
+    Participant,
+    ParticipantKind,
+    RoomOwner,
+    RoomUnknown,
+)
 
 from tests.support import operator_objects
 from tests.support.builders import AGENT, CONFIG, T0
 
 HELLO = Key("default", "hello")
+ALWAYS_NEW = -1.0
+"""An age that no list of rooms has, so that every question reads a new one, also at the same time."""
 
 
 class FakeKubernetes:
@@ -109,37 +120,64 @@ class FakeRooms:
         self.rooms: dict[str, list[Participant]] = {}
         self.down: RoomUnknown | None = None
         self.error: ExternalError | None = None
-        self.owned: list[OwnedRoom] = []
+        self.owners: dict[str, RoomOwner] = {}
+        """Owners of rooms that are only listed, by name."""
+        self.unreadable: dict[str, ExternalError] = {}
+        """Rooms whose participants cannot be listed, with the error."""
+        self.calls: Counter[str] = Counter()
         self.deleted: list[str] = []
         self.refused: dict[str, ExternalError] = {}
         """Rooms that cannot be deleted, with the error."""
 
-    async def observe(self, name: str) -> Room | RoomUnknown | None:
-        if self.down is not None:
-            return self.down
-        return Room(f"RM_{name}", tuple(self.rooms[name])) if name in self.rooms else None
+    async def list_rooms(self) -> dict[str, ListedRoom]:
+        self.calls["ListRooms"] += 1
+        self._check_up()
+        owned = {name: ListedRoom(f"RM_{name}", 0, owner) for name, owner in self.owners.items()}
+        return owned | {name: self._listed(name) for name in self.rooms}
 
-    async def create_room(self, name: str, metadata: str, max_participants: int) -> None:
+    async def list_participants(self, name: str) -> tuple[Participant, ...]:
+        self.calls["ListParticipants"] += 1
+        self._check_up()
+        if name in self.unreadable:
+            raise self.unreadable[name]
+        if name not in self.rooms:
+            raise RetryableError("LiveKitUnavailable", "no response from servers")
+        return tuple(self.rooms[name])
+
+    async def create_room(self, name: str, metadata: str, max_participants: int) -> ListedRoom:
+        self.calls["CreateRoom"] += 1
         self._check()
         self.rooms.setdefault(name, [])
+        return self._listed(name)
 
     async def delete_room(self, name: str) -> None:
+        self.calls["DeleteRoom"] += 1
         self._check()
         if name in self.refused:
             raise self.refused[name]
         self.deleted.append(name)
         self.rooms.pop(name, None)
-
-    async def list_owned_rooms(self, installation_id: str) -> list[OwnedRoom]:
-        self._check()
-        return self.owned
+        self.owners.pop(name, None)
 
     def agent_token(self, room: str, identity: str, display_name: str, ttl_seconds: int, epoch: int) -> str:
         return f"token for {identity} in {room}"
 
+    def _listed(self, name: str) -> ListedRoom:
+        humans = sum(participant.kind != ParticipantKind.AGENT for participant in self.rooms[name])
+        return ListedRoom(f"RM_{name}", humans, self.owners.get(name))
+
+    def _check_up(self) -> None:
+        if self.down is not None:
+            raise RetryableError(self.down.reason, self.down.message)
+
     def _check(self) -> None:
         if self.error is not None:
             raise self.error
+
+
+def directory_of(rooms: FakeRooms) -> RoomDirectory:
+    """Return a directory that reads a new list of rooms for every question."""
+    return RoomDirectory(rooms, lambda _: None, lambda: T0, ALWAYS_NEW, failure_seconds=0)
 
 
 class FakeAgentPods:
@@ -219,8 +257,12 @@ class RecordingQueue:
 class ReconcilerWorld:
     """A session reconciler with fakes of all external systems; the VoiceAgent and one session exist."""
 
-    def __init__(self, traces: SessionTraces = OFF, *, agent_cached: bool = True) -> None:
-        self.now = T0 + 1
+    def __init__(
+        self, traces: SessionTraces = OFF, *, agent_cached: bool = True, list_seconds: float = ALWAYS_NEW
+    ) -> None:
+        """Create the world; without `list_seconds`, every look reads a new list of rooms."""
+        self.now, self.list_seconds = T0 + 1, list_seconds
+        self.changed_rooms: list[str] = []
         self.kube, self.rooms, self.pods = FakeKubernetes(lambda: self.now), FakeRooms(), FakeAgentPods()
         self.recorder, self.cache, self.memories = FakeEventRecorder(), Cache(), FakeUserMemories()
         self.leave_hints, self.pod_watcher = LeaveHints(), FakePodWatcher()
@@ -234,8 +276,10 @@ class ReconcilerWorld:
     def replace_reconciler(self) -> None:
         """Create the reconciler, like the process of the next leader."""
         addresses = Addresses("ws://livekit:7880", "http://letta:8283", "pw")
-        executor = Executor(self.kube, self.rooms, self.pods, self.cache, addresses, self._traces)
-        clients = Clients(self.kube, self.rooms, self.pods, self.recorder, self.memories, self.pod_watcher)
+        on_change, clock = self.changed_rooms.append, lambda: self.now
+        self.directory = RoomDirectory(self.rooms, on_change, clock, self.list_seconds, failure_seconds=0)
+        executor = Executor(self.kube, self.directory, self.pods, self.cache, addresses, self._traces)
+        clients = Clients(self.kube, self.directory, self.pods, self.recorder, self.memories, self.pod_watcher)
         self.reconciler = SessionReconciler(
             clients, executor, self.cache, self.leave_hints, CONFIG, lambda: self.now, self.lost_webhooks, self._traces
         )
