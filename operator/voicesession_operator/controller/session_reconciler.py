@@ -17,7 +17,8 @@ from voicesession_common.kube_client import AGENTS, PODS, KubernetesApi
 from voicesession_operator import metrics
 from voicesession_operator.controller.cache import Cache, Key, ResourceKind, agent_of, key_of
 from voicesession_operator.controller.executor import Executor
-from voicesession_operator.controller.observation import RoomDirectory, SessionObserver, owned_pods
+from voicesession_operator.controller.observation import RoomDirectory, SessionObserver
+from voicesession_operator.controller.pod_watcher import owned_pods
 from voicesession_operator.controller.ports import AgentPods, EventSink, PodFollower, UserMemoryLookup
 from voicesession_operator.controller.session_metrics import SessionTimings, count_changes
 from voicesession_operator.controller.session_traces import OFF, SessionTraces

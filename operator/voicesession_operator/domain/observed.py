@@ -1,10 +1,9 @@
 """Observations of one session's pods, room and memory, as plain values. All times are Unix seconds (UTC)."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from math import inf
-from typing import Final, NamedTuple
+from typing import Final
 
 from voicesession_common.api.constants import EPOCH_ATTRIBUTE
 from voicesession_common.api.voiceagent import VoiceAgent
@@ -154,46 +153,6 @@ class AgentPodState:
     """The reason why it cannot serve (bad entry point, unknown provider, failed model); empty if it can."""
     timings: Timings = Timings()
     """For measurements only; no decision depends on them."""
-
-
-class RoomReport(NamedTuple):
-    """A pod's report about the room."""
-
-    pod_uid: str
-    participant_sid: str
-    participant_epoch: str
-    job_epoch: int
-    humans: tuple[str, ...]
-    left_identity: str
-    left_at: float
-
-
-def room_reports(states: Mapping[str, AgentPodState]) -> frozenset[RoomReport]:
-    """Return the pods' reports about the room; `states` is by pod UID."""
-    return frozenset(
-        RoomReport(
-            uid,
-            state.participant_sid,
-            state.participant_epoch,
-            state.job_epoch,
-            state.humans,
-            state.left_identity,
-            state.left_at,
-        )
-        for uid, state in states.items()
-    )
-
-
-@dataclass(frozen=True)
-class RoomLook:
-    """The latest list of a room's participants, and the triggers of a look that were known when it was requested."""
-
-    room: Room
-    at: float
-    """Time of the request, by the operator's clock."""
-    events: int
-    """Number of webhooks about the room."""
-    reports: frozenset[RoomReport]
 
 
 class LeaveReason(StrEnum):

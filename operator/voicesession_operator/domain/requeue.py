@@ -1,7 +1,8 @@
 """Poll intervals while the agent or a human joins or leaves, and the need for a new list of the participants."""
 
-from collections.abc import Iterable
-from typing import Final
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Final, NamedTuple
 
 from voicesession_common.api.conditions import is_condition_true
 from voicesession_common.api.constants import EPOCH_ATTRIBUTE
@@ -16,8 +17,6 @@ from voicesession_operator.domain.observed import (
     Participant,
     ParticipantKind,
     Room,
-    RoomLook,
-    RoomReport,
 )
 from voicesession_operator.domain.pods import SessionPods
 
@@ -111,6 +110,46 @@ def _is_agent_active(status: Status, observed: Observed) -> bool:
         and isinstance(room, Room)
         and any(p.active and p.identity == status.agent_identity for p in room.participants)
     )
+
+
+class RoomReport(NamedTuple):
+    """A pod's report about the room."""
+
+    pod_uid: str
+    participant_sid: str
+    participant_epoch: str
+    job_epoch: int
+    humans: tuple[str, ...]
+    left_identity: str
+    left_at: float
+
+
+def room_reports(states: Mapping[str, AgentPodState]) -> frozenset[RoomReport]:
+    """Return the pods' reports about the room; `states` is by pod UID."""
+    return frozenset(
+        RoomReport(
+            uid,
+            state.participant_sid,
+            state.participant_epoch,
+            state.job_epoch,
+            state.humans,
+            state.left_identity,
+            state.left_at,
+        )
+        for uid, state in states.items()
+    )
+
+
+@dataclass(frozen=True)
+class RoomLook:
+    """The latest list of a room's participants, and the triggers of a look that were known when it was requested."""
+
+    room: Room
+    at: float
+    """Time of the request, by the operator's clock."""
+    events: int
+    """Number of webhooks about the room."""
+    reports: frozenset[RoomReport]
 
 
 def is_look_due(

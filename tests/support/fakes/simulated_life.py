@@ -8,7 +8,8 @@ from voicesession_operator.controller.webhook_tracking import WebhookHandler
 from voicesession_operator.domain.observed import LeaveHint, LeaveReason, ListedRoom, Participant
 
 from tests.support.builders import CONFIG, ROOM, agent_participant, bound, human
-from tests.support.fakes.reconciler_world import FakeRooms, ReconcilerWorld
+from tests.support.fakes.livekit_rooms import FakeRooms
+from tests.support.fakes.reconciler_world import ReconcilerWorld
 
 LIST_SECONDS = 0.8 * CONFIG.poll_seconds
 ROOM_UPDATE_SECONDS = 5.0
@@ -16,7 +17,7 @@ ROOM_UPDATE_SECONDS = 5.0
 
 
 class LateRooms(FakeRooms):
-    """Rooms whose number of participants in the list is up to ROOM_UPDATE_SECONDS old."""
+    """Rooms with a number of participants that is up to ROOM_UPDATE_SECONDS old in the list."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         super().__init__()
@@ -32,7 +33,7 @@ class LateRooms(FakeRooms):
 
 
 class SimulatedLife:
-    """A session whose reconciles come when its plans ask for them, and at once after a sign of a change.
+    """A session with a reconcile at the times of its plans, and at once after a sign of a change.
 
     `webhooks` and `reports` say whether LiveKit's events and the pod's reports about humans arrive.
     """

@@ -123,7 +123,7 @@ async def test_answer_of_another_program_is_an_outage(status: int, body: bytes) 
                 await call
 
 
-async def test_list_rooms_is_one_request_without_names() -> None:
+async def test_list_rooms_sends_a_single_request_without_names() -> None:
     owner = {"installation": "inst", "namespace": "default", "name": "hello"}
     listed = [
         api.Room(name="vs-1", sid="RM_1", num_participants=2, metadata=json.dumps({"voicesession": owner})),
@@ -145,7 +145,7 @@ async def test_list_rooms_is_one_request_without_names() -> None:
     }
 
 
-async def test_create_room_returns_the_room_as_it_is_listed() -> None:
+async def test_create_room_returns_the_listed_room() -> None:
     async def answer(_: web.Request) -> web.Response:
         body = api.Room(name="vs-1", sid="RM_1", num_participants=1).SerializeToString()
         return web.Response(body=body, content_type="application/protobuf")

@@ -18,7 +18,8 @@ from voicesession_operator.domain.observed import ListedRoom, RoomOwner
 from tests.support import operator_objects
 from tests.support.async_polling import until
 from tests.support.builders import ROOM, UID
-from tests.support.fakes.reconciler_world import HELLO, FakeKubernetes, FakeRooms, RecordingQueue, directory_of
+from tests.support.fakes.livekit_rooms import FakeRooms, directory_of
+from tests.support.fakes.reconciler_world import HELLO, FakeKubernetes, RecordingQueue
 from tests.support.metric_changes import value
 
 FORBIDDEN = TerminalError("Forbidden", "no Role there")

@@ -14,7 +14,8 @@ from voicesession_operator.controller.workqueue import WorkQueue
 
 from tests.support import operator_objects
 from tests.support.builders import UID
-from tests.support.fakes.reconciler_world import FakeKubernetes, FakeRooms, RecordingQueue, directory_of
+from tests.support.fakes.livekit_rooms import FakeRooms, directory_of
+from tests.support.fakes.reconciler_world import FakeKubernetes, RecordingQueue
 
 
 class Scene:

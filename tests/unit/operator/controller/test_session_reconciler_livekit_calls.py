@@ -40,7 +40,7 @@ async def test_join_and_leave_are_noticed_by_any_sign(webhooks: bool, reports: b
     assert life.status["humans"] == 0
 
 
-async def test_human_that_came_back_without_any_sign_is_seen_before_the_end() -> None:
+async def test_returned_human_without_any_sign_is_seen_before_the_end() -> None:
     life = SimulatedLife()
     await life.start()
     await life.join()

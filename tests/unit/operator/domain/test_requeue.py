@@ -9,9 +9,6 @@ from voicesession_operator.domain.observed import (
     Participant,
     ParticipantKind,
     Room,
-    RoomLook,
-    RoomReport,
-    room_reports,
 )
 from voicesession_operator.domain.requeue import (
     ARRIVING_SECONDS,
@@ -19,7 +16,10 @@ from voicesession_operator.domain.requeue import (
     LONGEST_CACHED_SECONDS,
     POLL_TRANSITION_SECONDS,
     POLL_UNANSWERED_CALL_SECONDS,
+    RoomLook,
+    RoomReport,
     is_look_due,
+    room_reports,
 )
 
 from tests.support.builders import (
@@ -128,11 +128,11 @@ def test_old_look_is_due() -> None:
         human(kind=ParticipantKind.SIP, attributes={"sip.callStatus": "ringing"}),
     ],
 )
-def test_look_with_somebody_connecting_is_due_again(participant: Participant) -> None:
+def test_look_with_connecting_human_is_due_again(participant: Participant) -> None:
     assert is_due(found=look(agent_participant(), participant))
 
 
-def test_look_that_is_behind_the_agent_is_due_again() -> None:
+def test_look_behind_the_agents_report_is_due_again() -> None:
     assert is_due(found=look(human())), "its job is in the room"
     assert is_due(found=look(human(), agent_participant(epoch=1)), state=replace(INSIDE, participant_epoch="2"))
     left = replace(INSIDE, left_identity="alice", left_at=NOW - 0.1)

@@ -103,7 +103,7 @@ def test_unreadable_room_is_created_again_after_a_minute() -> None:
     assert [event.reason for event in after.events] == ["RoomUnreadable"]
 
 
-def test_unreadable_room_that_cannot_be_created_again_ends_the_session() -> None:
+def test_permanently_unreadable_room_ends_the_session() -> None:
     session, at = ready_session().limits(max_duration_seconds=1e9, start_seconds=60), LOST_AT
     session = looked(session, joined_cluster(), at)
     while not session.build().status.end_reason:
@@ -113,7 +113,7 @@ def test_unreadable_room_that_cannot_be_created_again_ends_the_session() -> None
     assert session.build().status.end_reason == "RoomLost"
 
 
-def test_room_that_can_be_read_again_lets_deadlines_run() -> None:
+def test_readable_room_lets_deadlines_run_again() -> None:
     session = looked(ready_session(), joined_cluster(), LOST_AT)
     for seconds in range(2, 72, 2):
         session = looked(session, UNREADABLE, LOST_AT + seconds)
