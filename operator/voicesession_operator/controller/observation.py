@@ -16,7 +16,7 @@ from voicesession_operator.controller.pod_watcher import owned_pods
 from voicesession_operator.controller.ports import AgentPods, LiveKitRooms, UserMemoryLookup
 from voicesession_operator.controller.webhook_tracking import LeaveHints
 from voicesession_operator.domain.memory import has_user_memory
-from voicesession_operator.domain.naming import room_name
+from voicesession_operator.domain.naming import room_name, with_cluster
 from voicesession_operator.domain.observed import (
     AgentPod,
     AgentPodState,
@@ -55,6 +55,8 @@ class RoomDirectory:
         failure_seconds: float = FAILURE_SECONDS,
     ) -> None:
         self.client = client
+        self.cluster = ""
+        """Identity of the Kubernetes cluster, which marks created rooms; empty until it is known."""
         self._on_change = on_change
         self._clock = clock
         self._list_seconds = list_seconds
@@ -72,7 +74,8 @@ class RoomDirectory:
 
     async def create_room(self, name: str, metadata: str, max_participants: int) -> None:
         """Create the room; an existing one is left unchanged. Raise RetryableError or TerminalError."""
-        self._change(name, await self.client.create_room(name, metadata, max_participants))
+        marked = with_cluster(metadata, self.cluster)
+        self._change(name, await self.client.create_room(name, marked, max_participants))
 
     async def delete_room(self, name: str) -> None:
         """Delete the room; ignore a missing one. Raise RetryableError or TerminalError."""

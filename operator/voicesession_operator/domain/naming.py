@@ -14,6 +14,7 @@ ROOM_CHARACTERS: Final = 12
 POD_PREFIX_CHARACTERS: Final = 40
 """Part of a 63-character host name that leaves space for `-<8 hex>-<ordinal>`."""
 IDENTITY_CHARACTERS: Final = 63
+CLUSTER_CHARACTERS: Final = 16
 OWNER: Final = "voicesession"
 """Key of the owner in a room's metadata."""
 METADATA_CHARACTERS: Final = 256 * 1024
@@ -52,18 +53,32 @@ def room_metadata(session: VoiceSession, installation_id: str) -> str:
     return json.dumps({OWNER: owner, "metadata": session.room_metadata}, separators=(",", ":"))
 
 
+def cluster_id(uid: str) -> str:
+    """Return the identity of a cluster, which is public: 16 hex digits of the SHA-256 of the UID of `kube-system`."""
+    return _digest(uid).hex()[:CLUSTER_CHARACTERS]
+
+
+def with_cluster(metadata: str, cluster: str) -> str:
+    """Return the room's metadata with the cluster of its owner, unless the cluster is unknown (empty).
+
+    Two clusters can have one installation ID, for example after a restore from a backup, and share a LiveKit.
+    """
+    if not cluster:
+        return metadata
+    found = json.loads(metadata)
+    return json.dumps({**found, OWNER: {**found[OWNER], "cluster": cluster}}, separators=(",", ":"))
+
+
 def room_owner(metadata: str) -> RoomOwner | None:
     """Return the owner from a room's metadata; None for foreign rooms, whose metadata may be anything."""
     if OWNER not in metadata or len(metadata) > METADATA_CHARACTERS:
         return None
     try:
         owner = json.loads(metadata)[OWNER]
-        installation, namespace, name = (owner[key] for key in ("installation", "namespace", "name"))
-    except (ValueError, KeyError, TypeError, RecursionError):
+        parts = [owner[key] for key in ("installation", "namespace", "name")] + [owner.get("cluster", "")]
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
-    if not all(isinstance(text, str) for text in (installation, namespace, name)):
-        return None
-    return RoomOwner(installation, namespace, name)
+    return RoomOwner(*parts) if all(isinstance(part, str) for part in parts) else None
 
 
 def label_value(name: str) -> str:

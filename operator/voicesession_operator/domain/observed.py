@@ -71,6 +71,8 @@ class RoomOwner:
     installation: str
     namespace: str
     session: str
+    cluster: str = ""
+    """Identity of its Kubernetes cluster; empty in rooms of operators that did not know it."""
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,8 @@ class FakeRooms:
         self.error: ExternalError | None = None
         self.owners: dict[str, RoomOwner] = {}
         """Owners of rooms that are only listed, by name."""
+        self.metadata: dict[str, str] = {}
+        """Metadata of created rooms."""
         self.unreadable: dict[str, ExternalError] = {}
         """Rooms whose participants cannot be listed, with the error."""
         self.calls: Counter[str] = Counter()
@@ -47,6 +49,7 @@ class FakeRooms:
         self.calls["CreateRoom"] += 1
         self._check()
         self.rooms.setdefault(name, [])
+        self.metadata.setdefault(name, metadata)
         return self._listed(name)
 
     async def delete_room(self, name: str) -> None:

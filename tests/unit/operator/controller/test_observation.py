@@ -5,9 +5,10 @@ import asyncio
 import pytest
 from voicesession_common.errors import ExternalError, NotFoundError, RetryableError
 from voicesession_operator.controller.observation import RoomDirectory
-from voicesession_operator.domain.observed import ListedRoom, Participant, Room, RoomUnknown
+from voicesession_operator.domain.naming import room_metadata, room_owner
+from voicesession_operator.domain.observed import ListedRoom, Participant, Room, RoomOwner, RoomUnknown
 
-from tests.support.builders import T0, agent_participant, human
+from tests.support.builders import T0, agent_participant, human, session
 from tests.support.fakes.livekit_rooms import FakeRooms
 
 DOWN = RoomUnknown("LiveKitUnavailable", "LiveKit does not answer")
@@ -185,3 +186,10 @@ async def test_failed_look_at_a_lost_room_finds_no_room() -> None:
     await scene.directory.rooms()
     del scene.rooms.rooms["vs-1"]
     assert await scene.look() is None
+
+
+async def test_created_room_names_the_cluster() -> None:
+    scene = Scene()
+    scene.directory.cluster = "cluster-1"
+    await scene.directory.create_room("vs-1", room_metadata(session().build(), "inst"), 0)
+    assert room_owner(scene.rooms.metadata["vs-1"]) == RoomOwner("inst", "default", "hello", "cluster-1")

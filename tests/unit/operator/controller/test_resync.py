@@ -12,7 +12,7 @@ from voicesession_operator.controller.cache import Cache, Key, ResourceKind
 from voicesession_operator.controller.informer import Informer
 from voicesession_operator.controller.resync import Resync
 from voicesession_operator.controller.workqueue import WorkQueue
-from voicesession_operator.domain.naming import room_name
+from voicesession_operator.domain.naming import cluster_id, room_name
 from voicesession_operator.domain.observed import ListedRoom, RoomOwner
 
 from tests.support import operator_objects
@@ -40,8 +40,11 @@ class NamespacedKubernetes(FakeKubernetes):
         return [raw for raw in found if namespace in ("", raw["metadata"]["namespace"])], version
 
 
-def owner(namespace: str, session: str = "hello") -> RoomOwner:
-    return RoomOwner("installation-1", namespace, session)
+CLUSTER = cluster_id("uid-kube-system")
+
+
+def owner(namespace: str, session: str = "hello", cluster: str = CLUSTER) -> RoomOwner:
+    return RoomOwner("installation-1", namespace, session, cluster)
 
 
 class Scene:
@@ -50,9 +53,11 @@ class Scene:
         self.sessions, self.agents = RecordingQueue(), RecordingQueue()
         sessions, agents = cast(WorkQueue[Key], self.sessions), cast(WorkQueue[Key], self.agents)
         self.informer = Informer(self.cache, sessions, agents, self.kube)
+        self.directory = directory_of(self.rooms)
+        self.directory.cluster = CLUSTER
         self.resync = Resync(
             self.kube,
-            directory_of(self.rooms),
+            self.directory,
             self.cache,
             self.informer,
             "installation-1",
@@ -124,6 +129,58 @@ async def test_rooms_of_finished_and_missing_sessions_are_deleted() -> None:
     }
     await scene.resync.delete_orphan_rooms()
     assert scene.rooms.deleted == [room_name("uid-over"), room_name("uid-gone")]
+
+
+@pytest.mark.parametrize("cluster", ["", "another-cluster"])
+async def test_rooms_of_another_cluster_with_the_same_installation_are_kept(cluster: str) -> None:
+    scene = Scene()
+    scene.kube.put("voicesessions", operator_objects.session())
+    scene.rooms.owners = {
+        room_name("uid-restored"): owner("default", "hello", cluster),
+        room_name("uid-gone"): owner("default", "gone", cluster),
+    }
+    await scene.resync.delete_orphan_rooms()
+    assert scene.rooms.deleted == []
+
+
+async def test_room_without_a_cluster_is_deleted_after_the_session_finished_here() -> None:
+    scene = Scene()
+    finished = operator_objects.session(name="over", uid="uid-over")
+    scene.kube.put("voicesessions", {**finished, "status": {"finishedAt": "2025-11-22T23:20:11Z"}})
+    scene.rooms.owners = {room_name("uid-over"): owner("default", "over", "")}
+    await scene.resync.delete_orphan_rooms()
+    assert scene.rooms.deleted == [room_name("uid-over")]
+
+
+async def test_operator_without_cluster_identity_keeps_rooms_without_a_session_here() -> None:
+    scene = Scene()
+    scene.directory.cluster = ""
+    scene.rooms.owners = {room_name("uid-gone"): owner("default", "gone", "")}
+    await scene.resync.delete_orphan_rooms()
+    assert scene.rooms.deleted == []
+
+
+async def test_fill_cache_reads_the_cluster_identity_before_all_lists() -> None:
+    scene = Scene()
+    scene.directory.cluster = ""
+    scene.kube.objects["namespaces", "kube-system"] = {"metadata": {"name": "kube-system", "uid": "uid-kube-system"}}
+    scene.kube.errors["get namespaces"] = RetryableError("Timeout", "slow")
+    filling = asyncio.create_task(scene.resync.fill_cache())
+    await until(lambda: not scene.kube.errors)
+    assert scene.kube.lists == []
+    async with asyncio.timeout(30):
+        await filling
+    assert scene.directory.cluster == CLUSTER
+
+
+async def test_fill_cache_without_the_right_to_read_the_cluster_identity_goes_on(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    scene = Scene()
+    scene.kube.errors["get namespaces"] = FORBIDDEN
+    async with asyncio.timeout(30):
+        await scene.resync.fill_cache()
+    assert "the cluster's identity cannot be read" in caplog.messages
 
 
 async def test_orphan_rooms_of_unwatched_namespaces_are_kept() -> None:
