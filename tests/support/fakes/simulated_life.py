@@ -42,7 +42,7 @@ class SimulatedLife:
         self.world = ReconcilerWorld(list_seconds=LIST_SECONDS)
         self.world.rooms = LateRooms(lambda: self.world.now)
         self.world.replace_reconciler()
-        self._webhooks, self._reports, self._next = webhooks, reports, self.world.now
+        self.webhooks, self.reports, self._next = webhooks, reports, self.world.now
         self._handler = WebhookHandler(
             self.world.cache, self.world.leave_hints, self.world.lost_webhooks, lambda _: self._wake()
         )
@@ -109,11 +109,11 @@ class SimulatedLife:
         self._next = self.world.now
 
     def _event(self, name: str, sid: str, leave: LeaveHint | None = None) -> None:
-        if self._webhooks:
+        if self.webhooks:
             self._handler.handle(RoomEvent(ROOM, name, sid, leave))
 
     async def _report_humans(self, left: Participant | None = None) -> None:
-        if not self._reports:
+        if not self.reports:
             return
         names = tuple(p.identity for p in self.world.rooms.rooms[ROOM] if p.identity != agent_participant().identity)
         self._report(humans=names)
