@@ -31,8 +31,13 @@ from voicesession_operator.domain.observed import (
 from voicesession_operator.domain.requeue import RoomLook, RoomReport, is_look_due, room_reports
 
 FAILURE_SECONDS: Final = 1.0
-SLOW_SECONDS: Final = 0.25
-"""Time after which a list of participants is slow: LiveKit 1.13.5 needs 1 ms, and 3 s for a room that is gone."""
+SLOW_SECONDS: Final = (0.25, 0.75)
+"""Times in which a slow answer about participants makes the operator ask for the rooms.
+
+LiveKit 1.13.5 needs 1 ms, and 3 s for a room that is gone, which its list of rooms may have for another 0.3 s.
+"""
+UNREADABLE_LIST_SECONDS: Final = 1.0
+"""Age of the list of rooms that shows whether an unreadable room still exists."""
 NO_PARTICIPANTS: Final = "LiveKit lists the room, but not its participants"
 LONGEST_GAP_POLLS: Final = 3
 """Polls between two looks that count as watching; a longer gap is an outage or an overload of the operator."""
@@ -130,7 +135,7 @@ class RoomDirectory:
         """List the participants. An answer without any, or an error, can mean that the room is gone."""
         now, before = self._clock(), self._looks.get(name)
         try:
-            participants = await self._participants(name, now)
+            participants = await self._participants(name)
         except NotFoundError:
             return await self._unlisted(name, now, RoomUnknown(UNAVAILABLE, NO_PARTICIPANTS))
         except ExternalError as error:
@@ -148,23 +153,26 @@ class RoomDirectory:
         self._looks[name] = RoomLook(Room(listed.sid, participants), now, events, reports)
         return self._looks[name].room
 
-    async def _participants(self, name: str, now: float) -> tuple[Participant, ...]:
+    async def _participants(self, name: str) -> tuple[Participant, ...]:
         """List the participants; if that is slow, ask for the rooms meanwhile. Raise NotFoundError for a lost room."""
         request = asyncio.ensure_future(self.client.list_participants(name))
         try:
-            done, _ = await asyncio.wait({request}, timeout=None if name in self._unreadable else SLOW_SECONDS)
-            if not done and await self._refresh(now) is None and name not in self._rooms:
-                raise NotFoundError(UNAVAILABLE, NO_PARTICIPANTS)
+            for seconds in () if name in self._unreadable else SLOW_SECONDS:
+                done, _ = await asyncio.wait({request}, timeout=seconds)
+                if done:
+                    break
+                if await self._refresh(self._clock()) is None and name not in self._rooms:
+                    raise NotFoundError(UNAVAILABLE, NO_PARTICIPANTS)
             return await request
         finally:
             request.cancel()
 
     async def _unlisted(self, name: str, now: float, unknown: RoomUnknown) -> RoomUnknown | None:
         """Return None if the room is gone, according to a list that is newer than the failed look."""
-        if name not in self._unreadable:
-            failed = await self._refresh(now)
-            if failed is not None:
-                return failed
+        age = UNREADABLE_LIST_SECONDS if name in self._unreadable else 0.0
+        failed = await self._refresh(self._clock() - age)
+        if failed is not None:
+            return failed
         if name not in self._rooms:
             return None
         return replace(unknown, unreadable_since=self._unreadable.setdefault(name, now))

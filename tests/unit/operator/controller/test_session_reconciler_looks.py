@@ -2,7 +2,7 @@
 
 import asyncio
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from voicesession_operator.domain.observed import RoomUnknown
 
@@ -72,6 +72,7 @@ async def lived(names: list[str]) -> SimulatedLife:
 
 @MANY
 @given(st.lists(st.sampled_from(STEPS), max_size=25))
+@example(["a human joins", "9", "a human leaves", "a human joins unseen", "3", "0.5"])
 def test_session_never_ends_with_a_human_inside(names: list[str]) -> None:
     asyncio.run(lived(names))
 
