@@ -56,6 +56,7 @@ class Resource:
         return "/".join((f"{self.prefix}{scope}/{self.plural}", *rest))
 
 
+NAMESPACES: Final = Resource("/api/v1", "namespaces")
 PODS: Final = Resource("/api/v1", "pods")
 EVENTS: Final = Resource("/api/v1", "events")
 LEASES: Final = Resource("/apis/coordination.k8s.io/v1", "leases")

@@ -97,9 +97,18 @@ def test_operator_roles_grant_exactly_the_used_rights() -> None:
     assert {o["metadata"]["name"] for o in objects if o["kind"] in ("Role", "ClusterRole")} == {
         f"{NAMESPACE}-{FULLNAME}-operator",
         f"{FULLNAME}-operator-leader",
+        f"{NAMESPACE}-{FULLNAME}-operator-cluster",
         f"{FULLNAME}-gateway",
         f"{NAMESPACE}-{FULLNAME}-uninstall",
     }
+
+
+@pytest.mark.parametrize("variant", ["defaults", "namespaced"])
+def test_operator_may_read_no_namespace_except_the_cluster_identity(variant: str) -> None:
+    role = one(render(VARIANTS[variant]), "Role", f"{NAMESPACE}-{FULLNAME}-operator-cluster")
+    assert role["metadata"]["namespace"] == "kube-system"
+    named = {"apiGroups": [""], "resources": ["namespaces"], "resourceNames": ["kube-system"], "verbs": ["get"]}
+    assert role["rules"] == [named]
 
 
 @pytest.mark.parametrize(

@@ -9,11 +9,10 @@ from typing import Final
 
 from voicesession_common import JsonObject
 from voicesession_common.api.constants import POD_SELECTOR, SESSION_UID_LABEL
-from voicesession_common.errors import ConflictError, ExternalError, NotFoundError
-from voicesession_common.kube_client import AGENTS, PODS, SESSIONS, KubernetesApi
+from voicesession_common.errors import ConflictError, ExternalError, NotFoundError, RetryableError
+from voicesession_common.kube_client import AGENTS, NAMESPACES, PODS, SESSIONS, KubernetesApi
 
 from voicesession_operator import metrics
-from voicesession_operator.clients.livekit import OwnedRoom
 from voicesession_operator.controller.cache import (
     Cache,
     Key,
@@ -25,12 +24,15 @@ from voicesession_operator.controller.cache import (
     version_of,
 )
 from voicesession_operator.controller.informer import ALL_NAMESPACES, Informer
-from voicesession_operator.controller.ports import LiveKitRooms
-from voicesession_operator.domain.naming import room_name
+from voicesession_operator.controller.observation import RoomDirectory
+from voicesession_operator.domain.naming import cluster_id, room_name
+from voicesession_operator.domain.observed import RoomOwner
 from voicesession_operator.domain.pods import POD_DELETE_GRACE_SECONDS
 
 log = logging.getLogger(__name__)
 
+CLUSTER_NAMESPACE: Final = "kube-system"
+"""A namespace that every cluster has and nobody can delete; its UID identifies the cluster."""
 RESYNC_SECONDS: Final = 60.0
 UNREADABLE_RETRY_SECONDS: Final = 10.0
 """Interval of further attempts to list a namespace that could not be listed."""
@@ -54,7 +56,7 @@ class Resync:
     def __init__(
         self,
         kube: KubernetesApi,
-        rooms: LiveKitRooms,
+        rooms: RoomDirectory,
         cache: Cache,
         informer: Informer,
         installation_id: str,
@@ -84,13 +86,29 @@ class Resync:
     async def fill_cache(self) -> None:
         """List until one namespace is listed: no decision may be based on an empty cache.
 
-        The sessions of the other namespaces wait for the list of their own namespace.
+        The sessions of the other namespaces wait for the list of their own namespace. The cluster's identity is read
+        before, because it marks the rooms that are created.
         """
         self._age_from = self._monotonic()
         while True:
-            if await self.resync():
+            if await self._read_cluster() and await self.resync():
                 return
             await asyncio.sleep(FIRST_RETRY_SECONDS)
+
+    async def _read_cluster(self) -> bool:
+        """Read the cluster's identity. Return False if the API server does not answer.
+
+        Without the right to read it, orphan rooms are only found by the sessions of this cluster.
+        """
+        try:
+            namespace = await self._kube.get(NAMESPACES, "", CLUSTER_NAMESPACE)
+        except RetryableError:
+            return False
+        except ExternalError as error:
+            log.warning("the cluster's identity cannot be read", extra={"reason": error.reason})
+            return True
+        self._rooms.cluster = cluster_id(uid_of(namespace))
+        return True
 
     async def run(self) -> None:
         """List periodically, forever."""
@@ -170,29 +188,34 @@ class Resync:
         """Delete this installation's rooms without an unfinished session. Raise ExternalError if LiveKit fails.
 
         Rooms are listed before sessions: the session of a room created in between is in the later list. Rooms of a
-        namespace that cannot be listed are kept.
+        namespace that cannot be listed are kept. A room without this cluster's identity can be that of another cluster
+        with the same installation ID: it is deleted only if its session is here, and finished.
         """
-        rooms = await self._rooms.list_owned_rooms(self._installation_id)
-        in_use = {namespace: await self._rooms_in_use(namespace) for namespace in self._namespaces if rooms}
-        for room in rooms:
-            scope = ALL_NAMESPACES if ALL_NAMESPACES in in_use else room.namespace
-            kept = in_use.get(scope)
-            if kept is not None and room.name not in kept:
-                await self._delete_orphan_room(room)
+        owners = {name: room.owner for name, room in (await self._rooms.rooms()).items()}
+        rooms = {name: owner for name, owner in owners.items() if owner and self._is_own(owner)}
+        known = {namespace: await self._rooms_of_sessions(namespace) for namespace in self._namespaces if rooms}
+        for name, owner in rooms.items():
+            is_in_use = known.get(ALL_NAMESPACES if ALL_NAMESPACES in known else owner.namespace)
+            is_ours = bool(self._rooms.cluster) and owner.cluster == self._rooms.cluster
+            if is_in_use is not None and not is_in_use.get(name, not is_ours):
+                await self._delete_orphan_room(name, owner)
 
-    async def _rooms_in_use(self, namespace: str) -> set[str] | None:
-        """Return the room names of the namespace's unfinished sessions; None if it cannot be listed."""
+    def _is_own(self, owner: RoomOwner) -> bool:
+        return owner.installation == self._installation_id and owner.cluster in ("", self._rooms.cluster)
+
+    async def _rooms_of_sessions(self, namespace: str) -> dict[str, bool] | None:
+        """Return for the room of each session in the namespace whether it is in use; None if it cannot be listed."""
         try:
             sessions, _ = await self._kube.list(SESSIONS, namespace)
         except ExternalError as error:
             self._set_unreadable(namespace, error.reason)
             return None
-        return {room_name(uid_of(raw)) for raw in sessions if not (raw.get("status") or {}).get("finishedAt")}
+        return {room_name(uid_of(raw)): not (raw.get("status") or {}).get("finishedAt") for raw in sessions}
 
-    async def _delete_orphan_room(self, room: OwnedRoom) -> None:
-        extra = {"room": room.name, "session": room.session}
+    async def _delete_orphan_room(self, name: str, owner: RoomOwner) -> None:
+        extra = {"room": name, "session": owner.session}
         try:
-            await self._rooms.delete_room(room.name)
+            await self._rooms.delete_room(name)
         except ExternalError as error:
             log.warning("an orphan room could not be deleted", extra={**extra, "reason": error.reason})
             return

@@ -7,11 +7,18 @@ from typing import Final
 from voicesession_common.api.constants import AGENT_PREFIX
 from voicesession_common.api.voicesession import VoiceSession
 
+from voicesession_operator.domain.observed import RoomOwner
+
 ROOM_ALPHABET: Final = "abcdefghijklmnopqrstuvwxyz0123456789"
 ROOM_CHARACTERS: Final = 12
 POD_PREFIX_CHARACTERS: Final = 40
 """Part of a 63-character host name that leaves space for `-<8 hex>-<ordinal>`."""
 IDENTITY_CHARACTERS: Final = 63
+CLUSTER_CHARACTERS: Final = 16
+OWNER: Final = "voicesession"
+"""Key of the owner in a room's metadata."""
+METADATA_CHARACTERS: Final = 256 * 1024
+"""Longest metadata that is parsed. The operator's own has at most about 115 KiB: 16384 characters, escaped twice."""
 LABEL_CHARACTERS: Final = 63
 """Maximum length of a label value in Kubernetes."""
 
@@ -43,7 +50,35 @@ def room_metadata(session: VoiceSession, installation_id: str) -> str:
     Every participant can read it. The session's UID, by which Kubernetes names the owner of a pod, is not in it.
     """
     owner = {"installation": installation_id, "namespace": session.namespace, "name": session.name}
-    return json.dumps({"voicesession": owner, "metadata": session.room_metadata}, separators=(",", ":"))
+    return json.dumps({OWNER: owner, "metadata": session.room_metadata}, separators=(",", ":"))
+
+
+def cluster_id(uid: str) -> str:
+    """Return the identity of a cluster, which is public: 16 hex digits of the SHA-256 of the UID of `kube-system`."""
+    return _digest(uid).hex()[:CLUSTER_CHARACTERS]
+
+
+def with_cluster(metadata: str, cluster: str) -> str:
+    """Return the room's metadata with the cluster of its owner, unless the cluster is unknown (empty).
+
+    Two clusters can have one installation ID, for example after a restore from a backup, and share a LiveKit.
+    """
+    if not cluster:
+        return metadata
+    found = json.loads(metadata)
+    return json.dumps({**found, OWNER: {**found[OWNER], "cluster": cluster}}, separators=(",", ":"))
+
+
+def room_owner(metadata: str) -> RoomOwner | None:
+    """Return the owner from a room's metadata; None for foreign rooms, whose metadata may be anything."""
+    if OWNER not in metadata or len(metadata) > METADATA_CHARACTERS:
+        return None
+    try:
+        owner = json.loads(metadata)[OWNER]
+        parts = [owner[key] for key in ("installation", "namespace", "name")] + [owner.get("cluster", "")]
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return None
+    return RoomOwner(*parts) if all(isinstance(part, str) for part in parts) else None
 
 
 def label_value(name: str) -> str:

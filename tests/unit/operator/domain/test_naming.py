@@ -3,9 +3,11 @@
 import json
 import re
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from voicesession_operator.domain import naming
+from voicesession_operator.domain.observed import RoomOwner
 
 from tests.support.builders import UID, session
 
@@ -52,3 +54,43 @@ def test_room_metadata_names_session() -> None:
 
 def test_room_metadata_is_without_the_uid() -> None:
     assert UID not in naming.room_metadata(session().build(), "inst")
+
+
+def test_room_owner_is_read_back_with_the_cluster() -> None:
+    metadata = naming.room_metadata(session().build(), "inst")
+    assert naming.room_owner(metadata) == RoomOwner("inst", "default", "hello")
+    cluster = naming.cluster_id("uid-kube-system")
+    marked = naming.with_cluster(metadata, cluster)
+    assert naming.room_owner(marked) == RoomOwner("inst", "default", "hello", cluster)
+    assert naming.with_cluster(metadata, "") == metadata
+
+
+def test_cluster_id_hides_the_uid() -> None:
+    assert re.fullmatch("[0-9a-f]{16}", naming.cluster_id(UID))
+    assert naming.cluster_id(UID) != UID[:16]
+
+
+def owner(**values: object) -> str:
+    return json.dumps({"voicesession": {"installation": "inst", "namespace": "default", "name": "hello"} | values})
+
+
+@pytest.mark.parametrize(
+    "metadata",
+    [
+        "",
+        "[" * 3000 + '"voicesession"',
+        '["voicesession"]',
+        '{"voicesession": "inst"}',
+        '{"voicesession": ["inst"]}',
+        owner(name=["hello"]),
+        owner(namespace=7),
+        owner(cluster={}),
+        owner() + " " * naming.METADATA_CHARACTERS,
+    ],
+)
+def test_foreign_metadata_has_no_owner(metadata: str) -> None:
+    assert naming.room_owner(metadata) is None
+
+
+def test_room_owner_ignores_further_fields() -> None:
+    assert naming.room_owner(owner(uid=["old"])) == RoomOwner("inst", "default", "hello")
