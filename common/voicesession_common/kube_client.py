@@ -56,6 +56,8 @@ class Resource:
         return "/".join((f"{self.prefix}{scope}/{self.plural}", *rest))
 
 
+ALL_NAMESPACES: Final = ""
+"""Namespace argument of a list or a watch that includes the objects of every namespace."""
 PODS: Final = Resource("/api/v1", "pods")
 EVENTS: Final = Resource("/api/v1", "events")
 LEASES: Final = Resource("/apis/coordination.k8s.io/v1", "leases")

@@ -14,14 +14,13 @@ from voicesession_common import JsonObject
 from voicesession_common.api import constants
 from voicesession_common.api.constants import POD_SELECTOR
 from voicesession_common.errors import ExternalError, NotFoundError
-from voicesession_common.kube_client import PODS, KubernetesApi, load_credentials
+from voicesession_common.kube_client import ALL_NAMESPACES, PODS, KubernetesApi, load_credentials
 
 from voicesession_operator.controller.cache import Cache, Key, ResourceKind, key_of, session_key_of, uid_of
 from voicesession_operator.controller.workqueue import WorkQueue
 
 log = logging.getLogger(__name__)
 
-ALL_NAMESPACES: Final = ""
 ERROR_BACKOFFS: Final = (1.0, 2.0, 3.0, 5.0, 8.0, 13.0, 21.0, 34.0, 55.0)
 """Seconds between retries while the API server fails or forbids a request; the last value repeats."""
 

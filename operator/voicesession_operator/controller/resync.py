@@ -10,7 +10,7 @@ from typing import Final
 from voicesession_common import JsonObject
 from voicesession_common.api.constants import POD_SELECTOR, SESSION_UID_LABEL
 from voicesession_common.errors import ConflictError, ExternalError, NotFoundError
-from voicesession_common.kube_client import AGENTS, PODS, SESSIONS, KubernetesApi
+from voicesession_common.kube_client import AGENTS, ALL_NAMESPACES, PODS, SESSIONS, KubernetesApi
 
 from voicesession_operator import metrics
 from voicesession_operator.clients.livekit import OwnedRoom
@@ -24,7 +24,7 @@ from voicesession_operator.controller.cache import (
     uid_of,
     version_of,
 )
-from voicesession_operator.controller.informer import ALL_NAMESPACES, Informer
+from voicesession_operator.controller.informer import Informer
 from voicesession_operator.controller.ports import LiveKitRooms
 from voicesession_operator.domain.naming import room_name
 from voicesession_operator.domain.pods import POD_DELETE_GRACE_SECONDS
