@@ -33,9 +33,9 @@ from voicesession_operator.controller.user_memory import UserMemories
 from voicesession_operator.controller.webhook_tracking import LeaveHints, LostWebhookCounter, WebhookHandler
 from voicesession_operator.controller.workqueue import WorkQueue
 from voicesession_operator.domain.config import Config
-from voicesession_operator.leader_election import LeaderElector, LeaseLostError, keep_leader_label
+from voicesession_operator.leader_election import Identity, LeaderElector, LeaseLostError
 from voicesession_operator.settings import OperatorSettings, SettingsError
-from voicesession_operator.web.server import Probes, WebServer
+from voicesession_operator.web.server import Probes, WebServer, keep_leader_label
 from voicesession_operator.web.webhook import WebhookEndpoint
 
 log = logging.getLogger(__name__)
@@ -218,7 +218,8 @@ class Operator:
 
 def _elector(settings: OperatorSettings, kube: KubeClient) -> LeaderElector:
     lease = f"{settings.release}-voicesession-operator"
-    return LeaderElector(kube, settings.pod_namespace, lease, settings.pod_name, settings.lease_duration_seconds)
+    identity = Identity(settings.pod_name, settings.pod_uid, time.time())
+    return LeaderElector(kube, settings.pod_namespace, lease, identity, settings.lease_duration_seconds)
 
 
 def _operator_config(settings: OperatorSettings, control_key: Ed25519PrivateKey) -> Config:

@@ -24,6 +24,7 @@ class OperatorSettings:
     """Settings of one installation; `repr` shows no secret."""
 
     pod_name: str
+    pod_uid: str
     pod_namespace: str
     release: str
     installation_id: str
@@ -58,6 +59,7 @@ class OperatorSettings:
         livekit_url = read_url(env, "LIVEKIT_URL")
         return cls(
             pod_name=read_required(env, "POD_NAME"),
+            pod_uid=read_required(env, "POD_UID"),
             pod_namespace=read_required(env, "POD_NAMESPACE"),
             release=read_required(env, "RELEASE"),
             installation_id=read_required(env, "INSTALLATION_ID"),

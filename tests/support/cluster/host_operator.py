@@ -57,6 +57,7 @@ async def running(
     kubeconfig.write_text(json.dumps(_kubeconfig(proxy_url)))
     environment = {
         "POD_NAME": "host-operator",
+        "POD_UID": "no-pod",
         "POD_NAMESPACE": namespace,
         "RELEASE": "host",
         "INSTALLATION_ID": f"host-{namespace}",
