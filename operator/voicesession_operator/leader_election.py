@@ -175,7 +175,9 @@ class LeaderElector:
                 raise LeaseLostError("another replica holds the lease")
             self._held = await self._write(lease)
             self._renewed_at = asked
+            self.reachable = True
         except ExternalError as error:
+            self.reachable = False
             log.warning("the lease could not be renewed", extra={"reason": error.reason})
             return False
         return True
@@ -192,10 +194,8 @@ class LeaderElector:
         try:
             async with asyncio.timeout(RELEASE_SECONDS):
                 await self._kube.replace(LEASES, self._namespace, self._name, {**held, "spec": spec})
-        except ExternalError as error:
-            log.warning("the lease could not be released", extra={"reason": error.reason})
-        except TimeoutError:
-            log.warning("the lease could not be released", extra={"reason": "Timeout"})
+        except (ExternalError, TimeoutError) as error:
+            log.warning("the lease could not be released", extra={"reason": getattr(error, "reason", "Timeout")})
 
     async def _read(self) -> JsonObject | None:
         try:

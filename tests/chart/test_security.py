@@ -1,6 +1,8 @@
 """Pod Security Standard *restricted* for every pod, and minimal rights for every program."""
 
 import pytest
+from voicesession_common.tracing import FLUSH_SECONDS
+from voicesession_operator.app import SHUTDOWN_SECONDS
 from voicesession_operator.leader_election import CONTAINER
 
 from tests.support.chart.rendering import (
@@ -41,6 +43,11 @@ UNINSTALL_RULES = {("voicesession.dev", "voicesessions"): {"list", "delete"}, ("
 
 def test_operator_container_has_the_name_of_leader_election() -> None:
     assert [c["name"] for c in containers(workload(render(), "operator"))] == [CONTAINER]
+
+
+def test_operator_shutdown_takes_less_than_the_grace_period() -> None:
+    grace = workload(render(), "operator")["spec"]["terminationGracePeriodSeconds"]
+    assert grace >= SHUTDOWN_SECONDS + FLUSH_SECONDS
 
 
 @pytest.mark.parametrize("variant", VARIANTS)

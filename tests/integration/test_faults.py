@@ -94,13 +94,18 @@ async def test_slow_api_server_causes_no_duplicate_pods(scene: FaultScenario) ->
     scene.proxy.lift(fault)
 
 
-async def test_leader_without_renewed_lease_stops(scene: FaultScenario, proxy: FaultProxy) -> None:
+async def test_leader_without_renewed_lease_stands_by_and_leads_again(scene: FaultScenario, proxy: FaultProxy) -> None:
     assert await scene.process.stop() == 0
     async with scene.operator(lease_seconds=4) as operator:
         await scene.until(operator.ready, "the operator leads", 60)
         fault = proxy.add(Fault(r"/leases/", status=500))
-        assert await asyncio.wait_for(operator.process.wait(), 30) == 1
+
+        async def stands_by() -> bool:
+            return (await operator.metrics())["voicesession_leader"] == 0
+
+        await scene.until(stands_by, "the operator stands by", 30)
         proxy.lift(fault)
-    async with scene.operator() as next_operator:
-        await scene.until(next_operator.ready, "the next operator leads", 60)
-        assert await next_operator.stop() == 0
+        await scene.until(operator.ready, "the operator leads again", 60)
+        await scene.start("after-the-loss")
+        await scene.sessions_have(1)
+        assert await operator.stop() == 0

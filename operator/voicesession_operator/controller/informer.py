@@ -6,7 +6,7 @@ Only raw event handlers are registered, so kopf writes nothing into objects and 
 import asyncio
 import itertools
 import logging
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any, Final, cast
 
 import kopf
@@ -108,7 +108,7 @@ async def watch(
     informer: Informer, kubeconfig: str, namespaces: tuple[str, ...], stop: asyncio.Event, ready: asyncio.Event
 ) -> None:
     """Run kopf until `stop` is set; set `ready` once it is running. Raise the error that ended kopf."""
-    await kopf.operator(
+    tasks = await kopf.spawn_tasks(
         registry=build_registry(informer, kubeconfig),
         settings=build_settings(),
         standalone=True,
@@ -118,6 +118,24 @@ async def watch(
         stop_flag=stop,
         ready_flag=ready,
     )
+    await kopf.run_tasks(tasks, ignored=EveryTask())
+
+
+class EveryTask(Collection[asyncio.Task[Any]]):
+    """All tasks of the loop, now and later.
+
+    At its end kopf cancels each task that is not ignored, also those of the web server, whose clients would then wait
+    for an answer in vain.
+    """
+
+    def __contains__(self, _: object) -> bool:
+        return True
+
+    def __iter__(self) -> Iterator[asyncio.Task[Any]]:
+        return iter(asyncio.all_tasks())
+
+    def __len__(self) -> int:
+        return len(asyncio.all_tasks())
 
 
 def build_registry(informer: Informer, kubeconfig: str) -> kopf.OperatorRegistry:

@@ -74,6 +74,7 @@ class Resync:
         self._listed: set[str] = set()
         """Namespaces that were listed at least once."""
         self._unreadable: set[str] = set()
+        metrics.NAMESPACES_UNREADABLE.set(0)
         for kind, _, _ in LISTED:
             metrics.RESYNC_DIFFERENCES.labels(kind.value)
 

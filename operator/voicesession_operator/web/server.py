@@ -21,6 +21,8 @@ LAG_LIMIT_SECONDS: Final = 5.0
 """An event loop with this delay cannot renew its lease either."""
 RESYNC_LIMIT_SECONDS: Final = 600.0
 """Ten consecutive full lists have failed."""
+WEB_STOP_SECONDS: Final = 5.0
+"""Time for running requests at the end of the process."""
 LABEL_CHECK_SECONDS: Final = 10.0
 """Longest time that a label changed by somebody else, or by a late request of the last leader, misdirects webhooks."""
 LABEL_RETRY_SECONDS: Final = 1.0
@@ -51,7 +53,7 @@ class WebServer:
         app.router.add_get("/readyz", self._readyz)
         app.router.add_get("/metrics", self._metrics)
         app.router.add_post(webhook.PATH, endpoint.handle)
-        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=5.0, keepalive_timeout=60.0)
+        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=WEB_STOP_SECONDS, keepalive_timeout=60.0)
 
     async def start(self) -> int:
         """Listen. Return the IPv4 port; raise OSError if it is taken."""
@@ -61,7 +63,7 @@ class WebServer:
         return int(min(self._runner.addresses, key=len)[1])  # an IPv6 address has more parts
 
     async def stop(self) -> None:
-        """Refuse new connections and wait for running requests, 5 s at most."""
+        """Refuse new connections and wait for running requests, WEB_STOP_SECONDS at most."""
         await self._runner.cleanup()
 
     async def watch_lag(self) -> None:
@@ -106,6 +108,15 @@ async def keep_leader_label(kube: KubernetesApi, namespace: str, release: str, p
             log.exception("the leader label could not be set")
             seconds = LABEL_RETRY_SECONDS
         await asyncio.sleep(seconds)
+
+
+async def remove_own_label(kube: KubernetesApi, namespace: str, pod: str) -> None:
+    """Remove the leader's label from this replica's pod, if the API server answers in time."""
+    try:
+        async with asyncio.timeout(LABEL_RETRY_SECONDS):
+            await _set_label(kube, namespace, pod, None)
+    except (ExternalError, TimeoutError):
+        log.info("the leader label stays until the next leader removes it", extra={"pod": pod})
 
 
 async def label_leader(kube: KubernetesApi, namespace: str, release: str, pod: str) -> None:

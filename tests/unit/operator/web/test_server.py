@@ -7,7 +7,7 @@ from voicesession_common import JsonObject
 from voicesession_common.api.constants import LEADER_LABEL
 from voicesession_common.errors import NotFoundError, RetryableError
 from voicesession_common.kube_client import Resource
-from voicesession_operator.web.server import keep_leader_label, label_leader
+from voicesession_operator.web.server import keep_leader_label, label_leader, remove_own_label
 
 from tests.support.async_polling import until
 
@@ -58,3 +58,22 @@ async def test_changed_leader_label_is_restored(monkeypatch: pytest.MonkeyPatch)
     await until(lambda: pods.labeled == {"a": False, "b": True})
     keeping.cancel()
     await asyncio.gather(keeping, return_exceptions=True)
+
+
+async def test_own_label_is_removed() -> None:
+    pods = LabeledPods(a=True, b=True)
+    await remove_own_label(pods, "system", "b")
+    assert pods.labeled == {"a": True, "b": False}
+
+
+async def test_own_label_without_an_answer_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("voicesession_operator.web.server.LABEL_RETRY_SECONDS", 0.01)
+    pods = LabeledPods(a=True)
+
+    async def never(resource: Resource, namespace: str, name: str, body: JsonObject) -> JsonObject:
+        await asyncio.Event().wait()
+        return {}
+
+    pods.patch = never  # type: ignore[method-assign]
+    await remove_own_label(pods, "system", "a")
+    assert pods.labeled == {"a": True}

@@ -77,7 +77,7 @@ def _fail(leases: FakeLeases) -> None:
 
 
 @pytest.mark.parametrize("lose", [_delete, _recreate, _fail])
-async def test_holder_without_a_pod_is_followed_after_a_late_renewal(
+async def test_silent_holder_without_a_pod_is_followed(
     leases: FakeLeases, clock: Clock, lose: Callable[[FakeLeases], None]
 ) -> None:
     """Keep the Lease while the process renews: a pod that is deleted by force may run for some seconds."""
@@ -124,7 +124,7 @@ async def test_renewing_holder_causes_no_read_of_the_pod(leases: FakeLeases, clo
     assert leases.pod_reads == 0
 
 
-async def test_renewal_during_the_read_of_the_pod_keeps_the_lease(leases: FakeLeases, clock: Clock) -> None:
+async def test_holder_renewing_during_the_read_of_the_pod_keeps_the_lease(leases: FakeLeases, clock: Clock) -> None:
     a, b = elector(leases, "a", clock), elector(leases, "b", clock)
     assert await a.attempt()
     assert not await b.attempt()
