@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from typing import Final
 
@@ -26,7 +26,9 @@ from voicesession_operator.controller.cache import (
 )
 from voicesession_operator.controller.informer import Informer
 from voicesession_operator.controller.ports import LiveKitRooms
+from voicesession_operator.domain.humans import connecting_humans, present_humans
 from voicesession_operator.domain.naming import room_name
+from voicesession_operator.domain.observed import Room
 from voicesession_operator.domain.pods import POD_DELETE_GRACE_SECONDS
 
 log = logging.getLogger(__name__)
@@ -74,6 +76,8 @@ class Resync:
         self._listed: set[str] = set()
         """Namespaces that were listed at least once."""
         self._unreadable: set[str] = set()
+        self._unwatched_rooms = 0
+        metrics.UNWATCHED_ROOMS.set(0)
         metrics.NAMESPACES_UNREADABLE.set(0)
         for kind, _, _ in LISTED:
             metrics.RESYNC_DIFFERENCES.labels(kind.value)
@@ -171,15 +175,31 @@ class Resync:
         """Delete this installation's rooms without an unfinished session. Raise ExternalError if LiveKit fails.
 
         Rooms are listed before sessions: the session of a room created in between is in the later list. Rooms of a
-        namespace that cannot be listed are kept.
+        namespace that cannot be listed are kept. In a namespace that is not watched any more, a call goes on until
+        all humans have left.
         """
         rooms = await self._rooms.list_owned_rooms(self._installation_id)
         in_use = {namespace: await self._rooms_in_use(namespace) for namespace in self._namespaces if rooms}
+        unwatched = [room for room in rooms if in_use.keys().isdisjoint((ALL_NAMESPACES, room.namespace))]
+        self._show_unwatched(len(unwatched))
         for room in rooms:
-            scope = ALL_NAMESPACES if ALL_NAMESPACES in in_use else room.namespace
-            kept = in_use.get(scope)
-            if kept is not None and room.name not in kept:
+            if await (self._is_empty(room) if room in unwatched else self._is_orphan(room, in_use)):
                 await self._delete_orphan_room(room)
+
+    async def _is_orphan(self, room: OwnedRoom, in_use: Mapping[str, set[str] | None]) -> bool:
+        kept = in_use[ALL_NAMESPACES if ALL_NAMESPACES in in_use else room.namespace]
+        return kept is not None and room.name not in kept
+
+    async def _is_empty(self, room: OwnedRoom) -> bool:
+        """Return whether no human is in the room or on the way into it."""
+        found = await self._rooms.observe(room.name)
+        return isinstance(found, Room) and not present_humans(found) and not connecting_humans(found)
+
+    def _show_unwatched(self, rooms: int) -> None:
+        if rooms > self._unwatched_rooms:
+            log.warning("rooms of namespaces that are not watched stay until humans leave", extra={"rooms": rooms})
+        self._unwatched_rooms = rooms
+        metrics.UNWATCHED_ROOMS.set(rooms)
 
     async def _rooms_in_use(self, namespace: str) -> set[str] | None:
         """Return the room names of the namespace's unfinished sessions; None if it cannot be listed."""

@@ -98,7 +98,7 @@ async def _port(task: "asyncio.Task[int]", caplog: pytest.LogCaptureFixture) -> 
             await asyncio.sleep(0.02)
 
 
-async def test_replica_without_its_lease_stands_by_and_leads_again(
+async def test_replica_without_the_lease_stands_by_and_leads_again(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     api = OperatorApi()

@@ -14,10 +14,11 @@ from voicesession_operator.controller.informer import Informer
 from voicesession_operator.controller.resync import Resync
 from voicesession_operator.controller.workqueue import WorkQueue
 from voicesession_operator.domain.naming import room_name
+from voicesession_operator.domain.observed import ParticipantKind, RoomUnknown
 
 from tests.support import operator_objects
 from tests.support.async_polling import until
-from tests.support.builders import ROOM, UID
+from tests.support.builders import ROOM, UID, human
 from tests.support.fakes.reconciler_world import HELLO, FakeKubernetes, FakeRooms, RecordingQueue
 from tests.support.metric_changes import value
 
@@ -121,9 +122,26 @@ async def test_rooms_of_finished_and_missing_sessions_are_deleted() -> None:
     assert scene.rooms.deleted == [room_name("uid-over"), room_name("uid-gone")]
 
 
-async def test_orphan_rooms_of_unwatched_namespaces_are_kept() -> None:
+async def test_rooms_of_unwatched_namespaces_are_deleted_without_humans() -> None:
+    scene = Scene("elsewhere")
+    names = ["vs-empty", "vs-talk", "vs-connecting", "vs-agent", "vs-gone"]
+    scene.rooms.owned = [OwnedRoom(name, "default", name) for name in names]
+    agent = human("agent", kind=ParticipantKind.AGENT)
+    scene.rooms.rooms = {
+        "vs-empty": [],
+        "vs-talk": [human(), agent],
+        "vs-connecting": [human(active=False), agent],
+        "vs-agent": [agent],
+    }
+    await scene.resync.delete_orphan_rooms()
+    assert scene.rooms.deleted == ["vs-empty", "vs-agent"]
+    assert value("voicesession_rooms_unwatched") == 5
+
+
+async def test_rooms_of_unwatched_namespaces_are_kept_while_livekit_is_down() -> None:
     scene = Scene("elsewhere")
     scene.rooms.owned = [OwnedRoom(ROOM, "default", "hello")]
+    scene.rooms.down = RoomUnknown("LiveKitUnavailable", "down")
     await scene.resync.delete_orphan_rooms()
     assert scene.rooms.deleted == []
 
