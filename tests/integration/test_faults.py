@@ -113,7 +113,7 @@ async def test_leader_without_renewed_lease_stands_by_and_leads_again(scene: Fau
 
 
 @pytest.mark.slow
-async def test_deleted_watched_namespace_costs_only_its_sessions(scene: FaultScenario, proxy: FaultProxy) -> None:
+async def test_deleted_watched_namespace_leaves_other_sessions_served(scene: FaultScenario, proxy: FaultProxy) -> None:
     """Delete a namespace with its Role, so that the API server refuses every request there."""
     assert await scene.process.stop() == 0
     other = f"{scene.namespace}-deleted"

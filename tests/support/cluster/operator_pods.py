@@ -47,7 +47,7 @@ def delete(kube: Kube, name: str) -> None:
 def holder(kube: Kube) -> str:
     """Return the pod that holds the Lease; empty if none does."""
     lease = kube.get("lease", f"{constants.RELEASE}-voicesession-operator", constants.NAMESPACE)
-    return str(lease["spec"].get("holderIdentity") or "").partition("_")[0]
+    return str(lease["spec"].get("holderIdentity") or "").partition("_")[0] if lease else ""
 
 
 def all_ready(kube: Kube) -> bool:
