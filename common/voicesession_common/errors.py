@@ -44,12 +44,16 @@ _TERMINAL: Final = frozenset({400, HTTP_FORBIDDEN, 405, 413, 415, 422})
 
 
 def from_kubernetes(status: int, body: JsonObject) -> ExternalError:
-    """Return the error for an answer of the API server; `body` is its `Status` object or empty.
+    """Return the error for an answer of the API server; `body` is its JSON object or empty.
+
+    An answer without a `Status` is not the API server's. A proxy's 404, for example, says nothing about the object.
 
     A creation beside others can be refused with 409 because the ResourceQuota has changed: its name is not taken.
     """
     reason = str(body.get("reason") or f"Status{status}")
     message = str(body.get("message") or "the API server gave no reason")
+    if body.get("kind") != "Status":
+        return RetryableError(reason, message)
     if status == HTTP_NOT_FOUND:
         return NotFoundError(reason, message)
     if status == HTTP_CONFLICT and "cannot be fulfilled on resourcequotas" in message:

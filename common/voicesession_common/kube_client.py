@@ -57,6 +57,8 @@ class Resource:
 
 
 NAMESPACES: Final = Resource("/api/v1", "namespaces")
+ALL_NAMESPACES: Final = ""
+"""Namespace argument of a list or a watch that includes the objects of every namespace."""
 PODS: Final = Resource("/api/v1", "pods")
 EVENTS: Final = Resource("/api/v1", "events")
 LEASES: Final = Resource("/apis/coordination.k8s.io/v1", "leases")

@@ -174,6 +174,14 @@ KUBERNETES = Row(
             [Query("process_resident_memory_bytes and on (pod) voicesession_leader", "{{pod}}")],
             unit="bytes",
         ),
+        Panel(
+            "Namespaces",
+            "Watched namespaces that cannot be listed, and rooms of namespaces that are not watched any more.",
+            [
+                Query("max(voicesession_namespaces_unreadable)", "unreadable namespaces"),
+                Query("max(voicesession_rooms_unwatched)", "rooms of unwatched namespaces"),
+            ],
+        ),
     ],
 )
 

@@ -1,4 +1,4 @@
-"""The composition root: builds all parts, runs them while this replica leads, and shuts them down in order."""
+"""The composition root: builds all parts, runs them in each term of leadership, and shuts them down in order."""
 
 import asyncio
 import base64
@@ -6,20 +6,19 @@ import logging
 import signal
 import sys
 import time
+from collections.abc import Callable
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
 from typing import Any, Final
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from voicesession_common.json_logging import configure
-from voicesession_common.kube_client import KubeClient, load_configuration
-from voicesession_common.tracing import Tracing
+from voicesession_common.kube_client import KubeClient
 
 from voicesession_operator import metrics
-from voicesession_operator.clients.agent_pod import AgentPodClient, load_private_key, public_key_of
+from voicesession_operator.clients import ExternalSystems, connect
+from voicesession_operator.clients.agent_pod import load_private_key, public_key_of
 from voicesession_operator.clients.event_recorder import EventRecorder
-from voicesession_operator.clients.letta import LettaDirectory
-from voicesession_operator.clients.livekit import RoomService
+from voicesession_operator.clients.livekit import RoomEvent
 from voicesession_operator.controller.agent_reconciler import AgentReconciler
 from voicesession_operator.controller.cache import Cache, Key
 from voicesession_operator.controller.executor import Addresses, Executor
@@ -33,10 +32,9 @@ from voicesession_operator.controller.session_traces import SessionTraces
 from voicesession_operator.controller.user_memory import UserMemories
 from voicesession_operator.controller.webhook_tracking import LeaveHints, LostWebhookCounter, WebhookHandler
 from voicesession_operator.controller.workqueue import WorkQueue
-from voicesession_operator.domain.config import Config
-from voicesession_operator.leader_election import LeaderElector, LeaseLostError, keep_leader_label
+from voicesession_operator.leader_election import RELEASE_SECONDS, Identity, LeaderElector, LeaseLostError
 from voicesession_operator.settings import OperatorSettings, SettingsError
-from voicesession_operator.web.server import Probes, WebServer
+from voicesession_operator.web.server import WEB_STOP_SECONDS, Probes, WebServer, keep_leader_label, remove_own_label
 from voicesession_operator.web.webhook import WebhookEndpoint
 
 log = logging.getLogger(__name__)
@@ -47,28 +45,23 @@ AGENT_WORKERS: Final = 2
 LIST_SHARE: Final = 0.8
 """Age of the list of rooms in poll intervals: a lone session renews it at each poll, in spite of the jitter."""
 DRAIN_SECONDS: Final = 10.0
-WATCH_STOP_SECONDS: Final = 10.0
+TERM_END_SECONDS: Final = 7.0
+"""Time for the canceled tasks of a term; kopf stops its own ones in steps."""
+LAST_TASKS_SECONDS: Final = 1.0
+SHUTDOWN_SECONDS: Final = WEB_STOP_SECONDS + DRAIN_SECONDS + TERM_END_SECONDS + RELEASE_SECONDS + LAST_TASKS_SECONDS
+"""Longest shutdown, without an answer from outside. Kubernetes kills the process after 30 s."""
 EXIT_INVALID_SETTINGS: Final = 2
-SERVICE: Final = "voicesession-operator"
-"""Service name of the operator's spans."""
-
-
-@dataclass(frozen=True)
-class ExternalSystems:
-    """Clients of one replica. Their creator closes them."""
-
-    kube: KubeClient
-    rooms: RoomService
-    pods: AgentPodClient
-    letta: LettaDirectory
-    tracing: Tracing
 
 
 class Controller:
-    """The work of the leader: the cache, and the queues with their reconcilers."""
+    """The work of one term of leadership: the cache, and the queues with their reconcilers.
+
+    A later term has another controller, because the cache of this one is not kept up to date in between.
+    """
 
     def __init__(self, settings: OperatorSettings, control_key: Ed25519PrivateKey, systems: ExternalSystems) -> None:
-        self._systems, self._config = systems, _operator_config(settings, control_key)
+        self._settings = settings
+        self._systems, self._config = systems, settings.config(_public_key(control_key))
         self._addresses = Addresses(settings.livekit_url, settings.letta_url, settings.letta_api_key)
         self.cache, self._hints, self.lost_webhooks = Cache(), LeaveHints(), LostWebhookCounter(time.time)
         list_seconds = LIST_SHARE * self._config.poll_seconds
@@ -82,6 +75,10 @@ class Controller:
         self.informer = Informer(self.cache, self._sessions, self._agents, systems.kube)
         self.resync = self._resync(settings)
         self.webhooks = WebhookHandler(self.cache, self._hints, self.lost_webhooks, self._enqueue)
+        self._gauges = SessionGauges(self.cache, self.queues)
+        self._watch_stop, self._watch_ready = asyncio.Event(), asyncio.Event()
+        self.accepting = False
+        """Whether the sessions are listed and watched, so that webhooks find theirs."""
 
     def _session_reconciler(self) -> SessionReconciler:
         kube, rooms, pods = self._systems.kube, self.rooms, self._systems.pods
@@ -104,6 +101,38 @@ class Controller:
     def _resync(self, settings: OperatorSettings) -> Resync:
         kube, rooms, namespaces = self._systems.kube, self.rooms, settings.watch_namespaces
         return Resync(kube, rooms, self.cache, self.informer, settings.installation_id, namespaces, time.time)
+
+    async def run(self, catch_signals: Callable[[], None]) -> None:
+        """List, watch and work until canceled; the first failure of a task ends all of them.
+
+        `catch_signals` is called after the start of kopf, which replaces the signal handlers.
+        """
+        async with asyncio.TaskGroup() as group:
+            await self.resync.fill_cache()
+            queues = [queue.run for queue in self.queues]
+            for work in (*queues, self.pod_watcher.run, self.resync.run, self.resync.run_orphans, self._watch):
+                group.create_task(work())
+            await self._watch_ready.wait()
+            catch_signals()
+            self.accepting = True
+            settings = self._settings
+            await keep_leader_label(self._systems.kube, settings.pod_namespace, settings.release, settings.pod_name)
+
+    async def _watch(self) -> None:
+        settings = self._settings
+        await watch(self.informer, settings.kubeconfig, settings.watch_namespaces, self._watch_stop, self._watch_ready)
+        if not self._watch_stop.is_set():
+            raise RuntimeError("the watch ended unexpectedly")
+
+    def stop(self) -> None:
+        """Prepare for the cancellation of `run`; without this, kopf would kill the process 45 s after it."""
+        self.accepting = False
+        self._watch_stop.set()
+
+    def update_metrics(self) -> None:
+        """Update the metrics of the cache before a scrape."""
+        self._gauges.update_gauges()
+        self.lost_webhooks.count()
 
     async def drain(self, seconds: float) -> list[bool]:
         """Finish running reconciles and the cleanups of deleted sessions; return for each queue whether it finished."""
@@ -128,29 +157,27 @@ class Operator:
     """One replica. Must be created inside a running loop."""
 
     def __init__(self, settings: OperatorSettings, control_key: Ed25519PrivateKey, systems: ExternalSystems) -> None:
-        self._settings, self._kube = settings, systems.kube
+        self._settings, self._control_key, self._systems = settings, control_key, systems
         self._stop = asyncio.Event()
-        self._watch_stop, self._watch_ready = asyncio.Event(), asyncio.Event()
-        self._leading = self._accepting = self._stopping = False
-        self._watching: asyncio.Task[None] | None = None
-        self._controller = Controller(settings, control_key, systems)
-        self._gauges = SessionGauges(self._controller.cache, self._controller.queues)
-        self._resync = self._controller.resync
+        self._leading = self._stopping = False
+        self._controller = self._new_controller()
         self._elector = _elector(settings, systems.kube)
         self._web = WebServer(settings.http_port, self._probes(), self._webhook_endpoint())
+
+    def _new_controller(self) -> Controller:
+        return Controller(self._settings, self._control_key, self._systems)
 
     def _probes(self) -> Probes:
         return Probes(
             ready=self._is_ready,
             queues_healthy=lambda: all(queue.healthy() for queue in self._controller.queues),
-            resync_age=lambda: self._resync.age() if self._leading else 0.0,
+            resync_age=self._resync_age,
             before_metrics=self._update_metrics,
         )
 
     def _webhook_endpoint(self) -> WebhookEndpoint:
         key, secret = self._settings.livekit_api_key, self._settings.livekit_api_secret
-        handle = self._controller.webhooks.handle
-        return WebhookEndpoint(key, secret, lambda: self._accepting and not self._stopping, handle, time.time)
+        return WebhookEndpoint(key, secret, self._is_accepting, self._handle_webhook, time.time)
 
     async def run(self) -> int:
         """Run until SIGTERM or SIGINT. Return the exit code: 0 after a signal, 1 if leading failed."""
@@ -158,122 +185,103 @@ class Operator:
         port = await self._web.start()
         log.info("listening", extra={"port": port})
         stop = asyncio.create_task(self._stop.wait(), name="stop")
-        lead = asyncio.create_task(self._lead(), name="lead")
+        lead = asyncio.create_task(self._lead_repeatedly(), name="lead")
         lag = asyncio.create_task(self._web.watch_lag(), name="lag")
         try:
             await asyncio.wait({stop, lead, lag}, return_when=asyncio.FIRST_COMPLETED)
             if not lead.done():
                 await self._shut_down(lead)
                 return 0
-            _report(lead.exception())
+            log.error("leading failed", exc_info=lead.exception())
             return 1
         finally:
-            await _cancel(stop, lead, lag)
+            await _cancel(LAST_TASKS_SECONDS, stop, lead, lag)
+
+    async def _lead_repeatedly(self) -> None:
+        """Wait for the Lease and lead until it is lost, again and again. Raise the error that ended a term."""
+        while not self._stopping:
+            await self._elector.acquire()
+            log.info("this replica leads")
+            try:
+                await self._lead()
+            except LeaseLostError as lost:
+                log.warning("leadership was lost", extra={"reason": str(lost)})
+                await remove_own_label(self._systems.kube, self._settings.pod_namespace, self._settings.pod_name)
 
     async def _lead(self) -> None:
-        """Wait for the lease, then run all tasks of the leader; the first failure ends them all."""
-        await self._elector.acquire()
-        self._leading = True
-        metrics.LEADER.set(1)
-        log.info("this replica leads")
-        async with asyncio.TaskGroup() as group:
-            group.create_task(self._elector.hold())
-            await self._resync.fill_cache()
-            # When kopf ends, it cancels every task created after its start, so it is started last.
-            queues = [queue.run for queue in self._controller.queues]
-            for work in (*queues, self._controller.pod_watcher.run, self._resync.run, self._resync.run_orphans):
-                group.create_task(work())
-            self._watching = group.create_task(self._watch())
-            await self._watch_ready.wait()
+        """Lead for one term. Raise LeaseLostError, or the error that ended the term, when all its tasks have ended."""
+        hold = asyncio.create_task(self._elector.hold(), name="hold")
+        term = asyncio.create_task(self._controller.run(self._catch_signals), name="term")
+        self._set_leading(True)
+        try:
+            done, _ = await asyncio.wait({hold, term}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            self._set_leading(False)
+            self._controller.stop()
+            if not await _cancel(TERM_END_SECONDS, hold, term):
+                raise RuntimeError("the tasks of a term do not end")
+            self._controller = self._new_controller()
             self._catch_signals()
-            self._accepting = True
-            settings = self._settings
-            await keep_leader_label(self._kube, settings.pod_namespace, settings.release, settings.pod_name)
-
-    async def _watch(self) -> None:
-        informer, settings = self._controller.informer, self._settings
-        await watch(informer, settings.kubeconfig, settings.watch_namespaces, self._watch_stop, self._watch_ready)
-        if not self._watch_stop.is_set():
-            raise RuntimeError("the watch ended unexpectedly")
+        for task in (task for task in (hold, term) if task in done):
+            task.result()
 
     async def _shut_down(self, lead: asyncio.Task[None]) -> None:
-        """Stop in order: refuse requests, finish running reconciles and cleanups, end the watch, release the lease."""
+        """Stop in order: refuse requests, finish running reconciles and cleanups, end the term, release the lease.
+
+        Without the end of the term the lease is kept, so that the next leader waits for the end of this process.
+        """
         self._stopping = True
         log.info("shutting down")
         await self._web.stop()
-        done = await self._controller.drain(DRAIN_SECONDS)
-        if not all(done):
+        if not all(await self._controller.drain(DRAIN_SECONDS)):
             log.warning("some reconciles did not finish in time")
-        self._watch_stop.set()
-        if self._watching is not None:
-            await asyncio.wait({self._watching}, timeout=WATCH_STOP_SECONDS)
-        await _cancel(lead)
-        await self._elector.release()
+        if await _cancel(TERM_END_SECONDS, lead) and lead.cancelled():
+            await self._elector.release()
 
     def _catch_signals(self) -> None:
-        """Install signal handlers. Called again after the start of kopf, which replaces them."""
+        """Install signal handlers. Called again after the start of kopf, which replaces them, and after its end."""
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop.set)
 
-    def _is_ready(self) -> bool:
-        if self._stopping:
-            return False
-        return self._accepting if self._leading else self._elector.reachable
+    def _set_leading(self, leading: bool) -> None:
+        self._leading = leading
+        metrics.LEADER.set(int(leading))
+
+    def _is_accepting(self) -> bool:
+        return self._leading and self._controller.accepting and not self._stopping
+
+    def _handle_webhook(self, event: RoomEvent) -> bool:
+        return self._controller.webhooks.handle(event)
+
+    def _resync_age(self) -> float:
+        return self._controller.resync.age()
 
     def _update_metrics(self) -> None:
-        self._gauges.update_gauges()
-        self._controller.lost_webhooks.count()
+        self._controller.update_metrics()
+
+    def _is_ready(self) -> bool:
+        if self._stopping or self._leading:
+            return self._is_accepting()
+        return self._elector.reachable
 
 
 def _elector(settings: OperatorSettings, kube: KubeClient) -> LeaderElector:
     lease = f"{settings.release}-voicesession-operator"
-    return LeaderElector(kube, settings.pod_namespace, lease, settings.pod_name, settings.lease_duration_seconds)
+    identity = Identity(settings.pod_name, settings.pod_uid, time.time())
+    return LeaderElector(kube, settings.pod_namespace, lease, identity, settings.lease_duration_seconds)
 
 
-def _operator_config(settings: OperatorSettings, control_key: Ed25519PrivateKey) -> Config:
-    return Config(
-        agent_image=settings.agent_image,
-        pull_policy=settings.agent_image_pull_policy,
-        control_public_key=base64.b64encode(public_key_of(control_key)).decode(),
-        livekit_url=settings.livekit_url,
-        public_url=settings.livekit_public_url,
-        installation_id=settings.installation_id,
-        otlp_endpoint=settings.otlp_endpoint,
-        poll_seconds=settings.poll_seconds,
-    )
+def _public_key(control_key: Ed25519PrivateKey) -> str:
+    return base64.b64encode(public_key_of(control_key)).decode()
 
 
-def _report(error: BaseException | None) -> None:
-    lost = isinstance(error, BaseExceptionGroup) and error.subgroup(LeaseLostError) is not None
-    log.error("leadership was lost" if lost else "leading failed", exc_info=None if lost else error)
-
-
-async def _cancel(*tasks: "asyncio.Task[object]") -> None:
+async def _cancel(seconds: float, *tasks: "asyncio.Task[object]") -> bool:
+    """Cancel the tasks. Return False if they have not ended in time."""
     for task in tasks:
         task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
-
-
-async def connect(settings: OperatorSettings, control_key: Ed25519PrivateKey, stack: AsyncExitStack) -> ExternalSystems:
-    """Create all clients; `stack` closes them, the last one first."""
-    kube = KubeClient(await load_configuration(settings.kubeconfig), metrics.observe_kubernetes_request)
-    stack.push_async_callback(kube.close)
-    rooms = RoomService(settings.livekit_url, settings.livekit_api_key, settings.livekit_api_secret)
-    stack.push_async_callback(rooms.close)
-    pods = AgentPodClient(control_key, time.time)
-    stack.push_async_callback(pods.close)
-    letta = LettaDirectory(
-        settings.letta_url,
-        settings.letta_api_key,
-        settings.letta_model,
-        settings.letta_embedding,
-        settings.installation_id,
-    )
-    stack.push_async_callback(letta.close)
-    tracing = Tracing.connect(SERVICE, settings.pod_name, settings.otlp_endpoint, settings.trace_ratio)
-    stack.push_async_callback(tracing.close)
-    return ExternalSystems(kube, rooms, pods, letta, tracing)
+    _, pending = await asyncio.wait(tasks, timeout=seconds)
+    return not pending
 
 
 async def serve(settings: OperatorSettings, control_key: Ed25519PrivateKey) -> int:

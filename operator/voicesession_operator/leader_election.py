@@ -1,17 +1,18 @@
-"""Leader election with a Lease, and the label that directs webhooks to the leader.
+"""Leader election with a Lease.
 
-There is one holder. A candidate takes over only after the record has not changed for its whole duration.
+There is one holder. Another candidate takes over when the record has not changed for its whole duration, or earlier
+when the holder's pod shows that the holder's process has ended.
 """
 
 import asyncio
 import logging
 import time
 from collections.abc import Callable
-from typing import Any, Final
+from dataclasses import dataclass
+from typing import Any, Final, Self
 
 from voicesession_common import JsonObject
-from voicesession_common.api.constants import LEADER_LABEL
-from voicesession_common.api.timestamps import to_rfc3339
+from voicesession_common.api.timestamps import from_rfc3339, to_rfc3339
 from voicesession_common.errors import ConflictError, ExternalError, NotFoundError
 from voicesession_common.kube_client import LEASES, PODS, KubernetesApi
 
@@ -21,14 +22,61 @@ RETRIES_PER_DURATION: Final = 4
 """Renewals per lease duration: two may fail before the holder gives up."""
 DEADLINE_SHARE: Final = 0.7
 """Part of the duration after which a holder that cannot renew stops leading, before any candidate may take over."""
-LABEL_CHECK_SECONDS: Final = 10.0
-"""Longest time that a label changed by somebody else, or by a late request of the last leader, misdirects webhooks."""
-LABEL_RETRY_SECONDS: Final = 1.0
-RELEASE_LABEL: Final = "app.kubernetes.io/instance"
+READS_PER_RETRY: Final = 2
+"""Reads by a standby per renewal of the holder: a killed leader is found within two reads."""
+QUIET_RETRIES: Final = 1.25
+"""Renewal intervals without a renewal after which a holder without a running pod is dead.
+
+A deleted pod's process may run for some seconds more. It renews while it runs.
+"""
+RELEASE_SECONDS: Final = 3.0
+"""Longest wait for the release, part of the 30 s that Kubernetes leaves a terminating pod."""
+CONTAINER: Final = "operator"
+"""Name of the operator's container in the chart; a sidecar's end is not the operator's."""
+ENDED_PHASES: Final = ("Failed", "Succeeded")
 
 
 class LeaseLostError(Exception):
     """Another candidate holds the Lease, or it could not be renewed in time."""
+
+
+@dataclass(frozen=True)
+class Identity:
+    """One process of a replica. As `holderIdentity` its form is `POD_UID_START`; a pod name has no underscore.
+
+    `started_at` is a time of the process's start in Unix seconds by the clock of its node.
+    """
+
+    pod: str
+    uid: str
+    started_at: float
+
+    def __str__(self) -> str:
+        return f"{self.pod}_{self.uid}_{self.started_at:.3f}"
+
+    @classmethod
+    def parse(cls, text: str) -> Self | None:
+        """Return the identity; None for text in another form, for example of another release."""
+        pod, _, rest = text.partition("_")
+        uid, _, started = rest.rpartition("_")
+        try:
+            return cls(pod, uid, float(started)) if pod and uid else None
+        except ValueError:
+            return None
+
+    def precedes(self, other: Self) -> bool:
+        """Return whether this is an earlier process of the same pod; it ended before its container was restarted."""
+        return (self.pod, self.uid) == (other.pod, other.uid) and self.started_at < other.started_at
+
+
+@dataclass(frozen=True)
+class Record:
+    """Contents of the Lease; `since` is the time (monotonic seconds) of the first read of `version`."""
+
+    version: str
+    holder: str
+    duration: float
+    since: float
 
 
 class LeaderElector:
@@ -39,7 +87,7 @@ class LeaderElector:
         kube: KubernetesApi,
         namespace: str,
         name: str,
-        identity: str,
+        identity: Identity,
         duration_seconds: float,
         clock: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
@@ -47,13 +95,14 @@ class LeaderElector:
         self._kube = kube
         self._namespace = namespace
         self._name = name
-        self._identity = identity
+        self._process = identity
+        self._identity = str(identity)
         self._duration = duration_seconds
         self._clock = clock
         self._monotonic = monotonic
         self._held: JsonObject | None = None
-        self._observed_version = ""
-        self._observed_at = 0.0
+        self._record: Record | None = None
+        """The last Lease that was read or written; it stays when the Lease is deleted."""
         self._renewed_at = 0.0
         """Time (monotonic seconds) just before the request of the last successful write.
 
@@ -71,19 +120,26 @@ class LeaderElector:
         while True:
             if await self.attempt():
                 return
-            await asyncio.sleep(self.retry_seconds)
+            await asyncio.sleep(self.retry_seconds / READS_PER_RETRY)
 
     async def hold(self) -> None:
         """Renew forever. Raise LeaseLostError when the Lease is lost."""
-        while True:
-            await asyncio.sleep(self.retry_seconds)
-            try:
-                async with asyncio.timeout(max(self._remaining_seconds(), 0.01)):
-                    await self.renew()
-            except TimeoutError:
-                pass
-            if self._remaining_seconds() <= 0:
-                raise LeaseLostError("could not renew in time")
+        try:
+            while True:
+                await asyncio.sleep(self.retry_seconds)
+                await self._renew_in_time()
+        except LeaseLostError:
+            self._held = None
+            raise
+
+    async def _renew_in_time(self) -> None:
+        try:
+            async with asyncio.timeout(max(self._remaining_seconds(), 0.01)):
+                await self.renew()
+        except TimeoutError:
+            pass
+        if self._remaining_seconds() <= 0:
+            raise LeaseLostError("could not renew in time")
 
     def _remaining_seconds(self) -> float:
         """Return the seconds until this holder must stop leading."""
@@ -95,7 +151,7 @@ class LeaderElector:
         try:
             lease = await self._read()
             self.reachable = True
-            if not self._is_free(lease):
+            if not await self._is_free(lease):
                 return False
             self._held = await self._write(lease)
             self._renewed_at = asked
@@ -108,29 +164,38 @@ class LeaderElector:
         return True
 
     async def renew(self) -> bool:
-        """Write a new renewTime. Return False if the write failed; raise LeaseLostError if there is another holder."""
+        """Write a new renewTime. Return False if the write failed; raise LeaseLostError if there is another holder.
+
+        A deleted Lease is created again.
+        """
         asked = self._monotonic()
         try:
-            lease = await self._kube.get(LEASES, self._namespace, self._name)
-            if lease["spec"].get("holderIdentity") != self._identity:
+            lease = await self._read()
+            if lease is not None and _holder(lease) != self._identity:
                 raise LeaseLostError("another replica holds the lease")
             self._held = await self._write(lease)
             self._renewed_at = asked
+            self.reachable = True
         except ExternalError as error:
+            self.reachable = False
             log.warning("the lease could not be renewed", extra={"reason": error.reason})
             return False
         return True
 
     async def release(self) -> None:
-        """Give up the Lease so that the next candidate need not wait; do nothing if it is not held."""
+        """Give up the Lease so that the next candidate need not wait; do nothing if it is not held.
+
+        Without an answer within RELEASE_SECONDS the Lease expires by itself.
+        """
         if self._held is None:
             return
-        spec = {**self._held["spec"], "holderIdentity": "", "leaseDurationSeconds": 1}
+        spec = {**_spec(self._held), "holderIdentity": "", "leaseDurationSeconds": 1}
         held, self._held = self._held, None
         try:
-            await self._kube.replace(LEASES, self._namespace, self._name, {**held, "spec": spec})
-        except ExternalError as error:
-            log.warning("the lease could not be released", extra={"reason": error.reason})
+            async with asyncio.timeout(RELEASE_SECONDS):
+                await self._kube.replace(LEASES, self._namespace, self._name, {**held, "spec": spec})
+        except (ExternalError, TimeoutError) as error:
+            log.warning("the lease could not be released", extra={"reason": getattr(error, "reason", "Timeout")})
 
     async def _read(self) -> JsonObject | None:
         try:
@@ -138,23 +203,54 @@ class LeaderElector:
         except NotFoundError:
             return None
 
-    def _is_free(self, lease: JsonObject | None) -> bool:
+    async def _is_free(self, lease: JsonObject | None) -> bool:
         """Return whether the Lease may be taken.
 
-        Its age is measured with this candidate's own clock, from its first read of this version.
+        Its age is measured with this candidate's own clock, from its first read of this version. A deleted Lease is
+        held for up to this candidate's own duration, so that its holder can create it again.
         """
-        if lease is None:
+        changed = lease is not None and self._observe(lease)
+        record = self._record
+        if record is None or record.holder in ("", self._identity):
             return True
+        age = self._monotonic() - record.since
+        duration = record.duration if lease is not None else min(record.duration, self._duration)
+        holder = Identity.parse(record.holder)
+        if age >= duration or (holder is not None and holder.precedes(self._process)):
+            return True
+        if changed or holder is None:
+            return False
+        return await self._is_dead(holder, age >= self.retry_seconds * QUIET_RETRIES)
+
+    def _observe(self, lease: JsonObject) -> bool:
+        """Remember the Lease. Return whether it has changed since the last read."""
         version = lease["metadata"].get("resourceVersion", "")
-        if version != self._observed_version:
-            self._observed_version, self._observed_at = version, self._monotonic()
-        spec = lease.get("spec") or {}
-        if spec.get("holderIdentity", "") in ("", self._identity):
-            return True
-        return self._monotonic() - self._observed_at >= float(spec.get("leaseDurationSeconds", self._duration))
+        if self._record is not None and self._record.version == version:
+            return False
+        duration = float(_spec(lease).get("leaseDurationSeconds") or self._duration)
+        self._record = Record(version, _holder(lease), duration, self._monotonic())
+        return True
+
+    async def _is_dead(self, holder: Identity, quiet: bool) -> bool:
+        """Return whether the holder's pod shows that the holder has ended. `quiet`: it missed a renewal.
+
+        Without an answer only the Lease decides.
+        """
+        try:
+            pod = await self._kube.get(PODS, self._namespace, holder.pod)
+        except NotFoundError:
+            pod = None
+        except ExternalError as error:
+            log.debug("the leader's pod cannot be read", extra={"pod": holder.pod, "reason": error.reason})
+            return False
+        dead = has_terminated(holder, pod) or (quiet and has_no_pod(holder, pod))
+        if dead:
+            log.info("the leader has ended", extra={"pod": holder.pod})
+        return dead
 
     async def _write(self, lease: JsonObject | None) -> JsonObject:
-        old: dict[str, Any] = (lease or {}).get("spec") or {}
+        """Store this candidate as the holder: replace `lease`, or create it if it is None."""
+        old = _spec(lease or self._held or {})
         now = to_rfc3339(self._clock()).replace("Z", "000Z")
         same = old.get("holderIdentity") == self._identity
         spec = {
@@ -162,45 +258,42 @@ class LeaderElector:
             "leaseDurationSeconds": int(self._duration),
             "acquireTime": old.get("acquireTime", now) if same else now,
             "renewTime": now,
-            "leaseTransitions": old.get("leaseTransitions", 0) + (0 if same else 1),
+            "leaseTransitions": (old.get("leaseTransitions") or 0) + (0 if same else 1),
         }
         if lease is None:
             named = {"metadata": {"name": self._name}, "spec": spec}
             body = {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", **named}
-            return await self._kube.create(LEASES, self._namespace, body)
-        return await self._kube.replace(LEASES, self._namespace, self._name, {**lease, "spec": spec})
+            stored = await self._kube.create(LEASES, self._namespace, body)
+        else:
+            stored = await self._kube.replace(LEASES, self._namespace, self._name, {**lease, "spec": spec})
+        self._observe(stored)
+        return stored
 
 
-async def keep_leader_label(kube: KubernetesApi, namespace: str, release: str, pod: str) -> None:
-    """Keep the leader's label on `pod` only, forever, also after another client changes it.
+def _spec(lease: JsonObject) -> dict[str, Any]:
+    return lease.get("spec") or {}
 
-    Without the label no webhooks are delivered, and polling replaces them.
+
+def _holder(lease: JsonObject) -> str:
+    return _spec(lease).get("holderIdentity") or ""
+
+
+def has_terminated(process: Identity, pod: JsonObject | None) -> bool:
+    """Return whether the process's container has terminated, even if it runs again.
+
+    A container that finished after the start of the process cannot be an earlier one. Both times are of the clock of
+    the pod's node; the finish is rounded down to whole seconds, so that a short life may go unnoticed.
     """
-    while True:
-        seconds = LABEL_CHECK_SECONDS
-        try:
-            await label_leader(kube, namespace, release, pod)
-        except ExternalError as error:
-            log.warning("the leader label could not be set", extra={"reason": error.reason})
-            seconds = LABEL_RETRY_SECONDS
-        except Exception:
-            log.exception("the leader label could not be set")
-            seconds = LABEL_RETRY_SECONDS
-        await asyncio.sleep(seconds)
+    if pod is None or pod["metadata"]["uid"] != process.uid:
+        return False
+    statuses = (pod.get("status") or {}).get("containerStatuses") or ()
+    states = [s.get(state) or {} for s in statuses if s["name"] == CONTAINER for state in ("state", "lastState")]
+    finished = [from_rfc3339((state.get("terminated") or {}).get("finishedAt")) for state in states]
+    return any(seconds is not None and seconds >= process.started_at for seconds in finished)
 
 
-async def label_leader(kube: KubernetesApi, namespace: str, release: str, pod: str) -> None:
-    """Label `pod` as the leader and remove the label from every other pod of the release. Raise ExternalError."""
-    labeled, _ = await kube.list(PODS, namespace, f"{RELEASE_LABEL}={release},{LEADER_LABEL}=true")
-    names = {other["metadata"]["name"] for other in labeled}
-    if pod not in names:
-        await _set_label(kube, namespace, pod, "true")
-    for other in sorted(names - {pod}):
-        await _set_label(kube, namespace, other, None)
-
-
-async def _set_label(kube: KubernetesApi, namespace: str, pod: str, value: str | None) -> None:
-    try:
-        await kube.patch(PODS, namespace, pod, {"metadata": {"labels": {LEADER_LABEL: value}}})
-    except NotFoundError:
-        return
+def has_no_pod(process: Identity, pod: JsonObject | None) -> bool:
+    """Return whether the process's pod is deleted or was given up, for example because its node was removed."""
+    if pod is None or pod["metadata"]["uid"] != process.uid:
+        return True
+    return (pod.get("status") or {}).get("phase") in ENDED_PHASES

@@ -210,6 +210,11 @@ NAMESPACES_UNREADABLE: Final = Gauge(
 ORPHAN_ROOMS: Final = Counter(
     "voicesession_orphan_rooms_deleted_total", "Rooms deleted because no live session owned them.", registry=REGISTRY
 )
+UNWATCHED_ROOMS: Final = Gauge(
+    "voicesession_rooms_unwatched",
+    "Own rooms in namespaces that are not watched any more; each is deleted when all humans have left.",
+    registry=REGISTRY,
+)
 EVENTS_LOST: Final = Counter(
     "voicesession_events_lost_total",
     "Kubernetes events dropped because writing failed or the rate limit was reached.",

@@ -16,6 +16,8 @@ from voicesession_common.env import (
     read_url,
 )
 
+from voicesession_operator.domain.config import Config
+
 __all__ = ["OperatorSettings", "SettingsError", "UninstallSettings"]
 
 
@@ -24,6 +26,7 @@ class OperatorSettings:
     """Settings of one installation; `repr` shows no secret."""
 
     pod_name: str
+    pod_uid: str
     pod_namespace: str
     release: str
     installation_id: str
@@ -58,6 +61,7 @@ class OperatorSettings:
         livekit_url = read_url(env, "LIVEKIT_URL")
         return cls(
             pod_name=read_required(env, "POD_NAME"),
+            pod_uid=read_required(env, "POD_UID"),
             pod_namespace=read_required(env, "POD_NAMESPACE"),
             release=read_required(env, "RELEASE"),
             installation_id=read_required(env, "INSTALLATION_ID"),
@@ -82,6 +86,19 @@ class OperatorSettings:
             kubeconfig=env.get("KUBECONFIG", ""),
             otlp_endpoint=read_http_url(env, "OTEL_EXPORTER_OTLP_ENDPOINT"),
             trace_ratio=read_float(env, "OTEL_TRACES_SAMPLER_ARG", 1, 0, 1),
+        )
+
+    def config(self, control_public_key: str) -> Config:
+        """Return the settings that `plan()` needs; the key is in base64."""
+        return Config(
+            agent_image=self.agent_image,
+            pull_policy=self.agent_image_pull_policy,
+            control_public_key=control_public_key,
+            livekit_url=self.livekit_url,
+            public_url=self.livekit_public_url,
+            installation_id=self.installation_id,
+            otlp_endpoint=self.otlp_endpoint,
+            poll_seconds=self.poll_seconds,
         )
 
 

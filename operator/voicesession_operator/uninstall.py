@@ -16,7 +16,14 @@ from voicesession_common import JsonObject
 from voicesession_common.api.constants import POD_SELECTOR
 from voicesession_common.errors import ConflictError, ExternalError, NotFoundError, TerminalError
 from voicesession_common.json_logging import configure
-from voicesession_common.kube_client import PODS, SESSIONS, KubeClient, KubernetesApi, load_configuration
+from voicesession_common.kube_client import (
+    ALL_NAMESPACES,
+    PODS,
+    SESSIONS,
+    KubeClient,
+    KubernetesApi,
+    load_configuration,
+)
 
 from voicesession_operator import metrics
 from voicesession_operator.settings import SettingsError, UninstallSettings
@@ -43,7 +50,7 @@ async def delete_all(
     shows. Return False if sessions or pods remain at the deadline.
     """
     deadline = time.monotonic() + deadline_seconds
-    readable, seen = set(namespaces or ("",)), False
+    readable, seen = set(namespaces or (ALL_NAMESPACES,)), False
     while time.monotonic() < deadline:
         if not await _count_remaining(kube, readable):
             await asyncio.sleep(settle_seconds if seen else 0)
@@ -65,10 +72,10 @@ async def _count_remaining(kube: KubernetesApi, readable: set[str]) -> int:
             remaining += await _delete_sessions(kube, namespace) or await _count_pods(kube, namespace)
         except (TerminalError, NotFoundError) as error:
             log.warning("a namespace cannot be read", extra={"namespace": namespace, "reason": error.reason})
-            if namespace:
-                readable.discard(namespace)
-            else:
+            if namespace == ALL_NAMESPACES:
                 remaining += 1
+            else:
+                readable.discard(namespace)
         except ExternalError as error:
             log.warning("deleting sessions failed, retrying", extra={"reason": error.reason})
             remaining += 1

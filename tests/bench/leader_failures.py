@@ -6,6 +6,7 @@ import time
 from tests.bench.environment import BenchEnvironment, bench_environment
 from tests.bench.figures import Section, Table, distribution
 from tests.support.cluster import operator_pods
+from tests.support.polling import until
 
 SESSIONS = 3
 LONGEST = 180
@@ -15,17 +16,22 @@ WINDOW_SECONDS = 1.5
 
 def run(rounds: int) -> Section:
     """Kill the leader `rounds` times in each situation."""
+    followed: list[float] = []
     made: list[float] = []
     removed: list[float] = []
     wrong = {"mid-create": [0, 0, 0], "mid-teardown": [0, 0, 0]}
     with bench_environment("leaders") as env:
         for number in range(rounds):
-            _add(wrong["mid-create"], _create(env, number, made))
-            _add(wrong["mid-teardown"], _tear_down(env, number, removed))
+            _add(wrong["mid-create"], _create(env, number, followed, made))
+            _add(wrong["mid-teardown"], _tear_down(env, number, followed, removed))
             env.print_progress(f"{number + 1}/{rounds}: made in {made[-1]:.1f} s, removed in {removed[-1]:.1f} s")
     table = Table("Left over or doubled", ["leader killed", "rounds", "sessions", "rooms", "pods"])
     table.rows = [[what, str(rounds), *map(str, counts)] for what, counts in wrong.items()]
-    times = {"kill -> all Ready": made, "kill -> nothing left": removed}
+    times = {
+        "kill -> next leader": followed,
+        "kill -> all Ready": made,
+        "kill -> nothing left": removed,
+    }
     return Section("leaders", "5. The leader killed", [table, distribution("With takeover, in s", times)], [NOTE])
 
 
@@ -38,10 +44,10 @@ def _names(number: int) -> list[str]:
     return [f"r{number}-{index}" for index in range(SESSIONS)]
 
 
-def _create(env: BenchEnvironment, number: int, took: list[float]) -> list[int]:
+def _create(env: BenchEnvironment, number: int, followed: list[float], took: list[float]) -> list[int]:
     for name in _names(number):
         env.scenario.apply_session(name)
-    begin = _kill_at_random(env)
+    begin = _kill_at_random(env, followed)
     for name in _names(number):
         env.kube.wait(f"voicesession/{name}", "condition=Ready", env.scenario.namespace, LONGEST)
     took.append(time.monotonic() - begin)
@@ -49,10 +55,10 @@ def _create(env: BenchEnvironment, number: int, took: list[float]) -> list[int]:
     return [abs(count - SESSIONS) for count in counts]
 
 
-def _tear_down(env: BenchEnvironment, number: int, took: list[float]) -> list[int]:
+def _tear_down(env: BenchEnvironment, number: int, followed: list[float], took: list[float]) -> list[int]:
     for name in _names(number):
         env.kube.delete("voicesession", name, env.scenario.namespace, "--wait=false")
-    begin = _kill_at_random(env)
+    begin = _kill_at_random(env, followed)
     operator_pods.leader(env.kube, LONGEST)
     try:
         env.scenario.wait_until_empty(LONGEST)
@@ -62,10 +68,19 @@ def _tear_down(env: BenchEnvironment, number: int, took: list[float]) -> list[in
     return _counts(env)
 
 
-def _kill_at_random(env: BenchEnvironment) -> float:
+def _kill_at_random(env: BenchEnvironment, followed: list[float]) -> float:
+    """Kill the leader and wait for the next one. Return the time of the kill.
+
+    Its pod is deleted only then, because the pod's status shows the death.
+    """
+    pod = operator_pods.leader(env.kube)
+    name = pod["metadata"]["name"]
     time.sleep(random.uniform(0, WINDOW_SECONDS))  # noqa: S311  the moment of a fault, not a secret
     begin = time.monotonic()
-    operator_pods.kill_leader(env.kube)
+    operator_pods.kill(pod)
+    until(lambda: operator_pods.holder(env.kube) not in ("", name), "another holder of the Lease", LONGEST)
+    followed.append(time.monotonic() - begin)
+    operator_pods.delete(env.kube, name)
     return begin
 
 

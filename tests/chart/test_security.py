@@ -1,6 +1,9 @@
 """Pod Security Standard *restricted* for every pod, and minimal rights for every program."""
 
 import pytest
+from voicesession_common.tracing import FLUSH_SECONDS
+from voicesession_operator.app import SHUTDOWN_SECONDS
+from voicesession_operator.leader_election import CONTAINER
 
 from tests.support.chart.rendering import (
     EVERYTHING,
@@ -28,14 +31,23 @@ OPERATOR_RULES = {
     ("", "events"): {"create"},
 }
 """The operator's API calls: the watches of kopf, the resync, the executor and the event recorder."""
-LEADER_RULES = {("coordination.k8s.io", "leases"): {"get", "create", "update"}, ("", "pods"): {"list", "patch"}}
-"""The Lease, and the label on the leader's own pod."""
+LEADER_RULES = {("coordination.k8s.io", "leases"): {"get", "create", "update"}, ("", "pods"): {"get", "list", "patch"}}
+"""The Lease, a standby's look at the leader's pod, and the label on the leader's own pod."""
 GATEWAY_RULES = {
     ("voicesession.dev", "voicesessions"): {"create", "get", "list", "watch", "patch", "delete"},
     ("voicesession.dev", "voiceagents"): {"list", "watch"},
 }
 """In one namespace: two watches, and the calls of the session service."""
 UNINSTALL_RULES = {("voicesession.dev", "voicesessions"): {"list", "delete"}, ("", "pods"): {"list"}}
+
+
+def test_operator_container_has_the_name_of_leader_election() -> None:
+    assert [c["name"] for c in containers(workload(render(), "operator"))] == [CONTAINER]
+
+
+def test_operator_shutdown_takes_less_than_the_grace_period() -> None:
+    grace = workload(render(), "operator")["spec"]["terminationGracePeriodSeconds"]
+    assert grace >= SHUTDOWN_SECONDS + FLUSH_SECONDS
 
 
 @pytest.mark.parametrize("variant", VARIANTS)

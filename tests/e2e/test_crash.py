@@ -104,6 +104,19 @@ def test_leader_death_during_starts_keeps_live_call(scenario: Scenario) -> None:
 
 
 @pytest.mark.disruptive
+def test_killed_leader_is_followed_and_stands_by(scenario: Scenario) -> None:
+    killed = operator_pods.leader(scenario.kube)
+    name = killed["metadata"]["name"]
+
+    operator_pods.kill(killed)
+
+    until(lambda: operator_pods.holder(scenario.kube) not in ("", name), "another holder", BACK_SECONDS)
+    until(lambda: operator_pods.all_ready(scenario.kube), "one leader, and all replicas ready", BACK_SECONDS)
+    assert operator_pods.leader(scenario.kube)["metadata"]["name"] == operator_pods.holder(scenario.kube)
+    assert scenario.start_session("after").is_true("Ready")
+
+
+@pytest.mark.disruptive
 def test_leader_death_during_teardown_leaves_no_objects(scenario: Scenario) -> None:
     names = ("one", "two", "three", "four")
     for name in names:

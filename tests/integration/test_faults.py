@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from tests.support.cluster import manifests
 from tests.support.cluster.fault_proxy import Fault, FaultProxy
 from tests.support.cluster.fault_scenario import FaultScenario
 
@@ -94,13 +95,53 @@ async def test_slow_api_server_causes_no_duplicate_pods(scene: FaultScenario) ->
     scene.proxy.lift(fault)
 
 
-async def test_leader_without_renewed_lease_stops(scene: FaultScenario, proxy: FaultProxy) -> None:
+async def test_leader_without_renewed_lease_stands_by_and_leads_again(scene: FaultScenario, proxy: FaultProxy) -> None:
     assert await scene.process.stop() == 0
     async with scene.operator(lease_seconds=4) as operator:
         await scene.until(operator.ready, "the operator leads", 60)
         fault = proxy.add(Fault(r"/leases/", status=500))
-        assert await asyncio.wait_for(operator.process.wait(), 30) == 1
+
+        async def stands_by() -> bool:
+            return (await operator.metrics())["voicesession_leader"] == 0
+
+        await scene.until(stands_by, "the operator stands by", 30)
         proxy.lift(fault)
-    async with scene.operator() as next_operator:
-        await scene.until(next_operator.ready, "the next operator leads", 60)
-        assert await next_operator.stop() == 0
+        await scene.until(operator.ready, "the operator leads again", 60)
+        await scene.start("after-the-loss")
+        await scene.sessions_have(1)
+        await scene.end()
+
+
+@pytest.mark.slow
+async def test_deleted_watched_namespace_leaves_other_sessions_served(scene: FaultScenario, proxy: FaultProxy) -> None:
+    """Delete a namespace with its Role, so that the API server refuses every request there."""
+    assert await scene.process.stop() == 0
+    other = f"{scene.namespace}-deleted"
+    await scene.do(scene.kube.run, "create", "namespace", other)
+    async with scene.operator(also_watched=(other,)) as operator:
+        await scene.until(operator.ready, "the operator leads", 60)
+        await scene.do(scene.kube.apply, manifests.fake_agent("fake", other), manifests.session("lost", other))
+        await scene.start("kept")
+        await scene.sessions_have(1)
+        (kept,) = await scene.pods()
+        await scene.until(lambda: scene.do(scene.livekit.rooms, other), "a room of the other namespace", 60)
+
+        await scene.do(scene.kube.run, "delete", "namespace", other, "--wait=false")
+        await scene.until(
+            lambda: _has_no_rooms(scene, other), "no room of the deleted namespace", RESYNC_DEADLINE_SECONDS
+        )
+        fault = proxy.add(Fault(rf"/namespaces/{other}/", status=403))
+
+        async def is_reported() -> bool:
+            return (await operator.metrics())["voicesession_namespaces_unreadable"] == 1
+
+        await scene.until(is_reported, "the namespace is reported", RESYNC_DEADLINE_SECONDS)
+        await scene.start("new")
+        await scene.sessions_have(2)
+        assert kept["metadata"]["uid"] in [pod["metadata"]["uid"] for pod in await scene.pods()]
+        proxy.lift(fault)
+        await scene.end()
+
+
+async def _has_no_rooms(scene: FaultScenario, namespace: str) -> bool:
+    return not await scene.do(scene.livekit.rooms, namespace)

@@ -103,7 +103,8 @@ def workload(check: str, raw: JsonObject) -> CheckResult:
 def lease(raw: JsonObject | None, operators: set[str], now: float) -> CheckResult:
     """Check that one of the operator pods holds the lease and renews it."""
     check, fix = "operator leader", "read the operator's logs; a restart of its Deployment starts a new election"
-    holder = ((raw or {}).get("spec") or {}).get("holderIdentity") or ""
+    identity = ((raw or {}).get("spec") or {}).get("holderIdentity") or ""
+    holder = identity.partition("_")[0]  # Its form is POD_UID_START.
     if raw is None or not holder:
         return failed(check, "the lease has no holder", fix)
     if holder not in operators:

@@ -8,7 +8,11 @@
 | agent pod | all times in its state | milliseconds |
 
 A deadline counts from times of the operator's clock. No order of two events follows from times of different clocks: a
-fact such as "this pod's agent left" is stored by name. The next leader has another clock too.
+fact such as "this pod's agent left" is stored by name.
+
+The next leader has another clock too, so a deadline that spans a change of leaders is early or late by the difference
+of their clocks. The tolerance is CLOCK_SKEW_SECONDS, as between any two machines. A duration within one process, such
+as the age of a Lease or of a list, is measured with a monotonic clock.
 """
 
 import re

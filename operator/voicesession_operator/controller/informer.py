@@ -6,7 +6,7 @@ Only raw event handlers are registered, so kopf writes nothing into objects and 
 import asyncio
 import itertools
 import logging
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any, Final, cast
 
 import kopf
@@ -14,14 +14,13 @@ from voicesession_common import JsonObject
 from voicesession_common.api import constants
 from voicesession_common.api.constants import POD_SELECTOR
 from voicesession_common.errors import ExternalError, NotFoundError
-from voicesession_common.kube_client import PODS, KubernetesApi, load_credentials
+from voicesession_common.kube_client import ALL_NAMESPACES, PODS, KubernetesApi, load_credentials
 
 from voicesession_operator.controller.cache import Cache, Key, ResourceKind, key_of, session_key_of, uid_of
 from voicesession_operator.controller.workqueue import WorkQueue
 
 log = logging.getLogger(__name__)
 
-ALL_NAMESPACES: Final = ""
 ERROR_BACKOFFS: Final = (1.0, 2.0, 3.0, 5.0, 8.0, 13.0, 21.0, 34.0, 55.0)
 """Seconds between retries while the API server fails or forbids a request; the last value repeats."""
 
@@ -109,7 +108,7 @@ async def watch(
     informer: Informer, kubeconfig: str, namespaces: tuple[str, ...], stop: asyncio.Event, ready: asyncio.Event
 ) -> None:
     """Run kopf until `stop` is set; set `ready` once it is running. Raise the error that ended kopf."""
-    await kopf.operator(
+    tasks = await kopf.spawn_tasks(
         registry=build_registry(informer, kubeconfig),
         settings=build_settings(),
         standalone=True,
@@ -119,6 +118,24 @@ async def watch(
         stop_flag=stop,
         ready_flag=ready,
     )
+    await kopf.run_tasks(tasks, ignored=EveryTask())
+
+
+class EveryTask(Collection[asyncio.Task[Any]]):
+    """All tasks of the loop, now and later.
+
+    At its end kopf cancels each task that is not ignored, also those of the web server, whose clients would then wait
+    for an answer in vain.
+    """
+
+    def __contains__(self, _: object) -> bool:
+        return True
+
+    def __iter__(self) -> Iterator[asyncio.Task[Any]]:
+        return iter(asyncio.all_tasks())
+
+    def __len__(self) -> int:
+        return len(asyncio.all_tasks())
 
 
 def build_registry(informer: Informer, kubeconfig: str) -> kopf.OperatorRegistry:

@@ -10,7 +10,7 @@ from typing import Final
 from voicesession_common import JsonObject
 from voicesession_common.api.constants import POD_SELECTOR, SESSION_UID_LABEL
 from voicesession_common.errors import ConflictError, ExternalError, NotFoundError, RetryableError
-from voicesession_common.kube_client import AGENTS, NAMESPACES, PODS, SESSIONS, KubernetesApi
+from voicesession_common.kube_client import AGENTS, ALL_NAMESPACES, NAMESPACES, PODS, SESSIONS, KubernetesApi
 
 from voicesession_operator import metrics
 from voicesession_operator.controller.cache import (
@@ -23,10 +23,11 @@ from voicesession_operator.controller.cache import (
     uid_of,
     version_of,
 )
-from voicesession_operator.controller.informer import ALL_NAMESPACES, Informer
+from voicesession_operator.controller.informer import Informer
 from voicesession_operator.controller.observation import RoomDirectory
+from voicesession_operator.domain.humans import connecting_humans, present_humans
 from voicesession_operator.domain.naming import cluster_id, room_name
-from voicesession_operator.domain.observed import RoomOwner
+from voicesession_operator.domain.observed import Room, RoomOwner
 from voicesession_operator.domain.pods import POD_DELETE_GRACE_SECONDS
 
 log = logging.getLogger(__name__)
@@ -76,6 +77,9 @@ class Resync:
         self._listed: set[str] = set()
         """Namespaces that were listed at least once."""
         self._unreadable: set[str] = set()
+        self._unwatched_rooms = 0
+        metrics.UNWATCHED_ROOMS.set(0)
+        metrics.NAMESPACES_UNREADABLE.set(0)
         for kind, _, _ in LISTED:
             metrics.RESYNC_DIFFERENCES.labels(kind.value)
 
@@ -189,19 +193,38 @@ class Resync:
 
         Rooms are listed before sessions: the session of a room created in between is in the later list. Rooms of a
         namespace that cannot be listed are kept. A room without this cluster's identity can be that of another cluster
-        with the same installation ID: it is deleted only if its session is here, and finished.
+        with the same installation ID: it is deleted only if its session is here, and finished. In a namespace that is
+        not watched any more, a call goes on until all humans have left.
         """
         owners = {name: room.owner for name, room in (await self._rooms.rooms()).items()}
         rooms = {name: owner for name, owner in owners.items() if owner and self._is_own(owner)}
         known = {namespace: await self._rooms_of_sessions(namespace) for namespace in self._namespaces if rooms}
+        unwatched = {name for name, owner in rooms.items() if not known.keys() & {ALL_NAMESPACES, owner.namespace}}
+        self._show_unwatched(len(unwatched))
         for name, owner in rooms.items():
-            is_in_use = known.get(ALL_NAMESPACES if ALL_NAMESPACES in known else owner.namespace)
             is_ours = bool(self._rooms.cluster) and owner.cluster == self._rooms.cluster
-            if is_in_use is not None and not is_in_use.get(name, not is_ours):
+            if name in unwatched:
+                is_orphan = is_ours and await self._is_empty(name)
+            else:
+                is_in_use = known[ALL_NAMESPACES if ALL_NAMESPACES in known else owner.namespace]
+                is_orphan = is_in_use is not None and not is_in_use.get(name, not is_ours)
+            if is_orphan:
                 await self._delete_orphan_room(name, owner)
 
     def _is_own(self, owner: RoomOwner) -> bool:
         return owner.installation == self._installation_id and owner.cluster in ("", self._rooms.cluster)
+
+    async def _is_empty(self, name: str) -> bool:
+        """Return whether no human is in the room or on the way into it."""
+        found, _ = await self._rooms.observe(name, 0, None, fresh=True)
+        self._rooms.forget(name)
+        return isinstance(found, Room) and not present_humans(found) and not connecting_humans(found)
+
+    def _show_unwatched(self, rooms: int) -> None:
+        if rooms > self._unwatched_rooms:
+            log.warning("rooms of namespaces that are not watched stay until humans leave", extra={"rooms": rooms})
+        self._unwatched_rooms = rooms
+        metrics.UNWATCHED_ROOMS.set(rooms)
 
     async def _rooms_of_sessions(self, namespace: str) -> dict[str, bool] | None:
         """Return for the room of each session in the namespace whether it is in use; None if it cannot be listed."""

@@ -66,10 +66,21 @@ class WorkQueue(Generic[K]):
         self._timers[key] = loop.call_at(due, self._fire, key)
 
     async def run(self) -> None:
-        """Process keys until canceled."""
-        async with asyncio.TaskGroup() as group:
-            for _ in range(self._workers):
-                group.create_task(self._work())
+        """Process keys until canceled; then forget them, because a later term of leadership has a queue of its own."""
+        try:
+            async with asyncio.TaskGroup() as group:
+                for _ in range(self._workers):
+                    group.create_task(self._work())
+        finally:
+            self._close()
+
+    def _close(self) -> None:
+        self._accepts = lambda _: False
+        self._waiting.clear()
+        for key in [*self._timers]:
+            self._cancel_timer(key)
+        metrics.QUEUE_DEPTH.labels(self.name).set(0)
+        self._update_idle()
 
     async def drain(self, seconds: float, keep: Callable[[K], bool] = lambda _: False) -> bool:
         """Refuse new keys and wait for running ones. Return False if they did not finish in time.

@@ -33,9 +33,12 @@ class FaultScenario:
         self._operator: HostOperator | None = None
 
     @asynccontextmanager
-    async def operator(self, lease_seconds: int = 60) -> AsyncIterator[HostOperator]:
+    async def operator(
+        self, lease_seconds: int = 60, also_watched: tuple[str, ...] = ()
+    ) -> AsyncIterator[HostOperator]:
         """Run an operator; may be used several times in sequence."""
-        arguments = (self.proxy.url, self.livekit, self.namespace, self._directory, lease_seconds)
+        namespaces = (self.namespace, *also_watched)
+        arguments = (self.proxy.url, self.livekit, namespaces, self._directory, lease_seconds)
         async with host_operator.running(*arguments) as running:
             self._operator = running
             yield running

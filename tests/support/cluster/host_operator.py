@@ -50,17 +50,22 @@ class HostOperator:
 
 @asynccontextmanager
 async def running(
-    proxy_url: str, livekit: LiveKit, namespace: str, directory: Path, lease_seconds: int = 60
+    proxy_url: str, livekit: LiveKit, namespaces: tuple[str, ...], directory: Path, lease_seconds: int = 60
 ) -> AsyncIterator[HostOperator]:
-    """Run an operator with its own installation ID that watches only this namespace; kill it at the end if needed."""
+    """Run an operator in the first namespace that watches only these ones; kill it at the end if needed.
+
+    Its installation ID is its own.
+    """
+    namespace = namespaces[0]
     kubeconfig, log, port = directory / "kubeconfig", directory / "operator.log", _free_port()
     kubeconfig.write_text(json.dumps(_kubeconfig(proxy_url)))
     environment = {
         "POD_NAME": "host-operator",
+        "POD_UID": "no-pod",
         "POD_NAMESPACE": namespace,
         "RELEASE": "host",
         "INSTALLATION_ID": f"host-{namespace}",
-        "WATCH_NAMESPACES": namespace,
+        "WATCH_NAMESPACES": ",".join(namespaces),
         "KUBECONFIG": str(kubeconfig),
         "LIVEKIT_URL": livekit.url,
         "LIVEKIT_API_KEY": livekit.key.key,

@@ -29,9 +29,25 @@ def kill_leader(kube: Kube) -> str:
     """
     pod = leader(kube)
     name: str = pod["metadata"]["name"]
-    kill_main_process(pod, f"POD_NAME={name}")
-    kube.run("delete", "pod", name, "-n", constants.NAMESPACE, "--force", "--grace-period=0", "--ignore-not-found")
+    kill(pod)
+    delete(kube, name)
     return name
+
+
+def kill(pod: Json) -> None:
+    """Kill (SIGKILL) the operator in the pod; its container restarts."""
+    kill_main_process(pod, f"POD_NAME={pod['metadata']['name']}")
+
+
+def delete(kube: Kube, name: str) -> None:
+    """Delete the pod by force."""
+    kube.run("delete", "pod", name, "-n", constants.NAMESPACE, "--force", "--grace-period=0", "--ignore-not-found")
+
+
+def holder(kube: Kube) -> str:
+    """Return the pod that holds the Lease; empty if none does."""
+    lease = kube.get("lease", f"{constants.RELEASE}-voicesession-operator", constants.NAMESPACE)
+    return str(lease["spec"].get("holderIdentity") or "").partition("_")[0] if lease else ""
 
 
 def all_ready(kube: Kube) -> bool:

@@ -49,6 +49,16 @@ async def test_error_status_raises_matching_error_class(status: int, message: st
     assert caught.value.message == message
 
 
+@pytest.mark.parametrize("status", [403, 404, 409, 422, 502])
+async def test_error_without_status_body_raises_retryable_error(status: int) -> None:
+    async def answer(_: web.Request) -> web.Response:
+        return web.Response(text="<html>A proxy's page</html>", status=status, content_type="text/html")
+
+    async with kube_client(answer) as client:
+        with pytest.raises(RetryableError):
+            await client.get(PODS, "default", "x")
+
+
 async def test_list_reads_all_pages() -> None:
     pages = {"": (["a", "b"], "next"), "next": (["c"], "")}
 

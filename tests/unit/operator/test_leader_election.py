@@ -1,66 +1,16 @@
-"""Leader election against a fake Lease with versions, conflicts and outages, and the leader's label."""
+"""Leader election against a fake Lease with versions, conflicts and outages."""
 
 import asyncio
 import copy
-from collections.abc import Callable
+from typing import Any
 
 import pytest
 from voicesession_common import JsonObject
-from voicesession_common.api.constants import LEADER_LABEL
-from voicesession_common.errors import ConflictError, NotFoundError, RetryableError
 from voicesession_common.kube_client import Resource
-from voicesession_operator.leader_election import LeaderElector, LeaseLostError, keep_leader_label, label_leader
+from voicesession_operator.leader_election import LeaderElector, LeaseLostError
 
 from tests.support.async_polling import until
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 1_000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-class FakeLeases:
-    """Kubernetes with at most one Lease."""
-
-    def __init__(self) -> None:
-        self.lease: JsonObject | None = None
-        self.down = False
-        self.version = 0
-        self.on_read: Callable[[], None] = lambda: None
-        self.on_stored: Callable[[], None] = lambda: None
-        """Runs after a write is stored, before its answer."""
-
-    async def get(self, resource: Resource, namespace: str, name: str) -> JsonObject:
-        self.on_read()
-        self._check()
-        if self.lease is None:
-            raise NotFoundError("NotFound", "no lease")
-        return copy.deepcopy(self.lease)
-
-    async def create(self, resource: Resource, namespace: str, body: JsonObject) -> JsonObject:
-        self._check()
-        if self.lease is not None:
-            raise ConflictError("AlreadyExists", "taken")
-        return self._put(body)
-
-    async def replace(self, resource: Resource, namespace: str, name: str, body: JsonObject) -> JsonObject:
-        self._check()
-        if self.lease is None or body["metadata"].get("resourceVersion") != self.lease["metadata"]["resourceVersion"]:
-            raise ConflictError("Conflict", "changed")
-        return self._put(body)
-
-    def _check(self) -> None:
-        if self.down:
-            raise RetryableError("KubernetesUnavailable", "down")
-
-    def _put(self, body: JsonObject) -> JsonObject:
-        self.version += 1
-        self.lease = copy.deepcopy({**body, "metadata": {**body["metadata"], "resourceVersion": str(self.version)}})
-        self.on_stored()
-        return copy.deepcopy(self.lease)
+from tests.support.fakes.leases import Clock, FakeLeases, elector, holder, identity
 
 
 @pytest.fixture
@@ -73,14 +23,10 @@ def clock() -> Clock:
     return Clock()
 
 
-def elector(leases: FakeLeases, identity: str, clock: Clock, duration: float = 8) -> LeaderElector:
-    return LeaderElector(leases, "system", "lease", identity, duration, clock, clock)
-
-
 async def test_first_candidate_creates_the_lease(leases: FakeLeases, clock: Clock) -> None:
     assert await elector(leases, "a", clock).attempt()
     assert leases.lease is not None
-    assert leases.lease["spec"]["holderIdentity"] == "a"
+    assert leases.lease["spec"]["holderIdentity"] == "a_uid-a_1000.500"
     assert leases.lease["spec"]["leaseDurationSeconds"] == 8
     assert leases.lease["spec"]["renewTime"] == "1970-01-01T00:16:40.000000Z"
 
@@ -104,7 +50,7 @@ async def test_held_lease_is_taken_over_when_the_holder_stops_renewing(leases: F
 async def test_lease_age_ignores_the_holders_clock(leases: FakeLeases, clock: Clock) -> None:
     wrong = Clock()
     wrong.now = 0.0
-    assert await LeaderElector(leases, "system", "lease", "a", 8, wrong, clock).attempt()
+    assert await LeaderElector(leases, "system", "lease", identity("a"), 8, wrong, clock).attempt()
     assert not await elector(leases, "b", clock).attempt()
 
 
@@ -145,7 +91,7 @@ async def test_renew_after_takeover_raises_lease_lost(leases: FakeLeases, clock:
 
 
 async def test_hold_during_outage_raises_lease_lost(leases: FakeLeases) -> None:
-    a = LeaderElector(leases, "system", "lease", "a", 0.4)
+    a = LeaderElector(leases, "system", "lease", identity("a"), 0.4)
     assert await a.attempt()
     leases.down = True
     with pytest.raises(LeaseLostError):
@@ -213,49 +159,80 @@ async def test_first_deadline_counts_from_the_request_of_acquisition(leases: Fak
     assert len(reads) == 1
 
 
-class LabeledPods:
-    """Pods of the release by name, with whether each has the leader's label; `fail_next` refuses one list."""
+async def test_deleted_lease_stays_with_the_holder(leases: FakeLeases, clock: Clock) -> None:
+    a, b = elector(leases, "a", clock), elector(leases, "b", clock)
+    assert await a.attempt()
+    assert not await b.attempt()
+    leases.lease = None
+    clock.now += 2
+    assert not await b.attempt()
+    assert await a.renew()
+    assert holder(leases) == "a"
+    assert leases.lease["spec"]["leaseTransitions"] == 1
+    assert not await b.attempt()
 
-    def __init__(self, **labeled: bool) -> None:
-        self.labeled = labeled
-        self.patches = 0
-        self.fail_next = False
 
-    async def list(self, resource: Resource, namespace: str = "", selector: str = "") -> tuple[list[JsonObject], str]:
-        assert selector == f"app.kubernetes.io/instance=demo,{LEADER_LABEL}=true"
-        if self.fail_next:
-            self.fail_next = False
-            raise RetryableError("KubernetesUnavailable", "down")
-        return [{"metadata": {"name": name}} for name, labeled in self.labeled.items() if labeled], "1"
+@pytest.mark.parametrize("duration", [8, 3600])
+async def test_deleted_lease_of_a_silent_holder_is_created_by_a_standby(
+    leases: FakeLeases, clock: Clock, duration: float
+) -> None:
+    a, b = elector(leases, "a", clock, duration), elector(leases, "b", clock)
+    assert await a.attempt()
+    assert not await b.attempt()
+    leases.lease = None
+    clock.now += 8
+    assert await b.attempt()
+    with pytest.raises(LeaseLostError):
+        await a.renew()
 
-    async def patch(self, resource: Resource, namespace: str, name: str, body: JsonObject) -> JsonObject:
-        self.patches += 1
-        if name not in self.labeled:
-            raise NotFoundError("NotFound", "no pod")
-        self.labeled[name] = body["metadata"]["labels"][LEADER_LABEL] == "true"
+
+@pytest.mark.parametrize("spec", [{}, {"spec": None}, {"spec": {"holderIdentity": None}}])
+async def test_lease_without_a_holder_is_lost_and_free(leases: FakeLeases, clock: Clock, spec: dict[str, Any]) -> None:
+    a, b = elector(leases, "a", clock), elector(leases, "b", clock)
+    assert await a.attempt()
+    assert not await b.attempt()
+    assert leases.lease is not None
+    leases.lease = {"metadata": {"name": "lease", "resourceVersion": "99"}, **spec}
+    with pytest.raises(LeaseLostError):
+        await a.renew()
+    assert await b.attempt()
+
+
+async def test_lost_lease_is_not_released(leases: FakeLeases) -> None:
+    a = LeaderElector(leases, "system", "lease", identity("a"), 0.04)
+    assert await a.attempt()
+    leases.down = True
+    with pytest.raises(LeaseLostError):
+        await asyncio.wait_for(a.hold(), 30)
+    leases.down = False
+    before = copy.deepcopy(leases.lease)
+    await a.release()
+    assert leases.lease == before
+
+
+async def test_lost_lease_is_acquired_again(leases: FakeLeases, clock: Clock) -> None:
+    a, b = elector(leases, "a", clock, 0.04), elector(leases, "b", clock, 0.04)
+    assert await a.attempt()
+    assert not await b.attempt()
+    clock.now += 1
+    assert await b.attempt()
+    with pytest.raises(LeaseLostError):
+        await asyncio.wait_for(a.hold(), 30)
+    assert not await a.attempt()
+    await b.release()
+    assert await a.attempt()
+
+
+async def test_release_without_an_answer_ends_in_time(
+    leases: FakeLeases, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("voicesession_operator.leader_election.RELEASE_SECONDS", 0.01)
+    a = elector(leases, "a", clock)
+    assert await a.attempt()
+
+    async def never(resource: Resource, namespace: str, name: str, body: JsonObject) -> JsonObject:
+        await asyncio.Event().wait()
         return {}
 
-
-async def test_leader_label_moves_to_the_leader() -> None:
-    pods = LabeledPods(a=True, b=False, c=True)
-    await label_leader(pods, "system", "demo", "b")
-    assert pods.labeled == {"a": False, "b": True, "c": False}
-
-
-async def test_right_leader_label_is_not_written_again() -> None:
-    pods = LabeledPods(a=False, b=True)
-    await label_leader(pods, "system", "demo", "b")
-    assert pods.patches == 0
-
-
-async def test_changed_leader_label_is_restored(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("voicesession_operator.leader_election.LABEL_CHECK_SECONDS", 0.01)
-    monkeypatch.setattr("voicesession_operator.leader_election.LABEL_RETRY_SECONDS", 0.01)
-    pods = LabeledPods(a=False, b=False)
-    keeping = asyncio.create_task(keep_leader_label(pods, "system", "demo", "b"))
-    await until(lambda: pods.labeled["b"])
-    pods.fail_next = True
-    pods.labeled = {"a": True, "b": False}
-    await until(lambda: pods.labeled == {"a": False, "b": True})
-    keeping.cancel()
-    await asyncio.gather(keeping, return_exceptions=True)
+    leases.replace = never  # type: ignore[method-assign]
+    await asyncio.wait_for(a.release(), 30)

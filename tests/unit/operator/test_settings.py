@@ -5,6 +5,7 @@ from voicesession_operator.settings import OperatorSettings, SettingsError
 
 REQUIRED = {
     "POD_NAME": "operator-0",
+    "POD_UID": "uid-operator-0",
     "POD_NAMESPACE": "voicesession-system",
     "RELEASE": "voicesession",
     "INSTALLATION_ID": "installation-1",

@@ -27,7 +27,8 @@ def test_definition_must_exist_serve_version_and_be_established() -> None:
 
 
 def lease(holder: str, renewed: str = "2026-11-24T11:02:30.000000Z") -> JsonObject:
-    return {"metadata": {"name": "l", "namespace": "home"}, "spec": {"holderIdentity": holder, "renewTime": renewed}}
+    identity = holder and f"{holder}_uid-of-the-pod_1763853611.500"
+    return {"metadata": {"name": "l", "namespace": "home"}, "spec": {"holderIdentity": identity, "renewTime": renewed}}
 
 
 def test_lease_must_be_held_and_renewed_by_operator_pod() -> None:

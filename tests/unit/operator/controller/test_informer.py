@@ -4,8 +4,9 @@ from itertools import islice
 from typing import cast
 
 from voicesession_common import JsonObject
+from voicesession_common.kube_client import ALL_NAMESPACES
 from voicesession_operator.controller.cache import Cache, Key, ResourceKind
-from voicesession_operator.controller.informer import ALL_NAMESPACES, Informer, build_settings
+from voicesession_operator.controller.informer import Informer, build_settings
 from voicesession_operator.controller.workqueue import WorkQueue
 
 from tests.support import operator_objects

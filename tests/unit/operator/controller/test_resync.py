@@ -13,11 +13,11 @@ from voicesession_operator.controller.informer import Informer
 from voicesession_operator.controller.resync import Resync
 from voicesession_operator.controller.workqueue import WorkQueue
 from voicesession_operator.domain.naming import cluster_id, room_name
-from voicesession_operator.domain.observed import ListedRoom, RoomOwner
+from voicesession_operator.domain.observed import ListedRoom, ParticipantKind, RoomOwner
 
 from tests.support import operator_objects
 from tests.support.async_polling import until
-from tests.support.builders import ROOM, UID
+from tests.support.builders import ROOM, UID, human
 from tests.support.fakes.livekit_rooms import FakeRooms, directory_of
 from tests.support.fakes.reconciler_world import HELLO, FakeKubernetes, RecordingQueue
 from tests.support.metric_changes import value
@@ -183,9 +183,28 @@ async def test_fill_cache_without_the_right_to_read_the_cluster_identity_goes_on
     assert "the cluster's identity cannot be read" in caplog.messages
 
 
-async def test_orphan_rooms_of_unwatched_namespaces_are_kept() -> None:
+async def test_rooms_of_unwatched_namespaces_are_deleted_without_humans() -> None:
+    scene = Scene("elsewhere")
+    names = ["vs-empty", "vs-talk", "vs-connecting", "vs-agent", "vs-gone"]
+    scene.rooms.owners = {name: owner("default") for name in [*names, "vs-foreign"]}
+    scene.rooms.owners["vs-foreign"] = owner("default", cluster="")
+    agent = human("agent", kind=ParticipantKind.AGENT)
+    scene.rooms.rooms = {
+        "vs-empty": [],
+        "vs-talk": [human(), agent],
+        "vs-connecting": [human(active=False), agent],
+        "vs-agent": [agent],
+        "vs-foreign": [],
+    }
+    await scene.resync.delete_orphan_rooms()
+    assert sorted(scene.rooms.deleted) == ["vs-agent", "vs-empty"]
+    assert value("voicesession_rooms_unwatched") == 6
+
+
+async def test_unreadable_rooms_of_unwatched_namespaces_are_kept() -> None:
     scene = Scene("elsewhere")
     scene.rooms.owners = {ROOM: owner("default")}
+    scene.rooms.unreadable = {ROOM: RetryableError("LiveKitUnavailable", "down")}
     await scene.resync.delete_orphan_rooms()
     assert scene.rooms.deleted == []
 

@@ -224,3 +224,25 @@ async def test_stuck_key_is_unhealthy(monkeypatch: pytest.MonkeyPatch) -> None:
         with monkeypatch.context() as patched:
             patched.setattr(loop, "time", lambda: later)
             assert not queue.healthy()
+
+
+async def test_canceled_queue_forgets_all_keys() -> None:
+    started = asyncio.Event()
+
+    async def handle(key: str) -> None:
+        started.set()
+        await asyncio.Event().wait()
+
+    queue: WorkQueue[str] = WorkQueue("test", handle, 1)
+    running = asyncio.create_task(queue.run())
+    for key in ("running", "waiting"):
+        queue.add(key)
+    queue.add_after("later", 3600)
+    await started.wait()
+    assert queue.oldest() > 0
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    queue.add("late")
+    queue.add_after("later", 0)
+    assert queue.oldest() == 0
+    assert await queue.drain(30)
