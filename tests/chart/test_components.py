@@ -66,6 +66,7 @@ def test_operator_environment_gives_every_setting() -> None:
     settings = OperatorSettings.from_env({name: v if isinstance(v, str) else GIVEN for name, v in env.items()})
     assert settings == OperatorSettings(
         pod_name=GIVEN,
+        pod_uid=GIVEN,
         pod_namespace=GIVEN,
         release="rel",
         installation_id=GIVEN,

@@ -65,7 +65,7 @@ RULES: Final[tuple[Rule, ...]] = (
 """Permissions of the operator in the namespaces of sessions; a test compares them with the chart."""
 LEADER_RULES: Final[tuple[Rule, ...]] = (
     ("coordination.k8s.io", "leases", "", ("get", "create", "update")),
-    ("", "pods", "", ("list", "patch")),
+    ("", "pods", "", ("get", "list", "patch")),
 )
 """Permissions of the operator in its own namespace."""
 GATEWAY_RULES: Final[tuple[Rule, ...]] = (
