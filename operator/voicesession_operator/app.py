@@ -21,7 +21,7 @@ from voicesession_operator.clients.event_recorder import EventRecorder
 from voicesession_operator.clients.letta import LettaDirectory
 from voicesession_operator.clients.livekit import RoomService
 from voicesession_operator.controller.agent_reconciler import AgentReconciler
-from voicesession_operator.controller.cache import Cache, Key
+from voicesession_operator.controller.cache import Cache, Key, namespace_of
 from voicesession_operator.controller.executor import Addresses, Executor
 from voicesession_operator.controller.informer import Informer, watch
 from voicesession_operator.controller.pod_watcher import PodWatcher
@@ -40,8 +40,12 @@ from voicesession_operator.web.webhook import WebhookEndpoint
 
 log = logging.getLogger(__name__)
 
-SESSION_WORKERS: Final = 16
-"""A reconcile mostly waits for responses; with this number, 30 starting sessions do not delay each other."""
+SESSION_WORKERS: Final = 24
+NAMESPACE_WORKERS: Final = 16
+"""Most workers for the sessions of one namespace, so that its silent pods do not delay the other namespaces.
+
+A reconcile mostly waits for responses; with this number, 30 starting sessions do not delay each other.
+"""
 AGENT_WORKERS: Final = 2
 DRAIN_SECONDS: Final = 10.0
 WATCH_STOP_SECONDS: Final = 10.0
@@ -71,7 +75,9 @@ class Controller:
         self.pod_watcher = PodWatcher(systems.pods, self._enqueue)
         self._recorder = EventRecorder(systems.kube, settings.pod_name, time.time)
         self._memories = UserMemories(systems.letta, self.cache, self._enqueue, time.time)
-        self._sessions: WorkQueue[Key] = WorkQueue("sessions", self._session_reconciler().reconcile, SESSION_WORKERS)
+        self._sessions: WorkQueue[Key] = WorkQueue(
+            "sessions", self._session_reconciler().reconcile, SESSION_WORKERS, namespace_of, NAMESPACE_WORKERS
+        )
         self._agents: WorkQueue[Key] = WorkQueue("agents", self._agent_reconciler().reconcile, AGENT_WORKERS)
         self.queues: tuple[WorkQueue[Any], ...] = (self._sessions, self._agents, self._memories.queue)
         self.informer = Informer(self.cache, self._sessions, self._agents, systems.kube)
@@ -94,7 +100,8 @@ class Controller:
 
     def _agent_reconciler(self) -> AgentReconciler:
         systems = self._systems
-        return AgentReconciler(systems.kube, systems.letta, self._recorder, self.cache, self._enqueue, time.time)
+        enqueue = self._sessions.add_poll
+        return AgentReconciler(systems.kube, systems.letta, self._recorder, self.cache, enqueue, time.time)
 
     def _resync(self, settings: OperatorSettings) -> Resync:
         kube, rooms, namespaces = self._systems.kube, self._systems.rooms, settings.watch_namespaces

@@ -55,6 +55,10 @@ class ResourceKind(StrEnum):
     POD = "Pod"
 
 
+def namespace_of(key: Key) -> str:
+    return key.namespace
+
+
 def key_of(raw: JsonObject) -> Key:
     return Key(raw["metadata"]["namespace"], raw["metadata"]["name"])
 

@@ -101,8 +101,9 @@ class Informer:
                 self._sessions.add(owner)
         else:
             self._agents.add(key_of(raw))
+            # A VoiceAgent may have thousands of sessions, and none of their callers waits for its change.
             for session in self._cache.sessions_of(key_of(raw)):
-                self._sessions.add(session)
+                self._sessions.add_poll(session)
 
 
 async def watch(

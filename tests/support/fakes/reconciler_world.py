@@ -207,13 +207,23 @@ class FakeUserMemories:
 
 
 class RecordingQueue:
-    """A work queue that only records the added keys."""
+    """A work queue that only records the added keys: all of them, and which of them as polls or for later."""
 
     def __init__(self) -> None:
         self.keys: list[Key] = []
+        self.polls: list[Key] = []
+        self.delayed: list[Key] = []
 
     def add(self, key: Key) -> None:
         self.keys.append(key)
+
+    def add_poll(self, key: Key) -> None:
+        self.keys.append(key)
+        self.polls.append(key)
+
+    def add_after(self, key: Key, seconds: float) -> None:
+        self.keys.append(key)
+        self.delayed.append(key)
 
 
 class ReconcilerWorld:
