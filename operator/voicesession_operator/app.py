@@ -24,6 +24,7 @@ from voicesession_operator.controller.agent_reconciler import AgentReconciler
 from voicesession_operator.controller.cache import Cache, Key, namespace_of
 from voicesession_operator.controller.executor import Addresses, Executor
 from voicesession_operator.controller.informer import Informer, watch
+from voicesession_operator.controller.observation import RoomDirectory
 from voicesession_operator.controller.pod_watcher import PodWatcher
 from voicesession_operator.controller.resync import Resync
 from voicesession_operator.controller.session_metrics import SessionGauges
@@ -47,6 +48,8 @@ NAMESPACE_WORKERS: Final = 16
 A reconcile mostly waits for responses; with this number, 30 starting sessions do not delay each other.
 """
 AGENT_WORKERS: Final = 2
+LIST_SHARE: Final = 0.8
+"""Age of the list of rooms in poll intervals: a lone session renews it at each poll, in spite of the jitter."""
 DRAIN_SECONDS: Final = 10.0
 WATCH_STOP_SECONDS: Final = 10.0
 EXIT_INVALID_SETTINGS: Final = 2
@@ -72,6 +75,8 @@ class Controller:
         self._systems, self._config = systems, _operator_config(settings, control_key)
         self._addresses = Addresses(settings.livekit_url, settings.letta_url, settings.letta_api_key)
         self.cache, self._hints, self.lost_webhooks = Cache(), LeaveHints(), LostWebhookCounter(time.time)
+        list_seconds = LIST_SHARE * self._config.poll_seconds
+        self.rooms = RoomDirectory(systems.rooms, self._enqueue_room, time.time, list_seconds)
         self.pod_watcher = PodWatcher(systems.pods, self._enqueue)
         self._recorder = EventRecorder(systems.kube, settings.pod_name, time.time)
         self._memories = UserMemories(systems.letta, self.cache, self._enqueue, time.time)
@@ -85,7 +90,7 @@ class Controller:
         self.webhooks = WebhookHandler(self.cache, self._hints, self.lost_webhooks, self._enqueue)
 
     def _session_reconciler(self) -> SessionReconciler:
-        kube, rooms, pods = self._systems.kube, self._systems.rooms, self._systems.pods
+        kube, rooms, pods = self._systems.kube, self.rooms, self._systems.pods
         traces = SessionTraces(self._systems.tracing)
         return SessionReconciler(
             Clients(kube, rooms, pods, self._recorder, self._memories, self.pod_watcher),
@@ -104,7 +109,7 @@ class Controller:
         return AgentReconciler(systems.kube, systems.letta, self._recorder, self.cache, enqueue, time.time)
 
     def _resync(self, settings: OperatorSettings) -> Resync:
-        kube, rooms, namespaces = self._systems.kube, self._systems.rooms, settings.watch_namespaces
+        kube, rooms, namespaces = self._systems.kube, self.rooms, settings.watch_namespaces
         return Resync(kube, rooms, self.cache, self.informer, settings.installation_id, namespaces, time.time)
 
     async def drain(self, seconds: float) -> list[bool]:
@@ -119,6 +124,11 @@ class Controller:
 
     def _enqueue(self, session: Key) -> None:
         self._sessions.add(session)
+
+    def _enqueue_room(self, name: str) -> None:
+        session = self.cache.session_of_room(name)
+        if session is not None:
+            self._enqueue(session)
 
 
 class Operator:

@@ -12,6 +12,7 @@ from voicesession_common.kube_client import KubernetesApi
 from voicesession_operator.clients.livekit import RoomService
 from voicesession_operator.controller.cache import Cache
 from voicesession_operator.controller.executor import Addresses, Executor
+from voicesession_operator.controller.observation import RoomDirectory
 from voicesession_operator.controller.ports import AgentPods, LiveKitRooms
 from voicesession_operator.controller.session_traces import OFF, SessionTraces
 from voicesession_operator.domain.actions import SetPodState
@@ -39,8 +40,8 @@ async def sent(letta_url: str, memory_agent_id: str, read_only: bool = False, tr
     """Return the body that the executor sends."""
     pods = RecordingPods()
     addresses = Addresses("ws://livekit:7880", letta_url, "letta-key")
-    clients = cast(KubernetesApi, None), cast(LiveKitRooms, FakeTokens()), cast(AgentPods, pods)
-    executor = Executor(*clients, cast(Cache, None), addresses, traces)
+    rooms = RoomDirectory(cast(LiveKitRooms, FakeTokens()), lambda _: None, lambda: T0, list_seconds=0)
+    executor = Executor(cast(KubernetesApi, None), rooms, cast(AgentPods, pods), cast(Cache, None), addresses, traces)
     action = SetPodState(
         "10.0.0.1",
         "pod-1",

@@ -174,6 +174,12 @@ class ObservedBuilder:
             replace(self.observed, room=RoomUnknown("LiveKitUnavailable", "LiveKit does not answer"))
         )
 
+    def unreadable_room(self, since: float) -> "ObservedBuilder":
+        """Let LiveKit list the room, but not its participants."""
+        return ObservedBuilder(
+            replace(self.observed, room=RoomUnknown("LiveKitUnavailable", "LiveKit answers unavailable", since))
+        )
+
     def state(self, state: AgentPodState | None, ordinal: int = 0) -> "ObservedBuilder":
         """Set the answer of the pod with that ordinal; None if it does not answer."""
         others = {uid: other for uid, other in self.observed.pod_states.items() if uid != f"pod-uid-{ordinal}"}

@@ -27,6 +27,8 @@ class Reason(StrEnum):
     """RoomReady: the room exists."""
     ROOM_CREATING = "RoomCreating"
     """RoomReady is False: the room does not exist yet."""
+    ROOM_UNREADABLE = "RoomUnreadable"
+    """RoomReady is False: LiveKit lists the room, but not its participants; the room is created again."""
     ROOM_RECREATED = "RoomRecreated"
     """Warning event: the room was lost and created again under its name."""
     STARTING = "Starting"

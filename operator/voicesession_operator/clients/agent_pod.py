@@ -186,6 +186,7 @@ def to_pod_state(answer: JsonObject) -> AgentPodState:
         memory_agent_id=_text(memory.get("agentID")),
         memory_problem=(_text(memory.get("message")) or "unavailable") if unavailable else "",
         job_restarts=_count(job.get("restarts")),
+        humans=_texts(answer.get("humans")),
         left_identity=_text(left.get("identity")),
         left_reason=_text(left.get("reason")),
         left_at=_time(left.get("at")) or 0.0,
@@ -206,6 +207,11 @@ def _object(value: object) -> JsonObject:
 def _text(value: object) -> str:
     """Return at most TEXT_CHARACTERS of a text, without characters that UTF-8 cannot encode."""
     return value[:TEXT_CHARACTERS].encode(errors="replace").decode() if isinstance(value, str) else ""
+
+
+def _texts(value: object) -> tuple[str, ...]:
+    """Return the texts of a list; ANSWER_BYTES limits their number."""
+    return tuple(_text(item) for item in value) if isinstance(value, list) else ()
 
 
 def _count(value: object) -> int:

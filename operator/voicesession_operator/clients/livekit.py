@@ -1,7 +1,6 @@
 """LiveKit's room service: participants, creation and deletion of rooms, the agent's token."""
 
 import asyncio
-import json
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -16,7 +15,8 @@ from voicesession_common.api.constants import EPOCH_ATTRIBUTE, ROLE_ATTRIBUTE
 from voicesession_common.errors import ExternalError, NotFoundError, RetryableError, TerminalError
 
 from voicesession_operator import metrics
-from voicesession_operator.domain.observed import LeaveHint, Participant, ParticipantKind, Room, RoomUnknown
+from voicesession_operator.domain.naming import room_owner
+from voicesession_operator.domain.observed import LeaveHint, ListedRoom, Participant, ParticipantKind
 
 T = TypeVar("T")
 
@@ -36,8 +36,6 @@ UNAUTHORIZED: Final = "LiveKitUnauthorized"
 REFUSED: Final = "LiveKitRefused"
 GARBLED: Final = (DecodeError, ValueError, KeyError, TypeError, AttributeError, RecursionError)
 """Errors of the library for an answer that is not LiveKit's, for example the page of a proxy with status 200."""
-METADATA_CHARACTERS: Final = 256 * 1024
-"""Longest metadata that is parsed. The operator's own has at most about 115 KiB: 16384 characters, escaped twice."""
 _UNAUTHORIZED_STATUS: Final = (401, 403)
 _SERVER_ERROR: Final = 500
 _DISCONNECTED: Final = models.ParticipantInfo.State.DISCONNECTED
@@ -56,15 +54,6 @@ class RoomEvent:
     """The leave of a human, or the end of their attempt to connect."""
 
 
-@dataclass(frozen=True)
-class OwnedRoom:
-    """A room that this installation created, according to the room's metadata."""
-
-    name: str
-    namespace: str
-    session: str
-
-
 class RoomService:
     """LiveKit's API for rooms. `url` may be ws(s) or http(s). Must be created inside a running loop."""
 
@@ -77,28 +66,26 @@ class RoomService:
     async def close(self) -> None:
         await self._api.aclose()
 
-    async def observe(self, name: str) -> Room | RoomUnknown | None:
-        """Return the room with its participants; None if it does not exist, Unknown if LiveKit cannot answer."""
-        try:
-            return await self._observe(name)
-        except NotFoundError:
-            return None
-        except ExternalError as error:
-            return RoomUnknown(error.reason, error.message)
+    async def list_rooms(self) -> dict[str, ListedRoom]:
+        """Return all rooms by name, also foreign ones. Raise RetryableError or TerminalError.
 
-    async def _observe(self, name: str) -> Room | None:
-        # Check the list first: listing the participants of a missing room takes 3 s and ends with a 503.
-        rooms = await self._call("ListRooms", lambda: self._api.room.list_rooms(api.ListRoomsRequest(names=[name])))
-        if not rooms.rooms:
-            return None
-        listed = await self._call(
-            "ListParticipants", lambda: self._api.room.list_participants(api.ListParticipantsRequest(room=name))
-        )
-        participants = (to_participant(info) for info in listed.participants if info.state != _DISCONNECTED)
-        return Room(rooms.rooms[0].sid, tuple(participants))
+        A list of named rooms costs LiveKit no less: its store compares every room with the names.
+        """
+        listed = await self._call("ListRooms", lambda: self._api.room.list_rooms(api.ListRoomsRequest()))
+        return {room.name: _to_listed_room(room) for room in listed.rooms}
 
-    async def create_room(self, name: str, metadata: str, max_participants: int) -> None:
-        """Create the room; an existing one is left unchanged. Raise RetryableError or TerminalError."""
+    async def list_participants(self, name: str) -> tuple[Participant, ...]:
+        """Return the room's participants without those that are leaving.
+
+        Raise NotFoundError, RetryableError or TerminalError. For a missing room, LiveKit answers with an error after
+        3 s, or at once with nobody, according to `enable_psrpc_for_get_list_participants`.
+        """
+        request = api.ListParticipantsRequest(room=name)
+        listed = await self._call("ListParticipants", lambda: self._api.room.list_participants(request))
+        return tuple(to_participant(info) for info in listed.participants if info.state != _DISCONNECTED)
+
+    async def create_room(self, name: str, metadata: str, max_participants: int) -> ListedRoom:
+        """Return the created room, or the existing one unchanged. Raise RetryableError or TerminalError."""
         request = api.CreateRoomRequest(
             name=name,
             metadata=metadata,
@@ -106,7 +93,7 @@ class RoomService:
             empty_timeout=ROOM_TIMEOUT_SECONDS,
             departure_timeout=ROOM_TIMEOUT_SECONDS,
         )
-        await self._call("CreateRoom", lambda: self._api.room.create_room(request))
+        return _to_listed_room(await self._call("CreateRoom", lambda: self._api.room.create_room(request)))
 
     async def delete_room(self, name: str) -> None:
         """Delete the room and disconnect its participants; ignore a missing one.
@@ -117,12 +104,6 @@ class RoomService:
             await self._call("DeleteRoom", lambda: self._api.room.delete_room(api.DeleteRoomRequest(room=name)))
         except NotFoundError:
             return
-
-    async def list_owned_rooms(self, installation_id: str) -> list[OwnedRoom]:
-        """Return every room that this installation created. Raise RetryableError or TerminalError."""
-        listed = await self._call("ListRooms", lambda: self._api.room.list_rooms(api.ListRoomsRequest()))
-        owned = (_owned(room, installation_id) for room in listed.rooms)
-        return [room for room in owned if room is not None]
 
     def agent_token(self, room: str, identity: str, display_name: str, ttl_seconds: int, epoch: int) -> str:
         """Return a token of kind agent for this room, with attributes for the role of its participant and the epoch.
@@ -191,18 +172,8 @@ def _kind(number: int) -> ParticipantKind:
         return ParticipantKind.UNKNOWN
 
 
-def _owned(room: models.Room, installation_id: str) -> OwnedRoom | None:
-    """Return the owner from the room's metadata; None for foreign rooms, whose metadata may be anything."""
-    if installation_id not in room.metadata or len(room.metadata) > METADATA_CHARACTERS:
-        return None
-    try:
-        owner = json.loads(room.metadata)["voicesession"]
-        installation, namespace, name = (owner[key] for key in ("installation", "namespace", "name"))
-    except GARBLED:
-        return None
-    if installation != installation_id or not isinstance(namespace, str) or not isinstance(name, str):
-        return None
-    return OwnedRoom(room.name, namespace, name)
+def _to_listed_room(room: models.Room) -> ListedRoom:
+    return ListedRoom(room.sid, room.num_participants, room_owner(room.metadata))
 
 
 def _classify(error: api.ServerError) -> ExternalError:

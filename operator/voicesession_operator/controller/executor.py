@@ -14,8 +14,9 @@ from voicesession_common.errors import ConflictError, ExternalError, NotFoundErr
 from voicesession_common.kube_client import PODS, SESSIONS, KubernetesApi
 
 from voicesession_operator.controller.cache import Cache, Key, ResourceKind, session_uid_of, uid_of
-from voicesession_operator.controller.observation import is_owned_by
-from voicesession_operator.controller.ports import AgentPods, LiveKitRooms
+from voicesession_operator.controller.observation import RoomDirectory
+from voicesession_operator.controller.pod_watcher import is_owned_by
+from voicesession_operator.controller.ports import AgentPods
 from voicesession_operator.controller.session_traces import OFF, SessionTraces
 from voicesession_operator.domain.actions import (
     Action,
@@ -48,14 +49,14 @@ class Executor:
     def __init__(
         self,
         kube: KubernetesApi,
-        rooms: LiveKitRooms,
+        rooms: RoomDirectory,
         pods: AgentPods,
         cache: Cache,
         addresses: Addresses,
         traces: SessionTraces = OFF,
     ) -> None:
         self._kube = kube
-        self._rooms = rooms
+        self._directory, self._rooms = rooms, rooms.client
         self._pods = pods
         self._cache = cache
         self._addresses = addresses
@@ -66,9 +67,9 @@ class Executor:
         try:
             match action:
                 case CreateRoom():
-                    await self._rooms.create_room(action.name, action.metadata, action.max_participants)
+                    await self._directory.create_room(action.name, action.metadata, action.max_participants)
                 case DeleteRoom():
-                    await self._rooms.delete_room(action.name)
+                    await self._directory.delete_room(action.name)
                 case CreatePod():
                     await self._create_pod(session, action.manifest)
                 case DeletePod():

@@ -1,28 +1,203 @@
-"""Observation of one session: its pods from the cache, its room from LiveKit and the pods' own states."""
+"""Observation of one session: its room from LiveKit, its pods from the cache, and the pods' own states."""
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
+from math import inf
 from typing import Final
 
-from voicesession_common import JsonObject
-from voicesession_common.api import constants
-from voicesession_common.api.timestamps import from_rfc3339
 from voicesession_common.api.voiceagent import VoiceAgent
 from voicesession_common.api.voicesession import VoiceSession
+from voicesession_common.errors import ExternalError, NotFoundError, RetryableError
 
+from voicesession_operator.clients.livekit import UNAVAILABLE
 from voicesession_operator.controller.cache import Cache, Key
+from voicesession_operator.controller.pod_watcher import owned_pods
 from voicesession_operator.controller.ports import AgentPods, LiveKitRooms, UserMemoryLookup
 from voicesession_operator.controller.webhook_tracking import LeaveHints
 from voicesession_operator.domain.memory import has_user_memory
-from voicesession_operator.domain.naming import pod_name, room_name
-from voicesession_operator.domain.observed import AgentPod, AgentPodState, Failure, Observed, Watch
-from voicesession_operator.domain.pods import highest_allowed_ordinal
+from voicesession_operator.domain.naming import room_name
+from voicesession_operator.domain.observed import (
+    AgentPod,
+    AgentPodState,
+    Failure,
+    ListedRoom,
+    Observed,
+    Participant,
+    Room,
+    RoomUnknown,
+    Watch,
+)
+from voicesession_operator.domain.requeue import RoomLook, RoomReport, is_look_due, room_reports
 
+FAILURE_SECONDS: Final = 1.0
+SLOW_SECONDS: Final = 0.25
+"""Time after which a list of participants is slow: LiveKit 1.13.5 needs 1 ms, and 3 s for a room that is gone."""
+NO_PARTICIPANTS: Final = "LiveKit lists the room, but not its participants"
 LONGEST_GAP_POLLS: Final = 3
 """Polls between two looks that count as watching; a longer gap is an outage or an overload of the operator."""
-STARTING: Final = ("", "ContainerCreating", "PodInitializing")
-"""Waiting reasons of a normal start."""
-ORDINAL_DIGITS: Final = 9
+
+
+class RoomDirectory:
+    """The rooms by one list for all sessions, and the participants of a room where they may have changed.
+
+    `on_change` receives the name of a room that no longer agrees with the latest look. `clock` returns Unix seconds.
+    The list is `list_seconds` old at most. A failure of the list counts for `failure_seconds`, so that a LiveKit that
+    does not answer costs one timeout and not one of each session.
+    """
+
+    def __init__(
+        self,
+        client: LiveKitRooms,
+        on_change: Callable[[str], None],
+        clock: Callable[[], float],
+        list_seconds: float,
+        failure_seconds: float = FAILURE_SECONDS,
+    ) -> None:
+        self.client = client
+        self._on_change = on_change
+        self._clock = clock
+        self._list_seconds = list_seconds
+        self._failure_seconds = failure_seconds
+        self._lock = asyncio.Lock()
+        self._rooms: dict[str, ListedRoom] = {}
+        self._listed_at = -inf
+        self._failure = RoomUnknown("", "")
+        self._failed_at = -inf
+        self._own_changes: dict[str, tuple[float, ListedRoom | None]] = {}
+        """Rooms that this process created (or deleted: None) since the list was requested, and when."""
+        self._looks: dict[str, RoomLook] = {}
+        self._unreadable: dict[str, float] = {}
+        """Rooms whose participants LiveKit does not list, and since when."""
+
+    async def create_room(self, name: str, metadata: str, max_participants: int) -> None:
+        """Create the room; an existing one is left unchanged. Raise RetryableError or TerminalError."""
+        self._change(name, await self.client.create_room(name, metadata, max_participants))
+
+    async def delete_room(self, name: str) -> None:
+        """Delete the room; ignore a missing one. Raise RetryableError or TerminalError."""
+        await self.client.delete_room(name)
+        self._change(name, None)
+        self.forget(name)
+
+    async def rooms(self) -> dict[str, ListedRoom]:
+        """Return all rooms, also foreign ones. Raise RetryableError if LiveKit does not answer."""
+        unknown = await self._refresh(self._clock() - self._list_seconds)
+        if unknown is not None:
+            raise RetryableError(unknown.reason, unknown.message)
+        return self._rooms
+
+    async def find(self, name: str) -> Room | RoomUnknown | None:
+        """Return the room without its participants, None if it does not exist."""
+        unknown = await self._refresh(self._clock() - self._list_seconds)
+        if unknown is not None:
+            return unknown
+        listed = self._rooms.get(name)
+        return None if listed is None else Room(listed.sid)
+
+    def is_look_due(self, name: str, events: int, reports: frozenset[RoomReport] | None = None) -> bool:
+        """Return True if the room is not known to be as at the latest look; see `domain.requeue.is_look_due`."""
+        listed, look = self._rooms.get(name), self._looks.get(name)
+        return listed is None or is_look_due(look, listed, self._listed_at, events, reports, self._clock())
+
+    async def observe(
+        self, name: str, events: int, reports: frozenset[RoomReport] | None, fresh: bool
+    ) -> tuple[Room | RoomUnknown | None, bool]:
+        """Return the room and whether its participants are those of an earlier look, which `fresh` excludes.
+
+        `events` and `reports` are all that is known of changes; `reports` is None if the pods have not answered yet.
+        """
+        unknown = await self._refresh(self._clock() - self._list_seconds)
+        if unknown is not None:
+            return unknown, False
+        look = self._looks.get(name)
+        if name not in self._rooms:
+            self.forget(name)
+            return None, False
+        if look is not None and not fresh and not self.is_look_due(name, events, reports):
+            return look.room, True
+        return await self._look(name, events, reports), False
+
+    def forget(self, name: str) -> None:
+        """Forget the looks at a room."""
+        self._looks.pop(name, None)
+        self._unreadable.pop(name, None)
+
+    async def _look(self, name: str, events: int, reports: frozenset[RoomReport] | None) -> Room | RoomUnknown | None:
+        """List the participants. An answer without any, or an error, can mean that the room is gone."""
+        now, before = self._clock(), self._looks.get(name)
+        try:
+            participants = await self._participants(name, now)
+        except NotFoundError:
+            return await self._unlisted(name, now, RoomUnknown(UNAVAILABLE, NO_PARTICIPANTS))
+        except ExternalError as error:
+            return await self._unlisted(name, now, RoomUnknown(error.reason, error.message))
+        if not participants and before is not None and before.room.participants:
+            unknown = await self._refresh(now)
+            if unknown is not None:
+                return unknown
+        listed = self._rooms.get(name)
+        if listed is None:
+            return None
+        if reports is None:
+            reports = frozenset() if before is None else before.reports
+        self._unreadable.pop(name, None)
+        self._looks[name] = RoomLook(Room(listed.sid, participants), now, events, reports)
+        return self._looks[name].room
+
+    async def _participants(self, name: str, now: float) -> tuple[Participant, ...]:
+        """List the participants; if that is slow, ask for the rooms meanwhile. Raise NotFoundError for a lost room."""
+        request = asyncio.ensure_future(self.client.list_participants(name))
+        try:
+            done, _ = await asyncio.wait({request}, timeout=None if name in self._unreadable else SLOW_SECONDS)
+            if not done and await self._refresh(now) is None and name not in self._rooms:
+                raise NotFoundError(UNAVAILABLE, NO_PARTICIPANTS)
+            return await request
+        finally:
+            request.cancel()
+
+    async def _unlisted(self, name: str, now: float, unknown: RoomUnknown) -> RoomUnknown | None:
+        """Return None if the room is gone, according to a list that is newer than the failed look."""
+        if name not in self._unreadable:
+            failed = await self._refresh(now)
+            if failed is not None:
+                return failed
+        if name not in self._rooms:
+            return None
+        return replace(unknown, unreadable_since=self._unreadable.setdefault(name, now))
+
+    async def _refresh(self, since: float) -> RoomUnknown | None:
+        """Have a list that was requested at `since` or later. Return the failure if LiveKit does not answer."""
+        arrived = self._clock()
+        async with self._lock:
+            if self._listed_at >= since:
+                return None
+            if self._failed_at + self._failure_seconds > arrived:
+                return self._failure
+            now = self._clock()
+            try:
+                listed = await self.client.list_rooms()
+            except ExternalError as error:
+                self._failure, self._failed_at = RoomUnknown(error.reason, error.message), self._clock()
+                return self._failure
+            self._take(listed, now)
+            return None
+
+    def _take(self, listed: dict[str, ListedRoom], requested_at: float) -> None:
+        own = {name: change for name, change in self._own_changes.items() if change[0] > requested_at}
+        self._rooms, self._listed_at, self._own_changes = listed, requested_at, {}
+        for name, (at, room) in own.items():
+            self._change(name, room, at)
+        for name, look in self._looks.items():
+            if self.is_look_due(name, look.events, look.reports):
+                self._on_change(name)
+
+    def _change(self, name: str, room: ListedRoom | None, at: float | None = None) -> None:
+        self._own_changes[name] = (self._clock() if at is None else at, room)
+        if room is None:
+            self._rooms.pop(name, None)
+        else:
+            self._rooms[name] = room
 
 
 class SessionObserver:
@@ -31,7 +206,7 @@ class SessionObserver:
     def __init__(
         self,
         cache: Cache,
-        rooms: LiveKitRooms,
+        rooms: RoomDirectory,
         pods: AgentPods,
         memories: UserMemoryLookup,
         hints: LeaveHints,
@@ -52,18 +227,39 @@ class SessionObserver:
         self._watches.pop(key, None)
 
     async def observe(
-        self, session: VoiceSession, agent: VoiceAgent | None, failures: tuple[Failure, ...] = ()
+        self,
+        session: VoiceSession,
+        agent: VoiceAgent | None,
+        failures: tuple[Failure, ...] = (),
+        *,
+        fresh: bool = False,
     ) -> Observed:
-        """Read the room and the pods' states concurrently."""
+        """Read the pods' states, and the room's participants if they may have changed or `fresh` is set."""
         pods = owned_pods(self._cache.pods_of(session.namespace, session.uid), session)
-        room, states = await asyncio.gather(self._rooms.observe(room_name(session.uid)), self._pod_states(pods))
         key = Key(session.namespace, session.name)
-        self._hints.on_observed(key, room, self._clock())
+        (room, is_cached), states = await self._room_and_states(key, session, pods, fresh)
+        if not is_cached:
+            self._hints.on_observed(key, room, self._clock())
         own_memory = has_user_memory(session, agent)
         memory = self._memories.lookup(agent, session.user, key) if agent and own_memory else None
         hints, last_seen = self._hints.hints(key), self._hints.last_seen(key)
         watched_since = self._look(key).since
-        return Observed(agent, pods, room, states, memory, hints, last_seen, watched_since, failures)
+        return Observed(agent, pods, room, states, memory, hints, last_seen, watched_since, failures, is_cached)
+
+    async def _room_and_states(
+        self, key: Key, session: VoiceSession, pods: tuple[AgentPod, ...], fresh: bool
+    ) -> tuple[tuple[Room | RoomUnknown | None, bool], dict[str, AgentPodState]]:
+        """Ask for the participants and the states at once if a look is due anyway; else the states decide."""
+        name, events = room_name(session.uid), self._hints.events(key)
+        if session.status.finished_at is not None or session.deleting:
+            self._rooms.forget(name)
+            found, states = await asyncio.gather(self._rooms.find(name), self._pod_states(pods))
+            return (found, False), states
+        if fresh or self._rooms.is_look_due(name, events):
+            look = self._rooms.observe(name, events, None, fresh)
+            return await asyncio.gather(look, self._pod_states(pods))
+        states = await self._pod_states(pods)
+        return await self._rooms.observe(name, events, room_reports(states), fresh), states
 
     def _look(self, key: Key) -> Watch:
         now = self._clock()
@@ -76,73 +272,3 @@ class SessionObserver:
         answers = await asyncio.gather(*(self._pods.state(pod.ip, pod.uid) for pod in reachable))
         found = zip(reachable, answers, strict=True)
         return {pod.uid: answer for pod, answer in found if answer is not None}
-
-
-def owned_pods(raw_pods: list[JsonObject], session: VoiceSession) -> tuple[AgentPod, ...]:
-    """Return the pods that the operator created for the session, by `is_owned_by`."""
-    return tuple(to_pod(raw) for raw in raw_pods if is_owned_by(raw, session))
-
-
-def is_owned_by(raw: JsonObject, session: VoiceSession) -> bool:
-    """Return True for a pod that the operator created for the session.
-
-    Anybody may write labels, annotations and owner references into the pods of their own namespace, also with the UID
-    of a session elsewhere. The namespace is the session's, so its pods are as trusted as the session. An own pod has
-    the name that follows from session and ordinal, and an ordinal that the session allows.
-    """
-    meta = raw["metadata"]
-    if meta["namespace"] != session.namespace or not _is_controlled_by(raw, session.uid):
-        return False
-    ordinal = _ordinal(meta)
-    return ordinal <= highest_allowed_ordinal(session) and meta["name"] == pod_name(session.name, session.uid, ordinal)
-
-
-def to_pod(raw: JsonObject) -> AgentPod:
-    """Convert a v1 Pod, slimmed or complete."""
-    meta, status = raw["metadata"], raw.get("status") or {}
-    return AgentPod(
-        name=meta["name"],
-        uid=meta["uid"],
-        ordinal=_ordinal(meta),
-        phase=status.get("phase", "Pending"),
-        ip=status.get("podIP", ""),
-        deleting="deletionTimestamp" in meta,
-        created_at=from_rfc3339(meta.get("creationTimestamp")) or 0.0,
-        problem=_problem(status),
-    )
-
-
-def _ordinal(meta: JsonObject) -> int:
-    """Return the pod's ordinal from its annotation, 0 if it is no number; Python refuses to parse a very long one."""
-    text = meta.get("annotations", {}).get(constants.ORDINAL_ANNOTATION, "")
-    return int(text) if text.isdecimal() and len(text) <= ORDINAL_DIGITS else 0
-
-
-def _is_controlled_by(raw: JsonObject, uid: str) -> bool:
-    owners = raw["metadata"].get("ownerReferences", ())
-    return any(owner.get("controller") and owner.get("uid") == uid for owner in owners)
-
-
-def _problem(status: JsonObject) -> str:
-    for container in status.get("containerStatuses", ()):
-        state = container.get("state", {})
-        waiting = state.get("waiting", {})
-        if waiting.get("reason", "") not in STARTING:
-            return _text(waiting)
-        terminated = state.get("terminated")
-        if terminated:
-            return f"{terminated.get('reason', 'Terminated')}: exit code {terminated.get('exitCode')}"
-    if status.get("reason"):
-        return _text(status)
-    return _unschedulable(status)
-
-
-def _unschedulable(status: JsonObject) -> str:
-    conditions = status.get("conditions", ())
-    blocked = (c for c in conditions if c["type"] == "PodScheduled" and c["status"] == "False")
-    return next((_text(condition) for condition in blocked), "")
-
-
-def _text(state: JsonObject) -> str:
-    reason, message = state.get("reason") or "Unknown", state.get("message", "")
-    return f"{reason}: {message}" if message else str(reason)

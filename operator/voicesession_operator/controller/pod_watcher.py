@@ -1,6 +1,7 @@
-"""A long poll to each serving agent pod. An answer is only a trigger for a reconcile, like a webhook.
+"""The agent pods of a session, and a long poll to each serving one.
 
-It reports participants that join or leave within milliseconds where webhooks are lost or late.
+An answer is only a trigger for a reconcile, like a webhook. It reports participants that join or leave within
+milliseconds where webhooks are lost or late.
 """
 
 import asyncio
@@ -9,15 +10,24 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Final
 
+from voicesession_common import JsonObject
+from voicesession_common.api import constants
+from voicesession_common.api.timestamps import from_rfc3339
+from voicesession_common.api.voicesession import VoiceSession
 from voicesession_common.errors import RetryableError, TerminalError
 from voicesession_common.rate_limit import Rate, TokenBuckets
 
 from voicesession_operator.controller.cache import Key
 from voicesession_operator.controller.ports import AgentPods
+from voicesession_operator.domain.naming import pod_name
 from voicesession_operator.domain.observed import AgentPod
+from voicesession_operator.domain.pods import highest_allowed_ordinal
 
 log = logging.getLogger(__name__)
 
+STARTING: Final = ("", "ContainerCreating", "PodInitializing")
+"""Waiting reasons of a normal start."""
+ORDINAL_DIGITS: Final = 9
 RETRY_SECONDS: Final = 1.0
 PAUSE_SECONDS: Final = 0.02
 """Pause between polls of one pod: changes of the same moment cause one reconcile.
@@ -98,3 +108,73 @@ class PodWatcher:
         while wait:
             await asyncio.sleep(wait)
             wait = self._buckets.take(pod.uid, self._clock())
+
+
+def owned_pods(raw_pods: list[JsonObject], session: VoiceSession) -> tuple[AgentPod, ...]:
+    """Return the pods that the operator created for the session, by `is_owned_by`."""
+    return tuple(to_pod(raw) for raw in raw_pods if is_owned_by(raw, session))
+
+
+def is_owned_by(raw: JsonObject, session: VoiceSession) -> bool:
+    """Return True for a pod that the operator created for the session.
+
+    Anybody may write labels, annotations and owner references into the pods of their own namespace, also with the UID
+    of a session elsewhere. The namespace is the session's, so its pods are as trusted as the session. An own pod has
+    the name that follows from session and ordinal, and an ordinal that the session allows.
+    """
+    meta = raw["metadata"]
+    if meta["namespace"] != session.namespace or not _is_controlled_by(raw, session.uid):
+        return False
+    ordinal = _ordinal(meta)
+    return ordinal <= highest_allowed_ordinal(session) and meta["name"] == pod_name(session.name, session.uid, ordinal)
+
+
+def to_pod(raw: JsonObject) -> AgentPod:
+    """Convert a v1 Pod, slimmed or complete."""
+    meta, status = raw["metadata"], raw.get("status") or {}
+    return AgentPod(
+        name=meta["name"],
+        uid=meta["uid"],
+        ordinal=_ordinal(meta),
+        phase=status.get("phase", "Pending"),
+        ip=status.get("podIP", ""),
+        deleting="deletionTimestamp" in meta,
+        created_at=from_rfc3339(meta.get("creationTimestamp")) or 0.0,
+        problem=_problem(status),
+    )
+
+
+def _ordinal(meta: JsonObject) -> int:
+    """Return the pod's ordinal from its annotation, 0 if it is no number; Python refuses to parse a very long one."""
+    text = meta.get("annotations", {}).get(constants.ORDINAL_ANNOTATION, "")
+    return int(text) if text.isdecimal() and len(text) <= ORDINAL_DIGITS else 0
+
+
+def _is_controlled_by(raw: JsonObject, uid: str) -> bool:
+    owners = raw["metadata"].get("ownerReferences", ())
+    return any(owner.get("controller") and owner.get("uid") == uid for owner in owners)
+
+
+def _problem(status: JsonObject) -> str:
+    for container in status.get("containerStatuses", ()):
+        state = container.get("state", {})
+        waiting = state.get("waiting", {})
+        if waiting.get("reason", "") not in STARTING:
+            return _text(waiting)
+        terminated = state.get("terminated")
+        if terminated:
+            return f"{terminated.get('reason', 'Terminated')}: exit code {terminated.get('exitCode')}"
+    if status.get("reason"):
+        return _text(status)
+    return _unschedulable(status)
+
+
+def _unschedulable(status: JsonObject) -> str:
+    conditions = status.get("conditions", ())
+    blocked = (c for c in conditions if c["type"] == "PodScheduled" and c["status"] == "False")
+    return next((_text(condition) for condition in blocked), "")
+
+
+def _text(state: JsonObject) -> str:
+    reason, message = state.get("reason") or "Unknown", state.get("message", "")
+    return f"{reason}: {message}" if message else str(reason)

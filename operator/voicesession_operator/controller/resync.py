@@ -13,7 +13,6 @@ from voicesession_common.errors import ConflictError, ExternalError, NotFoundErr
 from voicesession_common.kube_client import AGENTS, PODS, SESSIONS, KubernetesApi
 
 from voicesession_operator import metrics
-from voicesession_operator.clients.livekit import OwnedRoom
 from voicesession_operator.controller.cache import (
     Cache,
     Key,
@@ -25,8 +24,9 @@ from voicesession_operator.controller.cache import (
     version_of,
 )
 from voicesession_operator.controller.informer import ALL_NAMESPACES, Informer
-from voicesession_operator.controller.ports import LiveKitRooms
+from voicesession_operator.controller.observation import RoomDirectory
 from voicesession_operator.domain.naming import room_name
+from voicesession_operator.domain.observed import RoomOwner
 from voicesession_operator.domain.pods import POD_DELETE_GRACE_SECONDS
 
 log = logging.getLogger(__name__)
@@ -54,7 +54,7 @@ class Resync:
     def __init__(
         self,
         kube: KubernetesApi,
-        rooms: LiveKitRooms,
+        rooms: RoomDirectory,
         cache: Cache,
         informer: Informer,
         installation_id: str,
@@ -172,13 +172,17 @@ class Resync:
         Rooms are listed before sessions: the session of a room created in between is in the later list. Rooms of a
         namespace that cannot be listed are kept.
         """
-        rooms = await self._rooms.list_owned_rooms(self._installation_id)
+        owners = {name: room.owner for name, room in (await self._rooms.rooms()).items()}
+        rooms = {name: owner for name, owner in owners.items() if owner and self._is_own(owner)}
         in_use = {namespace: await self._rooms_in_use(namespace) for namespace in self._namespaces if rooms}
-        for room in rooms:
-            scope = ALL_NAMESPACES if ALL_NAMESPACES in in_use else room.namespace
+        for name, owner in rooms.items():
+            scope = ALL_NAMESPACES if ALL_NAMESPACES in in_use else owner.namespace
             kept = in_use.get(scope)
-            if kept is not None and room.name not in kept:
-                await self._delete_orphan_room(room)
+            if kept is not None and name not in kept:
+                await self._delete_orphan_room(name, owner)
+
+    def _is_own(self, owner: RoomOwner) -> bool:
+        return owner.installation == self._installation_id
 
     async def _rooms_in_use(self, namespace: str) -> set[str] | None:
         """Return the room names of the namespace's unfinished sessions; None if it cannot be listed."""
@@ -189,10 +193,10 @@ class Resync:
             return None
         return {room_name(uid_of(raw)) for raw in sessions if not (raw.get("status") or {}).get("finishedAt")}
 
-    async def _delete_orphan_room(self, room: OwnedRoom) -> None:
-        extra = {"room": room.name, "session": room.session}
+    async def _delete_orphan_room(self, name: str, owner: RoomOwner) -> None:
+        extra = {"room": name, "session": owner.session}
         try:
-            await self._rooms.delete_room(room.name)
+            await self._rooms.delete_room(name)
         except ExternalError as error:
             log.warning("an orphan room could not be deleted", extra={**extra, "reason": error.reason})
             return

@@ -17,8 +17,9 @@ from voicesession_common.kube_client import AGENTS, PODS, KubernetesApi
 from voicesession_operator import metrics
 from voicesession_operator.controller.cache import Cache, Key, ResourceKind, agent_of, key_of
 from voicesession_operator.controller.executor import Executor
-from voicesession_operator.controller.observation import SessionObserver, owned_pods
-from voicesession_operator.controller.ports import AgentPods, EventSink, LiveKitRooms, PodFollower, UserMemoryLookup
+from voicesession_operator.controller.observation import RoomDirectory, SessionObserver
+from voicesession_operator.controller.pod_watcher import owned_pods
+from voicesession_operator.controller.ports import AgentPods, EventSink, PodFollower, UserMemoryLookup
 from voicesession_operator.controller.session_metrics import SessionTimings, count_changes
 from voicesession_operator.controller.session_traces import OFF, SessionTraces
 from voicesession_operator.controller.status_writer import NotWritten, write_status
@@ -41,7 +42,7 @@ class Clients:
     """External systems of a reconcile."""
 
     kube: KubernetesApi
-    rooms: LiveKitRooms
+    rooms: RoomDirectory
     pods: AgentPods
     recorder: EventSink
     memories: UserMemoryLookup
@@ -114,6 +115,9 @@ class SessionReconciler:
         for _ in range(ROUNDS):
             now = self._clock()
             planned = plan(session, observed, now, self._config)
+            if observed.is_room_cached and _is_final(session, planned):
+                observed = await self._observe(session, agent, observed.failures, fresh=True)
+                planned = plan(session, observed, self._clock(), self._config)
             if planned.is_decision:
                 stored = await self._store(raw, session, planned, observed)
                 if isinstance(stored, NotWritten):
@@ -158,9 +162,14 @@ class SessionReconciler:
                     self._cache.upsert(ResourceKind.POD, raw)
 
     async def _observe(
-        self, session: VoiceSession, agent: VoiceAgent | None, failures: tuple[Failure, ...] = ()
+        self,
+        session: VoiceSession,
+        agent: VoiceAgent | None,
+        failures: tuple[Failure, ...] = (),
+        *,
+        fresh: bool = False,
     ) -> Observed:
-        observed = await self._observer.observe(session, agent, failures)
+        observed = await self._observer.observe(session, agent, failures, fresh=fresh)
         key = Key(session.namespace, session.name)
         if session.status.finished_at is not None or session.deleting:
             self._clients.pod_watcher.follow(key, ())
@@ -209,6 +218,12 @@ class SessionReconciler:
         if wait < self._config.poll_seconds:
             return max(wait - max(self._clock() - now - SLACK_SECONDS, 0.0), 0.0)
         return wait * random.uniform(1 - JITTER, 1 + JITTER)  # noqa: S311 - spreads load, no security
+
+
+def _is_final(session: VoiceSession, planned: Plan) -> bool:
+    """Return True for a plan that cannot be taken back: a decision, or the end of the session."""
+    is_end = planned.status.finished_at is not None and session.status.finished_at is None
+    return planned.is_decision or is_end
 
 
 def _is_session_deleted(planned: Plan, failed: tuple[Failure, ...]) -> bool:

@@ -19,6 +19,8 @@ HINTS_OF_SESSION: Final = 256
 """Leaves of one room between two looks; beyond that, the reason of the last leave is unknown."""
 LOST_AFTER_SECONDS: Final = 30.0
 """Time after which an expected webhook counts as lost; LiveKit drops an undelivered event after this time."""
+PARTICIPANTS_CHANGED: Final = frozenset({PARTICIPANT_JOINED, *PARTICIPANT_LEFT, "room_finished"})
+"""Events after which the list of participants must be read again; a new room has none."""
 TRACKED_EVENTS: Final = {
     PARTICIPANT_JOINED: LostWebhookEvent.JOINED,
     **dict.fromkeys(PARTICIPANT_LEFT, LostWebhookEvent.LEFT),
@@ -29,16 +31,26 @@ TRACKED_EVENTS: Final = {
 class _Leaves:
     """Reported leaves of one session's room, and the latest look that found humans."""
 
+    events: int = 0
     last_seen: LastSeen | None = None
     hints: LruDict[str, LeaveHint] = field(default_factory=lambda: LruDict(HINTS_OF_SESSION))
     """By participant SID."""
 
 
 class LeaveHints:
-    """The reported leaves of humans, and the humans seen last, by session."""
+    """The reported leaves of humans, the humans seen last, and the number of reports, by session."""
 
     def __init__(self, capacity: int = CAPACITY) -> None:
         self._leaves: LruDict[Key, _Leaves] = LruDict(capacity)
+
+    def count_event(self, key: Key) -> None:
+        """Count a report that the participants changed."""
+        self._of(key).events += 1
+
+    def events(self, key: Key) -> int:
+        """Return the number of reports; a look at the room is out of date once the number differs."""
+        leaves = self._leaves.get(key)
+        return 0 if leaves is None else leaves.events
 
     def record(self, key: Key, leave: LeaveHint) -> None:
         """Keep a reported leave."""
@@ -156,6 +168,8 @@ class WebhookHandler:
             return False
         if event.event in TRACKED_EVENTS:
             self._lost_webhooks.on_webhook(key, TRACKED_EVENTS[event.event], event.participant_sid)
+        if event.event in PARTICIPANTS_CHANGED:
+            self._hints.count_event(key)
         if event.leave is not None:
             self._hints.record(key, event.leave)
         self._enqueue(key)

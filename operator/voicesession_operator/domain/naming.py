@@ -7,11 +7,17 @@ from typing import Final
 from voicesession_common.api.constants import AGENT_PREFIX
 from voicesession_common.api.voicesession import VoiceSession
 
+from voicesession_operator.domain.observed import RoomOwner
+
 ROOM_ALPHABET: Final = "abcdefghijklmnopqrstuvwxyz0123456789"
 ROOM_CHARACTERS: Final = 12
 POD_PREFIX_CHARACTERS: Final = 40
 """Part of a 63-character host name that leaves space for `-<8 hex>-<ordinal>`."""
 IDENTITY_CHARACTERS: Final = 63
+OWNER: Final = "voicesession"
+"""Key of the owner in a room's metadata."""
+METADATA_CHARACTERS: Final = 256 * 1024
+"""Longest metadata that is parsed. The operator's own has at most about 115 KiB: 16384 characters, escaped twice."""
 LABEL_CHARACTERS: Final = 63
 """Maximum length of a label value in Kubernetes."""
 
@@ -43,7 +49,21 @@ def room_metadata(session: VoiceSession, installation_id: str) -> str:
     Every participant can read it. The session's UID, by which Kubernetes names the owner of a pod, is not in it.
     """
     owner = {"installation": installation_id, "namespace": session.namespace, "name": session.name}
-    return json.dumps({"voicesession": owner, "metadata": session.room_metadata}, separators=(",", ":"))
+    return json.dumps({OWNER: owner, "metadata": session.room_metadata}, separators=(",", ":"))
+
+
+def room_owner(metadata: str) -> RoomOwner | None:
+    """Return the owner from a room's metadata; None for foreign rooms, whose metadata may be anything."""
+    if OWNER not in metadata or len(metadata) > METADATA_CHARACTERS:
+        return None
+    try:
+        owner = json.loads(metadata)[OWNER]
+        installation, namespace, name = (owner[key] for key in ("installation", "namespace", "name"))
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return None
+    if not all(isinstance(text, str) for text in (installation, namespace, name)):
+        return None
+    return RoomOwner(installation, namespace, name)
 
 
 def label_value(name: str) -> str:

@@ -60,6 +60,28 @@ class RoomUnknown:
 
     reason: str
     message: str
+    unreadable_since: float | None = None
+    """Time since which LiveKit lists the room but not its participants; None if it lists no rooms either."""
+
+
+@dataclass(frozen=True)
+class RoomOwner:
+    """The session for which an operator has created a room, according to the room's metadata."""
+
+    installation: str
+    namespace: str
+    session: str
+
+
+@dataclass(frozen=True)
+class ListedRoom:
+    """A room in LiveKit's list of all rooms. LiveKit 1.13.5 renews its number of participants at most every 5 s."""
+
+    sid: str
+    num_participants: int
+    """Without agents, egress and recorders."""
+    owner: RoomOwner | None = None
+    """None for a foreign room."""
 
 
 @dataclass(frozen=True)
@@ -120,6 +142,8 @@ class AgentPodState:
     memory_problem: str = ""
     job_restarts: int = 0
     """Number of jobs that followed another job of the same epoch, because that job had died or was unhealthy."""
+    humans: tuple[str, ...] = ()
+    """Identities of the humans in the room, as its job sees them; only a trigger for a look at the room."""
     left_identity: str = ""
     left_reason: str = ""
     left_at: float = 0.0
@@ -205,6 +229,8 @@ class Observed:
     watched_since: float = -inf
     """Time since which this process watches the session, without the gaps."""
     failures: tuple[Failure, ...] = ()
+    is_room_cached: bool = False
+    """The participants are those of an earlier look, so that no decision may follow from them."""
 
     def state_of(self, pod: AgentPod | None) -> AgentPodState | None:
         """Return the state reported by the pod, or None if it did not answer."""

@@ -127,7 +127,7 @@ def _actions(
     session: VoiceSession, status: Status, observed: Observed, pods: SessionPods, now: float, config: Config
 ) -> tuple[Action, ...]:
     actions = (
-        *room_actions(session, status, observed, config),
+        *room_actions(session, status, observed, now, config),
         *pod_actions(session, status, observed, pods, now, config),
         *desired_pod_states(session, status, observed, pods),
     )

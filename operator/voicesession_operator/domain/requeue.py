@@ -1,13 +1,23 @@
-"""Poll intervals while the agent or a human joins or leaves; otherwise an event or the regular poll is enough."""
+"""Poll intervals while the agent or a human joins or leaves, and the need for a new list of the participants."""
 
-from typing import Final
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Final, NamedTuple
 
 from voicesession_common.api.conditions import is_condition_true
+from voicesession_common.api.constants import EPOCH_ATTRIBUTE
 from voicesession_common.api.reasons import ConditionType
 from voicesession_common.api.voicesession import Status, VoiceSession
 
 from voicesession_operator.domain.humans import connecting_humans, is_call_unanswered, present_humans
-from voicesession_operator.domain.observed import AgentPodState, Observed, Room
+from voicesession_operator.domain.observed import (
+    AgentPodState,
+    ListedRoom,
+    Observed,
+    Participant,
+    ParticipantKind,
+    Room,
+)
 from voicesession_operator.domain.pods import SessionPods
 
 POLL_STARTING_POD_SECONDS: Final = 0.25
@@ -32,6 +42,13 @@ ARRIVING_SECONDS: Final = 3.0
 """A human not connected this long after joining has a problem; LiveKit reports joins in whole seconds."""
 POLL_UNANSWERED_CALL_SECONDS: Final = 1.0
 """Poll interval while the callee of a SIP call has not answered: LiveKit sends no webhook for the answer."""
+
+LONGEST_CACHED_SECONDS: Final = 60.0
+"""Longest time for which the participants count as unchanged without any sign of a change.
+
+It bounds what no sign shows: an agent that LiveKit lost without a webhook and without its pod's knowledge, and a human
+that took another's place while the webhooks and the pod's reports were lost.
+"""
 
 
 def poll_interval(
@@ -60,7 +77,7 @@ def _participants_in_transition(observed: Observed, state: AgentPodState | None,
     arriving = any(now - p.joined_at < ARRIVING_SECONDS for p in connecting_humans(room) if not p.active)
     if arriving or state is None or abs(now - state.left_at) >= LEAVING_SECONDS:
         return arriving
-    return any(p.identity == state.left_identity for p in present_humans(room))
+    return _is_listed(state.left_identity, present_humans(room))
 
 
 def _serving_pod_interval(
@@ -93,3 +110,89 @@ def _is_agent_active(status: Status, observed: Observed) -> bool:
         and isinstance(room, Room)
         and any(p.active and p.identity == status.agent_identity for p in room.participants)
     )
+
+
+class RoomReport(NamedTuple):
+    """A pod's report about the room."""
+
+    pod_uid: str
+    participant_sid: str
+    participant_epoch: str
+    job_epoch: int
+    humans: tuple[str, ...]
+    left_identity: str
+    left_at: float
+
+
+def room_reports(states: Mapping[str, AgentPodState]) -> frozenset[RoomReport]:
+    """Return the pods' reports about the room; `states` is by pod UID."""
+    return frozenset(
+        RoomReport(
+            uid,
+            state.participant_sid,
+            state.participant_epoch,
+            state.job_epoch,
+            state.humans,
+            state.left_identity,
+            state.left_at,
+        )
+        for uid, state in states.items()
+    )
+
+
+@dataclass(frozen=True)
+class RoomLook:
+    """The latest list of a room's participants, and the triggers of a look that were known when it was requested."""
+
+    room: Room
+    at: float
+    """Time of the request, by the operator's clock."""
+    events: int
+    """Number of webhooks about the room."""
+    reports: frozenset[RoomReport]
+
+
+def is_look_due(
+    look: RoomLook | None,
+    listed: ListedRoom,
+    listed_at: float,
+    events: int,
+    reports: frozenset[RoomReport] | None,
+    now: float,
+) -> bool:
+    """Return True if the room's participants may differ from those of the latest look.
+
+    `listed_at` is the time of the list of all rooms; `reports` are those of the pods, None if they are not known yet.
+    """
+    if look is None or look.room.sid != listed.sid or look.events != events:
+        return True
+    if abs(now - look.at) >= LONGEST_CACHED_SECONDS or reports not in (None, look.reports):
+        return True
+    if listed_at >= look.at and listed.num_participants != counted_participants(look.room):
+        return True
+    if any(not p.active or is_call_unanswered(p) for p in look.room.participants):
+        return True
+    return any(_contradicts(report, look.room, now) for report in reports or ())
+
+
+def counted_participants(room: Room) -> int:
+    """Return the number of participants that LiveKit counts in its list of rooms."""
+    uncounted = (ParticipantKind.AGENT, ParticipantKind.EGRESS)
+    return sum(p.kind not in uncounted and not p.agent and not p.recorder for p in room.participants)
+
+
+def _contradicts(report: RoomReport, room: Room, now: float) -> bool:
+    """Return True if LiveKit's list was behind the pod's report when it was read."""
+    if report.participant_sid and not any(_is_job(p, report) for p in room.participants):
+        return True
+    has_just_left = bool(report.left_identity) and abs(now - report.left_at) < LEAVING_SECONDS
+    return has_just_left and _is_listed(report.left_identity, present_humans(room))
+
+
+def _is_job(participant: Participant, report: RoomReport) -> bool:
+    epoch = participant.attributes.get(EPOCH_ATTRIBUTE)
+    return participant.kind == ParticipantKind.AGENT and report.participant_epoch in ("", epoch)
+
+
+def _is_listed(identity: str, participants: Iterable[Participant]) -> bool:
+    return any(participant.identity == identity for participant in participants)

@@ -10,18 +10,22 @@ from voicesession_common.api.timestamps import to_rfc3339
 from voicesession_common.api.voiceagent import VoiceAgent
 from voicesession_common.errors import ConflictError, ExternalError, NotFoundError
 from voicesession_common.kube_client import Resource
-from voicesession_operator.clients.livekit import OwnedRoom
 from voicesession_operator.controller.cache import Cache, Key, ResourceKind
 from voicesession_operator.controller.executor import Addresses, Executor
+from voicesession_operator.controller.observation import RoomDirectory
 from voicesession_operator.controller.session_reconciler import Clients, SessionReconciler
 from voicesession_operator.controller.session_traces import OFF, SessionTraces
 from voicesession_operator.controller.webhook_tracking import LeaveHints, LostWebhookCounter
 from voicesession_operator.domain.actions import Event
 from voicesession_operator.domain.agent_plan import Memory
-from voicesession_operator.domain.observed import AgentPod, AgentPodState, Participant, Room, RoomUnknown
+from voicesession_operator.domain.observed import (
+    AgentPod,
+    AgentPodState,
+)
 
 from tests.support import operator_objects
 from tests.support.builders import AGENT, CONFIG, T0
+from tests.support.fakes.livekit_rooms import ALWAYS_NEW, FakeRooms
 
 HELLO = Key("default", "hello")
 
@@ -100,46 +104,6 @@ class FakeKubernetes:
         error = self.errors.pop(request, None)
         if error is not None:
             raise error
-
-
-class FakeRooms:
-    """LiveKit's rooms by name; `down` simulates an outage, `error` is raised by changes of rooms."""
-
-    def __init__(self) -> None:
-        self.rooms: dict[str, list[Participant]] = {}
-        self.down: RoomUnknown | None = None
-        self.error: ExternalError | None = None
-        self.owned: list[OwnedRoom] = []
-        self.deleted: list[str] = []
-        self.refused: dict[str, ExternalError] = {}
-        """Rooms that cannot be deleted, with the error."""
-
-    async def observe(self, name: str) -> Room | RoomUnknown | None:
-        if self.down is not None:
-            return self.down
-        return Room(f"RM_{name}", tuple(self.rooms[name])) if name in self.rooms else None
-
-    async def create_room(self, name: str, metadata: str, max_participants: int) -> None:
-        self._check()
-        self.rooms.setdefault(name, [])
-
-    async def delete_room(self, name: str) -> None:
-        self._check()
-        if name in self.refused:
-            raise self.refused[name]
-        self.deleted.append(name)
-        self.rooms.pop(name, None)
-
-    async def list_owned_rooms(self, installation_id: str) -> list[OwnedRoom]:
-        self._check()
-        return self.owned
-
-    def agent_token(self, room: str, identity: str, display_name: str, ttl_seconds: int, epoch: int) -> str:
-        return f"token for {identity} in {room}"
-
-    def _check(self) -> None:
-        if self.error is not None:
-            raise self.error
 
 
 class FakeAgentPods:
@@ -229,8 +193,12 @@ class RecordingQueue:
 class ReconcilerWorld:
     """A session reconciler with fakes of all external systems; the VoiceAgent and one session exist."""
 
-    def __init__(self, traces: SessionTraces = OFF, *, agent_cached: bool = True) -> None:
-        self.now = T0 + 1
+    def __init__(
+        self, traces: SessionTraces = OFF, *, agent_cached: bool = True, list_seconds: float = ALWAYS_NEW
+    ) -> None:
+        """Create the world; without `list_seconds`, every look reads a new list of rooms."""
+        self.now, self.list_seconds = T0 + 1, list_seconds
+        self.changed_rooms: list[str] = []
         self.kube, self.rooms, self.pods = FakeKubernetes(lambda: self.now), FakeRooms(), FakeAgentPods()
         self.recorder, self.cache, self.memories = FakeEventRecorder(), Cache(), FakeUserMemories()
         self.leave_hints, self.pod_watcher = LeaveHints(), FakePodWatcher()
@@ -244,8 +212,10 @@ class ReconcilerWorld:
     def replace_reconciler(self) -> None:
         """Create the reconciler, like the process of the next leader."""
         addresses = Addresses("ws://livekit:7880", "http://letta:8283", "pw")
-        executor = Executor(self.kube, self.rooms, self.pods, self.cache, addresses, self._traces)
-        clients = Clients(self.kube, self.rooms, self.pods, self.recorder, self.memories, self.pod_watcher)
+        on_change, clock = self.changed_rooms.append, lambda: self.now
+        self.directory = RoomDirectory(self.rooms, on_change, clock, self.list_seconds, failure_seconds=0)
+        executor = Executor(self.kube, self.directory, self.pods, self.cache, addresses, self._traces)
+        clients = Clients(self.kube, self.directory, self.pods, self.recorder, self.memories, self.pod_watcher)
         self.reconciler = SessionReconciler(
             clients, executor, self.cache, self.leave_hints, CONFIG, lambda: self.now, self.lost_webhooks, self._traces
         )

@@ -11,9 +11,9 @@ from aiohttp import web
 from livekit import api
 from livekit.protocol import models
 from livekit.protocol import room as room_messages
-from voicesession_common.errors import RetryableError
-from voicesession_operator.clients.livekit import OwnedRoom, RoomService
-from voicesession_operator.domain.observed import Room, RoomUnknown
+from voicesession_common.errors import ExternalError, RetryableError
+from voicesession_operator.clients.livekit import RoomService
+from voicesession_operator.domain.observed import ListedRoom, RoomOwner
 
 from tests.support.http_server import Handler, serving
 from tests.support.metric_changes import counted
@@ -41,17 +41,18 @@ async def room_service(handler: Handler, request_seconds: float = REQUEST_SECOND
         (400, "invalid_argument", "LiveKitRefused"),
     ],
 )
-async def test_observe_after_an_error_returns_unknown(status: int, code: str, reason: str) -> None:
+async def test_error_of_livekit_has_a_reason_for_a_condition(status: int, code: str, reason: str) -> None:
     async def answer(_: web.Request) -> web.Response:
         return web.json_response({"code": code, "msg": "no"}, status=status)
 
     async with room_service(answer) as rooms:
-        observed = await rooms.observe("vs-1")
-    assert isinstance(observed, RoomUnknown)
-    assert observed.reason == reason
+        for call in (rooms.list_rooms(), rooms.list_participants("vs-1")):
+            with pytest.raises(ExternalError) as raised:
+                await call
+            assert raised.value.reason == reason
 
 
-async def test_observe_lists_grants_and_omits_disconnected_participants() -> None:
+async def test_list_participants_has_grants_and_omits_disconnected_participants() -> None:
     state, permission = models.ParticipantInfo.State, models.ParticipantPermission(can_update_metadata=True)
     participants = [
         models.ParticipantInfo(identity="alice", sid="PA_1", state=state.ACTIVE, permission=permission),
@@ -59,19 +60,13 @@ async def test_observe_lists_grants_and_omits_disconnected_participants() -> Non
         models.ParticipantInfo(identity="carol", sid="PA_3", state=state.JOINING),
         models.ParticipantInfo(identity="dave", sid="PA_4", state=state.DISCONNECTED),
     ]
-    answers = {
-        "ListRooms": room_messages.ListRoomsResponse(rooms=[models.Room(sid="RM_1", name="vs-1")]),
-        "ListParticipants": room_messages.ListParticipantsResponse(participants=participants),
-    }
 
-    async def answer(request: web.Request) -> web.Response:
-        body = answers[request.path.rsplit("/", 1)[1]].SerializeToString()
-        return web.Response(body=body, content_type="application/protobuf")
+    async def answer(_: web.Request) -> web.Response:
+        listed = room_messages.ListParticipantsResponse(participants=participants)
+        return web.Response(body=listed.SerializeToString(), content_type="application/protobuf")
 
     async with room_service(answer) as rooms:
-        observed = await rooms.observe("vs-1")
-    assert isinstance(observed, Room)
-    found = [(p.identity, p.active, p.can_update_metadata) for p in observed.participants]
+        found = [(p.identity, p.active, p.can_update_metadata) for p in await rooms.list_participants("vs-1")]
     assert found == [("alice", True, True), ("bob", False, False), ("carol", False, False)]
 
 
@@ -111,7 +106,6 @@ async def test_request_without_a_response_times_out() -> None:
 
     async with room_service(hang, request_seconds=0.05) as rooms:
         async with asyncio.timeout(30):
-            assert isinstance(await rooms.observe("vs-1"), RoomUnknown)
             with pytest.raises(RetryableError, match="does not answer"):
                 await rooms.create_room("vs-1", "{}", 0)
         released.set()
@@ -124,27 +118,37 @@ async def test_answer_of_another_program_is_an_outage(status: int, body: bytes) 
         return web.Response(body=body, status=status, content_type="application/json")
 
     async with room_service(answer) as rooms:
-        assert isinstance(await rooms.observe("vs-1"), RoomUnknown)
-        with pytest.raises(RetryableError):
-            await rooms.list_owned_rooms("inst")
+        for call in (rooms.list_rooms(), rooms.list_participants("vs-1")):
+            with pytest.raises(RetryableError):
+                await call
 
 
-def metadata(**owner: object) -> str:
-    return json.dumps({"voicesession": {"installation": "inst", "namespace": "default", "name": "hello"} | owner})
-
-
-async def test_list_owned_rooms_ignores_foreign_metadata() -> None:
-    foreign = ("", "inst", "[" * 3000 + "inst", '["inst"]', '{"voicesession": "inst"}', '{"voicesession": ["inst"]}')
-    rooms = [
-        api.Room(name=f"foreign-{number}", metadata=text)
-        for number, text in enumerate((*foreign, metadata(name=["hello"]), metadata(namespace=7)))
+async def test_list_rooms_sends_a_single_request_without_names() -> None:
+    owner = {"installation": "inst", "namespace": "default", "name": "hello"}
+    listed = [
+        api.Room(name="vs-1", sid="RM_1", num_participants=2, metadata=json.dumps({"voicesession": owner})),
+        api.Room(name="foreign", sid="RM_2", metadata="anything"),
     ]
-    rooms += [api.Room(name="vs-1", metadata=metadata()), api.Room(name="vs-2", metadata=metadata(uid=["old"]))]
+    requests: list[api.ListRoomsRequest] = []
 
-    async def answer(_: web.Request) -> web.Response:
-        listed = api.ListRoomsResponse(rooms=rooms)
-        return web.Response(body=listed.SerializeToString(), content_type="application/protobuf")
+    async def answer(request: web.Request) -> web.Response:
+        requests.append(api.ListRoomsRequest.FromString(await request.read()))
+        body = api.ListRoomsResponse(rooms=listed).SerializeToString()
+        return web.Response(body=body, content_type="application/protobuf")
 
     async with room_service(answer) as service:
-        found = await service.list_owned_rooms("inst")
-    assert found == [OwnedRoom("vs-1", "default", "hello"), OwnedRoom("vs-2", "default", "hello")]
+        found = await service.list_rooms()
+    assert [list(request.names) for request in requests] == [[]]
+    assert found == {
+        "vs-1": ListedRoom("RM_1", 2, RoomOwner("inst", "default", "hello")),
+        "foreign": ListedRoom("RM_2", 0),
+    }
+
+
+async def test_create_room_returns_the_listed_room() -> None:
+    async def answer(_: web.Request) -> web.Response:
+        body = api.Room(name="vs-1", sid="RM_1", num_participants=1).SerializeToString()
+        return web.Response(body=body, content_type="application/protobuf")
+
+    async with room_service(answer) as rooms:
+        assert await rooms.create_room("vs-1", "{}", 0) == ListedRoom("RM_1", 1)

@@ -8,17 +8,18 @@ import pytest
 from voicesession_common import JsonObject
 from voicesession_common.errors import NotFoundError, RetryableError, TerminalError
 from voicesession_common.kube_client import Resource
-from voicesession_operator.clients.livekit import OwnedRoom
 from voicesession_operator.controller.cache import Cache, Key, ResourceKind
 from voicesession_operator.controller.informer import Informer
 from voicesession_operator.controller.resync import Resync
 from voicesession_operator.controller.workqueue import WorkQueue
 from voicesession_operator.domain.naming import room_name
+from voicesession_operator.domain.observed import ListedRoom, RoomOwner
 
 from tests.support import operator_objects
 from tests.support.async_polling import until
 from tests.support.builders import ROOM, UID
-from tests.support.fakes.reconciler_world import HELLO, FakeKubernetes, FakeRooms, RecordingQueue
+from tests.support.fakes.livekit_rooms import FakeRooms, directory_of
+from tests.support.fakes.reconciler_world import HELLO, FakeKubernetes, RecordingQueue
 from tests.support.metric_changes import value
 
 FORBIDDEN = TerminalError("Forbidden", "no Role there")
@@ -39,6 +40,10 @@ class NamespacedKubernetes(FakeKubernetes):
         return [raw for raw in found if namespace in ("", raw["metadata"]["namespace"])], version
 
 
+def owner(namespace: str, session: str = "hello") -> RoomOwner:
+    return RoomOwner("installation-1", namespace, session)
+
+
 class Scene:
     def __init__(self, *namespaces: str) -> None:
         self.kube, self.rooms, self.cache, self.now = NamespacedKubernetes(), FakeRooms(), Cache(), 1000.0
@@ -47,7 +52,7 @@ class Scene:
         self.informer = Informer(self.cache, sessions, agents, self.kube)
         self.resync = Resync(
             self.kube,
-            self.rooms,
+            directory_of(self.rooms),
             self.cache,
             self.informer,
             "installation-1",
@@ -112,25 +117,25 @@ async def test_rooms_of_finished_and_missing_sessions_are_deleted() -> None:
     scene.kube.put("voicesessions", operator_objects.session())
     finished = operator_objects.session(name="over", uid="uid-over")
     scene.kube.put("voicesessions", {**finished, "status": {"finishedAt": "2025-11-22T23:20:11Z"}})
-    scene.rooms.owned = [
-        OwnedRoom(ROOM, "default", "hello"),
-        OwnedRoom(room_name("uid-over"), "default", "over"),
-        OwnedRoom(room_name("uid-gone"), "default", "gone"),
-    ]
+    scene.rooms.owners = {
+        ROOM: owner("default"),
+        room_name("uid-over"): owner("default", "over"),
+        room_name("uid-gone"): owner("default", "gone"),
+    }
     await scene.resync.delete_orphan_rooms()
     assert scene.rooms.deleted == [room_name("uid-over"), room_name("uid-gone")]
 
 
 async def test_orphan_rooms_of_unwatched_namespaces_are_kept() -> None:
     scene = Scene("elsewhere")
-    scene.rooms.owned = [OwnedRoom(ROOM, "default", "hello")]
+    scene.rooms.owners = {ROOM: owner("default")}
     await scene.resync.delete_orphan_rooms()
     assert scene.rooms.deleted == []
 
 
 async def test_orphan_rooms_are_kept_when_sessions_cannot_be_listed() -> None:
     scene = Scene()
-    scene.rooms.owned = [OwnedRoom(ROOM, "default", "hello")]
+    scene.rooms.owners = {ROOM: owner("default")}
     scene.kube.errors["list voicesessions"] = RetryableError("KubernetesUnavailable", "down")
     await scene.resync.delete_orphan_rooms()
     assert scene.rooms.deleted == []
@@ -189,7 +194,7 @@ async def test_age_without_a_readable_namespace_counts_from_the_start() -> None:
 async def test_orphan_rooms_of_an_unreadable_namespace_are_kept() -> None:
     scene = Scene("team-a", "team-b")
     scene.kube.refused["team-a"] = FORBIDDEN
-    scene.rooms.owned = [OwnedRoom("vs-a", "team-a", "hello"), OwnedRoom("vs-b", "team-b", "hello")]
+    scene.rooms.owners = {"vs-a": owner("team-a"), "vs-b": owner("team-b")}
     await scene.resync.delete_orphan_rooms()
     assert scene.rooms.deleted == ["vs-b"]
 
@@ -197,7 +202,7 @@ async def test_orphan_rooms_of_an_unreadable_namespace_are_kept() -> None:
 async def test_orphan_room_with_a_failed_deletion_is_passed_over() -> None:
     scene = Scene()
     scene.rooms.refused["vs-1"] = TerminalError("LiveKitRefused", "no")
-    scene.rooms.owned = [OwnedRoom("vs-1", "default", "one"), OwnedRoom("vs-2", "default", "two")]
+    scene.rooms.owners = {"vs-1": owner("default", "one"), "vs-2": owner("default", "two")}
     await scene.resync.delete_orphan_rooms()
     assert scene.rooms.deleted == ["vs-2"]
 
@@ -205,13 +210,13 @@ async def test_orphan_room_with_a_failed_deletion_is_passed_over() -> None:
 async def test_unexpected_error_of_the_orphan_rooms_ends_no_task() -> None:
     attempts = 0
 
-    async def list_owned_rooms(installation_id: str) -> list[OwnedRoom]:
+    async def list_rooms() -> dict[str, ListedRoom]:
         nonlocal attempts
         attempts += 1
         raise RecursionError("metadata of a foreign room")
 
     scene = Scene()
-    scene.rooms.list_owned_rooms = list_owned_rooms  # type: ignore[method-assign]
+    scene.rooms.list_rooms = list_rooms  # type: ignore[method-assign]
     running = asyncio.create_task(scene.resync.run_orphans())
     await until(lambda: attempts)
     for _ in range(10):

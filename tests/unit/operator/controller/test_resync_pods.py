@@ -14,7 +14,8 @@ from voicesession_operator.controller.workqueue import WorkQueue
 
 from tests.support import operator_objects
 from tests.support.builders import UID
-from tests.support.fakes.reconciler_world import FakeKubernetes, FakeRooms, RecordingQueue
+from tests.support.fakes.livekit_rooms import FakeRooms, directory_of
+from tests.support.fakes.reconciler_world import FakeKubernetes, RecordingQueue
 
 
 class Scene:
@@ -24,7 +25,9 @@ class Scene:
         self.kube, self.cache, self.sessions = FakeKubernetes(), Cache(), RecordingQueue()
         sessions, agents = cast(WorkQueue[Key], self.sessions), cast(WorkQueue[Key], RecordingQueue())
         informer = Informer(self.cache, sessions, agents, self.kube)
-        self.resync = Resync(self.kube, FakeRooms(), self.cache, informer, "installation-1", (), lambda: 1000.0)
+        self.resync = Resync(
+            self.kube, directory_of(FakeRooms()), self.cache, informer, "installation-1", (), lambda: 1000.0
+        )
 
     async def enqueued_by_resync(self) -> list[Key]:
         self.sessions.keys.clear()

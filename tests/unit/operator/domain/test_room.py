@@ -3,8 +3,10 @@
 from dataclasses import replace
 
 import pytest
+from voicesession_common.api.conditions import find_condition
 from voicesession_common.api.voicesession import Outage
-from voicesession_operator.domain.room import MAX_OUTAGES, TRIAL_SECONDS, due_at, observe_room
+from voicesession_operator.domain.actions import CreateRoom, Plan
+from voicesession_operator.domain.room import MAX_OUTAGES, TRIAL_SECONDS, UNREADABLE_SECONDS, due_at, observe_room
 
 from tests.support.builders import T0, ObservedBuilder, SessionBuilder, joined_cluster, ready_session
 from tests.support.plan_queries import decide
@@ -77,3 +79,53 @@ def test_join_deadline_waits_for_trial_of_operator() -> None:
     watched = replace(joined_cluster().build(), watched_since=back)
     assert decide(session, watched, back + TRIAL_SECONDS - 1).status.end_reason == ""
     assert decide(session, watched, back + TRIAL_SECONDS).status.end_reason == "NobodyCame"
+
+
+LOST_AT = T0 + 200
+UNREADABLE = joined_cluster().state(None).unreadable_room(LOST_AT)
+
+
+def room_ready(found: Plan) -> tuple[str, str]:
+    condition = find_condition(found.status.conditions, "RoomReady")
+    assert condition is not None
+    return condition.status, condition.reason
+
+
+def creates_room(found: Plan) -> bool:
+    return any(isinstance(action, CreateRoom) for action in found.actions)
+
+
+def test_unreadable_room_is_created_again_after_a_minute() -> None:
+    before = decide(ready_session(), UNREADABLE, LOST_AT + UNREADABLE_SECONDS - 1)
+    assert (room_ready(before), creates_room(before)) == (("Unknown", "LiveKitUnavailable"), False)
+    after = decide(ready_session(), UNREADABLE, LOST_AT + UNREADABLE_SECONDS)
+    assert (room_ready(after), creates_room(after)) == (("False", "RoomUnreadable"), True)
+    assert [event.reason for event in after.events] == ["RoomUnreadable"]
+
+
+def test_permanently_unreadable_room_ends_the_session() -> None:
+    session, at = ready_session().limits(max_duration_seconds=1e9, start_seconds=60), LOST_AT
+    session = looked(session, joined_cluster(), at)
+    while not session.build().status.end_reason:
+        at += 2
+        assert at <= LOST_AT + UNREADABLE_SECONDS + 60, "it lasts without end"
+        session = looked(session, UNREADABLE, at)
+    assert session.build().status.end_reason == "RoomLost"
+
+
+def test_readable_room_lets_deadlines_run_again() -> None:
+    session = looked(ready_session(), joined_cluster(), LOST_AT)
+    for seconds in range(2, 72, 2):
+        session = looked(session, UNREADABLE, LOST_AT + seconds)
+    session = looked(session, joined_cluster(), LOST_AT + 72)
+    assert due_at(session.build().status, T0, 300) == T0 + 300 + 70
+
+
+def test_unreadable_room_with_the_agent_inside_is_kept() -> None:
+    found = decide(ready_session(), joined_cluster().unreadable_room(LOST_AT), LOST_AT + 1000)
+    assert (room_ready(found), creates_room(found)) == (("Unknown", "LiveKitUnavailable"), False)
+
+
+def test_livekit_without_any_answer_leads_to_no_creation() -> None:
+    found = decide(ready_session(), DOWN.state(None), LOST_AT + 1000)
+    assert (room_ready(found), creates_room(found)) == (("Unknown", "LiveKitUnavailable"), False)
