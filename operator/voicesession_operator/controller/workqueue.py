@@ -145,7 +145,6 @@ class WorkQueue(Generic[K]):
         """Timers, and whether they give news."""
         self._failures: dict[K, int] = {}
         self._sleepers: deque[asyncio.Future[None]] = deque()
-        """Workers without a key."""
         self._idle = asyncio.Event()
         self._idle.set()
         self._accepts: Callable[[K], bool] = lambda _: True
