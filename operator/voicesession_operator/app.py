@@ -90,11 +90,11 @@ class Controller:
         self.webhooks = WebhookHandler(self.cache, self._hints, self.lost_webhooks, self._enqueue)
 
     def _session_reconciler(self) -> SessionReconciler:
-        kube, rooms, pods = self._systems.kube, self.rooms, self._systems.pods
+        kube, rooms = self._systems.kube, self.rooms
         traces = SessionTraces(self._systems.tracing)
         return SessionReconciler(
-            Clients(kube, rooms, pods, self._recorder, self._memories, self.pod_watcher),
-            Executor(kube, rooms, pods, self.cache, self._addresses, traces),
+            Clients(kube, rooms, self._recorder, self._memories, self.pod_watcher),
+            Executor(kube, rooms, self.pod_watcher, self.cache, self._addresses, traces),
             self.cache,
             self._hints,
             self._config,
