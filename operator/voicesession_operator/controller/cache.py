@@ -73,6 +73,10 @@ def version_of(raw: JsonObject) -> int:
     return int(text) if text.isdecimal() else 0
 
 
+def is_finished(session: JsonObject) -> bool:
+    return bool((session.get("status") or {}).get("finishedAt"))
+
+
 class Cache:
     """All watched sessions, VoiceAgents and agent pods, with indexes."""
 

@@ -2,14 +2,14 @@
 
 import asyncio
 import copy
-from collections.abc import Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from typing import Any
 
 from voicesession_common import JsonObject
 from voicesession_common.api.timestamps import to_rfc3339
 from voicesession_common.api.voiceagent import VoiceAgent
 from voicesession_common.errors import ConflictError, ExternalError, NotFoundError
-from voicesession_common.kube_client import Resource
+from voicesession_common.kube_client import Page, Resource
 from voicesession_operator.controller.cache import Cache, Key, ResourceKind
 from voicesession_operator.controller.executor import Addresses, Executor
 from voicesession_operator.controller.observation import RoomDirectory
@@ -58,6 +58,13 @@ class FakeKubernetes:
         self.lists.append(resource.plural)
         found = [copy.deepcopy(body) for (kind, _), body in self.objects.items() if kind == resource.plural]
         return found, str(self.version)
+
+    async def pages(self, resource: Resource, namespace: str = "", selector: str = "") -> AsyncIterator[Page]:
+        """Yield one object per page."""
+        found, version = await self.list(resource, namespace, selector)
+        for raw in found:
+            yield Page([raw], version)
+        yield Page([], version)
 
     async def get(self, resource: Resource, namespace: str, name: str) -> JsonObject:
         self._fail(f"get {resource.plural}")
