@@ -23,7 +23,7 @@ REQUEST_SECONDS: Final = 1.0
 """Time limit of a request: a pod that does not answer must not delay the other sessions of its worker."""
 TOKEN_SECONDS: Final = 30
 """Lifetime of a request's token: long enough for small clock differences."""
-WAIT_SECONDS: Final = 100
+WAIT_SECONDS: Final = 110
 """Time for which a pod may hold a long poll; shorter than the idle limits of service meshes, such as Istio's 300 s."""
 KEEPALIVE_IDLE_SECONDS: Final = 10
 KEEPALIVE_INTERVAL_SECONDS: Final = 3

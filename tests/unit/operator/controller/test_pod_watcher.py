@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 import pytest
 from voicesession_common.errors import RetryableError, TerminalError
 from voicesession_common.rate_limit import Rate
+from voicesession_operator.clients.agent_pod import WAIT_SECONDS
 from voicesession_operator.controller.cache import Key
 from voicesession_operator.controller.pod_watcher import FRESH_SECONDS, PodWatcher
 from voicesession_operator.domain.observed import AgentPodState
@@ -100,6 +101,21 @@ async def test_first_state_is_awaited_and_the_next_ones_are_read_without_a_call(
     await until(lambda: len(watched.enqueued) == 2)
     assert await watched.watcher.state(pod()) == AgentPodState("Bound")
     assert watched.pods.asked == []
+
+
+async def test_life_with_300_seconds_of_talk_needs_10_pod_calls(watched: WatchedPods) -> None:
+    talk = ["human"] * (300 // WAIT_SECONDS)
+    watched.watcher.follow(HELLO, [pod()])
+    await watched.polls(1)
+    for tag in ("preparing", "unbound", "bound", "joined", "human", *talk, "left"):
+        calls = len(watched.pods.waits)
+        watched.now += 10
+        watched.pods.tags.put_nowait(tag)
+        await watched.polls(calls + 1)
+        await watched.watcher.state(pod())
+    await watched.watcher.put_state("10.0.0.1", "pod-uid-0", {"sessionUID": "u1", "epoch": 1, "memory": None})
+    watched.watcher.follow(HELLO, ())
+    assert len(watched.pods.waits) + len(watched.pods.asked) + len(watched.pods.received) <= 10
 
 
 async def test_unchanged_tag_keeps_the_state(watched: WatchedPods) -> None:
