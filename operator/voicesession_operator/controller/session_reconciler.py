@@ -190,6 +190,8 @@ class SessionReconciler:
         self, raw: JsonObject, session: VoiceSession, planned: Plan, observed: Observed
     ) -> JsonObject | NotWritten:
         """Write the status if it changed, then record the events."""
+        if planned.status == session.status:
+            return raw
         rendered = planned.status.render()
         if rendered == session.status.render():
             return raw
