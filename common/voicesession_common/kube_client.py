@@ -106,7 +106,7 @@ async def load_credentials(kubeconfig: str) -> Credentials:
 
 
 @dataclass(frozen=True)
-class Page:
+class ListPage:
     """Some objects of a list, and the resourceVersion of the whole list."""
 
     items: list[JsonObject]
@@ -119,7 +119,7 @@ class KubernetesApi(Protocol):
     async def list(
         self, resource: Resource, namespace: str = "", selector: str = ""
     ) -> tuple[list[JsonObject], str]: ...
-    def pages(self, resource: Resource, namespace: str = "", selector: str = "") -> AsyncIterator[Page]: ...
+    def pages(self, resource: Resource, namespace: str = "", selector: str = "") -> AsyncIterator[ListPage]: ...
     async def get(self, resource: Resource, namespace: str, name: str) -> JsonObject: ...
     async def create(self, resource: Resource, namespace: str, body: JsonObject) -> JsonObject: ...
     async def replace(self, resource: Resource, namespace: str, name: str, body: JsonObject) -> JsonObject: ...
@@ -152,12 +152,12 @@ class KubeClient:
             version = page.version
         return found, version
 
-    async def pages(self, resource: Resource, namespace: str = "", selector: str = "") -> AsyncIterator[Page]:
+    async def pages(self, resource: Resource, namespace: str = "", selector: str = "") -> AsyncIterator[ListPage]:
         """Yield the list page by page, so that it is never in memory as a whole."""
         query = {"limit": str(PAGE_SIZE)} | ({"labelSelector": selector} if selector else {})
         while True:
             answer = await self._request("GET", "list", resource, resource.path(namespace), query=query)
-            yield Page(_items(answer), answer["metadata"].get("resourceVersion", "0"))
+            yield ListPage(_items(answer), answer["metadata"].get("resourceVersion", "0"))
             following = answer["metadata"].get("continue")
             if not following:
                 return

@@ -43,10 +43,7 @@ log = logging.getLogger(__name__)
 
 SESSION_WORKERS: Final = 24
 NAMESPACE_WORKERS: Final = 16
-"""Most workers for the sessions of one namespace, so that its silent pods do not delay the other namespaces.
-
-A reconcile mostly waits for responses; with this number, 30 starting sessions do not delay each other.
-"""
+"""Most workers of one namespace: 30 starting sessions do not delay each other, nor do silent pods other namespaces."""
 AGENT_WORKERS: Final = 2
 LIST_SHARE: Final = 0.8
 """Age of the list of rooms in poll intervals: a lone session renews it at each poll, in spite of the jitter."""
@@ -75,8 +72,7 @@ class Controller:
         self._systems, self._config = systems, _operator_config(settings, control_key)
         self._addresses = Addresses(settings.livekit_url, settings.letta_url, settings.letta_api_key)
         self.cache, self._hints, self.lost_webhooks = Cache(), LeaveHints(), LostWebhookCounter(time.time)
-        list_seconds = LIST_SHARE * self._config.poll_seconds
-        self.rooms = RoomDirectory(systems.rooms, self._enqueue_room, time.time, list_seconds)
+        self.rooms = RoomDirectory(systems.rooms, self._enqueue_room, time.time, LIST_SHARE * self._config.poll_seconds)
         self.pod_watcher = PodWatcher(systems.pods, self._enqueue)
         self._recorder = EventRecorder(systems.kube, settings.pod_name, time.time)
         self._memories = UserMemories(systems.letta, self.cache, self._enqueue, time.time)
@@ -104,8 +100,7 @@ class Controller:
         )
 
     def _agent_reconciler(self) -> AgentReconciler:
-        systems = self._systems
-        enqueue = self._sessions.add_poll
+        systems, enqueue = self._systems, self._sessions.add_poll
         return AgentReconciler(systems.kube, systems.letta, self._recorder, self.cache, enqueue, time.time)
 
     def _resync(self, settings: OperatorSettings) -> Resync:

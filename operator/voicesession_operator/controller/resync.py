@@ -10,7 +10,7 @@ from typing import Final
 from voicesession_common import JsonObject
 from voicesession_common.api.constants import POD_SELECTOR, SESSION_UID_LABEL
 from voicesession_common.errors import ConflictError, ExternalError, NotFoundError
-from voicesession_common.kube_client import AGENTS, PODS, SESSIONS, KubernetesApi, Page
+from voicesession_common.kube_client import AGENTS, PODS, SESSIONS, KubernetesApi, ListPage
 
 from voicesession_operator import metrics
 from voicesession_operator.controller.cache import (
@@ -155,7 +155,7 @@ class Resync:
         self._unreadable.add(namespace)
         metrics.NAMESPACES_UNREADABLE.set(len(self._unreadable))
 
-    async def _compare(self, kind: ResourceKind, namespace: str, pages: AsyncIterator[Page]) -> None:
+    async def _compare(self, kind: ResourceKind, namespace: str, pages: AsyncIterator[ListPage]) -> None:
         """Compare page by page; of the list as a whole only the UIDs are kept."""
         uids: set[str] = set()
         changed = version = 0

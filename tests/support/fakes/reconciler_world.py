@@ -9,7 +9,7 @@ from voicesession_common import JsonObject
 from voicesession_common.api.timestamps import to_rfc3339
 from voicesession_common.api.voiceagent import VoiceAgent
 from voicesession_common.errors import ConflictError, ExternalError, NotFoundError
-from voicesession_common.kube_client import Page, Resource
+from voicesession_common.kube_client import ListPage, Resource
 from voicesession_operator.controller.cache import Cache, Key, ResourceKind
 from voicesession_operator.controller.executor import Addresses, Executor
 from voicesession_operator.controller.observation import RoomDirectory
@@ -59,12 +59,12 @@ class FakeKubernetes:
         found = [copy.deepcopy(body) for (kind, _), body in self.objects.items() if kind == resource.plural]
         return found, str(self.version)
 
-    async def pages(self, resource: Resource, namespace: str = "", selector: str = "") -> AsyncIterator[Page]:
+    async def pages(self, resource: Resource, namespace: str = "", selector: str = "") -> AsyncIterator[ListPage]:
         """Yield one object per page."""
         found, version = await self.list(resource, namespace, selector)
         for raw in found:
-            yield Page([raw], version)
-        yield Page([], version)
+            yield ListPage([raw], version)
+        yield ListPage([], version)
 
     async def get(self, resource: Resource, namespace: str, name: str) -> JsonObject:
         self._fail(f"get {resource.plural}")

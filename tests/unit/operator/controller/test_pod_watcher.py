@@ -183,7 +183,7 @@ async def test_answer_to_a_desired_state_is_the_latest_state(watched: WatchedPod
     assert (found.state, found.session_uid) == ("Bound", "u1")
 
 
-async def test_state_of_a_pod_whose_poll_ends_does_not_wait(watched: WatchedPods) -> None:
+async def test_state_of_an_unfollowed_pod_does_not_wait(watched: WatchedPods) -> None:
     watched.watcher.follow(HELLO, [pod()])
     waiting = asyncio.create_task(watched.watcher.state(pod()))
     await watched.polls(1)

@@ -9,7 +9,7 @@ from typing import cast
 import pytest
 from voicesession_common import JsonObject
 from voicesession_common.errors import NotFoundError, RetryableError, TerminalError
-from voicesession_common.kube_client import Page, Resource
+from voicesession_common.kube_client import ListPage, Resource
 from voicesession_operator.controller.cache import Cache, Key, ResourceKind
 from voicesession_operator.controller.informer import Informer
 from voicesession_operator.controller.resync import Resync
@@ -238,13 +238,13 @@ async def test_object_without_required_fields_is_passed_over() -> None:
     assert scene.cache.get(ResourceKind.SESSION, Key("default", "broken")) is None
 
 
-async def test_resync_keeps_one_page_in_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    scene, made, most = Scene(), list[weakref.ref[Page]](), 0
+async def test_resync_holds_a_single_page(monkeypatch: pytest.MonkeyPatch) -> None:
+    scene, made, most = Scene(), list[weakref.ref[ListPage]](), 0
 
-    async def pages(resource: Resource, namespace: str = "", selector: str = "") -> AsyncIterator[Page]:
+    async def pages(resource: Resource, namespace: str = "", selector: str = "") -> AsyncIterator[ListPage]:
         nonlocal most
         for number in range(20 if resource.plural == "pods" else 0):
-            page = Page([operator_objects.pod(number)], "200")
+            page = ListPage([operator_objects.pod(number)], "200")
             made.append(weakref.ref(page))
             most = max(most, sum(reference() is not None for reference in made))
             yield page
@@ -262,7 +262,7 @@ async def test_failed_page_removes_no_object(monkeypatch: pytest.MonkeyPatch) ->
     await scene.resync.resync()
     found = scene.kube.pages
 
-    async def pages(resource: Resource, namespace: str = "", selector: str = "") -> AsyncIterator[Page]:
+    async def pages(resource: Resource, namespace: str = "", selector: str = "") -> AsyncIterator[ListPage]:
         async for page in found(resource, namespace, selector):
             yield page
             if resource.plural == "voicesessions":

@@ -70,7 +70,7 @@ async def test_pod_of_another_owner_with_the_recorded_name_is_ignored() -> None:
     assert list(world.cache.all(ResourceKind.POD)) == world.cache.pods_of("default", UID)
 
 
-async def test_finished_session_has_one_timer_and_asks_no_pod() -> None:
+async def test_finished_session_has_a_single_timer_and_asks_no_pod() -> None:
     world = ReconcilerWorld()
     world.change_spec(ttlSecondsAfterFinished=600, end=True)
     for _ in range(4):
