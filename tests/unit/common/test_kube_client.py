@@ -63,7 +63,7 @@ async def test_list_reads_all_pages() -> None:
     assert version == "7"
 
 
-async def test_pages_are_read_one_at_a_time() -> None:
+async def test_pages_are_read_when_needed() -> None:
     requested: list[str] = []
 
     async def answer(request: web.Request) -> web.Response:

@@ -87,7 +87,7 @@ async def test_poll_is_retried_after_an_outage(watched: WatchedPods) -> None:
     assert watched.enqueued == [HELLO]
 
 
-async def test_first_state_is_awaited_and_the_next_ones_are_read_without_a_call(watched: WatchedPods) -> None:
+async def test_first_state_is_awaited_and_later_states_need_no_call(watched: WatchedPods) -> None:
     watched.pods.states["pod-uid-0"] = AgentPodState("Unbound")
     watched.watcher.follow(HELLO, [pod()])
     first = asyncio.create_task(watched.watcher.state(pod()))
@@ -136,7 +136,7 @@ async def test_silent_pod_is_awaited_once(watched: WatchedPods) -> None:
     assert (watched.pods.asked, watched.enqueued) == ([], [])
 
 
-async def test_pod_that_stops_answering_is_news(watched: WatchedPods) -> None:
+async def test_end_of_answers_is_news(watched: WatchedPods) -> None:
     watched.pods.states["pod-uid-0"] = AgentPodState("Bound")
     watched.pods.tags.put_nowait("a")
     watched.watcher.follow(HELLO, [pod()])
@@ -159,7 +159,7 @@ async def test_lost_connection_to_an_answering_pod_is_no_news(watched: WatchedPo
     assert watched.pods.waits[-1] == ("pod-uid-0", "a")
 
 
-async def test_old_state_is_asked_for_again_if_it_must_be_fresh(watched: WatchedPods) -> None:
+async def test_old_state_is_replaced_for_a_fresh_read(watched: WatchedPods) -> None:
     watched.pods.states["pod-uid-0"] = AgentPodState("Bound", active_at=1.0)
     watched.pods.tags.put_nowait("a")
     watched.watcher.follow(HELLO, [pod()])
