@@ -183,7 +183,7 @@ class Operator:
             await self._resync.fill_cache()
             # When kopf ends, it cancels every task created after its start, so it is started last.
             queues = [queue.run for queue in self._controller.queues]
-            for work in (*queues, self._controller.pod_watcher.run, self._resync.run, self._resync.run_orphans):
+            for work in (self._controller.pod_watcher.run, *queues, self._resync.run, self._resync.run_orphans):
                 group.create_task(work())
             self._watching = group.create_task(self._watch())
             await self._watch_ready.wait()
