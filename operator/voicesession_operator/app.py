@@ -8,11 +8,11 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import AsyncExitStack
+from functools import partial
 from typing import Any, Final
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from voicesession_common.json_logging import configure
-from voicesession_common.kube_client import KubeClient
 
 from voicesession_operator import metrics
 from voicesession_operator.clients import ExternalSystems, connect
@@ -20,10 +20,10 @@ from voicesession_operator.clients.agent_pod import load_private_key, public_key
 from voicesession_operator.clients.event_recorder import EventRecorder
 from voicesession_operator.clients.livekit import RoomEvent
 from voicesession_operator.controller.agent_reconciler import AgentReconciler
-from voicesession_operator.controller.cache import Cache, Key
+from voicesession_operator.controller.cache import Cache, Key, namespace_of
 from voicesession_operator.controller.executor import Addresses, Executor
 from voicesession_operator.controller.informer import Informer, watch
-from voicesession_operator.controller.observation import RoomDirectory
+from voicesession_operator.controller.observation import LIST_SHARE, RoomDirectory
 from voicesession_operator.controller.pod_watcher import PodWatcher
 from voicesession_operator.controller.resync import Resync
 from voicesession_operator.controller.session_metrics import SessionGauges
@@ -39,11 +39,10 @@ from voicesession_operator.web.webhook import WebhookEndpoint
 
 log = logging.getLogger(__name__)
 
-SESSION_WORKERS: Final = 16
-"""A reconcile mostly waits for responses; with this number, 30 starting sessions do not delay each other."""
+SESSION_WORKERS: Final = 24
+NAMESPACE_WORKERS: Final = 16
+"""Most workers of one namespace: 30 starting sessions do not delay each other, nor do silent pods other namespaces."""
 AGENT_WORKERS: Final = 2
-LIST_SHARE: Final = 0.8
-"""Age of the list of rooms in poll intervals: a lone session renews it at each poll, in spite of the jitter."""
 DRAIN_SECONDS: Final = 10.0
 TERM_END_SECONDS: Final = 7.0
 """Time for the canceled tasks of a term; kopf stops its own ones in steps."""
@@ -61,19 +60,24 @@ class Controller:
 
     def __init__(self, settings: OperatorSettings, control_key: Ed25519PrivateKey, systems: ExternalSystems) -> None:
         self._settings = settings
-        self._systems, self._config = systems, settings.config(_public_key(control_key))
+        namespaces = settings.watch_namespaces
+        public_key = base64.b64encode(public_key_of(control_key)).decode()
+        self._systems, self._config = systems, settings.config(public_key)
         self._addresses = Addresses(settings.livekit_url, settings.letta_url, settings.letta_api_key)
         self.cache, self._hints, self.lost_webhooks = Cache(), LeaveHints(), LostWebhookCounter(time.time)
-        list_seconds = LIST_SHARE * self._config.poll_seconds
-        self.rooms = RoomDirectory(systems.rooms, self._enqueue_room, time.time, list_seconds)
+        self.rooms = RoomDirectory(systems.rooms, self._enqueue_room, time.time, LIST_SHARE * self._config.poll_seconds)
         self.pod_watcher = PodWatcher(systems.pods, self._enqueue)
         self._recorder = EventRecorder(systems.kube, settings.pod_name, time.time)
         self._memories = UserMemories(systems.letta, self.cache, self._enqueue, time.time)
-        self._sessions: WorkQueue[Key] = WorkQueue("sessions", self._session_reconciler().reconcile, SESSION_WORKERS)
+        self._sessions: WorkQueue[Key] = WorkQueue(
+            "sessions", self._session_reconciler().reconcile, SESSION_WORKERS, namespace_of, NAMESPACE_WORKERS
+        )
         self._agents: WorkQueue[Key] = WorkQueue("agents", self._agent_reconciler().reconcile, AGENT_WORKERS)
         self.queues: tuple[WorkQueue[Any], ...] = (self._sessions, self._agents, self._memories.queue)
         self.informer = Informer(self.cache, self._sessions, self._agents, systems.kube)
-        self.resync = self._resync(settings)
+        self.resync = Resync(
+            systems.kube, self.rooms, self.cache, self.informer, settings.installation_id, namespaces, time.time
+        )
         self.webhooks = WebhookHandler(self.cache, self._hints, self.lost_webhooks, self._enqueue)
         self._gauges = SessionGauges(self.cache, self.queues)
         self._watch_stop, self._watch_ready = asyncio.Event(), asyncio.Event()
@@ -81,11 +85,11 @@ class Controller:
         """Whether the sessions are listed and watched, so that webhooks find theirs."""
 
     def _session_reconciler(self) -> SessionReconciler:
-        kube, rooms, pods = self._systems.kube, self.rooms, self._systems.pods
+        kube, rooms = self._systems.kube, self.rooms
         traces = SessionTraces(self._systems.tracing)
         return SessionReconciler(
-            Clients(kube, rooms, pods, self._recorder, self._memories, self.pod_watcher),
-            Executor(kube, rooms, pods, self.cache, self._addresses, traces),
+            Clients(kube, rooms, self._recorder, self._memories, self.pod_watcher),
+            Executor(kube, rooms, self.pod_watcher, self.cache, self._addresses, traces),
             self.cache,
             self._hints,
             self._config,
@@ -95,12 +99,8 @@ class Controller:
         )
 
     def _agent_reconciler(self) -> AgentReconciler:
-        systems = self._systems
-        return AgentReconciler(systems.kube, systems.letta, self._recorder, self.cache, self._enqueue, time.time)
-
-    def _resync(self, settings: OperatorSettings) -> Resync:
-        kube, rooms, namespaces = self._systems.kube, self.rooms, settings.watch_namespaces
-        return Resync(kube, rooms, self.cache, self.informer, settings.installation_id, namespaces, time.time)
+        systems, enqueue = self._systems, self._sessions.add_poll
+        return AgentReconciler(systems.kube, systems.letta, self._recorder, self.cache, enqueue, time.time)
 
     async def run(self, catch_signals: Callable[[], None]) -> None:
         """List, watch and work until canceled; the first failure of a task ends all of them.
@@ -110,7 +110,7 @@ class Controller:
         async with asyncio.TaskGroup() as group:
             await self.resync.fill_cache()
             queues = [queue.run for queue in self.queues]
-            for work in (*queues, self.pod_watcher.run, self.resync.run, self.resync.run_orphans, self._watch):
+            for work in (self.pod_watcher.run, *queues, self.resync.run, self.resync.run_orphans, self._watch):
                 group.create_task(work())
             await self._watch_ready.wait()
             catch_signals()
@@ -157,15 +157,19 @@ class Operator:
     """One replica. Must be created inside a running loop."""
 
     def __init__(self, settings: OperatorSettings, control_key: Ed25519PrivateKey, systems: ExternalSystems) -> None:
-        self._settings, self._control_key, self._systems = settings, control_key, systems
+        self._settings, self._systems = settings, systems
         self._stop = asyncio.Event()
         self._leading = self._stopping = False
+        self._new_controller = partial(Controller, settings, control_key, systems)
         self._controller = self._new_controller()
-        self._elector = _elector(settings, systems.kube)
+        lease, identity = (
+            f"{settings.release}-voicesession-operator",
+            Identity(settings.pod_name, settings.pod_uid, time.time()),
+        )
+        self._elector = LeaderElector(
+            systems.kube, settings.pod_namespace, lease, identity, settings.lease_duration_seconds
+        )
         self._web = WebServer(settings.http_port, self._probes(), self._webhook_endpoint())
-
-    def _new_controller(self) -> Controller:
-        return Controller(self._settings, self._control_key, self._systems)
 
     def _probes(self) -> Probes:
         return Probes(
@@ -264,16 +268,6 @@ class Operator:
         if self._stopping or self._leading:
             return self._is_accepting()
         return self._elector.reachable
-
-
-def _elector(settings: OperatorSettings, kube: KubeClient) -> LeaderElector:
-    lease = f"{settings.release}-voicesession-operator"
-    identity = Identity(settings.pod_name, settings.pod_uid, time.time())
-    return LeaderElector(kube, settings.pod_namespace, lease, identity, settings.lease_duration_seconds)
-
-
-def _public_key(control_key: Ed25519PrivateKey) -> str:
-    return base64.b64encode(public_key_of(control_key)).decode()
 
 
 async def _cancel(seconds: float, *tasks: "asyncio.Task[object]") -> bool:

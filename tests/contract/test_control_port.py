@@ -109,17 +109,20 @@ async def test_pod_refuses_another_session(pod: Pod, operator: AgentPodClient) -
 
 
 async def test_long_poll_returns_at_a_change(pod: Pod, operator: AgentPodClient) -> None:
-    known = await operator.wait_for_change("127.0.0.1", "pod-1", "")
+    known, _ = await operator.wait_for_change("127.0.0.1", "pod-1", "")
     waiting = asyncio.create_task(operator.wait_for_change("127.0.0.1", "pod-1", known))
     await operator.put_state("127.0.0.1", "pod-1", DESIRED)
     pod.changes.notify()
-    assert await asyncio.wait_for(waiting, DEADLINE) not in ("", known)
+    tag, state = await asyncio.wait_for(waiting, DEADLINE)
+    assert tag not in ("", known)
+    assert state is not None
+    assert state.session_uid == "u1"
 
 
 async def test_long_poll_returns_the_known_tag_after_the_timeout(pod: Pod) -> None:
     operator = AgentPodClient(KEY, time.time, port=pod.port, wait_seconds=0, request_seconds=REQUEST_SECONDS)
-    known = await operator.wait_for_change("127.0.0.1", "pod-1", "")
-    assert await operator.wait_for_change("127.0.0.1", "pod-1", known) == known
+    known, _ = await operator.wait_for_change("127.0.0.1", "pod-1", "")
+    assert await operator.wait_for_change("127.0.0.1", "pod-1", known) == (known, None)
     await operator.close()
 
 

@@ -31,10 +31,11 @@ class StateChanges:
         self._changed = asyncio.Event()
 
     def tag(self) -> str:
-        """Return a strong entity tag (RFC 9110). Speech, memory and measurements change too often to be part of it."""
+        """Return a strong entity tag (RFC 9110). Speech and measurements change too often to be part of it."""
         state = self._state
         job = (state.job, state.job_epoch, state.participant_sid, state.diagnosis, state.trouble)
-        facts = (state.phase, state.bound_at, state.desired_epoch, job, state.humans, state.last_human_left)
+        room = (state.humans, state.last_human_left)
+        facts = (state.phase, state.bound_at, state.desired_epoch, job, state.restarts, room, state.memory_status())
         return f'"{hashlib.sha256(repr(facts).encode()).hexdigest()[:16]}"'
 
     def notify(self) -> None:
@@ -57,7 +58,7 @@ class StateChanges:
 
 
 MAX_BODY_BYTES: Final = 64 << 10
-MAX_WAIT_SECONDS: Final = 60
+MAX_WAIT_SECONDS: Final = 120
 """Longer than the operator waits; bounds the lifetime of an abandoned request."""
 NOT_MODIFIED: Final = 304
 WAIT: Final = re.compile(r"(?:^|[,;\s])wait=(\d{1,4})(?:$|[,;\s])")

@@ -1,6 +1,7 @@
 """The VoiceAgent resource as a value: the reusable definition of an agent, and the settings that sessions inherit."""
 
 from dataclasses import dataclass, field, fields, replace
+from functools import cache
 from typing import TypeVar
 
 from voicesession_common import JsonObject
@@ -66,6 +67,7 @@ def _to_json(settings: Limits | OnLastHumanLeft) -> JsonObject:
     return {_camel(f.name): getattr(settings, f.name) for f in fields(settings)}
 
 
+@cache
 def _camel(name: str) -> str:
     head, *rest = name.split("_")
     return head + "".join(word.capitalize() for word in rest)

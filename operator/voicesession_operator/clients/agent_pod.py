@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import socket
 import time
 import uuid
 from collections.abc import Callable
@@ -16,14 +17,18 @@ from voicesession_common.api.constants import CONTROL_PORT
 from voicesession_common.errors import RetryableError, TerminalError
 
 from voicesession_operator import metrics
-from voicesession_operator.domain.observed import AgentPodState, Timings
+from voicesession_operator.domain.observed import AgentPodState, PodNews, Timings
 
 REQUEST_SECONDS: Final = 1.0
 """Time limit of a request: a pod that does not answer must not delay the other sessions of its worker."""
 TOKEN_SECONDS: Final = 30
 """Lifetime of a request's token: long enough for small clock differences."""
-WAIT_SECONDS: Final = 25
-"""Time for which a pod may hold a long poll; shorter than the idle limits of proxies and middleboxes."""
+WAIT_SECONDS: Final = 110
+"""Time for which a pod may hold a long poll; shorter than the idle limits of service meshes, such as Istio's 300 s."""
+KEEPALIVE_IDLE_SECONDS: Final = 10
+KEEPALIVE_INTERVAL_SECONDS: Final = 3
+KEEPALIVE_PROBES: Final = 3
+"""The kernel ends a long poll to a node that is gone after 19 s, although nothing is sent meanwhile."""
 WAIT_MARGIN_SECONDS: Final = 5.0
 ANSWER_BYTES: Final = 256 * 1024
 """Longest answer that is read. A state has about 1 KiB, and the identity of each human, up to 256 characters."""
@@ -57,9 +62,13 @@ class AgentPodClient:
         limit = aiohttp.ClientTimeout(total=request_seconds)
         self._http = aiohttp.ClientSession(timeout=limit, cookie_jar=aiohttp.DummyCookieJar())
         # Long polls have their own unlimited connections, so that no request queues behind them.
+        self._first_limit = aiohttp.ClientTimeout(total=request_seconds)
         timeout = aiohttp.ClientTimeout(total=wait_seconds + WAIT_MARGIN_SECONDS, sock_connect=request_seconds)
+        self._wait_limit = timeout
         self._waits = aiohttp.ClientSession(
-            timeout=timeout, connector=aiohttp.TCPConnector(limit=0), cookie_jar=aiohttp.DummyCookieJar()
+            timeout=timeout,
+            connector=aiohttp.TCPConnector(limit=0, socket_factory=_keepalive_socket),
+            cookie_jar=aiohttp.DummyCookieJar(),
         )
 
     async def close(self) -> None:
@@ -74,15 +83,19 @@ class AgentPodClient:
             return None
         return to_pod_state(answer) if status == OK and answer.get("podUID") == pod_uid else None
 
-    async def wait_for_change(self, ip: str, pod_uid: str, tag: str) -> str:
-        """Return the entity tag of the pod's state as soon as it differs from `tag`, or after `wait_seconds`.
+    async def wait_for_change(self, ip: str, pod_uid: str, tag: str) -> PodNews:
+        """Return the pod's state and its entity tag as soon as that differs from `tag`, or after `wait_seconds`.
 
-        Raise RetryableError while the pod does not answer, and TerminalError if it sends no usable entity tags.
+        Without a tag the pod must answer as fast as other requests. Raise RetryableError while the pod does not
+        answer, and TerminalError if it sends no usable entity tags.
         """
         headers = self._headers("GET", pod_uid, b"") | {"If-None-Match": tag, "Prefer": f"wait={self._wait_seconds}"}
+        limit = self._wait_limit if tag else self._first_limit
         try:
-            async with self._waits.get(self._url(ip), headers=headers, allow_redirects=False) as response:
-                await _read(response)
+            async with self._waits.get(
+                self._url(ip), headers=headers, allow_redirects=False, timeout=limit
+            ) as response:
+                body = await _read(response)
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
             raise RetryableError("ControlPortUnavailable", "the agent pod's control port does not answer") from error
         if response.status not in (OK, NOT_MODIFIED):
@@ -90,10 +103,13 @@ class AgentPodClient:
         found = response.headers.get("ETag", "")
         if not _is_usable(found):
             raise TerminalError("NoEntityTag", "the agent pod does not report changes of its state")
-        return found
+        return PodNews(found, None if response.status == NOT_MODIFIED else _to_own_state(body, pod_uid))
 
-    async def put_state(self, ip: str, pod_uid: str, desired: JsonObject) -> None:
-        """Send the desired state. Raise RetryableError, or TerminalError if the pod cannot parse it."""
+    async def put_state(self, ip: str, pod_uid: str, desired: JsonObject) -> AgentPodState | None:
+        """Send the desired state. Return the state that the pod answers, None if that is no state of this pod.
+
+        Raise RetryableError, or TerminalError if the pod cannot parse the desired state.
+        """
         try:
             status, answer = await self._request("PUT", ip, pod_uid, json.dumps(desired).encode())
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
@@ -102,6 +118,7 @@ class AgentPodClient:
             kind = TerminalError if status == MALFORMED else RetryableError
             reason = answer.get("reason", status)
             raise kind("ControlPortRefused", f"the agent pod refuses its desired state: {reason}")
+        return to_pod_state(answer) if answer.get("podUID") == pod_uid else None
 
     async def _request(self, method: str, ip: str, pod_uid: str, body: bytes) -> tuple[int, JsonObject]:
         started, outcome = time.monotonic(), "unreachable"
@@ -149,6 +166,29 @@ def public_key_of(private_key: Ed25519PrivateKey) -> bytes:
     """Return the 32 raw bytes with which agent pods verify requests."""
     raw = serialization.Encoding.Raw, serialization.PublicFormat.Raw
     return private_key.public_key().public_bytes(*raw)
+
+
+def _keepalive_socket(address: aiohttp.AddrInfoType) -> socket.socket:
+    """Return a socket whose peer must acknowledge probes while the connection is idle."""
+    family, kind, protocol, _, _ = address
+    made = socket.socket(family, kind, protocol)
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    if hasattr(socket, "TCP_KEEPIDLE"):
+        made.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, KEEPALIVE_IDLE_SECONDS)
+    made.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, KEEPALIVE_INTERVAL_SECONDS)
+    made.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, KEEPALIVE_PROBES)
+    return made
+
+
+def _to_own_state(body: bytes, pod_uid: str) -> AgentPodState:
+    """Parse the state of this pod. Raise RetryableError if it is none, or the state of another pod at the address."""
+    try:
+        answer = json.loads(body)
+    except (ValueError, RecursionError):
+        answer = None
+    if not isinstance(answer, dict) or answer.get("podUID") != pod_uid:
+        raise RetryableError("ControlPortRefused", "the agent pod's answer is not its state")
+    return to_pod_state(answer)
 
 
 async def _read(response: aiohttp.ClientResponse) -> bytes:

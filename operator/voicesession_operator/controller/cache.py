@@ -55,6 +55,10 @@ class ResourceKind(StrEnum):
     POD = "Pod"
 
 
+def namespace_of(key: Key) -> str:
+    return key.namespace
+
+
 def key_of(raw: JsonObject) -> Key:
     return Key(raw["metadata"]["namespace"], raw["metadata"]["name"])
 
@@ -67,6 +71,10 @@ def version_of(raw: JsonObject) -> int:
     """Return the resourceVersion, which Kubernetes guarantees to be a number; 0 if it is missing."""
     text = raw["metadata"].get("resourceVersion", "")
     return int(text) if text.isdecimal() else 0
+
+
+def is_finished(session: JsonObject) -> bool:
+    return bool((session.get("status") or {}).get("finishedAt"))
 
 
 class Cache:

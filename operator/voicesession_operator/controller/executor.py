@@ -16,7 +16,7 @@ from voicesession_common.kube_client import PODS, SESSIONS, KubernetesApi
 from voicesession_operator.controller.cache import Cache, Key, ResourceKind, session_uid_of, uid_of
 from voicesession_operator.controller.observation import RoomDirectory
 from voicesession_operator.controller.pod_watcher import is_owned_by
-from voicesession_operator.controller.ports import AgentPods
+from voicesession_operator.controller.ports import DesiredStateReceiver
 from voicesession_operator.controller.session_traces import OFF, SessionTraces
 from voicesession_operator.domain.actions import (
     Action,
@@ -50,7 +50,7 @@ class Executor:
         self,
         kube: KubernetesApi,
         rooms: RoomDirectory,
-        pods: AgentPods,
+        pods: DesiredStateReceiver,
         cache: Cache,
         addresses: Addresses,
         traces: SessionTraces = OFF,

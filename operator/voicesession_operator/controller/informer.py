@@ -6,6 +6,7 @@ Only raw event handlers are registered, so kopf writes nothing into objects and 
 import asyncio
 import itertools
 import logging
+import random
 from collections.abc import Collection, Iterator
 from typing import Any, Final, cast
 
@@ -16,11 +17,13 @@ from voicesession_common.api.constants import POD_SELECTOR
 from voicesession_common.errors import ExternalError, NotFoundError
 from voicesession_common.kube_client import ALL_NAMESPACES, PODS, KubernetesApi, load_credentials
 
-from voicesession_operator.controller.cache import Cache, Key, ResourceKind, key_of, session_key_of, uid_of
+from voicesession_operator.controller.cache import Cache, Key, ResourceKind, is_finished, key_of, session_key_of, uid_of
 from voicesession_operator.controller.workqueue import WorkQueue
 
 log = logging.getLogger(__name__)
 
+FINISHED_SECONDS: Final = (2.0, 10.0)
+"""Range of the delay of the first look at a finished session, of which only a cleanup or a TTL may be left."""
 ERROR_BACKOFFS: Final = (1.0, 2.0, 3.0, 5.0, 8.0, 13.0, 21.0, 34.0, 55.0)
 """Seconds between retries while the API server fails or forbids a request; the last value repeats."""
 
@@ -47,16 +50,29 @@ class Informer:
 
     def on_update(self, kind: ResourceKind, raw: JsonObject) -> bool:
         """Handle a new or changed object; ignore one that does not match its schema, so that it harms no other."""
-        if kind is ResourceKind.SESSION and self._accepted.isdisjoint((ALL_NAMESPACES, key_of(raw).namespace)):
-            return False
-        try:
-            changed = self._cache.upsert(kind, raw)
-        except (KeyError, TypeError, AttributeError, ValueError):
-            log.exception("an object is ignored", extra={"kind": kind.value, "key": str(key_of(raw))})
-            return False
+        changed = self._upsert(kind, raw)
         if changed:
             self._enqueue(kind, raw)
         return changed
+
+    def on_listed(self, kind: ResourceKind, raw: JsonObject) -> bool:
+        """Handle an object of a full list. A new leader looks at starts and deletions first, and at finished ones last.
+
+        It finds thousands of sessions at once, and most of them are as they were.
+        """
+        changed = self._upsert(kind, raw)
+        if changed:
+            self._enqueue_listed(kind, raw)
+        return changed
+
+    def _upsert(self, kind: ResourceKind, raw: JsonObject) -> bool:
+        if kind is ResourceKind.SESSION and self._accepted.isdisjoint((ALL_NAMESPACES, key_of(raw).namespace)):
+            return False
+        try:
+            return self._cache.upsert(kind, raw)
+        except (KeyError, TypeError, AttributeError, ValueError):
+            log.exception("an object is ignored", extra={"kind": kind.value, "key": str(key_of(raw))})
+            return False
 
     async def on_deleted_event(self, kind: ResourceKind, raw: JsonObject) -> bool:
         """Handle a DELETED event of the watch. Without an answer of the API server the object stays until a resync."""
@@ -91,6 +107,19 @@ class Informer:
             self._enqueue(kind, raw)
         return changed
 
+    def _enqueue_listed(self, kind: ResourceKind, raw: JsonObject) -> None:
+        if kind is ResourceKind.SESSION and is_finished(raw):
+            seconds = random.uniform(*FINISHED_SECONDS)  # noqa: S311 - spreads load, no security
+            self._sessions.add_after(key_of(raw), seconds)
+        elif kind is ResourceKind.SESSION and raw.get("status") and "deletionTimestamp" not in raw["metadata"]:
+            self._sessions.add_poll(key_of(raw))
+        elif kind is ResourceKind.POD:
+            owner = session_key_of(raw)
+            if owner is not None:
+                self._sessions.add_poll(owner)
+        else:
+            self._enqueue(kind, raw)
+
     def _enqueue(self, kind: ResourceKind, raw: JsonObject) -> None:
         if kind is ResourceKind.SESSION:
             self._sessions.add(key_of(raw))
@@ -100,8 +129,9 @@ class Informer:
                 self._sessions.add(owner)
         else:
             self._agents.add(key_of(raw))
+            # A VoiceAgent may have thousands of sessions, and none of their callers waits for its change.
             for session in self._cache.sessions_of(key_of(raw)):
-                self._sessions.add(session)
+                self._sessions.add_poll(session)
 
 
 async def watch(

@@ -13,7 +13,7 @@ from voicesession_common.errors import ExternalError, NotFoundError, RetryableEr
 from voicesession_operator.clients.livekit import UNAVAILABLE
 from voicesession_operator.controller.cache import Cache, Key
 from voicesession_operator.controller.pod_watcher import owned_pods
-from voicesession_operator.controller.ports import AgentPods, LiveKitRooms, UserMemoryLookup
+from voicesession_operator.controller.ports import LiveKitRooms, PodStates, UserMemoryLookup
 from voicesession_operator.controller.webhook_tracking import LeaveHints
 from voicesession_operator.domain.memory import has_user_memory
 from voicesession_operator.domain.naming import room_name, with_cluster
@@ -39,6 +39,8 @@ LiveKit 1.13.5 needs 1 ms, and 3 s for a room that is gone, which its list of ro
 UNREADABLE_LIST_SECONDS: Final = 1.0
 """Age of the list of rooms that shows whether an unreadable room still exists."""
 NO_PARTICIPANTS: Final = "LiveKit lists the room, but not its participants"
+LIST_SHARE: Final = 0.8
+"""Age of the list of rooms in poll intervals: a lone session renews it at each poll, in spite of the jitter."""
 LONGEST_GAP_POLLS: Final = 3
 """Polls between two looks that count as watching; a longer gap is an outage or an overload of the operator."""
 
@@ -218,7 +220,7 @@ class SessionObserver:
         self,
         cache: Cache,
         rooms: RoomDirectory,
-        pods: AgentPods,
+        pods: PodStates,
         memories: UserMemoryLookup,
         hints: LeaveHints,
         clock: Callable[[], float],
@@ -245,7 +247,10 @@ class SessionObserver:
         *,
         fresh: bool = False,
     ) -> Observed:
-        """Read the pods' states, and the room's participants if they may have changed or `fresh` is set."""
+        """Follow the pods and read their latest states, and the participants if they may have changed.
+
+        `fresh` asks the pods and LiveKit for what they know now.
+        """
         pods = owned_pods(self._cache.pods_of(session.namespace, session.uid), session)
         key = Key(session.namespace, session.name)
         (room, is_cached), states = await self._room_and_states(key, session, pods, fresh)
@@ -264,12 +269,14 @@ class SessionObserver:
         name, events = room_name(session.uid), self._hints.events(key)
         if session.status.finished_at is not None or session.deleting:
             self._rooms.forget(name)
-            found, states = await asyncio.gather(self._rooms.find(name), self._pod_states(pods))
-            return (found, False), states
+            self._pods.follow(key, ())
+            return (await self._rooms.find(name), False), {}
+        reachable = [pod for pod in pods if pod.live and pod.ip]
+        self._pods.follow(key, reachable)
         if fresh or self._rooms.is_look_due(name, events):
             look = self._rooms.observe(name, events, None, fresh)
-            return await asyncio.gather(look, self._pod_states(pods))
-        states = await self._pod_states(pods)
+            return await asyncio.gather(look, self._pod_states(reachable, fresh=fresh))
+        states = await self._pod_states(reachable, fresh=fresh)
         return await self._rooms.observe(name, events, room_reports(states), fresh), states
 
     def _look(self, key: Key) -> Watch:
@@ -277,9 +284,7 @@ class SessionObserver:
         self._watches[key] = self._watches.get(key, Watch(now, now)).look(now, self._longest_gap)
         return self._watches[key]
 
-    async def _pod_states(self, pods: tuple[AgentPod, ...]) -> dict[str, AgentPodState]:
+    async def _pod_states(self, pods: list[AgentPod], *, fresh: bool) -> dict[str, AgentPodState]:
         """Return the states by pod UID; there is more than one pod only during a recycle."""
-        reachable = [pod for pod in pods if pod.live and pod.ip]
-        answers = await asyncio.gather(*(self._pods.state(pod.ip, pod.uid) for pod in reachable))
-        found = zip(reachable, answers, strict=True)
-        return {pod.uid: answer for pod, answer in found if answer is not None}
+        answers = await asyncio.gather(*(self._pods.state(pod, fresh=fresh) for pod in pods))
+        return {pod.uid: answer for pod, answer in zip(pods, answers, strict=True) if answer is not None}

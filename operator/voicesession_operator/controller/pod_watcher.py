@@ -1,13 +1,14 @@
-"""The agent pods of a session, and a long poll to each serving one.
+"""The agent pods of a session, and a long poll to each that has an address.
 
-An answer is only a trigger for a reconcile, like a webhook. It reports participants that join or leave within
-milliseconds where webhooks are lost or late.
+An answer is the pod's state, and a trigger for a reconcile, like a webhook. It reports participants that join or leave
+within milliseconds where webhooks are lost or late.
 """
 
 import asyncio
 import logging
 import time
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
 from typing import Final
 
 from voicesession_common import JsonObject
@@ -20,7 +21,7 @@ from voicesession_common.rate_limit import Rate, TokenBuckets
 from voicesession_operator.controller.cache import Key
 from voicesession_operator.controller.ports import AgentPods
 from voicesession_operator.domain.naming import pod_name
-from voicesession_operator.domain.observed import AgentPod
+from voicesession_operator.domain.observed import AgentPod, AgentPodState
 from voicesession_operator.domain.pods import highest_allowed_ordinal
 
 log = logging.getLogger(__name__)
@@ -28,7 +29,12 @@ log = logging.getLogger(__name__)
 STARTING: Final = ("", "ContainerCreating", "PodInitializing")
 """Waiting reasons of a normal start."""
 ORDINAL_DIGITS: Final = 9
-RETRY_SECONDS: Final = 1.0
+RETRY_SECONDS: Final = 0.25
+"""Pause after a poll that failed, at first; half of it is added to the time to Ready."""
+RETRIES_PER_STEP: Final = 32
+RETRY_STEPS: Final = 3
+"""The pause doubles after every 32 failures, up to 2 s."""
+FRESH_SECONDS: Final = 1.0
 PAUSE_SECONDS: Final = 0.02
 """Pause between polls of one pod: changes of the same moment cause one reconcile.
 
@@ -41,8 +47,25 @@ A start or a reset has about five changes, and a join or a leave one. An honest 
 """
 
 
+@dataclass
+class _Poll:
+    """The poll of one pod, and the latest answer."""
+
+    task: asyncio.Task[None] | None = None
+    asked: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set once the pod has answered, or has failed to."""
+    is_watchable: bool = True
+    state: AgentPodState | None = None
+    """None while the pod does not answer."""
+    at: float = 0.0
+
+
 class PodWatcher:
-    """Polls pods while `run` runs. `enqueue` receives the session of a pod that changed its state."""
+    """Polls pods while `run` runs. `enqueue` receives the session of a pod that changed its state.
+
+    `clock` returns seconds that no change of the time affects. A pod that does not answer occupies no reconcile but
+    its first: `state` only reads what the polls delivered.
+    """
 
     def __init__(
         self,
@@ -60,7 +83,8 @@ class PodWatcher:
         self._clock = clock
         self._buckets = TokenBuckets(rate)
         self._group: asyncio.TaskGroup | None = None
-        self._polls: dict[Key, dict[str, asyncio.Task[None]]] = {}
+        self._followed: dict[Key, set[str]] = {}
+        self._polls: dict[str, _Poll] = {}
 
     async def run(self) -> None:
         """Own the polls until canceled."""
@@ -70,38 +94,82 @@ class PodWatcher:
     def follow(self, key: Key, pods: Iterable[AgentPod]) -> None:
         """Poll exactly these pods of the session from now on."""
         desired = {pod.uid: pod for pod in pods}
-        polls = self._polls.pop(key, {})
-        for uid in polls.keys() - desired.keys():
-            polls.pop(uid).cancel()
-        if self._group is not None:
-            for uid in desired.keys() - polls.keys():
-                polls[uid] = self._group.create_task(self._poll(key, desired[uid]))
-        if polls:
-            self._polls[key] = polls
+        known = self._followed.pop(key, set())
+        for uid in known - desired.keys():
+            poll = self._polls.pop(uid)
+            if poll.task is not None:
+                poll.task.cancel()
+        if self._group is None:
+            return
+        for uid in desired.keys() - known:
+            poll = self._polls[uid] = _Poll()
+            poll.task = self._group.create_task(self._poll(key, desired[uid], poll))
+        if desired:
+            self._followed[key] = set(desired)
 
-    async def _poll(self, key: Key, pod: AgentPod) -> None:
-        """Poll one pod until its answer shows that it cannot be watched; the periodic reconcile then replaces this."""
+    async def state(self, pod: AgentPod, *, fresh: bool = False) -> AgentPodState | None:
+        """Return the pod's latest state; None if it does not answer.
+
+        The pod is asked now if it is not watched, or if `fresh` is set and the state is older than FRESH_SECONDS.
+        """
+        poll = self._polls.get(pod.uid)
+        if poll is None or not poll.is_watchable:
+            return await self._pods.state(pod.ip, pod.uid)
+        await poll.asked.wait()
+        if fresh and poll.state is not None and self._clock() - poll.at >= FRESH_SECONDS:
+            self._take(poll, await self._pods.state(pod.ip, pod.uid))
+        return poll.state
+
+    async def put_state(self, ip: str, pod_uid: str, desired: JsonObject) -> None:
+        """Send the desired state, and keep the state that the pod answers. Raise RetryableError or TerminalError."""
+        answer, poll = await self._pods.put_state(ip, pod_uid, desired), self._polls.get(pod_uid)
+        if answer is not None and poll is not None:
+            self._take(poll, answer)
+
+    def _take(self, poll: _Poll, state: AgentPodState | None) -> None:
+        poll.state, poll.at = state, self._clock()
+        poll.asked.set()
+
+    async def _poll(self, key: Key, pod: AgentPod, poll: _Poll) -> None:
+        """Poll one pod until its answer shows that it cannot be watched; each reconcile then asks it."""
         try:
-            await self._poll_forever(key, pod)
+            await self._poll_forever(key, pod, poll)
         except TerminalError as error:
             log.info("an agent pod is no longer watched", extra={"pod": pod.name, "reason": error.reason})
         except Exception:
             # One pod must not end the polls of all others.
             log.exception("an agent pod is no longer watched", extra={"pod": pod.name})
+        finally:
+            poll.is_watchable = False
+            poll.asked.set()
 
-    async def _poll_forever(self, key: Key, pod: AgentPod) -> None:
-        known = ""
+    async def _poll_forever(self, key: Key, pod: AgentPod, poll: _Poll) -> None:
+        known, failures = "", 0
         while True:
-            await self._take_token(pod)
+            if poll.state is not None or not failures:
+                await self._take_token(pod)
             try:
-                tag = await self._pods.wait_for_change(pod.ip, pod.uid, known)
+                tag, state = await self._pods.wait_for_change(pod.ip, pod.uid, known)
             except RetryableError:
-                await asyncio.sleep(self._retry_seconds)
+                await self._on_failure(key, pod, poll)
+                await asyncio.sleep(self._retry_seconds * 2 ** min(failures // RETRIES_PER_STEP, RETRY_STEPS))
+                known, failures = "" if poll.state is None else known, failures + 1
                 continue
+            self._take(poll, poll.state if state is None else state)
             if tag != known:
-                known = tag
                 self._enqueue(key)
+            known, failures = tag, 0
             await asyncio.sleep(self._pause_seconds)
+
+    async def _on_failure(self, key: Key, pod: AgentPod, poll: _Poll) -> None:
+        """Ask a pod that answered before once more: a connection may end without any fault of the pod."""
+        if poll.state is None:
+            poll.asked.set()
+            return
+        self._take(poll, await self._pods.state(pod.ip, pod.uid))
+        if poll.state is None:
+            await self._take_token(pod)
+            self._enqueue(key)
 
     async def _take_token(self, pod: AgentPod) -> None:
         wait = self._buckets.take(pod.uid, self._clock())

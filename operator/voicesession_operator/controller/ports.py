@@ -9,7 +9,7 @@ from voicesession_common.api.voiceagent import VoiceAgent
 from voicesession_operator.controller.cache import Key
 from voicesession_operator.domain.actions import Event
 from voicesession_operator.domain.agent_plan import Memory
-from voicesession_operator.domain.observed import AgentPod, AgentPodState, ListedRoom, Participant
+from voicesession_operator.domain.observed import AgentPod, AgentPodState, ListedRoom, Participant, PodNews
 
 
 class LiveKitRooms(Protocol):
@@ -26,14 +26,21 @@ class AgentPods(Protocol):
     """The agent pods' control ports; see clients.agent_pod."""
 
     async def state(self, ip: str, pod_uid: str) -> AgentPodState | None: ...
-    async def wait_for_change(self, ip: str, pod_uid: str, tag: str) -> str: ...
-    async def put_state(self, ip: str, pod_uid: str, desired: JsonObject) -> None: ...
+    async def wait_for_change(self, ip: str, pod_uid: str, tag: str) -> PodNews: ...
+    async def put_state(self, ip: str, pod_uid: str, desired: JsonObject) -> AgentPodState | None: ...
 
 
-class PodFollower(Protocol):
+class DesiredStateReceiver(Protocol):
+    """The way of desired states to agent pods."""
+
+    async def put_state(self, ip: str, pod_uid: str, desired: JsonObject) -> object: ...
+
+
+class PodStates(Protocol):
     """The watcher of agent pods' states; see controller.pod_watcher."""
 
     def follow(self, key: Key, pods: Iterable[AgentPod]) -> None: ...
+    async def state(self, pod: AgentPod, *, fresh: bool = False) -> AgentPodState | None: ...
 
 
 class UserMemoryLookup(Protocol):

@@ -3,20 +3,21 @@
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
 from typing import Final
 
 from voicesession_common import JsonObject
 from voicesession_common.api.constants import POD_SELECTOR, SESSION_UID_LABEL
 from voicesession_common.errors import ConflictError, ExternalError, NotFoundError, RetryableError
-from voicesession_common.kube_client import AGENTS, ALL_NAMESPACES, NAMESPACES, PODS, SESSIONS, KubernetesApi
+from voicesession_common.kube_client import AGENTS, ALL_NAMESPACES, NAMESPACES, PODS, SESSIONS, KubernetesApi, ListPage
 
 from voicesession_operator import metrics
 from voicesession_operator.controller.cache import (
     Cache,
     Key,
     ResourceKind,
+    is_finished,
     key_of,
     session_key_of,
     session_uid_of,
@@ -159,8 +160,7 @@ class Resync:
             if kind is ResourceKind.SESSION:
                 # A session without its pods in the cache would get another pod.
                 self._informer.accept_sessions(namespace)
-            listed, version = await self._kube.list(resource, namespace, selector)
-            await self._compare(kind, namespace, listed, int(version) if version.isdecimal() else 0)
+            await self._compare(kind, namespace, self._kube.pages(resource, namespace, selector))
 
     def _set_readable(self, namespace: str) -> None:
         if namespace in self._unreadable:
@@ -177,13 +177,18 @@ class Resync:
         self._unreadable.add(namespace)
         metrics.NAMESPACES_UNREADABLE.set(len(self._unreadable))
 
-    async def _compare(self, kind: ResourceKind, namespace: str, listed: list[JsonObject], version: int) -> None:
-        uids = {uid_of(raw) for raw in listed}
+    async def _compare(self, kind: ResourceKind, namespace: str, pages: AsyncIterator[ListPage]) -> None:
+        """Compare page by page; of the list as a whole only the UIDs are kept."""
+        uids: set[str] = set()
+        changed = version = 0
+        async for page in pages:
+            uids.update(map(uid_of, page.items))
+            changed += sum(self._informer.on_listed(kind, raw) for raw in page.items)
+            version = int(page.version) if page.version.isdecimal() else 0
         known = [raw for raw in self._cache.all(kind) if namespace in (ALL_NAMESPACES, key_of(raw).namespace)]
         # An object newer than the list may have been created after it, so its absence means nothing.
         vanished = [raw for raw in known if uid_of(raw) not in uids and version_of(raw) <= version]
-        changed = sum([await self._informer.on_missing(kind, raw) for raw in vanished])
-        changed += sum(self._informer.on_update(kind, raw) for raw in listed)
+        changed += sum([await self._informer.on_missing(kind, raw) for raw in vanished])
         if changed and namespace in self._listed:
             metrics.RESYNC_DIFFERENCES.labels(kind.value).inc(changed)
             log.info("a full list differed from the watch", extra={"kind": kind.value, "objects": changed})
@@ -228,12 +233,14 @@ class Resync:
 
     async def _rooms_of_sessions(self, namespace: str) -> dict[str, bool] | None:
         """Return for the room of each session in the namespace whether it is in use; None if it cannot be listed."""
+        in_use: dict[str, bool] = {}
         try:
-            sessions, _ = await self._kube.list(SESSIONS, namespace)
+            async for page in self._kube.pages(SESSIONS, namespace):
+                in_use |= {room_name(uid_of(raw)): not is_finished(raw) for raw in page.items}
         except ExternalError as error:
             self._set_unreadable(namespace, error.reason)
             return None
-        return {room_name(uid_of(raw)): not (raw.get("status") or {}).get("finishedAt") for raw in sessions}
+        return in_use
 
     async def _delete_orphan_room(self, name: str, owner: RoomOwner) -> None:
         extra = {"room": name, "session": owner.session}

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from voicesession_common import JsonObject
+from voicesession_common.api.reasons import EndReason
 from voicesession_common.api.voiceagent import VoiceAgent
 from voicesession_common.api.voicesession import VoiceSession
 from voicesession_common.errors import NotFoundError, RetryableError
@@ -19,7 +20,7 @@ from voicesession_operator.controller.cache import Cache, Key, ResourceKind, age
 from voicesession_operator.controller.executor import Executor
 from voicesession_operator.controller.observation import RoomDirectory, SessionObserver
 from voicesession_operator.controller.pod_watcher import owned_pods
-from voicesession_operator.controller.ports import AgentPods, EventSink, PodFollower, UserMemoryLookup
+from voicesession_operator.controller.ports import EventSink, PodStates, UserMemoryLookup
 from voicesession_operator.controller.session_metrics import SessionTimings, count_changes
 from voicesession_operator.controller.session_traces import OFF, SessionTraces
 from voicesession_operator.controller.status_writer import NotWritten, write_status
@@ -43,10 +44,9 @@ class Clients:
 
     kube: KubernetesApi
     rooms: RoomDirectory
-    pods: AgentPods
     recorder: EventSink
     memories: UserMemoryLookup
-    pod_watcher: PodFollower
+    pod_watcher: PodStates
 
 
 class SessionReconciler:
@@ -72,7 +72,7 @@ class SessionReconciler:
         self._lost_webhooks = lost_webhooks
         self._timings = SessionTimings(traces)
         self._observer = SessionObserver(
-            cache, clients.rooms, clients.pods, clients.memories, leave_hints, clock, config.poll_seconds
+            cache, clients.rooms, clients.pod_watcher, clients.memories, leave_hints, clock, config.poll_seconds
         )
 
     async def reconcile(self, key: Key) -> float | None:
@@ -115,7 +115,7 @@ class SessionReconciler:
         for _ in range(ROUNDS):
             now = self._clock()
             planned = plan(session, observed, now, self._config)
-            if observed.is_room_cached and _is_final(session, planned):
+            if _is_final(session, planned) and (observed.is_room_cached or _is_idle(planned)):
                 observed = await self._observe(session, agent, observed.failures, fresh=True)
                 planned = plan(session, observed, self._clock(), self._config)
             if planned.is_decision:
@@ -172,12 +172,10 @@ class SessionReconciler:
         observed = await self._observer.observe(session, agent, failures, fresh=fresh)
         key = Key(session.namespace, session.name)
         if session.status.finished_at is not None or session.deleting:
-            self._clients.pod_watcher.follow(key, ())
             self._lost_webhooks.forget(key)
             self._observer.forget(key)
             self._timings.on_observed(session, observed, self._clock())
             return observed
-        self._clients.pod_watcher.follow(key, (pod for pod in observed.pods if observed.state_of(pod)))
         if not isinstance(observed.room, RoomUnknown):
             self._lost_webhooks.on_observed(key, observed.room)
         return observed
@@ -192,6 +190,8 @@ class SessionReconciler:
         self, raw: JsonObject, session: VoiceSession, planned: Plan, observed: Observed
     ) -> JsonObject | NotWritten:
         """Write the status if it changed, then record the events."""
+        if planned.status == session.status:
+            return raw
         rendered = planned.status.render()
         if rendered == session.status.render():
             return raw
@@ -209,13 +209,13 @@ class SessionReconciler:
 
         Actions that remain have been executed and show no effect yet: they wait as long as failed ones.
         Polls get a jitter, so that sessions started together do not poll together. Deadlines are exact: they count
-        from the plan at `now`, and the status write has taken some 10 ms since.
+        from the plan at `now`, and the status write has taken some 10 ms since. A finished session has one deadline.
         """
         waits = [planned.requeue_after, RETRY_SECONDS if planned.actions else None]
         wait = min((seconds for seconds in waits if seconds is not None), default=None)
         if wait is None:
             return None
-        if wait < self._config.poll_seconds:
+        if wait < self._config.poll_seconds or planned.status.finished_at is not None:
             return max(wait - max(self._clock() - now - SLACK_SECONDS, 0.0), 0.0)
         return wait * random.uniform(1 - JITTER, 1 + JITTER)  # noqa: S311 - spreads load, no security
 
@@ -224,6 +224,11 @@ def _is_final(session: VoiceSession, planned: Plan) -> bool:
     """Return True for a plan that cannot be taken back: a decision, or the end of the session."""
     is_end = planned.status.finished_at is not None and session.status.finished_at is None
     return planned.is_decision or is_end
+
+
+def _is_idle(planned: Plan) -> bool:
+    """Return True for an end that depends on the time of the last speech, which no pod reports by itself."""
+    return planned.status.end_reason == EndReason.IDLE
 
 
 def _is_session_deleted(planned: Plan, failed: tuple[Failure, ...]) -> bool:

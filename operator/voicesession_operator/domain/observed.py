@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from enum import StrEnum
 from math import inf
-from typing import Final
+from typing import Final, NamedTuple
 
 from voicesession_common.api.constants import EPOCH_ATTRIBUTE
 from voicesession_common.api.voiceagent import VoiceAgent
@@ -155,6 +155,15 @@ class AgentPodState:
     """The reason why it cannot serve (bad entry point, unknown provider, failed model); empty if it can."""
     timings: Timings = Timings()
     """For measurements only; no decision depends on them."""
+
+
+class PodNews(NamedTuple):
+    """An agent pod's answer to a long poll."""
+
+    tag: str
+    """Entity tag of the state."""
+    state: AgentPodState | None
+    """None if it has not changed."""
 
 
 class LeaveReason(StrEnum):

@@ -20,10 +20,8 @@ from voicesession_operator.domain.observed import (
 )
 from voicesession_operator.domain.pods import SessionPods
 
-POLL_STARTING_POD_SECONDS: Final = 0.25
-"""Poll interval for a pod that has an address but does not answer yet; half of it is added to the time to Ready."""
 POLL_LATE_POD_SECONDS: Final = 2.0
-"""Poll interval for a pod that has not joined within startSeconds."""
+"""Poll interval for a pod that does not answer, whose first answer is news, or has not joined within startSeconds."""
 POLL_BOUND_POD_SECONDS: Final = 1.0
 """Poll interval for a bound pod; only matters when its webhook was lost."""
 POLL_ACTIVE_AGENT_SECONDS: Final = 0.1
@@ -95,10 +93,8 @@ def _serving_pod_interval(
 
 
 def _starting_pod_interval(status: Status, observed: Observed, state: AgentPodState | None, is_young: bool) -> float:
-    if not is_young:
+    if state is None or not is_young:
         return POLL_LATE_POD_SECONDS
-    if state is None:
-        return POLL_STARTING_POD_SECONDS
     return POLL_ACTIVE_AGENT_SECONDS if _is_agent_active(status, observed) else POLL_BOUND_POD_SECONDS
 
 

@@ -2,14 +2,14 @@
 
 import asyncio
 import copy
-from collections.abc import Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from typing import Any
 
 from voicesession_common import JsonObject
 from voicesession_common.api.timestamps import to_rfc3339
 from voicesession_common.api.voiceagent import VoiceAgent
 from voicesession_common.errors import ConflictError, ExternalError, NotFoundError
-from voicesession_common.kube_client import Resource
+from voicesession_common.kube_client import ListPage, Resource
 from voicesession_operator.controller.cache import Cache, Key, ResourceKind
 from voicesession_operator.controller.executor import Addresses, Executor
 from voicesession_operator.controller.observation import RoomDirectory
@@ -21,6 +21,7 @@ from voicesession_operator.domain.agent_plan import Memory
 from voicesession_operator.domain.observed import (
     AgentPod,
     AgentPodState,
+    PodNews,
 )
 
 from tests.support import operator_objects
@@ -57,6 +58,13 @@ class FakeKubernetes:
         self.lists.append(resource.plural)
         found = [copy.deepcopy(body) for (kind, _), body in self.objects.items() if kind == resource.plural]
         return found, str(self.version)
+
+    async def pages(self, resource: Resource, namespace: str = "", selector: str = "") -> AsyncIterator[ListPage]:
+        """Yield one object per page."""
+        found, version = await self.list(resource, namespace, selector)
+        for raw in found:
+            yield ListPage([raw], version)
+        yield ListPage([], version)
 
     async def get(self, resource: Resource, namespace: str, name: str) -> JsonObject:
         self._fail(f"get {resource.plural}")
@@ -114,21 +122,24 @@ class FakeAgentPods:
         self.received: list[JsonObject] = []
         self.next_put_error: Exception | None = None
         self.tags: asyncio.Queue[str | Exception] = asyncio.Queue()
-        """Answers to long polls, in order."""
+        """Answers to long polls, in order; the state is the pod's."""
         self.waits: list[tuple[str, str]] = []
         """Pod UID and known tag of every long poll."""
+        self.asked: list[str] = []
+        """UID of the pod of every other question."""
 
     async def state(self, ip: str, pod_uid: str) -> AgentPodState | None:
+        self.asked.append(pod_uid)
         return self.states.get(pod_uid)
 
-    async def wait_for_change(self, ip: str, pod_uid: str, tag: str) -> str:
+    async def wait_for_change(self, ip: str, pod_uid: str, tag: str) -> PodNews:
         self.waits.append((pod_uid, tag))
         answer = await self.tags.get()
         if isinstance(answer, Exception):
             raise answer
-        return answer
+        return PodNews(answer, self.states.get(pod_uid, AgentPodState("Unbound")) if answer != tag else None)
 
-    async def put_state(self, ip: str, pod_uid: str, desired: JsonObject) -> None:
+    async def put_state(self, ip: str, pod_uid: str, desired: JsonObject) -> AgentPodState:
         error, self.next_put_error = self.next_put_error, None
         if error is not None:
             raise error
@@ -138,6 +149,7 @@ class FakeAgentPods:
         self.states[pod_uid] = AgentPodState(
             "Bound", desired["sessionUID"], desired["epoch"], job_epoch=joined, memory_agent_id=memory
         )
+        return self.states[pod_uid]
 
 
 class FakeEventRecorder:
@@ -149,10 +161,17 @@ class FakeEventRecorder:
 
 
 class FakePodWatcher:
-    """The followed pods by session."""
+    """The followed pods by session, and their states."""
 
-    def __init__(self) -> None:
+    def __init__(self, pods: FakeAgentPods) -> None:
         self.followed: dict[Key, list[str]] = {}
+        self.asked: list[str] = []
+        """UIDs of the pods whose state was read, and a second time with `fresh` for each that had to be new."""
+        self._pods = pods
+
+    async def state(self, pod: AgentPod, *, fresh: bool = False) -> AgentPodState | None:
+        self.asked.append(f"{pod.uid} fresh" if fresh else pod.uid)
+        return self._pods.states.get(pod.uid)
 
     def follow(self, key: Key, pods: Iterable[AgentPod]) -> None:
         self.followed[key] = [pod.uid for pod in pods]
@@ -171,13 +190,23 @@ class FakeUserMemories:
 
 
 class RecordingQueue:
-    """A work queue that only records the added keys."""
+    """A work queue that only records the added keys: all of them, and which of them as polls or for later."""
 
     def __init__(self) -> None:
         self.keys: list[Key] = []
+        self.polls: list[Key] = []
+        self.delayed: list[Key] = []
 
     def add(self, key: Key) -> None:
         self.keys.append(key)
+
+    def add_poll(self, key: Key) -> None:
+        self.keys.append(key)
+        self.polls.append(key)
+
+    def add_after(self, key: Key, seconds: float) -> None:
+        self.keys.append(key)
+        self.delayed.append(key)
 
 
 class ReconcilerWorld:
@@ -191,7 +220,7 @@ class ReconcilerWorld:
         self.changed_rooms: list[str] = []
         self.kube, self.rooms, self.pods = FakeKubernetes(lambda: self.now), FakeRooms(), FakeAgentPods()
         self.recorder, self.cache, self.memories = FakeEventRecorder(), Cache(), FakeUserMemories()
-        self.leave_hints, self.pod_watcher = LeaveHints(), FakePodWatcher()
+        self.leave_hints, self.pod_watcher = LeaveHints(), FakePodWatcher(self.pods)
         self.lost_webhooks, self._traces = LostWebhookCounter(lambda: self.now), traces
         self.replace_reconciler()
         agent = self.kube.put("voiceagents", operator_objects.agent())
@@ -205,7 +234,7 @@ class ReconcilerWorld:
         on_change, clock = self.changed_rooms.append, lambda: self.now
         self.directory = RoomDirectory(self.rooms, on_change, clock, self.list_seconds, failure_seconds=0)
         executor = Executor(self.kube, self.directory, self.pods, self.cache, addresses, self._traces)
-        clients = Clients(self.kube, self.directory, self.pods, self.recorder, self.memories, self.pod_watcher)
+        clients = Clients(self.kube, self.directory, self.recorder, self.memories, self.pod_watcher)
         self.reconciler = SessionReconciler(
             clients, executor, self.cache, self.leave_hints, CONFIG, lambda: self.now, self.lost_webhooks, self._traces
         )

@@ -73,6 +73,24 @@ async def test_list_reads_all_pages() -> None:
     assert version == "7"
 
 
+async def test_pages_are_read_when_needed() -> None:
+    requested: list[str] = []
+
+    async def answer(request: web.Request) -> web.Response:
+        requested.append(request.query.get("continue", ""))
+        items = [{"metadata": {"name": "a"}}]
+        return web.json_response(
+            {"metadata": {"resourceVersion": "7", "continue": f"{len(requested)}"}, "items": items}
+        )
+
+    async with kube_client(answer) as client:
+        pages = client.pages(PODS)
+        assert (await anext(pages)).version == "7"
+        assert requested == [""]
+        await anext(pages)
+        assert requested == ["", "1"]
+
+
 async def test_patch_status_sends_resource_version_and_merge_patch() -> None:
     requests: list[tuple[str, str, str, Any]] = []
 

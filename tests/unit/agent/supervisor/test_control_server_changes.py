@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 import pytest
 from voicesession_agent.health.diagnosis import Diagnosis, Problem
+from voicesession_agent.memory.backend import MemoryStatus
 from voicesession_agent.supervisor.control_server import StateChanges
 from voicesession_agent.supervisor.desired_state import DesiredState
 from voicesession_agent.supervisor.pod_state import HumanLeft, PodState
@@ -31,9 +32,14 @@ def reset(state: PodState) -> None:
     state.set_desired_state(DesiredState("u1", 2, "vs-1", "ws://x", "t"), 6.0)
 
 
+def memory_unavailable(state: PodState) -> None:
+    state.memory_status = lambda: MemoryStatus(message="Letta does not answer")
+
+
 @pytest.mark.parametrize(
     "change",
     [
+        memory_unavailable,
         lambda state: state.set_humans(("alice", "bob"), 6.0),
         lambda state: state.human_left(HumanLeft("alice", "CLIENT_INITIATED", 6.0)),
         lambda state: state.job_exited(),

@@ -6,8 +6,9 @@ from collections.abc import AsyncIterator
 import pytest
 from voicesession_common.errors import RetryableError, TerminalError
 from voicesession_common.rate_limit import Rate
+from voicesession_operator.clients.agent_pod import WAIT_SECONDS
 from voicesession_operator.controller.cache import Key
-from voicesession_operator.controller.pod_watcher import PodWatcher
+from voicesession_operator.controller.pod_watcher import FRESH_SECONDS, PodWatcher
 from voicesession_operator.domain.observed import AgentPodState
 
 from tests.support.async_polling import until
@@ -86,6 +87,110 @@ async def test_poll_is_retried_after_an_outage(watched: WatchedPods) -> None:
     assert watched.enqueued == [HELLO]
 
 
+async def test_first_state_is_awaited_and_later_states_need_no_call(watched: WatchedPods) -> None:
+    watched.pods.states["pod-uid-0"] = AgentPodState("Unbound")
+    watched.watcher.follow(HELLO, [pod()])
+    first = asyncio.create_task(watched.watcher.state(pod()))
+    await watched.polls(1)
+    assert not first.done()
+    watched.pods.tags.put_nowait("a")
+    assert await first == AgentPodState("Unbound")
+    watched.pods.states["pod-uid-0"] = AgentPodState("Bound")
+    assert await watched.watcher.state(pod()) == AgentPodState("Unbound"), "no news has arrived"
+    watched.pods.tags.put_nowait("b")
+    await until(lambda: len(watched.enqueued) == 2)
+    assert await watched.watcher.state(pod()) == AgentPodState("Bound")
+    assert watched.pods.asked == []
+
+
+async def test_life_with_300_seconds_of_talk_needs_10_pod_calls(watched: WatchedPods) -> None:
+    talk = ["human"] * (300 // WAIT_SECONDS)
+    watched.watcher.follow(HELLO, [pod()])
+    await watched.polls(1)
+    for tag in ("preparing", "unbound", "bound", "joined", "human", *talk, "left"):
+        calls = len(watched.pods.waits)
+        watched.now += 10
+        watched.pods.tags.put_nowait(tag)
+        await watched.polls(calls + 1)
+        await watched.watcher.state(pod())
+    await watched.watcher.put_state("10.0.0.1", "pod-uid-0", {"sessionUID": "u1", "epoch": 1, "memory": None})
+    watched.watcher.follow(HELLO, ())
+    assert len(watched.pods.waits) + len(watched.pods.asked) + len(watched.pods.received) <= 10
+
+
+async def test_unchanged_tag_keeps_the_state(watched: WatchedPods) -> None:
+    watched.pods.states["pod-uid-0"] = AgentPodState("Unbound")
+    watched.watcher.follow(HELLO, [pod()])
+    for _ in range(3):
+        watched.pods.tags.put_nowait("a")
+    await watched.polls(4)
+    assert await watched.watcher.state(pod()) == AgentPodState("Unbound")
+
+
+async def test_silent_pod_is_awaited_once(watched: WatchedPods) -> None:
+    watched.pods.tags.put_nowait(RetryableError("ControlPortUnavailable", "no answer"))
+    watched.watcher.follow(HELLO, [pod()])
+    assert await watched.watcher.state(pod()) is None
+    await watched.polls(2)
+    assert await watched.watcher.state(pod()) is None, "the second poll waits, and the state does not"
+    assert (watched.pods.asked, watched.enqueued) == ([], [])
+
+
+async def test_end_of_answers_is_news(watched: WatchedPods) -> None:
+    watched.pods.states["pod-uid-0"] = AgentPodState("Bound")
+    watched.pods.tags.put_nowait("a")
+    watched.watcher.follow(HELLO, [pod()])
+    await until(lambda: watched.enqueued == [HELLO])
+    del watched.pods.states["pod-uid-0"]
+    watched.pods.tags.put_nowait(RetryableError("ControlPortUnavailable", "no answer"))
+    await until(lambda: watched.enqueued == [HELLO, HELLO])
+    assert await watched.watcher.state(pod()) is None
+    assert watched.pods.asked == ["pod-uid-0"]
+
+
+async def test_lost_connection_to_an_answering_pod_is_no_news(watched: WatchedPods) -> None:
+    watched.pods.states["pod-uid-0"] = AgentPodState("Bound")
+    watched.watcher.follow(HELLO, [pod()])
+    watched.pods.tags.put_nowait("a")
+    watched.pods.tags.put_nowait(RetryableError("ControlPortUnavailable", "no answer"))
+    await watched.polls(3)
+    assert watched.enqueued == [HELLO]
+    assert await watched.watcher.state(pod()) == AgentPodState("Bound")
+    assert watched.pods.waits[-1] == ("pod-uid-0", "a")
+
+
+async def test_old_state_is_replaced_for_a_fresh_read(watched: WatchedPods) -> None:
+    watched.pods.states["pod-uid-0"] = AgentPodState("Bound", active_at=1.0)
+    watched.pods.tags.put_nowait("a")
+    watched.watcher.follow(HELLO, [pod()])
+    await until(lambda: watched.enqueued)
+    watched.pods.states["pod-uid-0"] = AgentPodState("Bound", active_at=2.0)
+    young = await watched.watcher.state(pod(), fresh=True)
+    watched.now += FRESH_SECONDS
+    old = await watched.watcher.state(pod(), fresh=True)
+    assert young == AgentPodState("Bound", active_at=1.0)
+    assert old == AgentPodState("Bound", active_at=2.0)
+
+
+async def test_answer_to_a_desired_state_is_the_latest_state(watched: WatchedPods) -> None:
+    watched.pods.states["pod-uid-0"] = AgentPodState("Unbound")
+    watched.pods.tags.put_nowait("a")
+    watched.watcher.follow(HELLO, [pod()])
+    await until(lambda: watched.enqueued)
+    await watched.watcher.put_state("10.0.0.1", "pod-uid-0", {"sessionUID": "u1", "epoch": 1, "memory": None})
+    found = await watched.watcher.state(pod())
+    assert found is not None
+    assert (found.state, found.session_uid) == ("Bound", "u1")
+
+
+async def test_state_of_an_unfollowed_pod_does_not_wait(watched: WatchedPods) -> None:
+    watched.watcher.follow(HELLO, [pod()])
+    waiting = asyncio.create_task(watched.watcher.state(pod()))
+    await watched.polls(1)
+    watched.watcher.follow(HELLO, ())
+    assert await waiting is None
+
+
 async def test_pod_without_entity_tags_is_not_polled_again(watched: WatchedPods) -> None:
     watched.pods.tags.put_nowait(TerminalError("NoEntityTag", "no tags"))
     watched.watcher.follow(HELLO, [pod()])
@@ -93,6 +198,8 @@ async def test_pod_without_entity_tags_is_not_polled_again(watched: WatchedPods)
     await until(lambda: open_polls() == 0)
     watched.watcher.follow(HELLO, [pod()])
     assert len(watched.pods.waits) == 1
+    watched.pods.states["pod-uid-0"] = AgentPodState("Bound")
+    assert await watched.watcher.state(pod()) == AgentPodState("Bound"), "each reconcile asks"
 
 
 async def test_pod_with_endless_changes_is_polled_at_the_limited_rate(watched: WatchedPods) -> None:
@@ -134,13 +241,14 @@ async def test_stopped_watcher_polls_no_pod() -> None:
     assert pods.waits == []
 
 
-async def test_reconciler_follows_answering_pods_of_unfinished_sessions() -> None:
+async def test_reconciler_follows_pods_with_an_address_until_the_session_is_finished() -> None:
     world = ReconcilerWorld()
     await world.reconcile()
     uid = world.pod()["metadata"]["uid"]
+    assert world.pod_watcher.followed[HELLO] == []
     world.change_pod(phase="Running", podIP="10.0.0.1")
     await world.reconcile()
-    assert world.pod_watcher.followed[HELLO] == [], "the pod does not answer yet"
+    assert world.pod_watcher.followed[HELLO] == [uid]
     world.pods.states[uid] = AgentPodState("Unbound")
     await world.reconcile()
     assert world.pod_watcher.followed[HELLO] == [uid]

@@ -2,12 +2,14 @@
 
 import asyncio
 import logging
+import weakref
+from collections.abc import AsyncIterator
 from typing import cast
 
 import pytest
 from voicesession_common import JsonObject
 from voicesession_common.errors import NotFoundError, RetryableError, TerminalError
-from voicesession_common.kube_client import Resource
+from voicesession_common.kube_client import ListPage, Resource
 from voicesession_operator.controller.cache import Cache, Key, ResourceKind
 from voicesession_operator.controller.informer import Informer
 from voicesession_operator.controller.resync import Resync
@@ -310,3 +312,55 @@ async def test_object_without_required_fields_is_passed_over() -> None:
     assert await scene.resync.resync()
     assert scene.sessions.keys == [key]
     assert scene.cache.get(ResourceKind.SESSION, Key("default", "broken")) is None
+
+
+async def test_resync_holds_a_single_page(monkeypatch: pytest.MonkeyPatch) -> None:
+    scene, made, most = Scene(), list[weakref.ref[ListPage]](), 0
+
+    async def pages(resource: Resource, namespace: str = "", selector: str = "") -> AsyncIterator[ListPage]:
+        nonlocal most
+        for number in range(20 if resource.plural == "pods" else 0):
+            page = ListPage([operator_objects.pod(number)], "200")
+            made.append(weakref.ref(page))
+            most = max(most, sum(reference() is not None for reference in made))
+            yield page
+
+    monkeypatch.setattr(scene.kube, "pages", pages)
+    await scene.resync.resync()
+    assert len(list(scene.cache.all(ResourceKind.POD))) == 20
+    assert most <= 2, "the page that is compared, and the page that is read"
+
+
+async def test_failed_page_removes_no_object(monkeypatch: pytest.MonkeyPatch) -> None:
+    scene = Scene()
+    scene.put_session("default", "first")
+    scene.put_session("default", "second")
+    await scene.resync.resync()
+    found = scene.kube.pages
+
+    async def pages(resource: Resource, namespace: str = "", selector: str = "") -> AsyncIterator[ListPage]:
+        async for page in found(resource, namespace, selector):
+            yield page
+            if resource.plural == "voicesessions":
+                raise RetryableError("Expired", "the continue token has expired")
+
+    monkeypatch.setattr(scene.kube, "pages", pages)
+    assert not await scene.resync.resync()
+    assert len(list(scene.cache.all(ResourceKind.SESSION))) == 2
+
+
+async def test_first_list_puts_starts_and_deletions_before_other_sessions() -> None:
+    scene = Scene()
+    start, live, over, gone = (scene.put_session("default", name) for name in ("start", "live", "over", "gone"))
+    for key, changes in (
+        (live, {"status": {"phase": "Live"}}),
+        (over, {"status": {"finishedAt": "2025-11-22T23:20:11Z"}}),
+        (gone, {"status": {"phase": "Live"}}),
+    ):
+        scene.kube.put("voicesessions", {**scene.kube.objects["voicesessions", key.name], **changes})
+    found = scene.kube.objects["voicesessions", "gone"]
+    metadata = {**found["metadata"], "deletionTimestamp": "2025-11-22T23:20:11Z"}
+    scene.kube.put("voicesessions", {**found, "metadata": metadata})
+    await scene.resync.resync()
+    assert (scene.sessions.polls, scene.sessions.delayed) == ([live], [over])
+    assert sorted(scene.sessions.keys) == sorted([start, live, over, gone])

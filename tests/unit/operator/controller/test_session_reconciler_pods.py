@@ -68,3 +68,18 @@ async def test_pod_of_another_owner_with_the_recorded_name_is_ignored() -> None:
     foreign["ownerReferences"] = [{"uid": "another-owner", "controller": True}]
     await world.reconcile()
     assert list(world.cache.all(ResourceKind.POD)) == world.cache.pods_of("default", UID)
+
+
+async def test_finished_session_has_a_single_timer_and_asks_no_pod() -> None:
+    world = ReconcilerWorld()
+    world.change_spec(ttlSecondsAfterFinished=600, end=True)
+    for _ in range(4):
+        wait = await world.reconcile()
+    assert world.session()["status"]["endReason"] == "Requested"
+    world.pod_watcher.asked.clear()
+    assert await world.reconcile() == pytest.approx(600)
+    assert wait == pytest.approx(600), "the end of the TTL, without a jitter"
+    assert world.pod_watcher.asked == []
+    world.now += 600
+    assert await world.reconcile() is None
+    assert "delete voicesessions" in world.kube.writes

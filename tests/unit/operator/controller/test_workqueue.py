@@ -1,46 +1,13 @@
 """The work queue: deduplication, concurrency, delays, backoff, drain and health."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
 
 import pytest
 from voicesession_common.errors import RetryableError
 from voicesession_operator.controller.workqueue import BACKOFF_LONGEST_SECONDS, WorkQueue
 
 from tests.support.async_polling import until
-
-Handle = Callable[[str], Awaitable[float | None]]
-DEADLINE = 30.0
-
-
-@asynccontextmanager
-async def running(handle: Handle, workers: int = 4) -> AsyncIterator[WorkQueue[str]]:
-    queue: WorkQueue[str] = WorkQueue("test", handle, workers)
-    task = asyncio.create_task(queue.run())
-    try:
-        yield queue
-    finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
-
-
-class Gate:
-    """A handler that records its keys and blocks until opened."""
-
-    def __init__(self) -> None:
-        self.started: list[str] = []
-        self.open = asyncio.Event()
-        self.concurrent = 0
-        self.max_concurrent = 0
-
-    async def __call__(self, key: str) -> float | None:
-        self.started.append(key)
-        self.concurrent += 1
-        self.max_concurrent = max(self.max_concurrent, self.concurrent)
-        await self.open.wait()
-        self.concurrent -= 1
-        return None
+from tests.support.running_queue import DEADLINE, Gate, running
 
 
 async def test_waiting_key_is_queued_once() -> None:

@@ -77,7 +77,7 @@ def test_new_pod_gets_epoch_and_cause_of_reset() -> None:
 
 @pytest.mark.parametrize(
     ("new", "wait"),
-    [(None, 0.25), (AgentPodState("Bound", session_uid="x"), 1.0), (bound(epoch=2, participant_sid=""), 1.0)],
+    [(None, 2.0), (AgentPodState("Bound", session_uid="x"), 1.0), (bound(epoch=2, participant_sid=""), 1.0)],
 )
 def test_new_pod_is_polled_while_old_pod_serves(new: AgentPodState | None, wait: float) -> None:
     assert decide(waiting(), serving(new_pod()).state(new, 1), NOW + 5).requeue_after == wait
