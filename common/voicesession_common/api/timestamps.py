@@ -8,12 +8,16 @@
 | agent pod | all times in its state | milliseconds |
 
 A deadline counts from times of the operator's clock. No order of two events follows from times of different clocks: a
-fact such as "this pod's agent left" is stored by name. The next leader has another clock too.
+fact such as "this pod's agent left" is stored by name. The next leader has another clock too. Only `StartSteps` has
+times of three clocks, for display.
 """
 
 import re
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
+
+from voicesession_common import JsonObject
 
 RFC3339: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)", re.ASCII)
 """Python's parser also accepts dates without a time, week dates and times without a zone."""
@@ -43,3 +47,24 @@ def is_rfc3339(text: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+@dataclass(frozen=True)
+class StartSteps:
+    """`status.start`: the times of the steps before Ready, in Unix seconds, or None if unknown."""
+
+    pod_created_at: float | None = None
+    bound_at: float | None = None
+    joined_at: float | None = None
+
+    @classmethod
+    def parse(cls, raw: JsonObject | None) -> "StartSteps | None":
+        """Return the steps as a value, or None before Ready."""
+        if raw is None:
+            return None
+        return cls(*(from_rfc3339(raw.get(name)) for name in ("podCreatedAt", "boundAt", "joinedAt")))
+
+    def render(self) -> JsonObject:
+        """Return the steps as the API server stores them."""
+        steps = {"podCreatedAt": self.pod_created_at, "boundAt": self.bound_at, "joinedAt": self.joined_at}
+        return {name: None if at is None else to_rfc3339(at) for name, at in steps.items()}
