@@ -91,14 +91,15 @@ class ScaleObjects:
         )
 
     async def _create_pod(self, session: VoiceSession, number: int) -> JsonObject:
-        manifest = build_pod(session, VoiceAgent.parse({**_agent(), "metadata": {"name": AGENT}}), 0, self.config)
+        meta = {"name": AGENT, "namespace": session.namespace, "uid": AGENT}
+        manifest = build_pod(session, VoiceAgent.parse({**_agent(), "metadata": meta}), 0, self.config)
         manifest["spec"] |= {"nodeName": self.name, "tolerations": [{"operator": "Exists"}]}
         pod = await self._retried(lambda: self.kube.create(PODS, session.namespace, manifest))
-        meta, now, ip = pod["metadata"], to_rfc3339(time.time())[:19] + "Z", _ip(number)
+        made, now, ip = pod["metadata"], to_rfc3339(time.time())[:19] + "Z", _ip(number)
         running = [{"type": "Ready", "status": "True", "lastTransitionTime": now}]
         status: JsonObject = {"phase": "Running", "podIP": ip, "podIPs": [{"ip": ip}], "conditions": running}
-        version = meta["resourceVersion"]
-        await self._retried(lambda: self.kube.patch_status(PODS, session.namespace, meta["name"], version, status))
+        version = made["resourceVersion"]
+        await self._retried(lambda: self.kube.patch_status(PODS, session.namespace, made["name"], version, status))
         return pod
 
     async def _retried(self, request: Callable[[], Awaitable[JsonObject]]) -> JsonObject:

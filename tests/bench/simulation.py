@@ -121,8 +121,8 @@ class Simulation:
                 found = self.rooms.get(api.ListParticipantsRequest.FromString(body).room)
                 return found and api.ListParticipantsResponse(participants=found.participants())
             case "CreateRoom":
-                wanted = api.CreateRoomRequest.FromString(body).name
-                return self.rooms[wanted].info() if wanted in self.rooms else models.Room(name=wanted)
+                name = api.CreateRoomRequest.FromString(body).name
+                return self.rooms[name].info() if name in self.rooms else models.Room(name=name)
             case "DeleteRoom":
                 known = self.rooms.pop(api.DeleteRoomRequest.FromString(body).room, None)
                 return known and api.DeleteRoomResponse()

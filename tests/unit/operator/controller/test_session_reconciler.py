@@ -66,7 +66,7 @@ async def test_answering_pod_receives_the_desired_state() -> None:
     }
 
 
-async def test_ready_emits_no_event_beside_its_condition() -> None:
+async def test_ready_emits_no_event_beside_the_condition() -> None:
     world = await ready_world()
     await world.reconcile()
     assert world.recorder.events == []

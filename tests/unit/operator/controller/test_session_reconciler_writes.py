@@ -37,7 +37,7 @@ async def leave(world: ReconcilerWorld, reason: LeaveReason) -> float:
     return at
 
 
-async def test_life_with_one_human_needs_eight_writes() -> None:
+async def test_life_with_single_human_needs_eight_writes() -> None:
     world = await talking()
     left_at = await leave(world, LeaveReason.LEFT)
     await world.pass_time(4)
@@ -71,7 +71,7 @@ async def test_return_within_short_grace_needs_no_write() -> None:
     assert world.session()["status"]["phase"] == "Active"
 
 
-async def test_lost_connection_is_stored_with_its_long_grace() -> None:
+async def test_lost_connection_is_stored_with_long_grace() -> None:
     world = await talking()
     left_at = await leave(world, LeaveReason.CONNECTION_LOST)
     status = world.session()["status"]
@@ -85,7 +85,7 @@ async def test_leave_before_reset_is_stored_at_once() -> None:
     assert world.session()["status"]["phase"] == "Grace"
 
 
-async def test_ready_session_has_times_of_its_start() -> None:
+async def test_ready_session_has_times_of_start() -> None:
     world = await ready()
     start = {name: from_rfc3339(at) for name, at in world.session()["status"]["start"].items()}
     assert start == {"podCreatedAt": T0 + 1, "boundAt": T0 + 3, "joinedAt": T0 + 5.5}

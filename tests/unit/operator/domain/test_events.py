@@ -52,7 +52,7 @@ def test_last_leave_emits_event_without_grace(action: str) -> None:
     assert found.events[0].message == "Humans in the room: 0; the last one left (Left)"
 
 
-def test_last_leave_before_teardown_has_no_event_of_its_own() -> None:
+def test_last_leave_before_teardown_has_no_own_event() -> None:
     cluster = joined_cluster().seen(human()).leave(LeaveReason.LEFT, NOW)
     (finished,) = decide(visited().graces(0, 0), cluster, NOW).events
     assert finished.reason == "Finished"

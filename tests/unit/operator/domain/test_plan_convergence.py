@@ -226,7 +226,7 @@ def ordinary_session() -> SimulatedCluster:
     return cluster
 
 
-def test_ordinary_session_needs_five_writes_and_one_event() -> None:
+def test_ordinary_session_needs_five_writes_and_single_event() -> None:
     cluster = ordinary_session()
     assert cluster.session_deleted
     assert cluster.writes == 5
