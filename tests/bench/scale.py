@@ -23,7 +23,7 @@ from aiohttp import ClientError, ClientSession
 from voicesession_common.kube_client import SESSIONS, KubeClient, load_configuration
 
 from tests.bench.figures import Section, percentile
-from tests.bench.scale_figures import LEAVES, REST_SECONDS, WEBHOOK_SECONDS, WEBHOOKS_PER_SECOND, Figures
+from tests.bench.scale_figures import REST_SECONDS, WEBHOOK_SECONDS, WEBHOOKS_PER_SECOND, Figures
 from tests.bench.scale_objects import ScaleObjects, live_sessions
 from tests.bench.simulation import KEY, SimulatedSession
 from tests.support.async_polling import until
@@ -125,7 +125,7 @@ async def _rest(bench: Bench, leader: HostOperator) -> None:
 
 async def _leaves(bench: Bench, leader: HostOperator) -> None:
     """Let humans leave at a pace of two per second, each in a session of its own."""
-    count = min(LEAVES, bench.found.sessions // 3)
+    count = bench.found.leaves_of_each_way
     ways = {"by webhook": f"{leader.url}{webhooks.PATH}", "without webhook": ""}
     for part, (way, url) in enumerate(ways.items()):
         leaving = bench.objects.sessions[part * count : (part + 1) * count]
@@ -240,6 +240,7 @@ async def _until_answering(process: asyncio.subprocess.Process, url: str) -> Non
 
 
 def _cpu_seconds(operator: HostOperator) -> float:
+    assert operator.process.returncode is None, operator.log.read_text()[-2000:]
     fields = Path(f"/proc/{operator.process.pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / TICKS
 

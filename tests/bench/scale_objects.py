@@ -14,7 +14,7 @@ from voicesession_common.api.reasons import ConditionType
 from voicesession_common.api.timestamps import to_rfc3339
 from voicesession_common.api.voiceagent import Inherited, VoiceAgent
 from voicesession_common.api.voicesession import Status, VoiceSession
-from voicesession_common.errors import ConflictError, ExternalError, RetryableError
+from voicesession_common.errors import ExternalError, NotFoundError
 from voicesession_common.kube_client import AGENTS, PODS, SESSIONS, KubeClient, Resource
 from voicesession_operator.domain.config import Config
 from voicesession_operator.domain.naming import agent_identity, room_metadata, room_name
@@ -60,11 +60,17 @@ class ScaleObjects:
     async def remove(self) -> None:
         """Delete all objects, the pods without a grace: no kubelet confirms their end."""
         for namespace in self.namespaces:
-            for kind in (PODS, SESSIONS, AGENTS):
-                found, _ = await self.kube.list(kind, namespace)
+            for kind in (SESSIONS, PODS, AGENTS):
+                found = await self._listed(kind, namespace)
                 await _gather(lambda n, kind=kind, found=found: self._delete(kind, found[n]), len(found), None)
-            await self._delete(NAMESPACES, await self.kube.get(NAMESPACES, "", namespace))
-        await self._delete(NODES, await self.kube.get(NODES, "", self.name))
+        for kind, names in ((NAMESPACES, self.namespaces), (NODES, [self.name])):
+            for name in names:
+                with suppress(NotFoundError):
+                    await self._delete(kind, await self.kube.get(kind, "", name))
+
+    async def _listed(self, kind: Resource, namespace: str) -> list[JsonObject]:
+        found, _ = await self.kube.list(kind, namespace)
+        return found
 
     async def _delete(self, kind: Resource, raw: JsonObject) -> None:
         meta = raw["metadata"]
@@ -106,7 +112,7 @@ class ScaleObjects:
         for left in reversed(range(TRIES)):
             try:
                 return await request()
-            except (RetryableError, ConflictError):
+            except ExternalError:  # Also a new namespace without its service account.
                 if not left:
                     raise
                 await asyncio.sleep(1)
