@@ -20,6 +20,7 @@ class Figures:
     cores: float = 0.0
     calls: dict[str, int] = field(default_factory=dict)
     leaves: dict[str, list[float]] = field(default_factory=dict)
+    takeover: float = 0.0
     new_leader: float = 0.0
     webhook_answers: list[float] = field(default_factory=list)
     webhooks_failed: int = 0
@@ -56,7 +57,8 @@ class Figures:
             ["CPU at rest", f"{self.cores:.2f} cores", f"{ASKED_CORES} cores"],
             ["requests per second at rest", per_second, ""],
             ["first leader: start of the process -> all looked at", f"{self.first_look:.1f} s", ""],
-            ["new leader: end of the former -> all looked at", f"{self.new_leader:.1f} s", f"{ASKED_LOOK:.0f} s"],
+            ["leader killed (SIGKILL) -> first look of the next one", f"{self.takeover:.1f} s", ""],
+            ["next leader: first look -> all looked at", f"{self.new_leader:.1f} s", f"{ASKED_LOOK:.0f} s"],
             [f"{sent} webhooks in {WEBHOOK_SECONDS} s: refused", str(self.webhooks_failed), "0"],
             ["webhooks: answer p99", f"{percentile(answers, 99):.3f} s", ""],
             ["webhooks: from the last one until the queue was empty", f"{self.drained:.1f} s", ""],
