@@ -15,6 +15,7 @@ from tests.bench import (
     reconnect_cycles,
     recovery,
     resets,
+    scale,
     session_start,
     soak,
     spoken_turns,
@@ -39,6 +40,7 @@ BENCHES: dict[str, tuple[Callable[[int], Section], int]] = {
     "cycles": (reconnect_cycles.run, 25),
     "soak": (soak.run, 200),
     "healing": (recovery.run, 1),
+    "scale": (scale.run, 5000),
 }
 
 

@@ -50,6 +50,9 @@ def _table(
         ["from the first `end: true` until nothing was left", f"{gone:.1f} s"],
         ["operator's memory (RSS) before, with all Ready, after", f"{', '.join(rss)} MiB"],
         ["operator's CPU for all of it", f"{cpu:.2f} s, {1000 * cpu / rounds:.0f} ms per session"],
-        ["writes to the API server per session life, without the leader's Lease", f"{writes / rounds:.1f}"],
+        [
+            "writes to the API server per session that nobody joins, without its deletion and the Lease",
+            f"{writes / rounds:.1f}",
+        ],
     ]
     return table

@@ -18,6 +18,7 @@ HEAD = """# Benchmarks
 Written by `make bench` from docs/benchmarks.json; every section names its day and machine, and can be measured
 again alone: `.venv/bin/python -m tests.bench.bench --only NAME`. Times are seconds unless a row says otherwise;
 percentiles are nearest-rank. The cluster runs on the same machine as the people, the agents and the measuring program.
+[scaling.md](scaling.md) draws conclusions from them, and [defects.md](defects.md) lists the tests of known defects.
 """
 
 

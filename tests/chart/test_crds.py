@@ -7,6 +7,7 @@ import pytest
 from voicesession_common.api import constants
 from voicesession_common.api.conditions import Condition
 from voicesession_common.api.reasons import Action, Cause, EndReason, ResetOutcome
+from voicesession_common.api.timestamps import StartSteps
 from voicesession_common.api.voiceagent import Inherited
 from voicesession_common.api.voicesession import Absence, LastReset, Outage, Status
 
@@ -120,6 +121,7 @@ def test_rendered_status_fields_equal_schema() -> None:
         outages=(Outage(0.0, 1.0),),
         absence=Absence("hello-0", 0.0),
         replaced_at=(0.0,),
+        start=StartSteps(),
     ).render()
     status = _schema(constants.SESSIONS)["properties"]["status"]
     assert _fields(rendered) == {

@@ -8,9 +8,6 @@ from typing import Final
 from voicesession_common import JsonObject
 from voicesession_common.api.constants import (
     AT_ANNOTATION,
-    BOUND_AT_ANNOTATION,
-    JOINED_AT_ANNOTATION,
-    POD_CREATED_AT_ANNOTATION,
     SESSION_UID_LABEL,
 )
 from voicesession_common.api.timestamps import from_rfc3339, to_rfc3339
@@ -23,16 +20,8 @@ from voicesession_cli.session_row import HEADER, SessionRow
 
 DatedStep = tuple[str | None, str, str]
 """A timestamp or None, the step, and a detail."""
-IN_STATUS: Final = frozenset({"Ready", "Finished"})
-"""Reasons of events that the status records more precisely."""
 STEP_OF_REASON: Final = {"HumanJoined": "human in", "HumanLeft": "human out", "ResetComplete": "reset complete"}
 """Names of ordinary steps; all other events appear under their reason."""
-STEP_OF_ANNOTATION: Final = {
-    POD_CREATED_AT_ANNOTATION: "pod created",
-    BOUND_AT_ANNOTATION: "bound",
-    JOINED_AT_ANNOTATION: "joined",
-}
-"""Steps that the annotations of the event Ready record."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +45,6 @@ def timeline(session: JsonObject, pods: Iterable[JsonObject], events: Iterable[J
     dated = [
         (session["metadata"]["creationTimestamp"], "created", ""),
         *(step for pod in pods for step in _pod_steps(pod)),
-        *(step for event in own for step in _annotated_steps(event)),
         *(_event_step(event) for event in own if not _is_in_status(event, status)),
         *_status_steps(status),
     ]
@@ -82,8 +70,12 @@ def render(entries: list[TimelineEntry]) -> list[JsonObject]:
 
 
 def _status_steps(status: JsonObject) -> list[DatedStep]:
+    start = status.get("start") or {}
     return [
         (status.get("startedAt"), "started", "by the operator"),
+        (start.get("podCreatedAt"), "pod created", ""),
+        (start.get("boundAt"), "bound", ""),
+        (start.get("joinedAt"), "joined", ""),
         (status.get("readyAt"), "ready", "the agent is in the room"),
         (status.get("firstHumanAt"), "first human in", ""),
         (status.get("lastHumanLeftAt"), "last human out", status.get("lastHumanLeftReason") or ""),
@@ -111,11 +103,6 @@ def _pod_steps(pod: JsonObject) -> list[DatedStep]:
     ]
 
 
-def _annotated_steps(event: JsonObject) -> list[DatedStep]:
-    annotations = event["metadata"].get("annotations") or {}
-    return [(annotations.get(name), step, "") for name, step in STEP_OF_ANNOTATION.items()]
-
-
 def _event_step(event: JsonObject) -> DatedStep:
     reason: str = event["reason"]
     return _event_time(event), STEP_OF_REASON.get(reason, reason), event.get("message", "")
@@ -132,7 +119,7 @@ def _is_in_status(event: JsonObject, status: JsonObject) -> bool:
             return last_left_at is not None and at >= last_left_at
         case "ResetComplete":
             return bool(status.get("lastReset")) and event.get("message", "").startswith(f"Reset {status['resets']} ")
-    return event["reason"] in IN_STATUS
+    return bool(event["reason"] == "Finished")
 
 
 def _event_time(event: JsonObject) -> str | None:

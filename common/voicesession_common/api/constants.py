@@ -46,13 +46,6 @@ TRACEPARENT_ANNOTATION: Final = "voicesession.dev/traceparent"
 without it gets its own trace."""
 AT_ANNOTATION: Final = "voicesession.dev/at"
 """Annotation of every event: its time in milliseconds; the timestamps of an event have whole seconds."""
-POD_CREATED_AT_ANNOTATION: Final = "voicesession.dev/pod-created-at"
-"""Annotation of the event Ready: creation time of the agent's pod, in whole seconds."""
-BOUND_AT_ANNOTATION: Final = "voicesession.dev/bound-at"
-"""Annotation of the event Ready: the time when the agent's pod was bound to its session, by the pod's clock."""
-JOINED_AT_ANNOTATION: Final = "voicesession.dev/joined-at"
-"""Annotation of the event Ready: the time when the agent joined the room, by the pod's clock. LiveKit lists it later.
-"""
 LEADER_LABEL: Final = "voicesession.dev/leader"
 """Label that the leading operator sets on its own pod; the webhook Service selects it."""
 

@@ -84,12 +84,13 @@ class Reason(StrEnum):
     MEMORY_NOT_CONFIGURED = "MemoryNotConfigured"
     """A VoiceAgent's Ready is False: it requires memory, but this installation has no Letta."""
     READY = "Ready"
-    """Ready; a Normal event the first time."""
+    """Ready: the agent is in the room."""
     HUMAN_JOINED = "HumanJoined"
-    """Normal event: the number of humans in the room has increased; the message has the number."""
+    """Normal event: the number of humans in the room has increased; the message has the number. The first human has no
+    event, but `status.firstHumanAt`."""
     HUMAN_LEFT = "HumanLeft"
     """Normal event: the number of humans in the room has decreased; the message has the number and the leave reason of
-    the last human."""
+    the last human. The last human of a session with the action Teardown has no event, but `status.lastHumanLeftAt`."""
     VALID = "Valid"
     """A VoiceAgent's Ready: sessions can use it."""
     FINISHED = "Finished"

@@ -8,7 +8,7 @@
 | agent pod | all times in its state | milliseconds |
 
 A deadline counts from times of the operator's clock. No order of two events follows from times of different clocks: a
-fact such as "this pod's agent left" is stored by name.
+fact such as "this pod's agent left" is stored by name. Only `StartSteps` has times of three clocks, for display.
 
 The next leader has another clock too, so a deadline that spans a change of leaders is early or late by the difference
 of their clocks. The tolerance is CLOCK_SKEW_SECONDS, as between any two machines. A duration within one process, such
@@ -16,8 +16,11 @@ as the age of a Lease or of a list, is measured with a monotonic clock.
 """
 
 import re
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
+
+from voicesession_common import JsonObject
 
 RFC3339: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)", re.ASCII)
 """Python's parser also accepts dates without a time, week dates and times without a zone."""
@@ -47,3 +50,24 @@ def is_rfc3339(text: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+@dataclass(frozen=True)
+class StartSteps:
+    """`status.start`: the times of the steps before Ready, in Unix seconds, or None if unknown."""
+
+    pod_created_at: float | None = None
+    bound_at: float | None = None
+    joined_at: float | None = None
+
+    @classmethod
+    def parse(cls, raw: JsonObject | None) -> "StartSteps | None":
+        """Return the steps as a value, or None before Ready."""
+        if raw is None:
+            return None
+        return cls(*(from_rfc3339(raw.get(name)) for name in ("podCreatedAt", "boundAt", "joinedAt")))
+
+    def render(self) -> JsonObject:
+        """Return the steps as the API server stores them."""
+        steps = {"podCreatedAt": self.pod_created_at, "boundAt": self.bound_at, "joinedAt": self.joined_at}
+        return {name: None if at is None else to_rfc3339(at) for name, at in steps.items()}

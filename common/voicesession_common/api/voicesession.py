@@ -7,7 +7,7 @@ from voicesession_common import JsonObject
 from voicesession_common.api import constants
 from voicesession_common.api.conditions import Condition
 from voicesession_common.api.reasons import ResetOutcome
-from voicesession_common.api.timestamps import from_rfc3339, is_rfc3339, to_rfc3339
+from voicesession_common.api.timestamps import StartSteps, from_rfc3339, is_rfc3339, to_rfc3339
 from voicesession_common.api.voiceagent import Inherited, Limits, OnLastHumanLeft, override
 
 MAX_RESET_REQUEST_CHARACTERS: Final = 64
@@ -121,6 +121,8 @@ class Status:
     """Times of the latest replacements; None before the first one, and in the status of an earlier operator."""
     started_at: float | None = None
     ready_at: float | None = None
+    start: StartSteps | None = None
+    """None before Ready, and in the status of an earlier operator."""
     first_human_at: float | None = None
     last_human_left_at: float | None = None
     last_human_left_reason: str = ""
@@ -170,6 +172,7 @@ class Status:
             replaced_at=_parse_times(raw.get("recentReplacements")),
             started_at=from_rfc3339(raw.get("startedAt")),
             ready_at=from_rfc3339(raw.get("readyAt")),
+            start=StartSteps.parse(raw.get("start")),
             first_human_at=from_rfc3339(raw.get("firstHumanAt")),
             last_human_left_at=from_rfc3339(raw.get("lastHumanLeftAt")),
             last_human_left_reason=raw.get("lastHumanLeftReason") or "",
@@ -198,6 +201,7 @@ class Status:
             "recycles": self.recycles,
             "lastReset": None if self.last_reset is None else self.last_reset.render(),
             "refusedRequest": self.refused_request or None,
+            "start": None if self.start is None else self.start.render(),
             "replacements": self.replacements,
             "recentReplacements": None if self.replaced_at is None else [to_rfc3339(at) for at in self.replaced_at],
             "lastHumanLeftReason": str(self.last_human_left_reason) or None,

@@ -1,5 +1,6 @@
 """Deadlines that end a session: requested end, duration, start, absence of humans, silence."""
 
+from dataclasses import replace
 from math import inf
 from typing import Final
 
@@ -81,6 +82,31 @@ def grace_ends_at(session: VoiceSession, status: Status, observed: Observed) -> 
         return None
     at = due_at(status, status.last_human_left_at, _grace_seconds(session, status.last_human_left_reason))
     return None if at is None else _wait_for_expected_human(session, status, at)
+
+
+SHORT_GRACE_SECONDS: Final = 3.0
+"""Longest remaining grace whose start is not stored; the built-in graceSeconds."""
+
+
+def without_short_grace(session: VoiceSession, status: Status, observed: Observed, now: float) -> Status:
+    """Return the status to store: without a leave that ends the session within SHORT_GRACE_SECONDS.
+
+    The end stores the leave as well, and a human that is back before, as after a reload of a page, needs no write.
+    A leave at `now` is stored, because the next reconcile could not find its time again.
+    """
+    old, left_at = session.status, status.last_human_left_at
+    ends_at = grace_ends_at(session, status, observed)
+    is_stored = old.last_human_left_at is not None or session.on_last_human_left.action != Action.TEARDOWN
+    if is_stored or left_at is None or ends_at is None or left_at >= now or ends_at - now > SHORT_GRACE_SECONDS:
+        return status
+    before = replace(
+        status,
+        humans=old.humans,
+        phase=old.phase,
+        last_human_left_at=None,
+        last_human_left_reason=old.last_human_left_reason,
+    )
+    return before if before == old else status
 
 
 def _wait_for_expected_human(session: VoiceSession, status: Status, at: float) -> float:

@@ -5,11 +5,11 @@ from typing import Final
 from voicesession_common.api import constants
 from voicesession_common.api.conditions import Condition, find_condition
 from voicesession_common.api.constants import AT_ANNOTATION
-from voicesession_common.api.reasons import ConditionType, EndReason, Reason, ResetOutcome
-from voicesession_common.api.voicesession import Status
+from voicesession_common.api.reasons import Action, ConditionType, EndReason, Reason, ResetOutcome
+from voicesession_common.api.timestamps import to_rfc3339
+from voicesession_common.api.voicesession import Status, VoiceSession
 
 from voicesession_operator.domain.actions import Event
-from voicesession_operator.domain.observed import Observed
 
 CONDITIONS_WITH_EVENTS: Final = (
     ConditionType.ROOM_READY,
@@ -33,14 +33,17 @@ PLANNED_ENDS: Final = frozenset(
 )
 
 
-def events_between(old: Status, seen: Status, new: Status, observed: Observed) -> tuple[Event, ...]:
-    """Return the events of a change of status; `seen` is the new status before any decision."""
+def events_between(session: VoiceSession, seen: Status, new: Status) -> tuple[Event, ...]:
+    """Return the events of a change from the stored status; `seen` is the new status before any decision.
+
+    A step that the status keeps has no event: Ready, the first human, and the leave that a Teardown follows.
+    """
+    old = session.status
     return (
         *_condition_events(old, new),
         *_replacement_events(old, new),
         *_refused_request_events(old, new),
-        *_ready_events(old, new, observed),
-        *_human_events(old, seen),
+        *_human_events(session, seen),
         *_reset_events(old, new),
         *_finished_events(old, new),
     )
@@ -85,39 +88,26 @@ def _refused_request_events(old: Status, new: Status) -> tuple[Event, ...]:
     return (Event("Warning", str(Reason.RESET_REQUEST_INVALID), message),)
 
 
-def _ready_events(old: Status, new: Status, observed: Observed) -> tuple[Event, ...]:
-    if old.ready_at is not None or new.ready_at is None:
-        return ()
-    timestamps = _start_timestamps(new, new.ready_at, observed)
-    return (Event("Normal", str(Reason.READY), f"{new.agent_identity} is in room {new.room_name}", timestamps),)
-
-
-def _start_timestamps(new: Status, ready_at: float, observed: Observed) -> tuple[tuple[str, float], ...]:
-    """Return the times of the steps before Ready.
-
-    The pod's clock can be wrong, so its times are limited to the time between the first reconcile and Ready.
-    """
-    pod = next((pod for pod in observed.pods if pod.name == new.agent_pod), None)
-    state = observed.state_of(pod)
-    if pod is None or state is None:
-        return ()
-    started_at = ready_at if new.started_at is None else new.started_at
-    steps = {constants.BOUND_AT_ANNOTATION: state.timings.bound, constants.JOINED_AT_ANNOTATION: state.timings.joined}
-    limited = ((name, min(max(started_at, at), ready_at)) for name, at in steps.items() if at is not None)
-    return ((constants.POD_CREATED_AT_ANNOTATION, pod.created_at), *limited)
-
-
-def _human_events(old: Status, seen: Status) -> tuple[Event, ...]:
+def _human_events(session: VoiceSession, seen: Status) -> tuple[Event, ...]:
     """Return the events of joins and leaves; a visit that only the agent has seen has only the leave."""
-    count = f"Humans in the room: {seen.humans}"
+    old, count = session.status, f"Humans in the room: {seen.humans}"
     if seen.humans > old.humans:
-        first = None if old.first_human_at == seen.first_human_at else seen.first_human_at
-        return (Event("Normal", str(Reason.HUMAN_JOINED), count, _event_time(first)),)
+        is_first = seen.humans == 1 and old.first_human_at is None
+        return () if is_first else (Event("Normal", str(Reason.HUMAN_JOINED), count + _absence(old)),)
     just_left = old.last_human_left_at is None and seen.last_human_left_at is not None
     if seen.humans == old.humans and not just_left:
         return ()
+    if just_left and session.on_last_human_left.action == Action.TEARDOWN:
+        return ()
     reason = f"; the last one left ({seen.last_human_left_reason})" if seen.last_human_left_reason else ""
     return (Event("Normal", str(Reason.HUMAN_LEFT), count + reason, _event_time(seen.last_human_left_at)),)
+
+
+def _absence(old: Status) -> str:
+    """Return the part of a return's message about the leave, whose time the status no longer has."""
+    if old.last_human_left_at is None:
+        return ""
+    return f"; the last one had left at {to_rfc3339(old.last_human_left_at)} ({old.last_human_left_reason})"
 
 
 def _event_time(at: float | None) -> tuple[tuple[str, float], ...]:

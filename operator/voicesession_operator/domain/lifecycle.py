@@ -5,6 +5,7 @@ from typing import Final
 
 from voicesession_common.api.conditions import Condition, find_condition, is_condition_true, set_condition
 from voicesession_common.api.reasons import ConditionType, Reason, SessionPhase
+from voicesession_common.api.timestamps import StartSteps
 from voicesession_common.api.voiceagent import Inherited
 from voicesession_common.api.voicesession import Status, VoiceSession
 
@@ -43,6 +44,22 @@ def set_ready(status: Status, now: float) -> Status:
         ready = replace(missing, type=ConditionType.READY)
     first = now if missing is None and status.ready_at is None else status.ready_at
     return replace(status, ready_at=first, conditions=set_condition(status.conditions, ready, now))
+
+
+def set_start(session: VoiceSession, status: Status, observed: Observed) -> Status:
+    """Return the status with the times of the steps before Ready, when it becomes Ready.
+
+    The pod's clock can be wrong, so its times are limited to the time between the first reconcile and Ready.
+    """
+    pod = next((pod for pod in observed.pods if pod.name == status.agent_pod), None)
+    state, ready_at = observed.state_of(pod), status.ready_at
+    if session.status.ready_at is not None or ready_at is None or pod is None or state is None:
+        return status
+    started_at = ready_at if status.started_at is None else status.started_at
+    bound, joined = (
+        None if at is None else min(max(started_at, at), ready_at) for at in (state.timings.bound, state.timings.joined)
+    )
+    return replace(status, start=StartSteps(pod.created_at, bound, joined))
 
 
 def finish(status: Status, end: EndOfSession, now: float) -> Status:

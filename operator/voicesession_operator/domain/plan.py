@@ -15,6 +15,7 @@ from voicesession_operator.domain.deadlines import (
     max_duration,
     nobody_came,
     start_deadline,
+    without_short_grace,
 )
 from voicesession_operator.domain.desired_state import desired_pod_states
 from voicesession_operator.domain.escalation import agent_overdue, escalations
@@ -27,6 +28,7 @@ from voicesession_operator.domain.lifecycle import (
     plan_deleting,
     plan_finished,
     set_ready,
+    set_start,
 )
 from voicesession_operator.domain.memory import observe_memory
 from voicesession_operator.domain.observed import Observed, RoomUnknown
@@ -60,18 +62,19 @@ def plan(session: VoiceSession, observed: Observed, now: float, config: Config) 
     due = next((deadline for deadline in deadlines if now >= _time_of(deadline, observed)), None)
     if due is not None:
         ended = finish(status, due.end, now)
-        return Plan(ended, events=events_between(session.status, status, ended, observed), requeue_after=0.0)
+        return Plan(ended, events=events_between(session, status, ended), requeue_after=0.0)
     decisions = _decisions(session, status, observed, pods, now)
     decision = next((decision for decision in decisions if now >= _time_of(decision, observed)), None)
     if decision is not None:
-        events = events_between(session.status, status, decision.status, observed)
+        events = events_between(session, status, decision.status)
         return Plan(decision.status, events=events, requeue_after=0.0, is_decision=True)
     times = [_time_of(deadline, observed) for deadline in deadlines]
     times += [_time_of(decision, observed) for decision in decisions]
+    stored = without_short_grace(session, status, observed, now)
     return Plan(
-        status,
+        stored,
         _actions(session, status, observed, pods, now, config),
-        events_between(session.status, status, status, observed),
+        events_between(session, stored, stored),
         _requeue_after(session, status, observed, pods, times, now, config),
     )
 
@@ -82,7 +85,7 @@ def _observe(session: VoiceSession, observed: Observed, pods: SessionPods, now: 
     status = observe_room(status, observed, now)
     status = observe_agent(session, status, observed, pods, now)
     status = complete_reset(status, now)
-    status = set_ready(status, now)
+    status = set_start(session, set_ready(status, now), observed)
     state = observed.state_of(pods.serving)
     status = observe_memory(session, status, observed, state, now)
     status = set_agent_healthy(status, state, now)

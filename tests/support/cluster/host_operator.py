@@ -4,9 +4,10 @@ import asyncio
 import json
 import socket
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
+from types import MappingProxyType
 
 import aiohttp
 from cryptography.hazmat.primitives import serialization
@@ -26,19 +27,19 @@ class HostOperator:
     def __init__(self, process: asyncio.subprocess.Process, port: int, log: Path) -> None:
         self.process = process
         self.log = log
-        self._url = f"http://127.0.0.1:{port}"
+        self.url = f"http://127.0.0.1:{port}"
 
     async def ready(self) -> bool:
         """Return whether the operator leads and has listed all objects once."""
         assert self.process.returncode is None, self.log.read_text()
         try:
-            async with aiohttp.ClientSession() as client, client.get(f"{self._url}/readyz") as answer:
+            async with aiohttp.ClientSession() as client, client.get(f"{self.url}/readyz") as answer:
                 return answer.status == 200 and (await self.metrics())["voicesession_leader"] == 1
         except aiohttp.ClientError:
             return False
 
     async def metrics(self) -> dict[str, float]:
-        async with aiohttp.ClientSession() as client, client.get(f"{self._url}/metrics") as answer:
+        async with aiohttp.ClientSession() as client, client.get(f"{self.url}/metrics") as answer:
             return parse_metrics(await answer.text())
 
     async def stop(self) -> int:
@@ -50,11 +51,16 @@ class HostOperator:
 
 @asynccontextmanager
 async def running(
-    proxy_url: str, livekit: LiveKit, namespaces: tuple[str, ...], directory: Path, lease_seconds: int = 60
+    proxy_url: str,
+    livekit: LiveKit,
+    namespaces: tuple[str, ...],
+    directory: Path,
+    lease_seconds: int = 60,
+    changes: Mapping[str, str] = MappingProxyType({}),
 ) -> AsyncIterator[HostOperator]:
     """Run an operator in the first namespace that watches only these ones; kill it at the end if needed.
 
-    Its installation ID is its own.
+    Its installation ID is its own. `changes` are added to the environment, or replace parts of it.
     """
     namespace = namespaces[0]
     kubeconfig, log, port = directory / "kubeconfig", directory / "operator.log", _free_port()
@@ -74,6 +80,7 @@ async def running(
         "AGENT_IMAGE": FAKE_IMAGE,
         "HTTP_PORT": str(port),
         "LEASE_DURATION_SECONDS": str(lease_seconds),
+        **changes,
     }
     with log.open("wb") as output:
         process = await asyncio.create_subprocess_exec(

@@ -9,20 +9,22 @@ from voicesession_common.api.timestamps import from_rfc3339
 from tests.support.fakes.cli_api import CREATED, session
 
 
-def event(reason: str, message: str, at: str, uid: str = "uid-hello", **steps: str) -> JsonObject:
-    """Return an event; times are minutes and seconds after ten o'clock."""
-    times = {"at": f"2026-01-01T10:{at}Z", **{f"{step}-at": f"2026-01-01T10:{when}Z" for step, when in steps.items()}}
-    annotations = {f"voicesession.dev/{name.replace('_', '-')}": when for name, when in times.items()}
+def event(reason: str, message: str, at: str, uid: str = "uid-hello") -> JsonObject:
+    """Return an event; `at` has minutes and seconds after ten o'clock."""
+    annotations = {"voicesession.dev/at": f"2026-01-01T10:{at}Z"}
     about: JsonObject = {"metadata": {"annotations": annotations}, "involvedObject": {"uid": uid}}
     return {**about, "reason": reason, "message": message, "lastTimestamp": CREATED}
 
 
+STEPS = {"podCreatedAt": "01", "boundAt": "03.000", "joinedAt": "04.500"}
+
+
 def test_timeline_is_sorted_and_free_of_duplicates() -> None:
     last = {"startedAt": "2026-01-01T10:02:00.000Z", "completedAt": "2026-01-01T10:02:00.300Z", "outcome": "Complete"}
-    raw = session(readyAt="2026-01-01T10:00:05.200Z", resets=2, lastReset=last)
+    start = {name: f"2026-01-01T10:00:{at}Z" for name, at in STEPS.items()}
+    raw = session(readyAt="2026-01-01T10:00:05.200Z", start=start, resets=2, lastReset=last)
     pod: dict[str, Any] = {"metadata": {"name": "p", "creationTimestamp": "2026-01-01T10:00:01Z"}}
     events = [
-        event("Ready", "is there", "00:05.210", pod_created="00:01", bound="00:03.000", joined="00:04.500"),
         event("ResetComplete", "Reset 1 (LastHumanLeft) complete after 0.30 s", "01:00"),
         event("ResetComplete", "Reset 2 (LastHumanLeft) complete after 0.30 s", "02:00.350"),
         event("AgentReplaced", "of another", "01:00", uid="older"),
@@ -41,8 +43,9 @@ def test_timeline_is_sorted_and_free_of_duplicates() -> None:
     assert rows(entries)[-1][1:] == ("2m", "0.300s", "reset 2 ended", "Complete after 0.300s")
 
 
-def test_timeline_of_deleted_pod_comes_from_event() -> None:
-    entries = timeline(session(), [], [event("Ready", "is there", "00:05", pod_created="00:01", bound="00:03.250")])
+def test_timeline_of_deleted_pod_comes_from_status() -> None:
+    start = {"podCreatedAt": "2026-01-01T10:00:01Z", "boundAt": "2026-01-01T10:00:03.250Z", "joinedAt": None}
+    entries = timeline(session(start=start), [], [])
     steps = [(entry.step, entry.at - entries[0].at) for entry in entries]
     assert steps == [("created", 0), ("pod created", 1), ("bound", 3.25)]
 

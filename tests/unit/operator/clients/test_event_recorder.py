@@ -22,12 +22,12 @@ class FakeEvents:
 
 async def test_event_times_become_annotations_in_milliseconds() -> None:
     kube = FakeEvents()
-    event = Event("Normal", "Ready", "is there", (("voicesession.dev/bound-at", T0 + 1.25),))
+    event = Event("Normal", "Ready", "is there", (("voicesession.dev/example-at", T0 + 1.25),))
     await EventRecorder(kube, "operator-0", lambda: T0 + 2.4).record("VoiceSession", operator_objects.session(), event)
     (body,) = kube.bodies
     assert body["metadata"]["annotations"] == {
         "voicesession.dev/at": "2025-11-22T23:20:02.400Z",
-        "voicesession.dev/bound-at": "2025-11-22T23:20:01.250Z",
+        "voicesession.dev/example-at": "2025-11-22T23:20:01.250Z",
     }
     assert (body["lastTimestamp"], body["reason"]) == ("2025-11-22T23:20:02Z", "Ready")
 

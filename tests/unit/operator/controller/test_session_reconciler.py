@@ -66,24 +66,20 @@ async def test_answering_pod_receives_the_desired_state() -> None:
     }
 
 
-async def test_ready_emits_a_single_event() -> None:
+async def test_ready_emits_no_event_beside_the_condition() -> None:
     world = await ready_world()
-    assert [event.reason for event in world.recorder.events] == ["Ready"]
     await world.reconcile()
-    assert len(world.recorder.events) == 1
+    assert world.recorder.events == []
 
 
 async def test_events_follow_a_successful_status_write() -> None:
-    world = ReconcilerWorld()
-    await world.reconcile()
-    world.change_pod(phase="Running", podIP="10.0.0.1")
-    world.rooms.rooms[ROOM].append(agent_participant())
-    world.pods.states[world.pod()["metadata"]["uid"]] = bound()
+    world = await ready_world()
+    world.change_spec(end=True)
     world.kube.errors["patch voicesessions"] = ConflictError("Conflict", "changed")
     assert await world.reconcile() == 0.05
     assert world.recorder.events == []
     await world.reconcile()
-    assert [event.reason for event in world.recorder.events] == ["Ready"]
+    assert [event.reason for event in world.recorder.events] == ["Finished"]
 
 
 async def test_conflict_refreshes_the_cache_and_requeues() -> None:
@@ -209,7 +205,7 @@ async def test_pod_with_a_missed_deletion_is_replaced() -> None:
     world.now += 31
     await world.reconcile()
     assert world.pod()["metadata"]["name"] == pod_name("hello", UID, 1)
-    assert [event.reason for event in world.recorder.events] == ["Ready", "AgentReplaced"]
+    assert [event.reason for event in world.recorder.events] == ["AgentReplaced"]
 
 
 async def test_agent_missing_from_the_cache_is_read_from_the_api_server() -> None:

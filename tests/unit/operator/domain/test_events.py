@@ -1,14 +1,9 @@
-"""Events about humans in the room and about the steps to Ready."""
+"""Events about humans in the room, and the steps that the status keeps instead."""
 
 import pytest
-from voicesession_common.api.constants import (
-    AT_ANNOTATION,
-    BOUND_AT_ANNOTATION,
-    JOINED_AT_ANNOTATION,
-    POD_CREATED_AT_ANNOTATION,
-)
+from voicesession_common.api.constants import AT_ANNOTATION
 from voicesession_operator.domain.actions import Plan
-from voicesession_operator.domain.observed import LeaveReason, Timings
+from voicesession_operator.domain.observed import LeaveReason
 
 from tests.support.builders import (
     T0,
@@ -17,9 +12,7 @@ from tests.support.builders import (
     bound,
     human,
     joined_cluster,
-    pod,
     ready_session,
-    session,
 )
 from tests.support.plan_queries import decide, reasons
 
@@ -43,19 +36,39 @@ def test_change_of_human_count_emits_event_without_names(before: int, now: int, 
     assert messages(decide(visited(before), room, NOW)) == expected
 
 
-def test_last_leave_emits_single_event_with_reason() -> None:
+@pytest.mark.parametrize("action", ["Reset", "Recycle"])
+def test_last_leave_emits_single_event_with_reason(action: str) -> None:
     cluster = joined_cluster().seen(human()).leave(LeaveReason.CONNECTION_LOST, NOW)
-    found = decide(visited(), cluster, NOW)
+    found = decide(visited().action(action), cluster, NOW)
     assert messages(found) == [("Normal", "HumanLeft", "Humans in the room: 0; the last one left (ConnectionLost)")]
-    assert decide(visited().stored(found.status), cluster, NOW + 1).events == ()
+    assert decide(visited().action(action).stored(found.status), cluster, NOW + 1).events == ()
 
 
-@pytest.mark.parametrize(("action", "after"), [("Teardown", ["Finished"]), ("Reset", []), ("Recycle", [])])
-def test_last_leave_emits_event_without_grace(action: str, after: list[str]) -> None:
+@pytest.mark.parametrize("action", ["Reset", "Recycle"])
+def test_last_leave_emits_event_without_grace(action: str) -> None:
     cluster = joined_cluster().seen(human()).leave(LeaveReason.LEFT, NOW)
     found = decide(visited().action(action).graces(0, 0), cluster, NOW)
-    assert reasons(found) == ["HumanLeft", *after]
+    assert reasons(found) == ["HumanLeft"]
     assert found.events[0].message == "Humans in the room: 0; the last one left (Left)"
+
+
+def test_last_leave_before_teardown_has_no_own_event() -> None:
+    cluster = joined_cluster().seen(human()).leave(LeaveReason.LEFT, NOW)
+    (finished,) = decide(visited().graces(0, 0), cluster, NOW).events
+    assert finished.reason == "Finished"
+    assert "The last human left (Left)" in finished.message
+
+
+def test_first_human_has_no_event_but_time_in_status() -> None:
+    found = decide(ready_session(), joined_cluster().room(agent_participant(), human()), NOW)
+    assert (found.events, found.status.first_human_at) == ((), NOW)
+
+
+def test_return_emits_event_with_time_and_reason_of_leave() -> None:
+    left = visited(0).status(last_human_left_at=T0 + 50, last_human_left_reason="ConnectionLost")
+    found = decide(left, joined_cluster().room(agent_participant(), human()), NOW)
+    leave = "the last one had left at 2025-11-22T23:20:50.000Z (ConnectionLost)"
+    assert messages(found) == [("Normal", "HumanJoined", f"Humans in the room: 1; {leave}")]
 
 
 def test_visit_seen_only_by_agent_emits_leave_event() -> None:
@@ -63,13 +76,9 @@ def test_visit_seen_only_by_agent_emits_leave_event() -> None:
     assert reasons(decide(ready_session().action("Reset"), cluster, NOW)) == ["HumanLeft"]
 
 
-def test_human_events_have_times_of_status() -> None:
-    came = decide(ready_session(), joined_cluster().room(agent_participant(), human()), NOW)
-    assert dict(came.events[0].timestamps) == {AT_ANNOTATION: came.status.first_human_at}
-    more = joined_cluster().room(agent_participant(), human(), human("bob"))
-    assert decide(ready_session().stored(came.status), more, NOW + 1).events[0].timestamps == ()
+def test_leave_event_has_time_of_status() -> None:
     cluster = joined_cluster().seen(human(), at=NOW + 1).leave(LeaveReason.LEFT, NOW + 5)
-    left = decide(ready_session().stored(came.status), cluster, NOW + 9)
+    left = decide(visited().action("Reset"), cluster, NOW + 6)
     assert dict(left.events[0].timestamps) == {AT_ANNOTATION: NOW + 5}
     assert left.status.last_human_left_at == NOW + 5
 
@@ -81,21 +90,3 @@ def test_end_of_session_emits_no_leave_event() -> None:
 
 def test_livekit_outage_emits_no_leave_event() -> None:
     assert "HumanLeft" not in reasons(decide(visited(), joined_cluster().livekit_down(), NOW))
-
-
-@pytest.mark.parametrize(
-    ("timings", "expected"),
-    [
-        (Timings(T0 + 1, T0 + 4, T0 + 3, T0 + 4.5), {BOUND_AT_ANNOTATION: T0 + 3, JOINED_AT_ANNOTATION: T0 + 4.5}),
-        (Timings(bound=T0 - 60, joined=T0 + 60), {BOUND_AT_ANNOTATION: T0 + 2, JOINED_AT_ANNOTATION: T0 + 5}),
-        (Timings(bound=float("nan"), joined=float("inf")), {BOUND_AT_ANNOTATION: T0 + 2, JOINED_AT_ANNOTATION: T0 + 5}),
-        (Timings(joined=T0 + 4), {JOINED_AT_ANNOTATION: T0 + 4}),
-        (Timings(), {}),
-    ],
-)
-def test_ready_event_has_times_of_pod_and_agent(timings: Timings, expected: dict[str, float]) -> None:
-    starting = session().status(started_at=T0 + 2)
-    cluster = joined_cluster().pods(pod(created_at=T0 + 1)).state(bound(timings=timings))
-    found = decide(starting, cluster, T0 + 5)
-    assert reasons(found) == ["Ready"]
-    assert dict(found.events[0].timestamps) == {POD_CREATED_AT_ANNOTATION: T0 + 1, **expected}

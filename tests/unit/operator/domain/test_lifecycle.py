@@ -1,8 +1,10 @@
 """The end of a session: end reasons, cleanup, TTL, and no way back."""
 
 import pytest
+from voicesession_common.api.timestamps import StartSteps
 from voicesession_operator.domain.actions import DeletePod, DeleteRoom, DeleteSession
 from voicesession_operator.domain.lifecycle import cleanup_actions
+from voicesession_operator.domain.observed import Timings
 
 from tests.support.builders import (
     ROOM,
@@ -11,6 +13,7 @@ from tests.support.builders import (
     ObservedBuilder,
     SessionBuilder,
     agent_participant,
+    bound,
     empty_cluster,
     human,
     joined_cluster,
@@ -25,6 +28,29 @@ TALKING = joined_cluster().room(agent_participant(), human())
 
 def finished(at: float = T0 + 100) -> SessionBuilder:
     return session().stored(decide(ready_session().ending(), TALKING, at).status)
+
+
+@pytest.mark.parametrize(
+    ("timings", "expected"),
+    [
+        (Timings(T0 + 1, T0 + 4, T0 + 3, T0 + 4.5), (T0 + 3, T0 + 4.5)),
+        (Timings(bound=T0 - 60, joined=T0 + 60), (T0 + 2, T0 + 5)),
+        (Timings(bound=float("nan"), joined=float("inf")), (T0 + 2, T0 + 5)),
+        (Timings(joined=T0 + 4), (None, T0 + 4)),
+        (Timings(), (None, None)),
+    ],
+)
+def test_start_has_times_of_pod_and_agent(timings: Timings, expected: tuple[float | None, ...]) -> None:
+    starting = session().status(started_at=T0 + 2)
+    cluster = joined_cluster().pods(pod(created_at=T0 + 1)).state(bound(timings=timings))
+    start = decide(starting, cluster, T0 + 5).status.start
+    assert start == StartSteps(T0 + 1, *expected)
+    assert StartSteps.parse(start.render()) == start
+
+
+def test_start_of_replacement_leaves_times_of_first_pod() -> None:
+    cluster = joined_cluster().pods(pod(1)).state(bound(timings=Timings(bound=T0 + 50)))
+    assert decide(ready_session().status(replacements=1), cluster, T0 + 60).status.start is None
 
 
 @pytest.mark.parametrize("cluster", [TALKING, TALKING.livekit_down(), empty_cluster().no_agent().no_room()])

@@ -159,7 +159,7 @@ def test_lost_room_is_created_again() -> None:
     talking = ready_session().status(humans=1, first_human_at=T0 + 9)
     assert action_kinds(decide(talking, joined_cluster().no_room(), T0 + 50)) == ["CreateRoom"]
     found = decide(talking, joined_cluster().room(sid="RM_2"), T0 + 50)
-    assert (found.status.room_sid, reasons(found)) == ("RM_2", ["RoomRecreated", "HumanLeft"])
+    assert (found.status.room_sid, reasons(found)) == ("RM_2", ["RoomRecreated"])
     assert (found.status.humans, found.status.last_human_left_reason) == (0, "Unknown")
 
 

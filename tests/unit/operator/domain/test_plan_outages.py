@@ -58,6 +58,7 @@ INCIDENTS: dict[str, Callable[[OutageCluster], None]] = {
     "agent created": lambda cluster: set_agent(cluster, DEFINITION),
     "agent edited": lambda cluster: set_agent(cluster, EDITED),
     "alice comes": lambda cluster: cluster.join("alice"),
+    "alice starts to connect": lambda cluster: cluster.start_joining("alice"),
     "a human leaves": lambda cluster: cluster.leave(LeaveReason.LEFT),
     "a human loses the connection": lambda cluster: cluster.leave(LeaveReason.CONNECTION_LOST),
     "a second passes": lambda cluster: pass_time(cluster, 1),
