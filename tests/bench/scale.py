@@ -66,7 +66,7 @@ class Bench:
         }
         livekit, lease_namespace = LiveKit(self.simulation, KEY), self.objects.namespaces[0]
         return host_operator.running(
-            "http://unused.invalid", livekit, lease_namespace, directory, self.lease_seconds, changes
+            "http://unused.invalid", livekit, (lease_namespace,), directory, self.lease_seconds, changes
         )
 
     async def looked_at_all(self, since: float) -> float:
