@@ -33,10 +33,7 @@ VERBS: Final = ("list", "get", "create", "update", "patch", "delete")
 READ_VERBS: Final = ("list", "get")
 
 RequestObserver = Callable[[str, str, float, BaseException | None], None]
-"""Callback after every request: verb, plural name of the resource, duration in seconds, and the exception if any.
-
-A canceled request has a CancelledError: its outcome is unknown.
-"""
+"""Callback after every request: verb, plural name, seconds, exception; a CancelledError is an unknown outcome."""
 
 
 def ignore_request(verb: str, plural: str, seconds: float, error: BaseException | None) -> None:
