@@ -77,7 +77,7 @@ class RoomDirectory:
         """Rooms that this process created (or deleted: None) since the list was requested, and when."""
         self._looks: dict[str, RoomLook] = {}
         self._unreadable: dict[str, float] = {}
-        """Rooms whose participants LiveKit does not list, and since when."""
+        """Rooms without a list of participants, by the time of the first failure."""
 
     async def create_room(self, name: str, metadata: str, max_participants: int) -> None:
         """Create the room; an existing one is left unchanged. Raise RetryableError or TerminalError."""
@@ -249,7 +249,7 @@ class SessionObserver:
     ) -> Observed:
         """Follow the pods and read their latest states, and the participants if they may have changed.
 
-        `fresh` asks the pods and LiveKit for what they know now.
+        `fresh` asks the pods and LiveKit now.
         """
         pods = owned_pods(self._cache.pods_of(session.namespace, session.uid), session)
         key = Key(session.namespace, session.name)

@@ -45,7 +45,7 @@ class _Lane(Generic[K]):
         self._turns.setdefault(self._tenant_of(key), OrderedDict())[key] = since
 
     def pop(self, is_allowed: Callable[[str], bool]) -> tuple[K, float] | None:
-        """Remove and return the first key of the next allowed tenant, whose following keys wait for its next turn."""
+        """Remove and return the first key of the next allowed tenant; its other keys wait for its next turn."""
         tenant = next(filter(is_allowed, self._turns), None)
         if tenant is None:
             return None
@@ -241,7 +241,7 @@ class WorkQueue(Generic[K]):
         while True:
             while found := self._waiting.pop(lambda tenant: self._busy[tenant] < self._share):
                 await self._process(*found)
-            # The keys that wait now belong to tenants with a full share, whose own workers take them next.
+            # The keys that wait now belong to tenants with a full share; the workers of those take them next.
             self._sleepers.append(asyncio.get_running_loop().create_future())
             await self._sleepers[-1]
 

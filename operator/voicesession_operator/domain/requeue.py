@@ -21,7 +21,7 @@ from voicesession_operator.domain.observed import (
 from voicesession_operator.domain.pods import SessionPods
 
 POLL_LATE_POD_SECONDS: Final = 2.0
-"""Poll interval for a pod that does not answer, whose first answer is news, or has not joined within startSeconds."""
+"""Poll interval for a pod that does not answer (its first answer is news), or has not joined within startSeconds."""
 POLL_BOUND_POD_SECONDS: Final = 1.0
 """Poll interval for a bound pod; only matters when its webhook was lost."""
 POLL_ACTIVE_AGENT_SECONDS: Final = 0.1
@@ -44,7 +44,7 @@ POLL_UNANSWERED_CALL_SECONDS: Final = 1.0
 LONGEST_CACHED_SECONDS: Final = 60.0
 """Longest time for which the participants count as unchanged without any sign of a change.
 
-It bounds what no sign shows: an agent that LiveKit lost without a webhook and without its pod's knowledge, and a human
+It bounds changes without any sign: an agent that LiveKit lost without a webhook and without its pod's knowledge, and a human
 that took another's place while the webhooks and the pod's reports were lost.
 """
 
