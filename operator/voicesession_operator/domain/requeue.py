@@ -44,8 +44,8 @@ POLL_UNANSWERED_CALL_SECONDS: Final = 1.0
 LONGEST_CACHED_SECONDS: Final = 60.0
 """Longest time for which the participants count as unchanged without any sign of a change.
 
-It bounds changes without any sign: an agent that LiveKit lost without a webhook and without its pod's knowledge, and a human
-that took another's place while the webhooks and the pod's reports were lost.
+It bounds changes without any sign: an agent that LiveKit lost without a webhook and without its pod's knowledge, and
+a human that took another's place while the webhooks and the pod's reports were lost.
 """
 
 
