@@ -1,6 +1,7 @@
 """`python -m voicesession_agent`: the agent image's entry point."""
 
 import asyncio
+import functools
 import json
 import os
 import sys
@@ -24,7 +25,8 @@ def main() -> None:
 
     from voicesession_agent.supervisor.app import SupervisorApp  # noqa: PLC0415 - imports aiohttp while the fork server works
 
-    code = asyncio.run(SupervisorApp(settings, jobs.LiveKitJobs(modules, settings.livekit_url)).run())
+    new_server = functools.partial(jobs.new_server, shutdown_seconds=settings.shutdown_seconds)
+    code = asyncio.run(SupervisorApp(settings, jobs.LiveKitJobs(modules, settings.livekit_url, new_server)).run())
     sys.stdout.flush()
     os._exit(code)  # threads of livekit-agents that wait for dead processes must not hold the pod
 

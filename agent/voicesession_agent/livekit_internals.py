@@ -9,6 +9,7 @@ job/room_reporter.py replaces on one room. The contract test covers them too.
 """
 
 import asyncio
+from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
@@ -60,6 +61,11 @@ def registered_entrypoint(server: "AgentServer") -> Any:
     return server._entrypoint_fnc
 
 
+def registered_session_end(server: "AgentServer") -> Any:
+    """Return the `on_session_end` given to `AgentServer.rtc_session`, `AgentServer._session_end_fnc`, or None."""
+    return server._session_end_fnc
+
+
 def running_tools() -> "list[asyncio.Task[Any]]":
     """Return the tasks of the running event loop that run a tool of a session, by TOOL_TASK_PREFIX."""
     return [task for task in asyncio.all_tasks() if task.get_name().startswith(TOOL_TASK_PREFIX)]
@@ -91,6 +97,37 @@ def keep_sessions_open(room: "rtc.Room") -> None:
         await start(room_io, **options)
 
     RoomIO.start = start_open  # type: ignore[assignment, method-assign]
+
+
+def watch_own_end(
+    room: "rtc.Room", find_session: Callable[[], Any], end: Callable[[str], None], delete_room: Callable[[], None]
+) -> None:
+    """Tell when the agent ends its session through livekit-agents or livekit-api, for the rest of this process.
+
+    `end` is called when the session that `find_session` returns has closed after its own `AgentSession.shutdown`, which
+    lets it finish its speech. `delete_room` replaces the request of `RoomService.delete_room` for this room, which
+    needs a grant for all rooms; `JobContext.delete_room` uses it too. Both are public, and are replaced in their
+    classes because user code makes its own objects.
+    """
+    from livekit.agents import AgentSession  # noqa: PLC0415 - only jobs import livekit-agents
+    from livekit.api import DeleteRoomRequest, DeleteRoomResponse  # noqa: PLC0415
+    from livekit.api.room_service import RoomService  # noqa: PLC0415
+
+    shutdown, delete = AgentSession.shutdown, RoomService.delete_room
+
+    def shutdown_told(session: "AgentSession[Any]", *, drain: bool = True) -> None:
+        if session is find_session():
+            session.once("close", lambda _: end("the session was shut down"))
+        shutdown(session, drain=drain)
+
+    async def delete_told(service: RoomService, request: DeleteRoomRequest) -> DeleteRoomResponse:
+        if request.room != room.name:
+            return await delete(service, request)
+        delete_room()
+        return DeleteRoomResponse()
+
+    AgentSession.shutdown = shutdown_told  # type: ignore[method-assign]
+    RoomService.delete_room = delete_told  # type: ignore[method-assign]
 
 
 async def _ignore_status(proc: object) -> None:

@@ -4,9 +4,9 @@
 cross the same socket, are in `health/diagnosis.py` and `memory/backend.py`.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, Self
+from typing import Any, Final, Self
 
 from voicesession_agent.memory.backend import Block
 
@@ -33,12 +33,15 @@ class JobFacts:
     blocks: tuple[Block, ...]
     remembers: bool = False
     idle_seconds: float = 0.0
+    admin_token: str = field(default="", repr=False)
+    """Token for LiveKit's API in this room, as the operator sent it."""
 
     def to_json(self) -> dict[str, Any]:
         """Return the facts as JSON; the limit of a block stays with the supervisor."""
         return {
             "greeted": sorted(self.greeted),
             "idleSeconds": self.idle_seconds,
+            "adminToken": self.admin_token,
             "memory": {
                 "hash": self.memory_hash,
                 "blocks": [{"label": b.label, "value": b.value, "description": b.description} for b in self.blocks],
@@ -56,7 +59,12 @@ class JobFacts:
             blocks=tuple(Block(**block) for block in memory["blocks"]),
             remembers=memory["remembers"],
             idle_seconds=raw["idleSeconds"],
+            admin_token=raw["adminToken"],
         )
+
+
+BACKGROUND_SECONDS: Final = 4.0
+"""Time in which an ending job leaves its room and ends its background work, besides the time of its callbacks."""
 
 
 class Dismissal(StrEnum):

@@ -11,6 +11,10 @@ from typing import Any, Final
 KEY_BYTES: Final = 32
 """Length of a raw Ed25519 public key (RFC 8032)."""
 JOB_SOCKET: Final = "VOICESESSION_JOB_SOCKET"
+PROGRAM_MARK: Final = "VOICESESSION_JOB_PID"
+"""Variable of every program that a job starts: the job's process id."""
+ROOM_TOKEN: Final = "LIVEKIT_TOKEN"  # noqa: S105 - a variable's name
+"""Variable of livekit-api with a finished token, which it prefers to a key and a secret."""
 DEFAULT_INSTRUCTIONS: Final = "You are a friendly voice assistant. Answer in one or two short spoken sentences."
 TURN_DETECTIONS: Final = ("vad", "v1-mini")
 
@@ -65,6 +69,8 @@ class AgentSettings:
     trouble: str = ""
     """Reason for an unusable `agent`; the pod stays up and reports it. Empty if `agent` is valid."""
     job_socket: str = "/tmp/voicesession-job.sock"  # noqa: S108 - an emptyDir of this pod, not shared
+    shutdown_seconds: float = 10.0
+    """Time for the shutdown callbacks of a job, from the VoiceAgent's `pod.shutdownSeconds`."""
     log_level: str = "INFO"
     otlp_endpoint: str = ""
     """Endpoint of the trace collector; empty turns tracing off.
@@ -85,6 +91,7 @@ class AgentSettings:
             agent=agent,
             trouble=trouble,
             job_socket=env.get(JOB_SOCKET, cls.job_socket),
+            shutdown_seconds=_shutdown_seconds(env, cls.shutdown_seconds),
             log_level=env.get("LOG_LEVEL", "INFO").upper(),
             otlp_endpoint=env.get("VOICESESSION_OTLP_ENDPOINT", ""),
         )
@@ -108,6 +115,16 @@ class AgentSettings:
             env.setdefault("LIVEKIT_AGENTS_PRELOAD_LOCAL_INFERENCE", "1" if end_of_turn else "0")
 
 
+def use_room_token(token: str, env: MutableMapping[str, str] = os.environ) -> None:
+    """Make `token` the credentials of LiveKit's API in this process: of `ctx.api` and of `LiveKitAPI()`."""
+    env[ROOM_TOKEN] = token
+
+
+def mark_programs(job: int, env: MutableMapping[str, str] = os.environ) -> None:
+    """Set the variable by which the programs that this process starts are found; `job` is its process id."""
+    env[PROGRAM_MARK] = str(job)
+
+
 def _required(env: Mapping[str, str], name: str) -> str:
     if not env.get(name):
         raise AgentSettingsError(f"{name} is not set")
@@ -129,6 +146,13 @@ def _port(env: Mapping[str, str], name: str, default: int) -> int:
     if not text.isdecimal() or not 0 <= int(text) <= 65535:  # noqa: PLR2004 - the range of TCP ports
         raise AgentSettingsError(f"{name} is not a port number")
     return int(text)
+
+
+def _shutdown_seconds(env: Mapping[str, str], default: float) -> float:
+    text = env.get("VOICESESSION_SHUTDOWN_SECONDS", f"{default:g}")
+    if not text.isdecimal() or len(text) > 3:  # noqa: PLR2004 - the CRD allows at most 300
+        raise AgentSettingsError("VOICESESSION_SHUTDOWN_SECONDS is not a number of seconds")
+    return float(text)
 
 
 def _agent(env: Mapping[str, str]) -> tuple[AgentSpec, str]:

@@ -26,6 +26,9 @@ class FakeTokens:
     def agent_token(self, *_: Any) -> str:
         return "room-token"
 
+    def admin_token(self, *_: Any) -> str:
+        return "admin-token"
+
 
 class RecordingPods:
     def __init__(self) -> None:
@@ -67,6 +70,11 @@ async def test_agent_parses_session_room_and_memory() -> None:
     assert (desired.token, desired.identity) == ("room-token", "agent-agent-66")
     assert (desired.capture, desired.end) == (True, False)
     assert desired.memory == MemoryAddress(LETTA, "agent-1", "letta-key")
+
+
+async def test_agent_parses_admin_token_and_spare() -> None:
+    desired = parse(await sent("", ""))
+    assert (desired.admin_token, desired.spare) == ("admin-token", True)
 
 
 async def test_agent_reads_epoch_of_the_operators_token() -> None:

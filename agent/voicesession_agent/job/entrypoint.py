@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
 
-from voicesession_agent.livekit_internals import registered_entrypoint
+from voicesession_agent.livekit_internals import registered_entrypoint, registered_session_end
 
 Entry = Callable[[Any], Coroutine[Any, Any, None]]
 Prewarm = Callable[[Any], Any]
+SessionEnd = Callable[[Any], Coroutine[Any, Any, None]]
 
 
 class EntrypointError(Exception):
@@ -23,6 +24,7 @@ class Entrypoint:
 
     run: Entry
     prewarm: Prewarm | None
+    session_end: SessionEnd | None = None
 
 
 def load(name: str) -> Entrypoint:
@@ -49,7 +51,8 @@ def _resolve(name: str, module: ModuleType, target: Any) -> Entrypoint:
     if not inspect.iscoroutinefunction(run):
         raise EntrypointError(f'entrypoint "{name}": not an async function')
     prewarm = getattr(server, "setup_fnc", None) or getattr(module, "prewarm", None)
-    return Entrypoint(run, prewarm if callable(prewarm) else None)
+    session_end = None if server is None else registered_session_end(server)
+    return Entrypoint(run, prewarm if callable(prewarm) else None, session_end)
 
 
 def _find_server(module: ModuleType, function: Any) -> Any:

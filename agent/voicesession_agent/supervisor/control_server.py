@@ -34,7 +34,15 @@ class StateChanges:
         """Return a strong entity tag (RFC 9110). Speech, memory and measurements change too often to be part of it."""
         state = self._state
         job = (state.job, state.job_epoch, state.participant_sid, state.diagnosis, state.trouble)
-        facts = (state.phase, state.bound_at, state.desired_epoch, job, state.humans, state.last_human_left)
+        facts = (
+            state.phase,
+            state.ended_epoch,
+            state.bound_at,
+            state.desired_epoch,
+            job,
+            state.humans,
+            state.last_human_left,
+        )
         return f'"{hashlib.sha256(repr(facts).encode()).hexdigest()[:16]}"'
 
     def notify(self) -> None:

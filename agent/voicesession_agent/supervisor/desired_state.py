@@ -41,6 +41,10 @@ class DesiredState:
     """Unix seconds; None if the token has no such claim."""
     token_epoch: str = ""
     """Value of EPOCH_ATTRIBUTE in the token; empty if the token has none."""
+    admin_token: str = field(default="", repr=False)
+    """Token for LiveKit's API in this room; empty from an operator that sends none."""
+    spare: bool = True
+    """Keep a process prepared for the next job."""
 
 
 def parse(body: bytes) -> DesiredState:
@@ -69,6 +73,8 @@ def parse(body: bytes) -> DesiredState:
         traceparent=_text(raw, "traceparent", required=False),
         token_expires_at=_expiry(claims),
         token_epoch=_token_epoch(claims),
+        admin_token=_text(raw, "adminToken", required=False),
+        spare=_field(raw, "spare", bool, default=True),
     )
 
 

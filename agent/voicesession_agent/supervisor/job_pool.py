@@ -5,17 +5,23 @@ import importlib
 import logging
 import math
 import multiprocessing
+import os
+import signal
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from multiprocessing import forkserver
+from pathlib import Path
 from typing import Any, Final, Protocol
 
 from voicesession_agent import livekit_internals
-from voicesession_agent.settings import AgentSpec
+from voicesession_agent.settings import PROGRAM_MARK, AgentSpec
 
 PREPARE_SECONDS: Final = 120.0
 """Loading models takes 1 s on an idle core and many times that on a busy node."""
 CLOSE_SECONDS: Final = 2.0
+SEARCHES: Final = 5
+"""Searches for programs of an ended job; more would only race with a program that starts others for ever."""
 EMBEDDED: Final = ("moonshine", "pico")
 log = logging.getLogger(__name__)
 
@@ -42,6 +48,9 @@ class Job(Protocol):
 
     def kill(self) -> None:
         """Send SIGKILL, which also ends a stopped process. An exited process is no error."""
+
+    def end_programs(self) -> int:
+        """Kill the programs that the job has started, once it has ended. Return their number."""
 
 
 class JobPool(Protocol):
@@ -81,8 +90,11 @@ def start_forkserver(modules: Sequence[str]) -> None:
     forkserver.ensure_running()
 
 
-def new_server(modules: Sequence[str]) -> Any:
-    """Return an AgentServer whose fork server imports `modules`, and which keeps one process prepared."""
+def new_server(modules: Sequence[str], shutdown_seconds: float) -> Any:
+    """Return an AgentServer whose fork server imports `modules`, and which keeps one process prepared.
+
+    `shutdown_seconds` limits the `on_session_end` of an agent's author.
+    """
     from livekit.agents import AgentServer  # noqa: PLC0415 - seconds of imports, after the control port answers
 
     from voicesession_agent.job import main as job  # noqa: PLC0415
@@ -93,22 +105,20 @@ def new_server(modules: Sequence[str]) -> Any:
         load_threshold=math.inf,
         initialize_process_timeout=PREPARE_SECONDS,
         shutdown_process_timeout=CLOSE_SECONDS,
-        session_end_timeout=CLOSE_SECONDS,
+        session_end_timeout=shutdown_seconds,
         host="127.0.0.1",
         port=0,
         setup_fnc=job.prewarm,
         preload_modules=list(modules),
     )
-    server.rtc_session(job.entrypoint)
+    server.rtc_session(job.entrypoint, on_session_end=job.on_session_end)
     return server
 
 
 class LiveKitJobs:
     """JobPool on `AgentServer(unregistered)` and its process pool, for livekit-agents 1.8.9."""
 
-    def __init__(
-        self, modules: Sequence[str], url: str, new_server: Callable[[Sequence[str]], Any] = new_server
-    ) -> None:
+    def __init__(self, modules: Sequence[str], url: str, new_server: Callable[[Sequence[str]], Any]) -> None:
         """Use `url` as the LiveKit server of launches without a URL."""
         self._modules = list(modules)
         self._url = url
@@ -182,6 +192,58 @@ class LiveKitJob:
 
     def kill(self) -> None:
         livekit_internals.kill_process(self._process)
+
+    def end_programs(self) -> int:
+        return end_programs(self.pid)
+
+
+def end_programs(job: int) -> int:
+    """Kill all programs that the job with this process id has started, and return their number.
+
+    They are in the job's session, or carry its mark. A program that starts another one in between is found next time.
+    """
+    mark = f"{PROGRAM_MARK}={job}".encode()
+    killed: set[int] = set()
+    for _ in range(SEARCHES):
+        found = {pid for pid, session in _other_processes() if session == job or mark in _environment(pid)} - killed
+        for pid in found:
+            with suppress(ProcessLookupError, PermissionError):
+                os.kill(pid, signal.SIGKILL)
+        if not found:
+            break
+        killed |= found
+    return len(killed)
+
+
+def reap_orphans() -> None:
+    """Remove the exited programs of jobs that this process, as PID 1, has inherited.
+
+    They are in a session of a job, so the status of a process that this program itself waits for is never taken.
+    """
+    own = os.getsid(0)
+    for pid, session in _other_processes(is_orphan=True):
+        if session != own:
+            with suppress(ChildProcessError):
+                os.waitpid(pid, os.WNOHANG)
+
+
+def _other_processes(*, is_orphan: bool = False) -> list[tuple[int, int]]:
+    """Return the ids of all other running processes with their sessions, or those of exited children (proc(5))."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            state, parent, _, session = (folder / "stat").read_text().rpartition(")")[2].split()[:4]
+            wanted = int(parent) == os.getpid() and state == "Z" if is_orphan else state not in "ZX"
+            if wanted and int(folder.name) != os.getpid():
+                found.append((int(folder.name), int(session)))
+    return found
+
+
+def _environment(pid: int) -> list[bytes]:
+    """Return the environment with which the process was started; nothing for a process of another user."""
+    with suppress(OSError):
+        return Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+    return []
 
 
 def _no_load() -> float:

@@ -61,6 +61,8 @@ class Reports:
                 self._background_cancelled(launch, int(report["ms"]), int(report["tools"]))
             case "turn_lost":
                 self._turn_lost()
+            case "dismissed":
+                self._supervisor.job_answered(launch)
             case "latency":
                 self._observe_latency(launch, report)
             case kind:
@@ -94,6 +96,8 @@ class Reports:
                 return lambda: self._set_humans(identities)
             case "active":
                 return self._active
+            case "ended":
+                return self._agent_ended
             case "greeted":
                 return lambda: self._state.greeted.add(str(report["identity"]))
         raise UnknownReportError
@@ -121,6 +125,12 @@ class Reports:
         if text != self._state.job_trouble:
             log.error("job in trouble", extra={"event": "job_trouble", "reason": text})
         self._state.job_trouble = text
+
+    def _agent_ended(self) -> None:
+        """Record that the agent has ended its session. Its job ends by itself."""
+        self._state.agent_ended()
+        extra = {"event": "agent_ended", "launch": self._state.launches, "epoch": self._state.ended_epoch}
+        log.info("the agent ended its session", extra=extra)
 
     def _background_cancelled(self, launch: int, ms: int, tools: int) -> None:
         extra = {"event": "background_cancelled", "launch": launch, "ms": ms, "tools": tools}
@@ -194,6 +204,7 @@ class JobServer:
             blocks=blocks,
             remembers=self._memory_sync.remembers,
             idle_seconds=state.desired.idle_seconds if state.desired else 0,
+            admin_token=state.desired.admin_token if state.desired else "",
         )
         return web.json_response(facts.to_json())
 

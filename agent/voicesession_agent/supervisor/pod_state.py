@@ -69,6 +69,9 @@ class PodState:
     joined_at: float | None = None
     desired: DesiredState | None = None
     ended: bool = False
+    """The pod ends: the desired state says so, or the process gets a signal."""
+    ended_epoch: int = 0
+    """Epoch in which the agent ended its session; 0 while it has not, and again after a reset."""
     job: JobPhase = JobPhase.NONE
     participant_sid: str = ""
     """SID of the newest job's join; empty while that job is not in the room. A reconnect does not change it here."""
@@ -102,8 +105,13 @@ class PodState:
         return self.prepare_trouble or self.job_trouble
 
     @property
+    def has_ended(self) -> bool:
+        """Return True if no job follows the current one."""
+        return self.ended or self.ended_epoch > 0
+
+    @property
     def phase(self) -> PodPhase:
-        if self.ended:
+        if self.has_ended:
             return PodPhase.ENDED
         if self.prepared_at is None:
             return PodPhase.PREPARING
@@ -112,7 +120,7 @@ class PodState:
     @property
     def ready(self) -> bool:
         """Return True if a prepared process waits, or a job runs."""
-        return self.prepared_at is not None and not self.prepare_trouble and not self.ended
+        return self.prepared_at is not None and not self.prepare_trouble and not self.has_ended
 
     def accepts(self, launch: int) -> bool:
         """Return True if reports of this job still count."""
@@ -148,17 +156,22 @@ class PodState:
     def _start_reset(self, desired: DesiredState, now: float) -> None:
         """Start a reset. A job that has not joined can serve the new epoch, unless it knows greeted humans."""
         self.reset = Reset(desired.epoch, desired.cause, now)
-        if self.job is JobPhase.STARTING and not self.greeted:
+        if self.job is JobPhase.STARTING and not self.greeted and not self.ended_epoch:
             self.job_epoch = desired.epoch
         else:
             self.dismiss()
         self.greeted.clear()
+        self.ended_epoch = 0
         self.last_human_left = self.active_at = None
 
     def dismiss(self) -> None:
         """Dismiss the current job, so that the next one starts."""
         self.dismissed = self.launches
         self.participant_sid, self.humans = "", ()
+
+    def agent_ended(self) -> None:
+        """Record that the agent of the current epoch has ended its session."""
+        self.ended_epoch = self.desired_epoch
 
     def prepared(self, now: float) -> None:
         """Record that a process has loaded its models, which clears a preparation problem."""
@@ -210,6 +223,7 @@ class PodState:
             "state": self.phase.value,
             "sessionUID": self.desired.session_uid if self.desired else "",
             "epoch": self.desired_epoch,
+            "endedEpoch": self.ended_epoch,
             "tokenExpiresAt": self.desired.token_expires_at if self.desired else None,
             "job": {
                 "state": self.job.value,

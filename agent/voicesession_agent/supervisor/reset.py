@@ -1,15 +1,19 @@
-"""A reset inside the pod, as the control port returns it, and its deadlines."""
+"""A reset inside the pod, as the control port returns it, and the deadlines of jobs."""
 
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final
 
 from voicesession_agent.health.diagnosis import BEAT_SECONDS
+from voicesession_agent.protocol import BACKGROUND_SECONDS
 
 OLD_JOB_SECONDS: Final = 3.0
-"""Time for the old job after the new one starts: it delivers one turn and closes a session."""
+"""Time for the old job to answer its dismissal after the new one has started. A blocked job never answers."""
+SHUTDOWN_SECONDS: Final = 10.0
+"""Built-in value of the VoiceAgent's `pod.shutdownSeconds`: the time of a job's shutdown callbacks."""
 JOIN_SECONDS: Final = 5.0
 """Time from a job's start to its join: 0.2 to 0.5 s, several times that on a busy node."""
+END_MARGIN_SECONDS: Final = 0.5
 TOTAL_SECONDS: Final = 10.0
 """The operator replaces the pod after this time."""
 
@@ -19,10 +23,16 @@ class JobTimings:
     """Times of jobs and resets, in seconds."""
 
     old_job_seconds: float = OLD_JOB_SECONDS
+    shutdown_seconds: float = SHUTDOWN_SECONDS
     join_seconds: float = JOIN_SECONDS
     total_seconds: float = TOTAL_SECONDS
     beat_seconds: float = BEAT_SECONDS
     """Time between two checks for missing heartbeats."""
+
+    @property
+    def end_seconds(self) -> float:
+        """Return the time for a job that ends by itself: slightly more than it takes (job/shutdown.py)."""
+        return BACKGROUND_SECONDS + self.shutdown_seconds + END_MARGIN_SECONDS
 
 
 JOB_TIMINGS: Final = JobTimings()

@@ -4,7 +4,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Final, Protocol
+from typing import Protocol
 
 from voicesession_agent.health.diagnosis import STUCK, Diagnosis, HealthRestarts, Heartbeat
 from voicesession_agent.metrics import Metrics
@@ -16,8 +16,6 @@ from voicesession_agent.supervisor.pod_state import PodState
 from voicesession_agent.supervisor.pod_traces import PodTraces
 from voicesession_agent.supervisor.reset import JOB_TIMINGS, JobTimings
 
-LINGER_SECONDS: Final = 11.0
-"""Grace for a job that left its room on its own: one second more than its own shutdown takes (job/shutdown.py)."""
 log = logging.getLogger(__name__)
 
 
@@ -60,7 +58,7 @@ class Supervisor:
         self._timings = timings
         self._restart = RestartPolicy()
         self._health_restarts = HealthRestarts()
-        self._draining = DrainingJobs()
+        self._draining = DrainingJobs(timings)
         self._job_run: JobRun | None = None
         self._changed = asyncio.Event()
         """Only the loop of `run` waits for this event; it then checks the whole state."""
@@ -107,7 +105,12 @@ class Supervisor:
             extra = {"event": "reset_complete", "epoch": reset.epoch, "cause": reset.cause, "ms": reset.milliseconds}
             log.info("reset complete", extra=extra)
             self._metrics.reset_seconds.observe((reset.milliseconds or 0) / 1000)
-        self._jobs.prepare_next()
+        if self.state.desired is not None and self.state.desired.spare:
+            self._jobs.prepare_next()
+
+    def job_answered(self, launch: int) -> None:
+        """Record that a job has answered its dismissal: it is not blocked, and ends by itself."""
+        self._draining.answered(launch)
 
     def out_of_room(self, launch: int, end: ExitCause, *, left: bool) -> None:
         """Record that the job could not join, or that it `left`; its process may still be running."""
@@ -142,7 +145,7 @@ class Supervisor:
             while True:
                 await self._until(lambda: self.state.job_required)
                 await self._run_job()
-                if self.state.ended:
+                if self.state.has_ended:
                     self.state.job_exited()
                     self._draining.successor_started()
         finally:
@@ -150,11 +153,11 @@ class Supervisor:
             await asyncio.gather(watching, return_exceptions=True)
 
     async def close(self) -> None:
-        """Leave the room at once and stop all processes."""
+        """Leave the room at once, give each job the time to end, and stop all processes."""
         self.state.ended = True
         await self._notify()
-        await self._jobs.close()
         await self._draining.close()
+        await self._jobs.close()
 
     async def _run_job(self) -> None:
         """Launch a job and wait until the pod needs another one."""
@@ -169,7 +172,8 @@ class Supervisor:
         reason = StopReason.EXITED if job is None else await self._wait_for_stop_reason(job_run, job)
         self._job_run = None
         self.traces.job_ended()
-        self._jobs.prepare_next()
+        if not self.state.has_ended:
+            self._jobs.prepare_next()
         if job is not None:
             self._dispose(job_run, job, reason)
         if reason in (StopReason.EXITED, StopReason.LEFT):
@@ -209,6 +213,9 @@ class Supervisor:
                 if reason is not None:
                     return reason
                 await self._wait_for_change(job_run.time_to_join(self.state.reset, self._clock()))
+        except asyncio.CancelledError:
+            self._draining.add(job_run.launch, job)
+            raise
         finally:
             ended.cancel()
             await asyncio.gather(ended, return_exceptions=True)
@@ -225,8 +232,7 @@ class Supervisor:
                 kill(job_run.launch, job, job_run.diagnosis.message)
         elif reason is StopReason.DISMISSED and job_run.joined_at is None:
             kill(job_run.launch, job, "its join would disconnect its successor")
-        seconds = LINGER_SECONDS if reason is StopReason.LEFT else self._timings.old_job_seconds
-        self._draining.add(job_run.launch, job, seconds)
+        self._draining.add(job_run.launch, job, has_left=reason is StopReason.LEFT)
 
     def _restart_for_health(self, diagnosis: Diagnosis) -> None:
         if not self._health_restarts.take(diagnosis, self._clock()):
@@ -239,7 +245,7 @@ class Supervisor:
         self._notify_change()
         lived = self._clock() - job_run.started
         log.info("job ended", extra={"event": "job_ended", "launch": job_run.launch, "lived": round(lived, 3)})
-        if self.state.ended:
+        if self.state.has_ended:
             return
         delay = self._restart.after(lived=lived, end=job_run.end, now=self._clock())
         if delay is None:
@@ -264,7 +270,11 @@ class Supervisor:
 
     def _on_problem(self, job_run: JobRun, diagnosis: Diagnosis) -> None:
         is_tolerated = not self._health_restarts.can_help(diagnosis)
-        if job_run.diagnosis is not None or self.state.ended or (is_tolerated and self.state.diagnosis == diagnosis):
+        if (
+            job_run.diagnosis is not None
+            or self.state.has_ended
+            or (is_tolerated and self.state.diagnosis == diagnosis)
+        ):
             return
         self.state.diagnosis = diagnosis
         job_run.diagnosis = None if is_tolerated else diagnosis

@@ -110,6 +110,8 @@ class EndReason(StrEnum):
     """maxDurationSeconds have passed."""
     REQUESTED = "Requested"
     """spec.end was set."""
+    AGENT_ENDED = "AgentEnded"
+    """The agent ended the session itself: it shut its job or its AgentSession down, or deleted its room."""
     START_DEADLINE = "StartDeadline"
     """No agent was in the room within startSeconds."""
     INVALID = "Invalid"

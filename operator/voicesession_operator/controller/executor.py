@@ -102,9 +102,7 @@ class Executor:
         return pod
 
     async def _delete_pod(self, session: VoiceSession, action: DeletePod) -> None:
-        answer = await _ignore_missing(
-            lambda: self._kube.delete(PODS, session.namespace, action.name, action.uid, action.grace_seconds)
-        )
+        answer = await _ignore_missing(lambda: self._kube.delete(PODS, session.namespace, action.name, action.uid))
         if answer and answer.get("kind") == "Pod":
             self._cache.upsert(ResourceKind.POD, answer)
         known = self._cache.get(ResourceKind.POD, Key(session.namespace, action.name))
@@ -121,12 +119,14 @@ class Executor:
             "epoch": action.epoch,
             "room": {"name": action.room_name, "url": self._addresses.livekit_url},
             "token": token,
+            "adminToken": self._rooms.admin_token(action.room_name, action.ttl_seconds),
             "identity": action.identity,
             "cause": str(action.cause),
             "memory": self._memory(action),
             "capture": bool(agent and agent.letta and agent.letta.capture) and not action.memory_read_only,
             "idleSeconds": action.idle_seconds,
             "end": False,
+            "spare": action.spare,
             "traceparent": self._traces.traceparent(session),
         }
 

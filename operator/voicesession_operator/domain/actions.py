@@ -36,7 +36,6 @@ class DeletePod:
 
     name: str
     uid: str
-    grace_seconds: int
 
 
 @dataclass(frozen=True)
@@ -58,6 +57,8 @@ class SetPodState:
     memory_read_only: bool = False
     idle_seconds: float = 0
     """Silence after which the session ends; 0 disables the limit. The agent may ask before the end."""
+    spare: bool = True
+    """The pod keeps a process prepared for the next job, because a reset will need one."""
 
 
 @dataclass(frozen=True)

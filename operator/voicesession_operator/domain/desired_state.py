@@ -3,7 +3,7 @@
 from typing import Final
 
 from voicesession_common.api.conditions import is_condition_false
-from voicesession_common.api.reasons import Cause, ConditionType
+from voicesession_common.api.reasons import Action, Cause, ConditionType
 from voicesession_common.api.voicesession import Status, VoiceSession
 
 from voicesession_operator.domain.actions import SetPodState
@@ -78,6 +78,7 @@ def _set_pod_state(
         cause=_cause(status, pod),
         memory_read_only=memory.read_only,
         idle_seconds=session.limits.idle_seconds,
+        spare=session.on_last_human_left.action != Action.TEARDOWN,
     )
 
 

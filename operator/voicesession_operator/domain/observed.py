@@ -109,6 +109,8 @@ class AgentPodState:
     """
     job_epoch: int = 0
     """Epoch of the newest job; 0 before the first job."""
+    ended_epoch: int = 0
+    """Epoch in which the agent ended the session itself; 0 while it has not."""
     participant_epoch: str = ""
     """Value of EPOCH_ATTRIBUTE in the token with which the newest job joined; empty if the pod does not report it."""
     active_at: float | None = None

@@ -9,6 +9,7 @@ from voicesession_operator.domain.actions import Action, Deadline, Decision, Pla
 from voicesession_operator.domain.agent_conditions import observe_agent, set_agent_healthy
 from voicesession_operator.domain.config import Config
 from voicesession_operator.domain.deadlines import (
+    agent_ended,
     end_requested,
     idle,
     last_human_left,
@@ -101,6 +102,7 @@ def _deadlines(
     """Return the deadlines in order of rank: the first due deadline gives the end reason."""
     return (
         *end_requested(session),
+        *agent_ended(session, status, observed.state_of(pods.serving)),
         *max_duration(session, status),
         *agent_lost(session, status, pods, now),
         *start_deadline(session, status),

@@ -13,7 +13,10 @@ from voicesession_operator.domain.naming import label_value, pod_name
 
 USER_ID: Final = 10001
 """User of the agent image."""
-TERMINATION_GRACE_SECONDS: Final = 20
+SHUTDOWN_SECONDS: Final = 10
+"""Built-in value of `pod.shutdownSeconds`."""
+TERMINATION_MARGIN_SECONDS: Final = 10
+"""Time to leave the room, end the agent's background work and send the last turns to Letta."""
 OPERATOR_FIELDS: Final = frozenset({"pod", "onLastHumanLeft", "limits", "memory"})
 """Fields of a VoiceAgent's spec that only the operator uses."""
 DEFINITION: Final = "VOICESESSION_AGENT"
@@ -70,7 +73,7 @@ def _pod_spec(agent: VoiceAgent, config: Config) -> JsonObject:
         "restartPolicy": "Never",
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
-        "terminationGracePeriodSeconds": TERMINATION_GRACE_SECONDS,
+        "terminationGracePeriodSeconds": _shutdown_seconds(agent) + TERMINATION_MARGIN_SECONDS,
         "securityContext": {
             "runAsNonRoot": True,
             "runAsUser": USER_ID,
@@ -114,6 +117,10 @@ def _container(agent: VoiceAgent, config: Config) -> JsonObject:
     }
 
 
+def _shutdown_seconds(agent: VoiceAgent) -> int:
+    return int(agent.spec.get("pod", {}).get("shutdownSeconds", SHUTDOWN_SECONDS))
+
+
 def _environment(agent: VoiceAgent, config: Config) -> list[JsonObject]:
     """Return the operator's variables, then the VoiceAgent's, which cannot override them."""
     reserved: list[JsonObject] = [
@@ -121,6 +128,7 @@ def _environment(agent: VoiceAgent, config: Config) -> list[JsonObject]:
         {"name": "VOICESESSION_POD_UID", "valueFrom": {"fieldRef": {"fieldPath": "metadata.uid"}}},
         {"name": "VOICESESSION_CONTROL_PORT", "value": str(constants.CONTROL_PORT)},
         {"name": "VOICESESSION_METRICS_PORT", "value": str(constants.METRICS_PORT)},
+        {"name": "VOICESESSION_SHUTDOWN_SECONDS", "value": str(_shutdown_seconds(agent))},
         {"name": "VOICESESSION_CONTROL_PUBLIC_KEY", "value": config.control_public_key},
         *_definition_variables(_agent_definition(agent)),
         {"name": "LIVEKIT_URL", "value": config.livekit_url},

@@ -15,9 +15,6 @@ from voicesession_operator.domain.observed import AgentPod, Observed
 from voicesession_operator.domain.pod_manifest import build_pod
 from voicesession_operator.domain.room import TRIAL_SECONDS, due_at
 
-POD_DELETE_GRACE_SECONDS: Final = 5
-"""Time for the agent to leave the room (0.7 s), short enough to get rid of a broken pod."""
-
 
 @dataclass(frozen=True)
 class SessionPods:
@@ -80,8 +77,11 @@ def highest_allowed_ordinal(session: VoiceSession) -> int:
 
 
 def delete_pods(pods: tuple[AgentPod, ...]) -> tuple[DeletePod, ...]:
-    """Delete the pods, except those that are already terminating."""
-    return tuple(DeletePod(pod.name, pod.uid, POD_DELETE_GRACE_SECONDS) for pod in pods if not pod.deleting)
+    """Delete the pods, except those that are already terminating.
+
+    Each has its own grace period for the agent's shutdown callbacks; the agent leaves the room at its start.
+    """
+    return tuple(DeletePod(pod.name, pod.uid) for pod in pods if not pod.deleting)
 
 
 def _ordinal(pod: AgentPod) -> int:

@@ -74,14 +74,12 @@ class FakeKubernetes:
             raise ConflictError("Conflict", "changed")
         return self.put(resource.plural, {**found, "status": {**found.get("status", {}), **status}})
 
-    async def delete(
-        self, resource: Resource, namespace: str, name: str, uid: str, grace_seconds: int | None = None
-    ) -> JsonObject:
+    async def delete(self, resource: Resource, namespace: str, name: str, uid: str) -> JsonObject:
         self._write(f"delete {resource.plural}")
         found = self._find(resource, name)
         if found["metadata"]["uid"] != uid:
             raise ConflictError("Conflict", "another uid")
-        if grace_seconds is None:
+        if resource.plural != "pods":
             return self.objects.pop((resource.plural, name))
         found["metadata"]["deletionTimestamp"] = "2025-11-22T23:20:11Z"
         return self.put(resource.plural, found)
@@ -136,6 +134,9 @@ class FakeRooms:
 
     def agent_token(self, room: str, identity: str, display_name: str, ttl_seconds: int, epoch: int) -> str:
         return f"token for {identity} in {room}"
+
+    def admin_token(self, room: str, ttl_seconds: int) -> str:
+        return f"admin token for {room}"
 
     def _check(self) -> None:
         if self.error is not None:

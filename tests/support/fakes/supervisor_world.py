@@ -23,7 +23,7 @@ class FakeJob:
 
     def __init__(self, pid: int) -> None:
         self._pid = pid
-        self.killed = False
+        self.killed = self.programs_ended = False
         self._dead = asyncio.Event()
 
     @property
@@ -39,6 +39,10 @@ class FakeJob:
     def kill(self) -> None:
         self.killed = True
         self._dead.set()
+
+    def end_programs(self) -> int:
+        self.programs_ended = True
+        return 0
 
 
 class FakeJobs:
@@ -147,6 +151,8 @@ class SupervisorWorld:
         self.running.cancel()
         with suppress(asyncio.CancelledError, GaveUpError):
             await self.running
+        for job in self.jobs.jobs:
+            job.die()
         await self.supervisor.close()
 
     async def settle(self) -> None:

@@ -15,7 +15,8 @@ from livekit.agents import AgentServer
 server = AgentServer()
 def warm(proc): ...
 server.setup_fnc = warm
-@server.rtc_session()
+async def over(ctx): ...
+@server.rtc_session(on_session_end=over)
 async def entry(ctx): ...
 """
 
@@ -26,6 +27,7 @@ def test_load_plain_function_finds_prewarm_of_module(own_modules: Path) -> None:
     assert loaded.run.__name__ == "entry"
     assert loaded.prewarm is not None
     assert loaded.prewarm.__name__ == "prewarm"
+    assert loaded.session_end is None
 
 
 @pytest.mark.parametrize("attribute", ["entry", "server"])
@@ -35,6 +37,8 @@ def test_load_agent_server_uses_setup_function(own_modules: Path, attribute: str
     assert loaded.run.__name__ == "entry"
     assert loaded.prewarm is not None
     assert loaded.prewarm.__name__ == "warm"
+    assert loaded.session_end is not None
+    assert loaded.session_end.__name__ == "over"
 
 
 @pytest.mark.parametrize(

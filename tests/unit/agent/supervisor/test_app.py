@@ -12,9 +12,9 @@ from voicesession_agent.memory.sync import MemorySync
 from voicesession_agent.settings import AgentSettings
 from voicesession_agent.supervisor.app import FLUSH_SECONDS, SHUTDOWN_SECONDS, SupervisorApp
 from voicesession_agent.supervisor.job_pool import CLOSE_SECONDS, Job, JobLaunch
+from voicesession_agent.supervisor.reset import JobTimings
+from voicesession_operator.domain.pod_manifest import TERMINATION_MARGIN_SECONDS
 
-SHORTEST_GRACE_SECONDS = 5.0
-"""A pod that is replaced in the middle of a session gets no more before SIGKILL."""
 LOADED_LETTA_SECONDS = 2.0
 DEADLINE = 60.0
 
@@ -37,7 +37,8 @@ class IdleJobs:
 
 def test_shutdown_deadlines_fit_into_pod_grace_period() -> None:
     assert FLUSH_SECONDS >= LOADED_LETTA_SECONDS
-    assert CLOSE_SECONDS + FLUSH_SECONDS + SHUTDOWN_SECONDS < SHORTEST_GRACE_SECONDS
+    jobs_end = JobTimings(shutdown_seconds=0).end_seconds
+    assert jobs_end + CLOSE_SECONDS + FLUSH_SECONDS + SHUTDOWN_SECONDS < TERMINATION_MARGIN_SECONDS
 
 
 async def test_pod_keeps_running_when_memory_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

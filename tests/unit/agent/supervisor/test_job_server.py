@@ -70,7 +70,7 @@ def desired_state(**more: Any) -> DesiredState:
 
 
 async def test_job_facts_contain_greeted_humans_and_memory(pod: Pod) -> None:
-    await pod.supervisor.set_desired_state(desired_state(idle_seconds=90.0))
+    await pod.supervisor.set_desired_state(desired_state(idle_seconds=90.0, admin_token="admin"))  # noqa: S106
     pod.memory_sync.apply(desired_state())
     synchronizing = asyncio.create_task(pod.memory_sync.run())
     await pod.until(lambda: pod.memory_sync.status.phase is MemoryPhase.OK)
@@ -80,6 +80,8 @@ async def test_job_facts_contain_greeted_humans_and_memory(pod: Pod) -> None:
     facts = await pod.link.job_facts()
     assert facts.blocks == (Block("human", "likes blue", "About her."),)
     assert (facts.greeted, facts.remembers, facts.idle_seconds) == (frozenset({"alice"}), True, 90.0)
+    assert facts.admin_token == "admin"  # noqa: S105
+    assert "admin" not in repr(facts)
 
 
 async def test_job_facts_without_memory_are_empty(pod: Pod) -> None:

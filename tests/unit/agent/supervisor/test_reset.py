@@ -128,10 +128,25 @@ async def test_old_job_past_deadline_is_killed(world: SupervisorWorld, caplog: p
     old = await world.first_joined()
     await world.supervisor.set_desired_state(desired(epoch=2))
     new = await world.joined(2)
-    await world.until(lambda: old.killed)
+    await world.until(lambda: old.programs_ended)
     await world.settle()
+    assert old.killed
     assert not new.killed
     assert events(caplog).count("job_killed") == 1
+
+
+@pytest.mark.parametrize(
+    "timings", [JobTimings(old_job_seconds=0.02, shutdown_seconds=3600)], ids=["long shutdown callbacks"]
+)
+async def test_old_job_that_answers_has_time_for_its_callbacks(world: SupervisorWorld) -> None:
+    old = await world.first_joined()
+    await world.supervisor.set_desired_state(desired(epoch=2))
+    await world.report(1, "dismissed")
+    await world.joined(2)
+    await asyncio.sleep(0.1)
+    assert not old.killed
+    old.die()
+    await world.until(lambda: old.programs_ended)
 
 
 @short_deadlines

@@ -56,12 +56,14 @@ async def test_answering_pod_receives_the_desired_state() -> None:
         "epoch": 1,
         "room": {"name": ROOM, "url": "ws://livekit:7880"},
         "token": f"token for {IDENTITY} in {ROOM}",
+        "adminToken": f"admin token for {ROOM}",
         "identity": IDENTITY,
         "cause": "Start",
         "memory": {"baseURL": "http://letta:8283", "agentID": "agent-letta", "apiKey": "pw", "readOnly": False},
         "capture": True,
         "idleSeconds": 60,
         "end": False,
+        "spare": False,
         "traceparent": "",
     }
 

@@ -3,6 +3,7 @@
 import json
 from typing import Any
 
+import pytest
 from voicesession_operator.domain.pod_manifest import build_pod
 
 from tests.support.builders import CONFIG, UID, agent, session
@@ -88,3 +89,10 @@ def test_pod_overrides_come_from_voice_agent() -> None:
 def test_image_defaults_come_from_config() -> None:
     made = container(build_pod(session().build(), agent(), 0, CONFIG))
     assert (made["image"], made["imagePullPolicy"]) == (CONFIG.agent_image, "IfNotPresent")
+
+
+@pytest.mark.parametrize(("given", "seconds"), [({}, 10), ({"shutdownSeconds": 0}, 0), ({"shutdownSeconds": 300}, 300)])
+def test_grace_period_leaves_time_after_shutdown_callbacks(given: dict[str, int], seconds: int) -> None:
+    made = build_pod(session().build(), agent(pod=given), 0, CONFIG)
+    assert environment(made)["VOICESESSION_SHUTDOWN_SECONDS"]["value"] == str(seconds)
+    assert made["spec"]["terminationGracePeriodSeconds"] == seconds + 10
