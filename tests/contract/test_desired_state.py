@@ -72,9 +72,9 @@ async def test_agent_parses_session_room_and_memory() -> None:
     assert desired.memory == MemoryAddress(LETTA, "agent-1", "letta-key")
 
 
-async def test_agent_parses_admin_token_and_spare() -> None:
+async def test_agent_parses_admin_token_and_prewarm() -> None:
     desired = parse(await sent("", ""))
-    assert (desired.admin_token, desired.spare) == ("admin-token", True)
+    assert (desired.admin_token, desired.prewarm) == ("admin-token", True)
 
 
 async def test_agent_reads_epoch_of_the_operators_token() -> None:

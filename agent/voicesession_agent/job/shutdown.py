@@ -1,4 +1,4 @@
-"""The end of a job: it leaves its room for good, yields to the next job, or ends the whole session by its own wish."""
+"""The end of a job: it leaves its room for good, yields to the next job, or ends the whole session on its own."""
 
 import asyncio
 import functools
@@ -91,9 +91,9 @@ class JobShutdown:
             raise error
 
     def end_session(self, reason: str = "user requested") -> None:
-        """End the whole session by the agent's wish, once its AgentSession has closed. Replaces `ctx.shutdown`.
+        """End the whole session for the agent, once its AgentSession has closed. Replaces `ctx.shutdown`.
 
-        The wish of a job that is already ending for another reason is ignored: shutdown callbacks often delete the
+        A job that is already ending for another reason cannot end the session: shutdown callbacks often delete the
         room, also those of a job that yields to the next one.
         """
         if self._is_ended_by_others:
@@ -102,7 +102,7 @@ class JobShutdown:
             self._own_end = asyncio.create_task(self._end_session(reason))
 
     def delete_room(self) -> None:
-        """End the whole session by the agent's wish, at once. Replaces LiveKit's deletion of the room."""
+        """End the whole session for the agent, at once. Replaces LiveKit's deletion of the room."""
         if not self._is_ended_by_others:
             self._report_end()
             self.end_session("the room was deleted")
@@ -146,7 +146,7 @@ class JobShutdown:
             self._ending = asyncio.create_task(self._leave())
 
     async def _stop_own_end(self) -> None:
-        """Let no wish of this job count, because the next job has the session."""
+        """Let this job no longer end the session, because the next job has the session."""
         self._is_ended_by_others = True
         if self._own_end is not None:
             self._own_end.cancel()

@@ -43,7 +43,7 @@ class DesiredState:
     """Value of EPOCH_ATTRIBUTE in the token; empty if the token has none."""
     admin_token: str = field(default="", repr=False)
     """Token for LiveKit's API in this room; empty from an operator that sends none."""
-    spare: bool = True
+    prewarm: bool = True
     """Keep a process prepared for the next job."""
 
 
@@ -74,7 +74,7 @@ def parse(body: bytes) -> DesiredState:
         token_expires_at=_expiry(claims),
         token_epoch=_token_epoch(claims),
         admin_token=_text(raw, "adminToken", required=False),
-        spare=_field(raw, "spare", bool, default=True),
+        prewarm=_field(raw, "prewarm", bool, default=True),
     )
 
 

@@ -247,5 +247,5 @@ def _environment(pid: int) -> list[bytes]:
 
 
 def _no_load() -> float:
-    """Return no load: a pod runs one job, and the node's load must not remove the spare process."""
+    """Return no load: a pod runs one job, and the node's load must not remove the prewarmed job."""
     return 0.0

@@ -105,7 +105,7 @@ class Supervisor:
             extra = {"event": "reset_complete", "epoch": reset.epoch, "cause": reset.cause, "ms": reset.milliseconds}
             log.info("reset complete", extra=extra)
             self._metrics.reset_seconds.observe((reset.milliseconds or 0) / 1000)
-        if self.state.desired is not None and self.state.desired.spare:
+        if self.state.desired is not None and self.state.desired.prewarm:
             self._jobs.prepare_next()
 
     def job_answered(self, launch: int) -> None:

@@ -126,7 +126,7 @@ class Executor:
             "capture": bool(agent and agent.letta and agent.letta.capture) and not action.memory_read_only,
             "idleSeconds": action.idle_seconds,
             "end": False,
-            "spare": action.spare,
+            "prewarm": action.prewarm,
             "traceparent": self._traces.traceparent(session),
         }
 

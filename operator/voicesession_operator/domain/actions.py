@@ -57,7 +57,7 @@ class SetPodState:
     memory_read_only: bool = False
     idle_seconds: float = 0
     """Silence after which the session ends; 0 disables the limit. The agent may ask before the end."""
-    spare: bool = True
+    prewarm: bool = True
     """The pod keeps a process prepared for the next job, because a reset will need one."""
 
 

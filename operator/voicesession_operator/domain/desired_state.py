@@ -78,7 +78,7 @@ def _set_pod_state(
         cause=_cause(status, pod),
         memory_read_only=memory.read_only,
         idle_seconds=session.limits.idle_seconds,
-        spare=session.on_last_human_left.action != Action.TEARDOWN,
+        prewarm=session.on_last_human_left.action != Action.TEARDOWN,
     )
 
 

@@ -36,7 +36,7 @@ def test_parse_strips_api_key() -> None:
 def test_parse_without_newer_fields_uses_defaults() -> None:
     desired = parse(json.dumps(GOOD).encode())
     assert (desired.cause, desired.read_only, desired.idle_seconds) == ("", False, 0.0)
-    assert (desired.admin_token, desired.spare) == ("", True)
+    assert (desired.admin_token, desired.prewarm) == ("", True)
 
 
 def test_parse_sets_cause_read_only_and_idle() -> None:
@@ -90,7 +90,7 @@ def test_parse_with_null_memory_passes() -> None:
         ({"cause": 5}, "cause"),
         ({"memory": {"baseURL": "x", "agentID": "y", "readOnly": "no"}}, "readOnly"),
         ({"adminToken": 5}, "adminToken"),
-        ({"spare": "no"}, "spare"),
+        ({"prewarm": "no"}, "prewarm"),
         ({"capture": "yes"}, "capture must be of type bool"),
     ],
 )

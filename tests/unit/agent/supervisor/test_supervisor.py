@@ -215,9 +215,9 @@ async def test_reset_after_end_by_agent_starts_next_conversation(world: Supervis
     assert (shown["state"], shown["endedEpoch"]) == ("Bound", 0)
 
 
-async def test_no_process_is_prepared_without_spare(world: SupervisorWorld) -> None:
+async def test_no_process_is_prewarmed_for_teardown(world: SupervisorWorld) -> None:
     await world.supervisor.prepared()
-    await world.supervisor.set_desired_state(replace(desired(), spare=False))
+    await world.supervisor.set_desired_state(replace(desired(), prewarm=False))
     job = await world.joined(1)
     assert world.jobs.asked_to_prepare == 0
     job.die()

@@ -63,7 +63,7 @@ async def test_answering_pod_receives_the_desired_state() -> None:
         "capture": True,
         "idleSeconds": 60,
         "end": False,
-        "spare": False,
+        "prewarm": False,
         "traceparent": "",
     }
 

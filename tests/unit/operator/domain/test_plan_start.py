@@ -86,16 +86,16 @@ def test_desired_state_has_all_fields() -> None:
     cluster = empty_cluster().agent(definition).room().pods(pod()).state(AgentPodState("Unbound"))
     (action,) = decide(session(), cluster, T0 + 1).actions
     assert action == SetPodState(
-        "10.0.0.1", "pod-uid-0", UID, 1, ROOM, IDENTITY, "Agent_66", "agent-letta", 60 + 3600 + 3600, spare=False
+        "10.0.0.1", "pod-uid-0", UID, 1, ROOM, IDENTITY, "Agent_66", "agent-letta", 60 + 3600 + 3600, prewarm=False
     )
 
 
-@pytest.mark.parametrize(("action", "spare"), [("Teardown", False), ("Reset", True), ("Recycle", True)])
-def test_spare_job_is_prepared_only_for_resets(action: str, spare: bool) -> None:
+@pytest.mark.parametrize(("action", "prewarm"), [("Teardown", False), ("Reset", True), ("Recycle", True)])
+def test_next_job_is_prewarmed_only_for_resets(action: str, prewarm: bool) -> None:
     cluster = empty_cluster().room().pods(pod()).state(AgentPodState("Unbound"))
     (sent,) = decide(session().action(action), cluster, T0 + 1).actions
     assert isinstance(sent, SetPodState)
-    assert sent.spare is spare
+    assert sent.prewarm is prewarm
 
 
 def test_raised_max_duration_sends_longer_token() -> None:
