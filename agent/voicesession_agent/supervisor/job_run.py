@@ -125,7 +125,7 @@ class JobRun:
         if self.joined_at is not None or reset is None or not reset.open:
             return None
         late_at = max(self.started, reset.started_at) + self.timings.join_seconds
-        return min(late_at - now, reset.remaining(now, self.timings.total_seconds))
+        return min(late_at - now, reset.remaining(now, self.timings))
 
 
 log = logging.getLogger(__name__)

@@ -155,7 +155,7 @@ class PodState:
 
     def _start_reset(self, desired: DesiredState, now: float) -> None:
         """Start a reset. A job that has not joined can serve the new epoch, unless it knows greeted humans."""
-        self.reset = Reset(desired.epoch, desired.cause, now)
+        self.reset = Reset(desired.epoch, desired.cause, now, desired.prewarm)
         if self.job is JobPhase.STARTING and not self.greeted and not self.ended_epoch:
             self.job_epoch = desired.epoch
         else:

@@ -15,7 +15,9 @@ JOIN_SECONDS: Final = 5.0
 """Time from a job's start to its join: 0.2 to 0.5 s, several times that on a busy node."""
 END_MARGIN_SECONDS: Final = 0.5
 TOTAL_SECONDS: Final = 10.0
-"""The operator replaces the pod after this time."""
+"""Time of a reset with a prewarmed job. The operator replaces the pod after this time."""
+COLD_TOTAL_SECONDS: Final = 30.0
+"""The same without one: the models load first, 3 to 4 s on idle cores."""
 
 
 @dataclass(frozen=True)
@@ -26,6 +28,7 @@ class JobTimings:
     shutdown_seconds: float = SHUTDOWN_SECONDS
     join_seconds: float = JOIN_SECONDS
     total_seconds: float = TOTAL_SECONDS
+    cold_total_seconds: float = COLD_TOTAL_SECONDS
     beat_seconds: float = BEAT_SECONDS
     """Time between two checks for missing heartbeats."""
 
@@ -54,6 +57,8 @@ class Reset:
     epoch: int
     cause: str
     started_at: float
+    is_prewarmed: bool = True
+    """A prewarmed job waits for it."""
     milliseconds: int | None = None
     outcome: Outcome = Outcome.RUNNING
 
@@ -67,9 +72,9 @@ class Reset:
         self.milliseconds = round((now - self.started_at) * 1000)
         self.outcome = Outcome.COMPLETE
 
-    def remaining(self, now: float, total_seconds: float) -> float:
-        """Return the seconds until the pod gives up, `total_seconds` after the start; 0 or less means now."""
-        return self.started_at + total_seconds - now
+    def remaining(self, now: float, timings: JobTimings) -> float:
+        """Return the seconds until the pod gives up; 0 or less means now."""
+        return self.started_at + (timings.total_seconds if self.is_prewarmed else timings.cold_total_seconds) - now
 
     def render(self) -> dict[str, Any]:
         """Return the JSON of the control port."""

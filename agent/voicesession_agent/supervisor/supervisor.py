@@ -85,10 +85,10 @@ class Supervisor:
 
     async def prepared(self) -> None:
         """Record that a process has loaded its models and waits for a job."""
-        first = self.state.prepared_at is None
-        self.state.prepared(self._clock())
-        if first:
-            log.info("prepared", extra={"event": "prepared", "at": self.state.prepared_at})
+        now = self._clock()
+        if self.state.prepared_at is None:
+            log.info("prepared", extra={"event": "prepared", "at": now})
+        self.state.prepared(now)
         await self._notify()
 
     def joined(self, launch: int, sid: str) -> None:
@@ -162,7 +162,7 @@ class Supervisor:
     async def _run_job(self) -> None:
         """Launch a job and wait until the pod needs another one."""
         reset = self.state.reset
-        if reset is not None and reset.open and reset.remaining(self._clock(), self._timings.total_seconds) <= 0:
+        if reset is not None and reset.open and reset.remaining(self._clock(), self._timings) <= 0:
             self.state.reset_escalates()
             raise GaveUpError
         self._job_run = job_run = JobRun(self.state.job_starts(), self._clock(), timings=self._timings)
@@ -189,8 +189,7 @@ class Supervisor:
         self.traces.job_starts()
         log.info("job starts", extra={"event": "job_starts", "launch": job_run.launch, "epoch": desired.epoch})
         parameters = JobLaunch(job_run.launch, desired.room_name, desired.room_url, desired.token, desired.identity)
-        total = self._timings.total_seconds
-        limit = reset.remaining(job_run.started, total) if reset is not None and reset.open else None
+        limit = reset.remaining(job_run.started, self._timings) if reset is not None and reset.open else None
         try:
             async with asyncio.timeout(limit):
                 job = await self._jobs.launch(parameters)

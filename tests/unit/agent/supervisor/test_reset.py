@@ -1,6 +1,7 @@
 """A reset inside the pod: a new job beside the old one, with interruptions at every step."""
 
 import asyncio
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -289,3 +290,13 @@ async def test_higher_epoch_before_first_job_starts_single_job(world: Supervisor
     await world.joined(1)
     state = world.state.render()
     assert (state["job"]["epoch"], state["reset"]["outcome"], len(world.jobs.jobs)) == (2, "Complete", 1)
+
+
+@pytest.mark.parametrize("timings", [JobTimings(total_seconds=0.0, cold_total_seconds=3600)], ids=["long cold reset"])
+async def test_reset_without_prewarmed_job_has_time_to_load_models(world: SupervisorWorld) -> None:
+    await world.supervisor.prepared()
+    await world.supervisor.set_desired_state(replace(desired(), prewarm=False))
+    await world.joined(1)
+    await world.supervisor.set_desired_state(replace(desired(epoch=2), prewarm=False))
+    await world.joined(2)
+    assert world.state.render()["reset"]["outcome"] == "Complete"
