@@ -113,21 +113,21 @@ def watch_own_end(
     from livekit.api import DeleteRoomRequest, DeleteRoomResponse  # noqa: PLC0415
     from livekit.api.room_service import RoomService  # noqa: PLC0415
 
-    shutdown, delete = AgentSession.shutdown, RoomService.delete_room
+    shutdown, send = AgentSession.shutdown, RoomService.delete_room
 
     def shutdown_told(session: "AgentSession[Any]", *, drain: bool = True) -> None:
         if session is find_session():
             session.once("close", lambda _: end("the session was shut down"))
         shutdown(session, drain=drain)
 
-    async def delete_told(service: RoomService, request: DeleteRoomRequest) -> DeleteRoomResponse:
-        if request.room != room.name:
-            return await delete(service, request)
+    async def delete_told(service: RoomService, delete: DeleteRoomRequest) -> DeleteRoomResponse:
+        if delete.room != room.name:
+            return await send(service, delete)
         delete_room()
         return DeleteRoomResponse()
 
-    AgentSession.shutdown = shutdown_told  # type: ignore[method-assign]
-    RoomService.delete_room = delete_told  # type: ignore[method-assign]
+    AgentSession.shutdown = shutdown_told  # type: ignore[assignment, method-assign]
+    RoomService.delete_room = delete_told  # type: ignore[assignment, method-assign]
 
 
 async def _ignore_status(proc: object) -> None:
