@@ -102,7 +102,7 @@ def keep_sessions_open(room: "rtc.Room") -> None:
 def watch_own_end(
     room: "rtc.Room", find_session: Callable[[], Any], end: Callable[[str], None], delete_room: Callable[[], None]
 ) -> None:
-    """Tell when the agent ends its session through livekit-agents or livekit-api, for the rest of this process.
+    """Report that the agent ends its session through livekit-agents or livekit-api, for the rest of this process.
 
     `end` is called when the session that `find_session` returns has closed after its own `AgentSession.shutdown`, which
     lets it finish its speech. `delete_room` replaces the request of `RoomService.delete_room` for this room, which
@@ -115,19 +115,19 @@ def watch_own_end(
 
     shutdown, send = AgentSession.shutdown, RoomService.delete_room
 
-    def shutdown_told(session: "AgentSession[Any]", *, drain: bool = True) -> None:
+    def watched_shutdown(session: "AgentSession[Any]", *, drain: bool = True) -> None:
         if session is find_session():
             session.once("close", lambda _: end("the session was shut down"))
         shutdown(session, drain=drain)
 
-    async def delete_told(service: RoomService, delete: DeleteRoomRequest) -> DeleteRoomResponse:
+    async def watched_delete(service: RoomService, delete: DeleteRoomRequest) -> DeleteRoomResponse:
         if delete.room != room.name:
             return await send(service, delete)
         delete_room()
         return DeleteRoomResponse()
 
-    AgentSession.shutdown = shutdown_told  # type: ignore[assignment, method-assign]
-    RoomService.delete_room = delete_told  # type: ignore[assignment, method-assign]
+    AgentSession.shutdown = watched_shutdown  # type: ignore[assignment, method-assign]
+    RoomService.delete_room = watched_delete  # type: ignore[assignment, method-assign]
 
 
 async def _ignore_status(proc: object) -> None:

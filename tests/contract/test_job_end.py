@@ -280,7 +280,7 @@ async def test_reset_starts_next_job_while_callbacks_of_old_job_run(pod: Pod) ->
     assert pod.notes() == [*expected("job-1"), *expected("job-2")], "callbacks run after SIGTERM too"
 
 
-async def test_crash_of_agent_restarts_it(pod: Pod) -> None:
+async def test_crash_of_agent_starts_next_job(pod: Pod) -> None:
     (pod.folder / "crash").touch()
     await pod.bind()
     await pod.state(lambda state: state.job_restarts > 0)

@@ -46,17 +46,17 @@ async def test_keep_sessions_open_affects_only_sessions_of_room(
 
 
 class OwnEnds:
-    """The ends of a session that livekit_internals has told."""
+    """The ends of a session that livekit_internals has reported."""
 
     def __init__(self, ctx: JobContext) -> None:
         self.ctx = ctx
-        self.told = asyncio.Event()
+        self.reported = asyncio.Event()
         self.ends: list[str] = []
         livekit_internals.watch_own_end(ctx.room, lambda: find_session(ctx), self.end, lambda: self.end("deleted"))
 
     def end(self, how: str) -> None:
         self.ends.append(how)
-        self.told.set()
+        self.reported.set()
 
 
 @contextmanager
@@ -71,7 +71,7 @@ def watched_job(monkeypatch: pytest.MonkeyPatch) -> Iterator[OwnEnds]:
     ctx._tempdir.cleanup()  # noqa: SLF001
 
 
-async def test_shutdown_of_session_is_told_once_it_has_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_shutdown_of_session_is_reported_after_close(monkeypatch: pytest.MonkeyPatch) -> None:
     with watched_job(monkeypatch) as own_ends:
         session: AgentSession[None] = AgentSession()
         closed: list[object] = []
@@ -79,11 +79,13 @@ async def test_shutdown_of_session_is_told_once_it_has_closed(monkeypatch: pytes
         await session.start(Agent(instructions="Listen."))
         session.shutdown()
         assert own_ends.ends == []
-        await asyncio.wait_for(own_ends.told.wait(), DEADLINE)
+        await asyncio.wait_for(own_ends.reported.wait(), DEADLINE)
         assert (len(own_ends.ends), len(closed)) == (1, 1)
 
 
-async def test_close_of_session_and_shutdown_of_second_session_are_not_told(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_close_of_session_and_shutdown_of_second_session_are_not_reported(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     with watched_job(monkeypatch) as own_ends:
         first: AgentSession[None] = AgentSession()
         await first.start(Agent(instructions="Listen."))
@@ -109,7 +111,7 @@ async def test_end_call_tool_shuts_down_context_of_job(monkeypatch: pytest.Monke
         assert own_ends.ends == ["the session was shut down"]
 
 
-async def test_deletion_of_own_room_is_told_and_other_rooms_are_deleted(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_deletion_of_own_room_is_reported_and_other_rooms_are_deleted(monkeypatch: pytest.MonkeyPatch) -> None:
     with watched_job(monkeypatch) as own_ends:
         sent: list[Any] = []
 

@@ -36,7 +36,7 @@ def lines_of(job: str, log: str) -> list[str]:
     return [line for line in log.splitlines() if line.startswith(f"{job} ")]
 
 
-def test_agent_ends_session_after_its_goodbye(scenario: Scenario) -> None:
+def test_agent_ends_session_after_goodbye(scenario: Scenario) -> None:
     scenario.kube.apply(faulty_agent("goodbye", scenario.namespace, "goodbye"))
     session = scenario.start_session("call", "goodbye")
     with followed_log(scenario, session.pod) as log:

@@ -233,8 +233,8 @@ def _other_processes(*, is_orphan: bool = False) -> list[tuple[int, int]]:
     for folder in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):
             state, parent, _, session = (folder / "stat").read_text().rpartition(")")[2].split()[:4]
-            wanted = int(parent) == os.getpid() and state == "Z" if is_orphan else state not in "ZX"
-            if wanted and int(folder.name) != os.getpid():
+            is_listed = int(parent) == os.getpid() and state == "Z" if is_orphan else state not in "ZX"
+            if is_listed and int(folder.name) != os.getpid():
                 found.append((int(folder.name), int(session)))
     return found
 

@@ -131,6 +131,11 @@ class PodState:
         return self.desired is not None and self.ready
 
     @property
+    def next_is_prewarmed(self) -> bool:
+        """Return True if a process is prepared while a job runs, because a reset will need it."""
+        return self.desired is not None and self.desired.prewarm
+
+    @property
     def desired_epoch(self) -> int:
         return self.desired.epoch if self.desired else 0
 
@@ -173,10 +178,12 @@ class PodState:
         """Record that the agent of the current epoch has ended its session."""
         self.ended_epoch = self.desired_epoch
 
-    def prepared(self, now: float) -> None:
-        """Record that a process has loaded its models, which clears a preparation problem."""
+    def prepared(self, now: float) -> bool:
+        """Record that a process is prepared, which clears a preparation problem; return True for the first one."""
+        is_first = self.prepared_at is None
         self.prepared_at = self.prepared_at or now
         self.prepare_trouble = ""
+        return is_first
 
     def job_starts(self) -> int:
         """Count a launch and return its number."""

@@ -56,8 +56,7 @@ class Supervisor:
         self._clock = clock
         self._notify_change = notify
         self._timings = timings
-        self._restart = RestartPolicy()
-        self._health_restarts = HealthRestarts()
+        self._restart, self._health_restarts = RestartPolicy(), HealthRestarts()
         self._draining = DrainingJobs(timings)
         self._job_run: JobRun | None = None
         self._changed = asyncio.Event()
@@ -85,10 +84,8 @@ class Supervisor:
 
     async def prepared(self) -> None:
         """Record that a process has loaded its models and waits for a job."""
-        now = self._clock()
-        if self.state.prepared_at is None:
-            log.info("prepared", extra={"event": "prepared", "at": now})
-        self.state.prepared(now)
+        if self.state.prepared(self._clock()):
+            log.info("prepared", extra={"event": "prepared", "at": self.state.prepared_at})
         await self._notify()
 
     def joined(self, launch: int, sid: str) -> None:
@@ -105,7 +102,7 @@ class Supervisor:
             extra = {"event": "reset_complete", "epoch": reset.epoch, "cause": reset.cause, "ms": reset.milliseconds}
             log.info("reset complete", extra=extra)
             self._metrics.reset_seconds.observe((reset.milliseconds or 0) / 1000)
-        if self.state.desired is not None and self.state.desired.prewarm:
+        if self.state.next_is_prewarmed:
             self._jobs.prepare_next()
 
     def job_answered(self, launch: int) -> None:

@@ -206,7 +206,7 @@ async def test_running_tool_is_canceled_and_session_closes() -> None:
 
 
 @pytest.mark.parametrize("reason", [(), ("goodbye",)])
-async def test_shutdown_of_context_ends_session_after_its_close(scene: ShutdownScene, reason: tuple[str, ...]) -> None:
+async def test_shutdown_of_context_ends_session_after_close(scene: ShutdownScene, reason: tuple[str, ...]) -> None:
     session = scene.session = FakeAgentSession()
     context: Any = scene
     context.shutdown(*reason)
@@ -225,7 +225,7 @@ async def test_deleted_room_ends_session_at_once(scene: ShutdownScene) -> None:
     assert (scene.count("ended"), len(scene.shutdowns)) == (1, 1)
 
 
-async def test_entry_point_that_returns_does_not_end_session(scene: ShutdownScene) -> None:
+async def test_returned_entry_point_does_not_end_session(scene: ShutdownScene) -> None:
     async def entry() -> None:
         return
 
@@ -239,7 +239,7 @@ async def fail() -> None:
 
 
 @pytest.mark.parametrize("cause", ["reset", "leave", "disconnected", "crash"])
-async def test_job_that_others_end_cannot_end_session(scene: ShutdownScene, cause: str) -> None:
+async def test_ending_job_cannot_end_session(scene: ShutdownScene, cause: str) -> None:
     match cause:
         case "reset":
             await scene.dismiss(Dismissal.RESET)

@@ -136,10 +136,8 @@ async def test_old_job_past_deadline_is_killed(world: SupervisorWorld, caplog: p
     assert events(caplog).count("job_killed") == 1
 
 
-@pytest.mark.parametrize(
-    "timings", [JobTimings(old_job_seconds=0.02, shutdown_seconds=3600)], ids=["long shutdown callbacks"]
-)
-async def test_old_job_that_answers_has_time_for_its_callbacks(world: SupervisorWorld) -> None:
+@pytest.mark.parametrize("timings", [JobTimings(old_job_seconds=0.02, shutdown_seconds=3600)], ids=["long callbacks"])
+async def test_answering_old_job_has_time_for_callbacks(world: SupervisorWorld) -> None:
     old = await world.first_joined()
     await world.supervisor.set_desired_state(desired(epoch=2))
     await world.report(1, "dismissed")

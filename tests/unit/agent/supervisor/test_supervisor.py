@@ -170,7 +170,7 @@ async def test_malformed_reports_raise(world: SupervisorWorld, report: dict[str,
         await world.reports.handle(report)
 
 
-async def test_agent_that_ended_session_has_no_successor(world: SupervisorWorld) -> None:
+async def test_ended_session_has_no_next_job(world: SupervisorWorld) -> None:
     job = await world.first_joined()
     await world.report(1, "ended")
     job.die()
@@ -182,7 +182,7 @@ async def test_agent_that_ended_session_has_no_successor(world: SupervisorWorld)
     assert world.jobs.asked_to_prepare == 1, "after the join only"
 
 
-async def test_agent_that_ended_session_is_not_dismissed(world: SupervisorWorld) -> None:
+async def test_job_of_ended_session_is_not_dismissed(world: SupervisorWorld) -> None:
     await world.first_joined()
     dismissal = asyncio.create_task(world.supervisor.wait_until_dismissed(1))
     await world.report(1, "ended")
