@@ -4,6 +4,7 @@ import base64
 import binascii
 import json
 import os
+import re
 from collections.abc import Mapping, MutableMapping
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -13,6 +14,11 @@ KEY_BYTES: Final = 32
 JOB_SOCKET: Final = "VOICESESSION_JOB_SOCKET"
 DEFAULT_INSTRUCTIONS: Final = "You are a friendly voice assistant. Answer in one or two short spoken sentences."
 TURN_DETECTIONS: Final = ("vad", "v1-mini")
+SECRET_NAMES: Final = re.compile("KEY|SECRET|TOKEN|PASS|CREDENTIAL|AUTH|DSN", re.IGNORECASE)
+"""Names of variables whose values no message may contain."""
+SECRET_CHARACTERS: Final = 8
+"""Shortest value that counts as a secret; a shorter one can be a part of any word."""
+URL_PASSWORD: Final = re.compile(r"(://[^/\s:@]*:)[^/\s@]+@")
 
 
 class AgentSettingsError(ValueError):
@@ -106,6 +112,19 @@ class AgentSettings:
         if not self.agent.entrypoint:
             end_of_turn = self.agent.turn_detection == "v1-mini"
             env.setdefault("LIVEKIT_AGENTS_PRELOAD_LOCAL_INFERENCE", "1" if end_of_turn else "0")
+
+
+def conceal_secrets(text: str, env: Mapping[str, str] = os.environ) -> str:
+    """Return the text of an error in one line, with names in place of secret variables and no password in a URL.
+
+    Programs of users write anything into their errors, and a condition's message is read by more people than a Secret.
+    """
+    secrets = {value.strip(): name for name, value in env.items() if SECRET_NAMES.search(name)}
+    for value in sorted(secrets, key=len, reverse=True):
+        if len(value) >= SECRET_CHARACTERS:
+            text = text.replace(value, f"<{secrets[value]}>")
+    text = URL_PASSWORD.sub(r"\1***@", text)
+    return " ".join("".join(c if c.isprintable() else " " for c in text).split())
 
 
 def _required(env: Mapping[str, str], name: str) -> str:

@@ -35,8 +35,8 @@ def load(name: str) -> Entrypoint:
         raise EntrypointError(f'entrypoint "{name}": not of the form package.module:function')
     try:
         module = importlib.import_module(module_name)
-    except Exception as error:
-        raise EntrypointError(f'entrypoint "{name}": {_describe(error)}') from error
+    except BaseException as error:  # a module may call sys.exit
+        raise EntrypointError(f'entrypoint "{name}": {describe(error)}') from error
     target = getattr(module, attribute, None)
     if target is None:
         raise EntrypointError(f'entrypoint "{name}": module {module_name} has no {attribute}')
@@ -64,5 +64,9 @@ def _is_server(value: Any) -> bool:
     return isinstance(value, AgentServer)
 
 
-def _describe(error: Exception) -> str:
-    return str(error) if isinstance(error, ImportError) else f"{type(error).__name__}: {error}"
+def describe(error: BaseException) -> str:
+    """Return the error's text for the author of the VoiceAgent; an expected error needs no type name."""
+    if isinstance(error, SystemExit):
+        return f"the program called sys.exit: {error}"
+    is_expected = isinstance(error, EntrypointError | ImportError)
+    return str(error) if is_expected else f"{type(error).__name__}: {error}"

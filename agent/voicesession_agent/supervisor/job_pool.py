@@ -5,6 +5,7 @@ import importlib
 import logging
 import math
 import multiprocessing
+import signal
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from multiprocessing import forkserver
@@ -16,6 +17,10 @@ from voicesession_agent.settings import AgentSpec
 PREPARE_SECONDS: Final = 120.0
 """Loading models takes 1 s on an idle core and many times that on a busy node."""
 CLOSE_SECONDS: Final = 2.0
+RETRY_SECONDS: Final = 1.0
+"""Delay after the first process that could not be prepared; it doubles with each further one."""
+LONGEST_RETRY_SECONDS: Final = 30.0
+"""Half of the default startSeconds, so that a session tries a few times before its start deadline."""
 EMBEDDED: Final = ("moonshine", "pico")
 log = logging.getLogger(__name__)
 
@@ -47,14 +52,21 @@ class Job(Protocol):
 class JobPool(Protocol):
     """Starts jobs, each in a fresh process. The previous process may still be shutting down."""
 
-    async def run(self) -> None:
-        """Keep one process prepared until `close()`."""
+    async def run(self, process_lost: Callable[[int, str], None]) -> None:
+        """Keep one process prepared until `close()`.
+
+        After a process that ended before it had a job, call `process_lost` with its process id and the reason, and
+        prepare another one after a delay.
+        """
 
     async def launch(self, parameters: JobLaunch) -> Job:
         """Start a job and return it once a process has accepted it. Raises if no process could."""
 
     def prepare_next(self) -> None:
         """Prepare a process for the next job. A launch does not do this, because it would slow the join."""
+
+    def serve_inference(self, runners: Sequence[str]) -> None:
+        """Load the inference runners of a prepared process, each `module:class`, in a process for all jobs."""
 
     async def close(self) -> None:
         """Stop jobs and processes within a few seconds."""
@@ -107,35 +119,79 @@ class LiveKitJobs:
     """JobPool on `AgentServer(unregistered)` and its process pool, for livekit-agents 1.8.9."""
 
     def __init__(
-        self, modules: Sequence[str], url: str, new_server: Callable[[Sequence[str]], Any] = new_server
+        self,
+        modules: Sequence[str],
+        url: str,
+        new_server: Callable[[Sequence[str]], Any] = new_server,
+        retry_seconds: tuple[float, float] = (RETRY_SECONDS, LONGEST_RETRY_SECONDS),
     ) -> None:
-        """Use `url` as the LiveKit server of launches without a URL."""
+        """Use `url` as the LiveKit server of launches without a URL; `retry_seconds` are the first and longest delay."""
         self._modules = list(modules)
         self._url = url
         self._new_server = new_server
+        self._retry_seconds = retry_seconds
         self._server: Any = None
-        self._imported = asyncio.Event()
+        self._inference: livekit_internals.SharedInference | None = None
+        self._started = asyncio.Event()
+        self._is_closing = False
+        self._lost = 0
+        """Number of processes that ended without a job, since the last job."""
+        self._retry: asyncio.TimerHandle | None = None
 
-    async def run(self) -> None:
+    async def run(self, process_lost: Callable[[int, str], None]) -> None:
         await asyncio.to_thread(importlib.import_module, "livekit.agents")
         self._server = self._new_server(self._modules)
         livekit_internals.ignore_job_status(self._server)
-        self._imported.set()
-        await self._server.run(unregistered=True)
+        running = asyncio.create_task(self._server.run(unregistered=True))
+        await asyncio.sleep(0)  # the pool exists once `run` waits for the first time, and has no process yet
+        if not running.done():
+            self._pool.on("process_closed", lambda process: self._on_process_closed(process, process_lost))
+            self._inference = livekit_internals.SharedInference(self._server)
+            self._started.set()
+        await running
 
     async def launch(self, parameters: JobLaunch) -> Job:
-        await self._imported.wait()
+        await self._started.wait()
+        self._cancel_retry()
         self._pool.set_target_idle_processes(0)
         info = self._info(parameters)
         await self._pool.launch_job(info)
+        self._lost = 0
         for process in self._pool.processes:
             if process.running_job is info:
                 return LiveKitJob(process)
         raise RuntimeError("the job's process is gone already")
 
     def prepare_next(self) -> None:
-        if self._imported.is_set():
+        if self._started.is_set() and self._retry is None:
             self._pool.set_target_idle_processes(1)
+
+    def serve_inference(self, runners: Sequence[str]) -> None:
+        if self._inference is not None:
+            self._inference.start(runners)
+
+    def _on_process_closed(self, process: Any, process_lost: Callable[[int, str], None]) -> None:
+        """Delay the next process after one that ended without a job; the pool itself would start it at once."""
+        if process.running_job is not None or self._is_closing:
+            return
+        first, longest = self._retry_seconds
+        delay = min(longest, first * 2 ** min(self._lost, 10))
+        self._lost += 1
+        self._pool.set_target_idle_processes(0)
+        self._cancel_retry()
+        self._retry = asyncio.get_running_loop().call_later(delay, self._prepare_again)
+        extra = {"event": "process_lost", "pid": process.pid, "exitcode": process.exitcode, "delay": delay}
+        log.warning("a process ended before it had a job", extra=extra)
+        process_lost(process.pid or 0, f"the agent cannot be prepared: {_end_of(process)}")
+
+    def _prepare_again(self) -> None:
+        self._retry = None
+        self._pool.set_target_idle_processes(1)
+
+    def _cancel_retry(self) -> None:
+        if self._retry is not None:
+            self._retry.cancel()
+            self._retry = None
 
     def _info(self, parameters: JobLaunch) -> Any:
         """Return the job info as `AgentServer.simulate_job` does, with an id that identifies the process."""
@@ -161,8 +217,13 @@ class LiveKitJobs:
     async def close(self) -> None:
         if self._server is None:
             return
+        self._is_closing = True
+        self._cancel_retry()
         try:
-            await asyncio.wait_for(self._server.aclose(), CLOSE_SECONDS)
+            async with asyncio.timeout(CLOSE_SECONDS):
+                if self._inference is not None:
+                    await self._inference.close()
+                await self._server.aclose()
         except TimeoutError:
             log.warning("jobs did not end in time", extra={"event": "close_timeout", "limit": CLOSE_SECONDS})
 
@@ -182,6 +243,19 @@ class LiveKitJob:
 
     def kill(self) -> None:
         livekit_internals.kill_process(self._process)
+
+
+def _end_of(process: Any) -> str:
+    """Return the reason why a process of livekit-agents ended, for the author of the VoiceAgent."""
+    code = process.exitcode
+    if process.killed:
+        return f"it was not ready within {PREPARE_SECONDS:g} s"
+    if code is None:
+        return "its process did not start"
+    if code >= 0:
+        return f"its process exited with code {code}"
+    hint = "; pod.resources may limit its memory too much" if code == -signal.SIGKILL else ""
+    return f"its process was killed by signal {-code}{hint}"
 
 
 def _no_load() -> float:

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Final, Protocol
 
@@ -85,12 +85,13 @@ class Supervisor:
             self._memory.reload()
         await self._notify()
 
-    async def prepared(self) -> None:
-        """Record that a process has loaded its models and waits for a job."""
+    async def prepared(self, runners: Sequence[str] = ()) -> None:
+        """Record that a process waits for a job with its models loaded and these inference runners registered."""
         first = self.state.prepared_at is None
         self.state.prepared(self._clock())
         if first:
             log.info("prepared", extra={"event": "prepared", "at": self.state.prepared_at})
+        self._jobs.serve_inference(runners)
         await self._notify()
 
     def joined(self, launch: int, sid: str) -> None:

@@ -5,7 +5,7 @@ import json
 from typing import Any
 
 import pytest
-from voicesession_agent.settings import DEFAULT_INSTRUCTIONS, AgentSettings, AgentSettingsError
+from voicesession_agent.settings import DEFAULT_INSTRUCTIONS, AgentSettings, AgentSettingsError, conceal_secrets
 
 KEY = base64.b64encode(bytes(32)).decode()
 SPEC: dict[str, Any] = {"name": "agent-66", "llm": {"provider": "openai", "baseURL": "http://llm/v1"}}
@@ -89,3 +89,18 @@ def test_export_with_entrypoint_keeps_default_preloading() -> None:
     exported: dict[str, str] = {}
     AgentSettings.from_env(env({"entrypoint": "m:f"})).export(exported)
     assert "LIVEKIT_AGENTS_PRELOAD_LOCAL_INFERENCE" not in exported
+
+
+@pytest.mark.parametrize(
+    ("text", "concealed"),
+    [
+        ("401: bad key long-secret-1", "401: bad key <CRM_API_KEY>"),
+        ("long-secret-1-b and long-secret-1", "<CRM_TOKEN> and <CRM_API_KEY>"),
+        ("cannot reach redis://app:hunter2@redis/0", "cannot reach redis://app:***@redis/0"),
+        ("no such voice: en-GB-male, short", "no such voice: en-GB-male, short"),
+        ("two\nlines\t\x1b[31m", "two lines [31m"),
+    ],
+)
+def test_conceal_secrets_leaves_one_line_without_values_of_secrets(text: str, concealed: str) -> None:
+    variables = {"CRM_API_KEY": "long-secret-1\n", "CRM_TOKEN": "long-secret-1-b", "PIN_KEY": "short"}
+    assert conceal_secrets(text, variables | {"VOICE": "en-GB-male"}) == concealed

@@ -44,6 +44,7 @@ def test_load_agent_server_uses_setup_function(own_modules: Path, attribute: str
         ("no_colon", "not of the form"),
         (":f", "not of the form"),
         ("broken_agent:f", "RuntimeError: at import"),
+        ("exiting_agent:f", 'entrypoint "exiting_agent:f": the program called sys.exit: CRM_URL is not set'),
         ("plain_again:nothing", "module plain_again has no nothing"),
         ("plain_again:not_async", "not an async function"),
     ],
@@ -51,6 +52,7 @@ def test_load_agent_server_uses_setup_function(own_modules: Path, attribute: str
 def test_load_invalid_name_explains_reason(own_modules: Path, name: str, message: str) -> None:
     (own_modules / "plain_again.py").write_text(PLAIN)
     (own_modules / "broken_agent.py").write_text("raise RuntimeError('at import')")
+    (own_modules / "exiting_agent.py").write_text("import sys\nsys.exit('CRM_URL is not set')")
     with pytest.raises(EntrypointError) as caught:
         load(name)
     assert message in str(caught.value)
