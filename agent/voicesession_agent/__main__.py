@@ -24,7 +24,7 @@ def main() -> None:
 
     from voicesession_agent.supervisor.app import SupervisorApp  # noqa: PLC0415 - imports aiohttp while the fork server works
 
-    code = asyncio.run(SupervisorApp(settings, jobs.LiveKitJobs(modules, settings.livekit_url)).run())
+    code = asyncio.run(SupervisorApp(settings, jobs.LiveKitJobs(settings.agent, modules, settings.livekit_url)).run())
     sys.stdout.flush()
     os._exit(code)  # threads of livekit-agents that wait for dead processes must not hold the pod
 

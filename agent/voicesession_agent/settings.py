@@ -7,6 +7,7 @@ import os
 import re
 from collections.abc import Mapping, MutableMapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Final
 
 KEY_BYTES: Final = 32
@@ -18,6 +19,7 @@ SECRET_NAMES: Final = re.compile("KEY|SECRET|TOKEN|PASS|CREDENTIAL|AUTH|DSN", re
 """Names of variables whose values no message may contain."""
 SECRET_CHARACTERS: Final = 8
 """Shortest value that counts as a secret; a shorter one can be a part of any word."""
+TEMPORARY: Final = Path("/tmp")  # noqa: S108 - an emptyDir of this pod, and its only writable path
 URL_PASSWORD: Final = re.compile(r"(://[^/\s:@]*:)[^/\s@]+@")
 
 
@@ -100,8 +102,8 @@ class AgentSettings:
         """Read the settings from this process's environment."""
         return cls.from_env(os.environ)
 
-    def export(self, env: MutableMapping[str, str] = os.environ) -> None:
-        """Set the environment variables that jobs inherit.
+    def export(self, env: MutableMapping[str, str] = os.environ, temporary: Path = TEMPORARY) -> None:
+        """Set the environment variables that jobs inherit; `temporary` is a writable folder.
 
         livekit-agents requires an API key and a secret, but uses neither when it gets a finished token.
         """
@@ -109,9 +111,29 @@ class AgentSettings:
         env.setdefault("LIVEKIT_URL", self.livekit_url)
         env.setdefault("LIVEKIT_API_KEY", "unused")
         env.setdefault("LIVEKIT_API_SECRET", "unused" * 6)
+        _provide_cache(env, temporary)
         if not self.agent.entrypoint:
             end_of_turn = self.agent.turn_detection == "v1-mini"
             env.setdefault("LIVEKIT_AGENTS_PRELOAD_LOCAL_INFERENCE", "1" if end_of_turn else "0")
+
+
+def _provide_cache(env: MutableMapping[str, str], temporary: Path) -> None:
+    """Give libraries a writable cache in the read-only file system, and keep the image's HOME with its models.
+
+    The cache links to what the image has in `~/.cache`. A user without a home gets the temporary folder.
+    """
+    home = env.get("HOME", "/")
+    if home == "/" or not os.access(home, os.R_OK | os.X_OK):
+        env["HOME"] = str(temporary)
+        return
+    baked, cache = Path(home, ".cache"), temporary / "cache"
+    if "XDG_CACHE_HOME" in env or os.access(baked if baked.exists() else home, os.W_OK):
+        return
+    cache.mkdir(exist_ok=True)
+    for entry in baked.iterdir() if baked.exists() else ():
+        if not (link := cache / entry.name).is_symlink():
+            link.symlink_to(entry)
+    env["XDG_CACHE_HOME"] = str(cache)
 
 
 def conceal_secrets(text: str, env: Mapping[str, str] = os.environ) -> str:

@@ -12,8 +12,10 @@ from livekit.agents import AgentServer, JobContext
 from livekit.agents.inference_runner import _InferenceRunner
 from voicesession_agent import livekit_internals
 from voicesession_agent.livekit_internals import process_pool
+from voicesession_agent.settings import AgentSpec
 from voicesession_agent.supervisor.job_pool import JobLaunch, LiveKitJobs
 
+AGENT = AgentSpec(name="agent-66", display_name="Agent_66")
 DEADLINE = 120.0
 RUNNER = """
 import os
@@ -45,7 +47,7 @@ class InferringJobs(LiveKitJobs):
     """A job pool whose jobs ask for an inference, and no supervisor."""
 
     def __init__(self, answer: Path) -> None:
-        super().__init__([], "ws://127.0.0.1:9", lambda _: self.server)
+        super().__init__(AGENT, [], "ws://127.0.0.1:9", lambda _: self.server)
         self.server = AgentServer(num_idle_processes=1, host="127.0.0.1", port=0, ws_url="ws://127.0.0.1:9")
         self.server.rtc_session(partial(infer, answer))
 

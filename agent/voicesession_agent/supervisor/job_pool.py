@@ -34,6 +34,9 @@ class JobLaunch:
     url: str
     token: str = field(repr=False)
     identity: str = ""
+    room_sid: str = ""
+    room_metadata: str = field(default="", repr=False)
+    metadata: str = field(default="", repr=False)
 
 
 class Job(Protocol):
@@ -120,12 +123,14 @@ class LiveKitJobs:
 
     def __init__(
         self,
+        agent: AgentSpec,
         modules: Sequence[str],
         url: str,
         new_server: Callable[[Sequence[str]], Any] = new_server,
         retry_seconds: tuple[float, float] = (RETRY_SECONDS, LONGEST_RETRY_SECONDS),
     ) -> None:
         """Use `url` as the LiveKit server of launches without a URL; `retry_seconds` are the first and longest delay."""
+        self._agent = agent
         self._modules = list(modules)
         self._url = url
         self._new_server = new_server
@@ -200,11 +205,19 @@ class LiveKitJobs:
 
         from voicesession_agent.protocol import job_id  # noqa: PLC0415 - not before the fork server starts
 
-        room = models.Room(name=parameters.room)
+        job = agent.Job(
+            id=job_id(parameters.launch),
+            room=models.Room(name=parameters.room, sid=parameters.room_sid, metadata=parameters.room_metadata),
+            type=agent.JobType.JT_ROOM,
+            metadata=parameters.metadata,
+            agent_name=self._agent.name,
+            state=agent.JobState(status=agent.JobStatus.JS_RUNNING, participant_identity=parameters.identity),
+        )
+        name = self._agent.display_name
         return RunningJobInfo(
             worker_id=self._server.id,
-            accept_arguments=JobAcceptArguments(identity=parameters.identity, name="", metadata=""),
-            job=agent.Job(id=job_id(parameters.launch), room=room, type=agent.JobType.JT_ROOM),
+            accept_arguments=JobAcceptArguments(identity=parameters.identity, name=name, metadata=""),
+            job=job,
             url=parameters.url or self._url,
             token=parameters.token,
             fake_job=False,

@@ -10,7 +10,7 @@ from voicesession_agent.health.diagnosis import STUCK, Diagnosis, HealthRestarts
 from voicesession_agent.metrics import Metrics
 from voicesession_agent.protocol import Dismissal
 from voicesession_agent.supervisor.desired_state import DesiredState
-from voicesession_agent.supervisor.job_pool import Job, JobLaunch, JobPool
+from voicesession_agent.supervisor.job_pool import Job, JobPool
 from voicesession_agent.supervisor.job_run import DrainingJobs, ExitCause, JobRun, RestartPolicy, StopReason, kill
 from voicesession_agent.supervisor.pod_state import PodState
 from voicesession_agent.supervisor.pod_traces import PodTraces
@@ -185,12 +185,11 @@ class Supervisor:
         self._metrics.launches.inc()
         self.traces.job_starts()
         log.info("job starts", extra={"event": "job_starts", "launch": job_run.launch, "epoch": desired.epoch})
-        parameters = JobLaunch(job_run.launch, desired.room_name, desired.room_url, desired.token, desired.identity)
         total = self._timings.total_seconds
         limit = reset.remaining(job_run.started, total) if reset is not None and reset.open else None
         try:
             async with asyncio.timeout(limit):
-                job = await self._jobs.launch(parameters)
+                job = await self._jobs.launch(desired.job_launch(job_run.launch))
         except Exception:
             log.exception("no process accepted the job", extra={"event": "launch_failed", "launch": job_run.launch})
             return None

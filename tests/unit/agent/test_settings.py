@@ -2,6 +2,8 @@
 
 import base64
 import json
+import os
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -104,3 +106,47 @@ def test_export_with_entrypoint_keeps_default_preloading() -> None:
 def test_conceal_secrets_leaves_one_line_without_values_of_secrets(text: str, concealed: str) -> None:
     variables = {"CRM_API_KEY": "long-secret-1\n", "CRM_TOKEN": "long-secret-1-b", "PIN_KEY": "short"}
     assert conceal_secrets(text, variables | {"VOICE": "en-GB-male"}) == concealed
+
+
+def export(tmp_path: Path, **variables: str) -> dict[str, str]:
+    exported = dict(variables)
+    AgentSettings.from_env(env()).export(exported, tmp_path / "tmp")
+    return exported
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return the HOME of an image, in a file system that is read-only except for `tmp`."""
+    made = tmp_path / "home"
+    made.mkdir()
+    (tmp_path / "tmp").mkdir()
+
+    def access(path: Path | str, mode: int) -> bool:
+        return Path(path).exists() and not (mode & os.W_OK)
+
+    monkeypatch.setattr(os, "access", access)
+    return made
+
+
+def test_export_keeps_home_and_links_its_models_into_writable_cache(home: Path, tmp_path: Path) -> None:
+    (home / ".cache" / "huggingface").mkdir(parents=True)
+    (home / ".cache" / "huggingface" / "model").write_text("weights")
+    for _ in range(2):
+        exported = export(tmp_path, HOME=str(home))
+        assert (exported["HOME"], exported["XDG_CACHE_HOME"]) == (str(home), str(tmp_path / "tmp" / "cache"))
+    assert Path(exported["XDG_CACHE_HOME"], "huggingface", "model").read_text() == "weights"
+    assert "HF_HOME" not in exported
+
+
+def test_export_keeps_own_cache_folder(home: Path, tmp_path: Path) -> None:
+    assert export(tmp_path, HOME=str(home), XDG_CACHE_HOME="/models")["XDG_CACHE_HOME"] == "/models"
+
+
+@pytest.mark.parametrize("variables", [{}, {"HOME": "/"}, {"HOME": "/no/such/folder"}])
+def test_export_without_usable_home_sets_temporary_folder(variables: dict[str, str], home: Path, tmp_path: Path) -> None:
+    assert export(tmp_path, **variables)["HOME"] == str(tmp_path / "tmp")
+
+
+def test_export_with_writable_home_changes_nothing(tmp_path: Path) -> None:
+    exported = export(tmp_path, HOME=str(tmp_path))
+    assert (exported["HOME"], "XDG_CACHE_HOME" in exported) == (str(tmp_path), False)

@@ -14,13 +14,20 @@ import pytest
 from livekit.agents import AgentServer, JobContext, JobProcess
 from voicesession_agent.livekit_internals import process_pool
 from voicesession_agent.protocol import job_id
+from voicesession_agent.settings import AgentSpec
 from voicesession_agent.supervisor.job_pool import JobLaunch, LiveKitJobs
 
+AGENT = AgentSpec(name="agent-66", display_name="Agent_66")
 DEADLINE = 60.0
 
 
 async def note_and_stay(folder: Path, ctx: JobContext) -> None:
-    """Write the process id and the address and token of the room, and wait; runs in the job's process."""
+    """Write the job's facts, then process id, address and token of the room, and wait; runs in the job's process."""
+    job = ctx.job
+    folder.joinpath("facts").write_text(
+        f"{job.agent_name} {job.metadata} {job.room.name} {job.room.sid} {job.room.metadata} {job.participant.identity!r} "
+        f"{ctx.room.name} {job.state.participant_identity}"
+    )
 
     async def note(url: str, token: str, **_: object) -> None:
         folder.joinpath(ctx.job.id).write_text(f"{os.getpid()} {url} {token}")
@@ -59,7 +66,7 @@ class BareJobs(LiveKitJobs):
     def __init__(
         self, folder: Path, setup: Callable[..., None] | None = None, retry_seconds: tuple[float, float] = (0.01, 0.02)
     ) -> None:
-        super().__init__([], "ws://default:7880", lambda _: self.server, retry_seconds)
+        super().__init__(AGENT, [], "ws://default:7880", lambda _: self.server, retry_seconds)
         self.server = AgentServer(num_idle_processes=1, host="127.0.0.1", port=0, ws_url="ws://127.0.0.1:9")
         self.server.setup_fnc = partial(setup, folder) if setup else None
         self.server.rtc_session(partial(note_and_stay, folder))
@@ -123,6 +130,18 @@ async def test_launch_returns_handle_of_started_process(jobs: BareJobs, tmp_path
     assert not ended.done()
     second.kill()
     await asyncio.wait_for(ended, DEADLINE)
+
+
+async def test_job_context_has_names_and_metadata_of_agent_and_room(jobs: BareJobs, tmp_path: Path) -> None:
+    order = JobLaunch(
+        1, "vs-1", "", "token-1", "agent-agent-66", room_sid="RM_1", room_metadata="{}", metadata="customer-7"
+    )
+    job = await jobs.launch(order)
+    await noted(tmp_path / job_id(1))
+    job.kill()
+    await asyncio.wait_for(job.ended(), DEADLINE)
+    facts = "agent-66 customer-7 vs-1 RM_1 {} '' vs-1 agent-agent-66"
+    assert tmp_path.joinpath("facts").read_text() == facts
 
 
 async def test_exited_process_leaves_no_task_or_message(jobs: BareJobs) -> None:
