@@ -70,6 +70,11 @@ def registered_entrypoint(server: "AgentServer") -> Any:
     return server._entrypoint_fnc
 
 
+def request_function(server: "AgentServer") -> Any:
+    """Return the `on_request` given to `AgentServer.rtc_session`, `AgentServer._request_fnc`, or None."""
+    return server._request_fnc
+
+
 def registered_runners() -> list[str]:
     """Return the inference runners that the modules of this process have registered, each as `module:class`.
 
