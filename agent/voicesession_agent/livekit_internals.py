@@ -160,7 +160,7 @@ class SharedInference:
             await executor.initialize()
         except BaseException as error:
             self._failed_at = asyncio.get_running_loop().time()
-            log.error("the inference process did not start", extra={"event": "inference_failed"})  # noqa: TRY400
+            log.error("the inference process did not start", extra={"event": "inference_failed"})
             with suppress(RuntimeError):
                 await executor.kill()
             if isinstance(error, Exception):

@@ -40,7 +40,7 @@ async def infer(file: Path, ctx: JobContext) -> None:
         answer = (await ctx.inference_executor.do_inference("reverse", b"abc") or b"").decode()
     except RuntimeError as error:
         answer = str(error)
-    file.write_text(f"{answer} {os.getpid()}")
+    await asyncio.to_thread(file.write_text, f"{answer} {os.getpid()}")
 
 
 class InferringJobs(LiveKitJobs):
@@ -81,11 +81,15 @@ async def answered(jobs: InferringJobs, answer: Path) -> list[str]:
     """Run a job and return the words of its answer."""
     job = await jobs.launch(JobLaunch(1, "vs-1", "", "token-1", "agent"))
     async with asyncio.timeout(DEADLINE):
-        while not (answer.exists() and answer.read_text()):  # noqa: ASYNC110 - another process writes it
+        while not (words := read(answer).split()):  # noqa: ASYNC110 - another process writes it
             await asyncio.sleep(0.01)
     job.kill()
     await asyncio.wait_for(job.ended(), DEADLINE)
-    return answer.read_text().split()
+    return words
+
+
+def read(path: Path) -> str:
+    return path.read_text() if path.exists() else ""
 
 
 async def test_runner_of_job_answers_from_a_process_of_its_own(answer: Path) -> None:
@@ -96,7 +100,7 @@ async def test_runner_of_job_answers_from_a_process_of_its_own(answer: Path) -> 
     assert len({int(inference_pid), int(job_pid), os.getpid()}) == 3
 
 
-async def test_job_gets_error_of_inference_process_that_does_not_start(answer: Path) -> None:
+async def test_job_gets_error_of_failed_inference_process(answer: Path) -> None:
     async with running(answer) as jobs:
         jobs.serve_inference(["no_such_plugin:Runner"])
         words = await answered(jobs, answer)
@@ -111,7 +115,7 @@ async def test_pool_of_agent_without_runners_has_no_inference_process(answer: Pa
     assert "registers no inference runner" in " ".join(words)
 
 
-def test_registered_runners_are_references_that_import_them(answer: Path) -> None:
+def test_registered_runners_are_importable_references(answer: Path) -> None:
     assert livekit_internals.registered_runners() == []
     __import__("reversing_plugin")
     assert livekit_internals.registered_runners() == [NAME]

@@ -20,6 +20,7 @@ from voicesession_agent.livekit_internals import registered_runners
 from voicesession_agent.protocol import launch_of
 from voicesession_agent.settings import AgentSettings, conceal_secrets
 
+
 class UnpreparedError(Exception):
     """This process cannot run a job; the message has the reason."""
 

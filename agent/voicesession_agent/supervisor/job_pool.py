@@ -129,7 +129,7 @@ class LiveKitJobs:
         new_server: Callable[[Sequence[str]], Any] = new_server,
         retry_seconds: tuple[float, float] = (RETRY_SECONDS, LONGEST_RETRY_SECONDS),
     ) -> None:
-        """Use `url` as the LiveKit server of launches without a URL; `retry_seconds` are the first and longest delay."""
+        """Use `url` as the LiveKit server of launches without a URL, and the first and longest `retry_seconds`."""
         self._agent = agent
         self._modules = list(modules)
         self._url = url

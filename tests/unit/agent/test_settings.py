@@ -103,7 +103,7 @@ def test_export_with_entrypoint_keeps_default_preloading() -> None:
         ("two\nlines\t\x1b[31m", "two lines [31m"),
     ],
 )
-def test_conceal_secrets_leaves_one_line_without_values_of_secrets(text: str, concealed: str) -> None:
+def test_conceal_secrets_returns_line_without_secrets(text: str, concealed: str) -> None:
     variables = {"CRM_API_KEY": "long-secret-1\n", "CRM_TOKEN": "long-secret-1-b", "PIN_KEY": "short"}
     assert conceal_secrets(text, variables | {"VOICE": "en-GB-male"}) == concealed
 
@@ -128,7 +128,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return made
 
 
-def test_export_keeps_home_and_links_its_models_into_writable_cache(home: Path, tmp_path: Path) -> None:
+def test_export_keeps_home_and_links_models_into_writable_cache(home: Path, tmp_path: Path) -> None:
     (home / ".cache" / "huggingface").mkdir(parents=True)
     (home / ".cache" / "huggingface" / "model").write_text("weights")
     for _ in range(2):
@@ -143,10 +143,11 @@ def test_export_keeps_own_cache_folder(home: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("variables", [{}, {"HOME": "/"}, {"HOME": "/no/such/folder"}])
-def test_export_without_usable_home_sets_temporary_folder(variables: dict[str, str], home: Path, tmp_path: Path) -> None:
+@pytest.mark.usefixtures("home")
+def test_export_without_usable_home_sets_temporary_folder(variables: dict[str, str], tmp_path: Path) -> None:
     assert export(tmp_path, **variables)["HOME"] == str(tmp_path / "tmp")
 
 
-def test_export_with_writable_home_changes_nothing(tmp_path: Path) -> None:
+def test_export_with_writable_home_keeps_variables(tmp_path: Path) -> None:
     exported = export(tmp_path, HOME=str(tmp_path))
     assert (exported["HOME"], "XDG_CACHE_HOME" in exported) == (str(tmp_path), False)

@@ -65,9 +65,9 @@ async def test_run_asks_own_on_request_first(own_modules: Path) -> None:
     assert sys.modules["asked_agent"].calls == [("customer 7", "agent-66", "vs-1"), ctx]
 
 
-async def test_exit_of_running_entry_point_is_an_error_of_its_job(own_modules: Path) -> None:
+async def test_exit_of_running_entry_point_fails_job(own_modules: Path) -> None:
     (own_modules / "leaving_agent.py").write_text("async def entry(ctx): raise SystemExit(3)")
-    with pytest.raises(ProgramExitError, match="sys.exit: 3"):
+    with pytest.raises(ProgramExitError, match=r"sys\.exit: 3"):
         await load("leaving_agent:entry").run(Context())
 
 

@@ -23,6 +23,11 @@ class Runner(_InferenceRunner):
 _InferenceRunner.registered_runners["own"] = Runner  # as register_runner does in the main thread
 async def entry(ctx): ...
 """
+QUOTES_KEY = """
+import os
+def prewarm(proc):
+    raise OSError(os.environ["CRM_API_KEY"])
+"""
 API_KEY = "not-a-real-key-0123456789"
 
 
@@ -80,10 +85,10 @@ async def test_prewarm_reports_inference_runners_of_agent(
         ("exits_at_import", "raise SystemExit('TOKEN is not set')", "called sys.exit: TOKEN is not set"),
         ("exits_in_prewarm", "def prewarm(proc): raise SystemExit(2)", "the program called sys.exit: 2"),
         ("fails_in_prewarm", "def prewarm(proc): raise OSError('no DNS')", "OSError: no DNS"),
-        ("tells_key", "import os\ndef prewarm(proc): raise OSError(os.environ['CRM_API_KEY'])", "OSError: <CRM_API_KEY>"),
+        ("quotes_key", QUOTES_KEY, "OSError: <CRM_API_KEY>"),
     ],
 )
-async def test_prewarm_of_failing_agent_reports_reason_and_ends_process(  # noqa: PLR0913 - fixtures
+async def test_prewarm_of_failing_agent_reports_reason_and_ends_process(
     reports: list[dict[str, Any]],
     monkeypatch: pytest.MonkeyPatch,
     own_modules: Path,

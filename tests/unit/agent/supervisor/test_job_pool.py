@@ -24,10 +24,9 @@ DEADLINE = 60.0
 async def note_and_stay(folder: Path, ctx: JobContext) -> None:
     """Write the job's facts, then process id, address and token of the room, and wait; runs in the job's process."""
     job = ctx.job
-    folder.joinpath("facts").write_text(
-        f"{job.agent_name} {job.metadata} {job.room.name} {job.room.sid} {job.room.metadata} {job.participant.identity!r} "
-        f"{ctx.room.name} {job.state.participant_identity}"
-    )
+    room = f"{job.room.name} {job.room.sid} {job.room.metadata} {ctx.room.name}"
+    people = f"{job.participant.identity!r} {job.state.participant_identity}"
+    folder.joinpath("facts").write_text(f"{job.agent_name} {job.metadata} {room} {people}")
 
     async def note(url: str, token: str, **_: object) -> None:
         folder.joinpath(ctx.job.id).write_text(f"{os.getpid()} {url} {token}")
@@ -42,7 +41,7 @@ def count_tries(folder: Path) -> int:
     with folder.joinpath("tries").open("a") as tries:
         tries.write(".")
         tries.flush()
-        return tries.tell()
+        return os.fstat(tries.fileno()).st_size
 
 
 def fail_once(folder: Path, _: JobProcess) -> None:
@@ -140,7 +139,7 @@ async def test_job_context_has_names_and_metadata_of_agent_and_room(jobs: BareJo
     await noted(tmp_path / job_id(1))
     job.kill()
     await asyncio.wait_for(job.ended(), DEADLINE)
-    facts = "agent-66 customer-7 vs-1 RM_1 {} '' vs-1 agent-agent-66"
+    facts = "agent-66 customer-7 vs-1 RM_1 {} vs-1 '' agent-agent-66"
     assert tmp_path.joinpath("facts").read_text() == facts
 
 
@@ -161,18 +160,18 @@ async def test_exited_process_leaves_no_task_or_message(jobs: BareJobs) -> None:
             gc.collect()
 
 
-async def test_process_that_exits_while_preparing_is_told_and_tried_again(tmp_path: Path) -> None:
+async def test_process_exiting_while_prepared_is_reported_and_replaced(tmp_path: Path) -> None:
     jobs = BareJobs(tmp_path, exit_twice)
     async with running(jobs):
         assert await prepared(jobs)
     assert jobs.lost == ["the agent cannot be prepared: its process exited with code 3"] * 2
 
 
-async def test_failed_preparation_is_repeated_after_its_delay_or_for_a_job(tmp_path: Path) -> None:
+async def test_failed_preparation_is_repeated_after_delay_or_for_job(tmp_path: Path) -> None:
     jobs = BareJobs(tmp_path, fail_once, retry_seconds=(3600.0, 3600.0))
     async with running(jobs):
         async with asyncio.timeout(DEADLINE):
-            while not jobs.lost:  # noqa: ASYNC110 - the pool tells nobody else
+            while not jobs.lost:  # noqa: ASYNC110 - the pool has no event
                 await asyncio.sleep(0.01)
         jobs.prepare_next()
         assert process_pool(jobs.server).target_idle_processes == 0

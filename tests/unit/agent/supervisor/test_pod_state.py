@@ -64,7 +64,7 @@ def test_preparation_problem_blocks_readiness_until_prepared(state: PodState) ->
     assert state.render()["trouble"] == ""
 
 
-def test_lost_process_is_shown_unless_its_own_words_are_known(state: PodState) -> None:
+def test_lost_process_is_shown_unless_process_gave_reason(state: PodState) -> None:
     state.unprepared("no module", 7)
     assert not state.process_lost("exited with code 0", 7)
     assert state.trouble == "no module"
