@@ -118,13 +118,14 @@ class SharedInference:
         self._runners: tuple[str, ...] = ()
         self._started: asyncio.Task[InferenceProcExecutor] | None = None
         self._failed_at = 0.0
-        process_pool(server)._inf_executor = self  # type: ignore[assignment]
+        process_pool(server)._inf_executor = self
 
     def start(self, runners: Sequence[str]) -> None:
         """Load the runners now, so that the first turn of a conversation does not wait for their models."""
         self._runners = tuple(runners)
         if self._runners and not self._is_serving():
             self._started = asyncio.create_task(self._start())
+            self._started.add_done_callback(lambda start: start.cancelled() or start.exception())
 
     async def do_inference(self, method: str, data: bytes) -> bytes | None:
         """Return the runner's answer. Raise RuntimeError if it fails or is unknown; the job gets the error's text."""

@@ -20,6 +20,8 @@ SECRET_NAMES: Final = re.compile("KEY|SECRET|TOKEN|PASS|CREDENTIAL|AUTH|DSN", re
 SECRET_CHARACTERS: Final = 8
 """Shortest value that counts as a secret; a shorter one can be a part of any word."""
 TEMPORARY: Final = Path("/tmp")  # noqa: S108 - an emptyDir of this pod, and its only writable path
+MESSAGE_CHARACTERS: Final = 1024
+"""A status condition keeps no more."""
 URL_PASSWORD: Final = re.compile(r"(://[^/\s:@]*:)[^/\s@]+@")
 
 
@@ -137,7 +139,7 @@ def _provide_cache(env: MutableMapping[str, str], temporary: Path) -> None:
 
 
 def conceal_secrets(text: str, env: Mapping[str, str] = os.environ) -> str:
-    """Return the text of an error in one line, with names in place of secret variables and no password in a URL.
+    """Return an error's text in one short line, with names in place of secret variables and no password in a URL.
 
     Programs of users write anything into their errors, and a condition's message is read by more people than a Secret.
     """
@@ -146,7 +148,7 @@ def conceal_secrets(text: str, env: Mapping[str, str] = os.environ) -> str:
         if len(value) >= SECRET_CHARACTERS:
             text = text.replace(value, f"<{secrets[value]}>")
     text = URL_PASSWORD.sub(r"\1***@", text)
-    return " ".join("".join(c if c.isprintable() else " " for c in text).split())
+    return " ".join("".join(c if c.isprintable() else " " for c in text).split())[:MESSAGE_CHARACTERS]
 
 
 def _required(env: Mapping[str, str], name: str) -> str:

@@ -1,4 +1,4 @@
-"""The ways in which a user's entry point connects and waits, with livekit-agents' own JobContext in this project's job."""
+"""The ways in which an entry point connects and waits, with livekit-agents' own JobContext in this project's job."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -36,7 +36,7 @@ class Job:
         self.options: list[rtc.RoomOptions] = []
         room.connect = self._connect  # type: ignore[method-assign, assignment]
         self._room = room
-        ctx._connected = False
+        ctx._connected = False  # noqa: SLF001 - the fake one is connected
         self.reporter = RoomReporter(room, self.client)  # type: ignore[arg-type]
 
     async def _connect(self, _url: str, _token: str, options: rtc.RoomOptions) -> None:
@@ -52,7 +52,7 @@ async def started() -> AsyncIterator[Job]:
         job = Job(ctx, room)
         yield job
         await job.reporter.close()
-    ctx._tempdir.cleanup()
+    ctx._tempdir.cleanup()  # noqa: SLF001 - the fake one leaves it
 
 
 @pytest.mark.parametrize("variant", list(AutoSubscribe))

@@ -66,7 +66,10 @@ class JobPool(Protocol):
         """Start a job and return it once a process has accepted it. Raises if no process could."""
 
     def prepare_next(self) -> None:
-        """Prepare a process for the next job. A launch does not do this, because it would slow the join."""
+        """Prepare a process for the next job. A launch does not do this, because it would slow the join.
+
+        After failed preparations, the next one follows after the shortest delay.
+        """
 
     def serve_inference(self, runners: Sequence[str]) -> None:
         """Load the inference runners of a prepared process, each `module:class`, in a process for all jobs."""
@@ -168,8 +171,13 @@ class LiveKitJobs:
         raise RuntimeError("the job's process is gone already")
 
     def prepare_next(self) -> None:
-        if self._started.is_set() and self._retry is None:
+        if not self._started.is_set():
+            return
+        if self._retry is None:
             self._pool.set_target_idle_processes(1)
+        else:
+            self._lost = 0
+            self._prepare_later()
 
     def serve_inference(self, runners: Sequence[str]) -> None:
         if self._inference is not None:
@@ -179,15 +187,20 @@ class LiveKitJobs:
         """Delay the next process after one that ended without a job; the pool itself would start it at once."""
         if process.running_job is not None or self._is_closing:
             return
-        first, longest = self._retry_seconds
-        delay = min(longest, first * 2 ** min(self._lost, 10))
-        self._lost += 1
         self._pool.set_target_idle_processes(0)
-        self._cancel_retry()
-        self._retry = asyncio.get_running_loop().call_later(delay, self._prepare_again)
+        delay = self._prepare_later()
+        self._lost += 1
         extra = {"event": "process_lost", "pid": process.pid, "exitcode": process.exitcode, "delay": delay}
         log.warning("a process ended before it had a job", extra=extra)
         process_lost(process.pid or 0, f"the agent cannot be prepared: {_end_of(process)}")
+
+    def _prepare_later(self) -> float:
+        """Prepare a process after a delay, and return its seconds."""
+        first, longest = self._retry_seconds
+        delay = min(longest, first * 2 ** min(self._lost, 10))
+        self._cancel_retry()
+        self._retry = asyncio.get_running_loop().call_later(delay, self._prepare_again)
+        return delay
 
     def _prepare_again(self) -> None:
         self._retry = None
@@ -262,7 +275,7 @@ def _end_of(process: Any) -> str:
     """Return the reason why a process of livekit-agents ended, for the author of the VoiceAgent."""
     code = process.exitcode
     if process.killed:
-        return f"it was not ready within {PREPARE_SECONDS:g} s"
+        return f"its process did not answer within {PREPARE_SECONDS:g} s"
     if code is None:
         return "its process did not start"
     if code >= 0:

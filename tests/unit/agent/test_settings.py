@@ -108,6 +108,10 @@ def test_conceal_secrets_returns_line_without_secrets(text: str, concealed: str)
     assert conceal_secrets(text, variables | {"VOICE": "en-GB-male"}) == concealed
 
 
+def test_conceal_secrets_shortens_text() -> None:
+    assert len(conceal_secrets("x" * 2_000_000, {})) == 1024
+
+
 def export(tmp_path: Path, **variables: str) -> dict[str, str]:
     exported = dict(variables)
     AgentSettings.from_env(env()).export(exported, tmp_path / "tmp")
