@@ -3,7 +3,7 @@
 import os
 
 from livekit.agents import Agent, AgentServer, AgentSession, ChatContext, ChatMessage, JobContext, JobProcess, cli
-from livekit.plugins import deepgram
+from livekit.plugins import deepgram  # type: ignore[attr-defined] # only the image has it
 from voicesession_agent.speech.moonshine import MoonshineSTT
 from voicesession_agent.speech.pico import PicoTTS
 
