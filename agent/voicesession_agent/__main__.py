@@ -26,7 +26,8 @@ def main() -> None:
     from voicesession_agent.supervisor.app import SupervisorApp  # noqa: PLC0415 - imports aiohttp while the fork server works
 
     new_server = functools.partial(jobs.new_server, shutdown_seconds=settings.shutdown_seconds)
-    code = asyncio.run(SupervisorApp(settings, jobs.LiveKitJobs(modules, settings.livekit_url, new_server)).run())
+    pool = jobs.LiveKitJobs(settings.agent, modules, settings.livekit_url, new_server)
+    code = asyncio.run(SupervisorApp(settings, pool).run())
     sys.stdout.flush()
     os._exit(code)  # threads of livekit-agents that wait for dead processes must not hold the pod
 

@@ -4,8 +4,10 @@ import base64
 import binascii
 import json
 import os
+import re
 from collections.abc import Mapping, MutableMapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Final
 
 KEY_BYTES: Final = 32
@@ -17,6 +19,14 @@ ROOM_TOKEN: Final = "LIVEKIT_TOKEN"  # noqa: S105 - a variable's name
 """Variable of livekit-api with a finished token, which it prefers to a key and a secret."""
 DEFAULT_INSTRUCTIONS: Final = "You are a friendly voice assistant. Answer in one or two short spoken sentences."
 TURN_DETECTIONS: Final = ("vad", "v1-mini")
+SECRET_NAMES: Final = re.compile("KEY|SECRET|TOKEN|PASS|CREDENTIAL|AUTH|DSN", re.IGNORECASE)
+"""Names of variables whose values no message may contain."""
+SECRET_CHARACTERS: Final = 8
+"""Shortest value that counts as a secret; a shorter one can be a part of any word."""
+TEMPORARY: Final = Path("/tmp")  # noqa: S108 - an emptyDir of this pod, and its only writable path
+MESSAGE_CHARACTERS: Final = 1024
+"""A status condition keeps no more."""
+URL_PASSWORD: Final = re.compile(r"(://[^/\s:@]*:)[^/\s@]+@")
 
 
 class AgentSettingsError(ValueError):
@@ -101,8 +111,8 @@ class AgentSettings:
         """Read the settings from this process's environment."""
         return cls.from_env(os.environ)
 
-    def export(self, env: MutableMapping[str, str] = os.environ) -> None:
-        """Set the environment variables that jobs inherit.
+    def export(self, env: MutableMapping[str, str] = os.environ, temporary: Path = TEMPORARY) -> None:
+        """Set the environment variables that jobs inherit; `temporary` is a writable folder.
 
         livekit-agents requires an API key and a secret, but uses neither when it gets a finished token.
         """
@@ -110,6 +120,7 @@ class AgentSettings:
         env.setdefault("LIVEKIT_URL", self.livekit_url)
         env.setdefault("LIVEKIT_API_KEY", "unused")
         env.setdefault("LIVEKIT_API_SECRET", "unused" * 6)
+        _provide_cache(env, temporary)
         if not self.agent.entrypoint:
             end_of_turn = self.agent.turn_detection == "v1-mini"
             env.setdefault("LIVEKIT_AGENTS_PRELOAD_LOCAL_INFERENCE", "1" if end_of_turn else "0")
@@ -123,6 +134,38 @@ def use_room_token(token: str, env: MutableMapping[str, str] = os.environ) -> No
 def mark_programs(job: int, env: MutableMapping[str, str] = os.environ) -> None:
     """Set the variable by which the programs that this process starts are found; `job` is its process id."""
     env[PROGRAM_MARK] = str(job)
+
+
+def _provide_cache(env: MutableMapping[str, str], temporary: Path) -> None:
+    """Give libraries a writable cache in the read-only file system, and keep the image's HOME with its models.
+
+    The cache links to what the image has in `~/.cache`. A user without a home gets the temporary folder.
+    """
+    home = env.get("HOME", "/")
+    if home == "/" or not os.access(home, os.R_OK | os.X_OK):
+        env["HOME"] = str(temporary)
+        return
+    baked, cache = Path(home, ".cache"), temporary / "cache"
+    if "XDG_CACHE_HOME" in env or os.access(baked if baked.exists() else home, os.W_OK):
+        return
+    cache.mkdir(exist_ok=True)
+    for entry in baked.iterdir() if baked.exists() else ():
+        if not (link := cache / entry.name).is_symlink():
+            link.symlink_to(entry)
+    env["XDG_CACHE_HOME"] = str(cache)
+
+
+def conceal_secrets(text: str, env: Mapping[str, str] = os.environ) -> str:
+    """Return an error's text in one short line, with names in place of secret variables and no password in a URL.
+
+    Programs of users write anything into their errors, and a condition's message is read by more people than a Secret.
+    """
+    secrets = {value.strip(): name for name, value in env.items() if SECRET_NAMES.search(name)}
+    for value in sorted(secrets, key=len, reverse=True):
+        if len(value) >= SECRET_CHARACTERS:
+            text = text.replace(value, f"<{secrets[value]}>")
+    text = URL_PASSWORD.sub(r"\1***@", text)
+    return " ".join("".join(c if c.isprintable() else " " for c in text).split())[:MESSAGE_CHARACTERS]
 
 
 def _required(env: Mapping[str, str], name: str) -> str:

@@ -68,6 +68,9 @@ class SessionBuilder:
     def user(self, name: str) -> "SessionBuilder":
         return SessionBuilder(replace(self.session, user=name))
 
+    def agent_metadata(self, text: str) -> "SessionBuilder":
+        return SessionBuilder(replace(self.session, agent_metadata=text))
+
     def ttl(self, seconds: float | None) -> "SessionBuilder":
         return SessionBuilder(replace(self.session, ttl_seconds_after_finished=seconds))
 

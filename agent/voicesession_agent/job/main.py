@@ -18,9 +18,14 @@ from voicesession_agent.job.room_reporter import LatencyReporter, RoomReporter
 from voicesession_agent.job.services import JobServices
 from voicesession_agent.job.shutdown import JobShutdown, find_session
 from voicesession_agent.job.supervisor_client import SupervisorClient, report_now
-from voicesession_agent.livekit_internals import watch_own_end
+from voicesession_agent.livekit_internals import registered_runners, watch_own_end
 from voicesession_agent.protocol import launch_of
-from voicesession_agent.settings import AgentSettings, mark_programs, use_room_token
+from voicesession_agent.settings import AgentSettings, conceal_secrets, mark_programs, use_room_token
+
+
+class UnpreparedError(Exception):
+    """This process cannot run a job; the message has the reason."""
+
 
 Run = Callable[[JobContext, JobServices], Coroutine[Any, Any, None]]
 
@@ -41,17 +46,16 @@ log = logging.getLogger(__name__)
 def prewarm(proc: JobProcess) -> None:
     """Load the models or the user's entry point, and report the result to the supervisor.
 
-    Failures are reported and never raised: livekit-agents restarts a failing process in a tight loop.
+    After a failure the process ends, because a second try needs a process that has imported nothing; the supervisor
+    decides when. Raises UnpreparedError, also in place of SystemExit.
     """
     settings = AgentSettings.load()
     _lead_programs()
     try:
         _programs[proc] = _prepare(proc, settings)
-    except Exception as error:
-        log.exception("cannot prepare", extra={"event": "prepare_failed"})
-        report_now(settings.job_socket, "unprepared", text=_describe(error))
-    else:
-        report_now(settings.job_socket, "prepared")
+    except BaseException as error:
+        raise _report_failure(error, settings.job_socket) from None
+    report_now(settings.job_socket, "prepared", runners=registered_runners())
 
 
 def _lead_programs() -> None:
@@ -111,7 +115,11 @@ async def on_session_end(ctx: JobContext) -> None:
         await session_end(ctx)
 
 
-def _describe(error: Exception) -> str:
-    """Return the error's text for the pod's state; the message of an expected error needs no type name."""
-    expected = isinstance(error, entrypoints.EntrypointError | ValueError)
-    return str(error) if expected else f"{type(error).__name__}: {error}"
+def _report_failure(error: BaseException, job_socket: str) -> UnpreparedError:
+    """Report and log the failure of a preparation without secrets, and return the error that ends the process."""
+    text = conceal_secrets(str(error) if isinstance(error, ValueError) else entrypoints.describe(error))
+    failure, cause = UnpreparedError(text), error.__cause__ or error
+    extra = {"event": "prepare_failed"}
+    log.error("cannot prepare", exc_info=(UnpreparedError, failure, cause.__traceback__), extra=extra)
+    report_now(job_socket, "unprepared", text=text, pid=os.getpid())
+    return failure

@@ -106,7 +106,7 @@ class SupervisorApp:
         memory.add_done_callback(_log_memory_failure)
         parts = [asyncio.create_task(supervisor.run())]
         if not self._settings.trouble:
-            parts.append(asyncio.create_task(self._jobs.run()))
+            parts.append(asyncio.create_task(self._jobs.run(self._on_process_lost)))
         stop = asyncio.create_task(self._stop.wait())
         await asyncio.wait((stop, *parts), return_when=asyncio.FIRST_COMPLETED)
         code = 0 if stop.done() else 1
@@ -128,6 +128,11 @@ class SupervisorApp:
         self._state.memory_status = lambda: memory_sync.status
         turns = memory_sync.turns
         self._state.capture_status = lambda: CaptureStatus(len(turns), turns.lost, turns.repeated)
+
+    def _on_process_lost(self, pid: int, text: str) -> None:
+        if self._state.process_lost(text, pid):
+            log.error("cannot serve", extra={"event": "trouble", "reason": text})
+        self._changes.notify()
 
     def _memory(self, address: MemoryAddress, http: aiohttp.ClientSession) -> InstrumentedBackend:
         return InstrumentedBackend(LettaBackend(address, http), self._observe_memory_call)

@@ -64,7 +64,8 @@ class StateChanges:
                 await self._changed.wait()
 
 
-MAX_BODY_BYTES: Final = 64 << 10
+MAX_BODY_BYTES: Final = 512 << 10
+"""The metadata of room and agent have up to 16,384 characters each, and JSON may use 12 bytes for one."""
 MAX_WAIT_SECONDS: Final = 60
 """Longer than the operator waits; bounds the lifetime of an abandoned request."""
 NOT_MODIFIED: Final = 304

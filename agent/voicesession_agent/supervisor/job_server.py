@@ -19,6 +19,8 @@ from voicesession_agent.supervisor.pod_state import HumanLeft
 from voicesession_agent.supervisor.supervisor import Supervisor
 
 GONE_WITH_ROOM: Final = frozenset({"ROOM_DELETED", "ROOM_CLOSED", "SERVER_SHUTDOWN"})
+RUNNERS: Final = 16
+"""Most inference runners of an agent; LiveKit's plug-ins register two."""
 DUPLICATE: Final = "DUPLICATE_IDENTITY"
 log = logging.getLogger(__name__)
 
@@ -54,9 +56,9 @@ class Reports:
         launch = int(report.get("launch", 0))
         match report["kind"]:
             case "prepared":
-                await self._supervisor.prepared()
+                await self._supervisor.prepared(list(map(str, report.get("runners", ())))[:RUNNERS])
             case "unprepared":
-                self._set_prepare_problem(str(report["text"]))
+                self._set_prepare_problem(str(report["text"]), int(report["pid"]))
             case "background_cancelled":
                 self._background_cancelled(launch, int(report["ms"]), int(report["tools"]))
             case "turn_lost":
@@ -114,11 +116,11 @@ class Reports:
         if identities:
             self._supervisor.traces.met()
 
-    def _set_prepare_problem(self, text: str) -> None:
-        """Record a problem that a new job cannot solve."""
+    def _set_prepare_problem(self, text: str, pid: int) -> None:
+        """Record a problem that no job of this process can solve."""
         if text != self._state.prepare_trouble:
             log.error("cannot serve", extra={"event": "trouble", "reason": text})
-        self._state.prepare_trouble = text
+        self._state.unprepared(text, pid)
 
     def _set_job_problem(self, text: str) -> None:
         """Record a problem of one job; the next job may succeed."""

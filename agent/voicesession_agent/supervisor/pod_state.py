@@ -96,7 +96,9 @@ class PodState:
     memory_status: Callable[[], MemoryStatus] = MemoryStatus
     capture_status: Callable[[], CaptureStatus] = CaptureStatus
     prepare_trouble: str = ""
-    """Problem that prevents every job in this pod; no job starts while it is set."""
+    """Problem of the last preparation; no job starts until a process is prepared."""
+    explained_pid: int = 0
+    """Process whose own words are in `prepare_trouble`."""
     job_trouble: str = ""
     """Problem of the current job; the next job may succeed."""
 
@@ -184,6 +186,17 @@ class PodState:
         self.prepared_at = self.prepared_at or now
         self.prepare_trouble = ""
         return is_first
+
+    def unprepared(self, text: str, pid: int) -> None:
+        """Record the words of a process that cannot run a job."""
+        self.prepare_trouble, self.explained_pid = text, pid
+
+    def process_lost(self, text: str, pid: int) -> bool:
+        """Record the end of a process that never had a job, and return True unless its own words say more."""
+        if pid == self.explained_pid:
+            return False
+        self.prepare_trouble = text
+        return True
 
     def job_starts(self) -> int:
         """Count a launch and return its number."""

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Protocol
 
@@ -10,7 +10,7 @@ from voicesession_agent.health.diagnosis import STUCK, Diagnosis, HealthRestarts
 from voicesession_agent.metrics import Metrics
 from voicesession_agent.protocol import Dismissal
 from voicesession_agent.supervisor.desired_state import DesiredState
-from voicesession_agent.supervisor.job_pool import Job, JobLaunch, JobPool
+from voicesession_agent.supervisor.job_pool import Job, JobPool
 from voicesession_agent.supervisor.job_run import DrainingJobs, ExitCause, JobRun, RestartPolicy, StopReason, kill
 from voicesession_agent.supervisor.pod_state import PodState
 from voicesession_agent.supervisor.pod_traces import PodTraces
@@ -82,10 +82,11 @@ class Supervisor:
             self._memory.reload()
         await self._notify()
 
-    async def prepared(self) -> None:
-        """Record that a process has loaded its models and waits for a job."""
+    async def prepared(self, runners: Sequence[str] = ()) -> None:
+        """Record that a process waits for a job with its models loaded and these inference runners registered."""
         if self.state.prepared(self._clock()):
             log.info("prepared", extra={"event": "prepared", "at": self.state.prepared_at})
+        self._jobs.serve_inference(runners)
         await self._notify()
 
     def joined(self, launch: int, sid: str) -> None:
@@ -185,11 +186,10 @@ class Supervisor:
         self._metrics.launches.inc()
         self.traces.job_starts()
         log.info("job starts", extra={"event": "job_starts", "launch": job_run.launch, "epoch": desired.epoch})
-        parameters = JobLaunch(job_run.launch, desired.room_name, desired.room_url, desired.token, desired.identity)
         limit = reset.remaining(job_run.started, self._timings) if reset is not None and reset.open else None
         try:
             async with asyncio.timeout(limit):
-                job = await self._jobs.launch(parameters)
+                job = await self._jobs.launch(desired.job_launch(job_run.launch))
         except Exception:
             log.exception("no process accepted the job", extra={"event": "launch_failed", "launch": job_run.launch})
             return None

@@ -117,10 +117,16 @@ class Executor:
         return {
             "sessionUID": action.session_uid,
             "epoch": action.epoch,
-            "room": {"name": action.room_name, "url": self._addresses.livekit_url},
+            "room": {
+                "name": action.room_name,
+                "url": self._addresses.livekit_url,
+                "sid": action.room_sid,
+                "metadata": action.room_metadata,
+            },
             "token": token,
             "adminToken": self._rooms.admin_token(action.room_name, action.ttl_seconds),
             "identity": action.identity,
+            "agentMetadata": action.agent_metadata,
             "cause": str(action.cause),
             "memory": self._memory(action),
             "capture": bool(agent and agent.letta and agent.letta.capture) and not action.memory_read_only,

@@ -1,6 +1,6 @@
 """Results of plan(): actions, events, decisions and deadlines. All actions are idempotent."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from voicesession_common import JsonObject
 from voicesession_common.api.reasons import Cause, EndReason
@@ -59,6 +59,9 @@ class SetPodState:
     """Silence after which the session ends; 0 disables the limit. The agent may ask before the end."""
     prewarm: bool = True
     """The pod keeps a process prepared for the next job, because a reset will need one."""
+    room_sid: str = ""
+    room_metadata: str = ""
+    agent_metadata: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True)

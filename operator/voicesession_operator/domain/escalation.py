@@ -9,7 +9,7 @@ from voicesession_common.api.voicesession import Absence, LastReset, Status, Voi
 
 from voicesession_operator.domain.actions import CreatePod, Deadline, Decision, DeletePod, EndOfSession
 from voicesession_operator.domain.observed import AgentPod, Observed
-from voicesession_operator.domain.pods import SessionPods, count_replacements, may_replace
+from voicesession_operator.domain.pods import SessionPods, count_replacements, may_replace, with_last_problem
 from voicesession_operator.domain.reset import ABSENT_SECONDS, relapse_at
 from voicesession_operator.domain.room import TRIAL_SECONDS, due_at
 
@@ -50,7 +50,7 @@ def agent_overdue(
     if may_replace(session, status, now):
         return ()
     allowed = session.limits.max_replacements
-    message = f"The agent did not start again and maxReplacements ({allowed}) is used up"
+    message = with_last_problem(f"The agent did not start again and maxReplacements ({allowed}) is used up", status)
     end = EndOfSession(EndReason.AGENT_LOST, message)
     limits = _limits(session, status, pods.serving, now)
     return tuple(Deadline(limit.at, end, limit.trial_seconds) for limit in limits)

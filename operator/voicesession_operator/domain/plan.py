@@ -131,7 +131,7 @@ def _actions(
     actions = (
         *room_actions(session, status, observed, config),
         *pod_actions(session, status, observed, pods, now, config),
-        *desired_pod_states(session, status, observed, pods),
+        *desired_pod_states(session, status, observed, pods, config),
     )
     return observed.without_failed(actions)
 

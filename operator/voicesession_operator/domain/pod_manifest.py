@@ -124,7 +124,6 @@ def _shutdown_seconds(agent: VoiceAgent) -> int:
 def _environment(agent: VoiceAgent, config: Config) -> list[JsonObject]:
     """Return the operator's variables, then the VoiceAgent's, which cannot override them."""
     reserved: list[JsonObject] = [
-        {"name": "HOME", "value": "/tmp"},  # noqa: S108 - the only writable path of the container
         {"name": "VOICESESSION_POD_UID", "valueFrom": {"fieldRef": {"fieldPath": "metadata.uid"}}},
         {"name": "VOICESESSION_CONTROL_PORT", "value": str(constants.CONTROL_PORT)},
         {"name": "VOICESESSION_METRICS_PORT", "value": str(constants.METRICS_PORT)},

@@ -5,7 +5,7 @@ from math import inf
 from typing import Final
 
 from voicesession_common.api.conditions import find_condition
-from voicesession_common.api.reasons import ConditionType, EndReason
+from voicesession_common.api.reasons import ConditionType, EndReason, Reason
 from voicesession_common.api.voicesession import Status, VoiceSession
 
 from voicesession_operator.domain.actions import CreatePod, Deadline, Decision, DeletePod, EndOfSession
@@ -136,12 +136,32 @@ def _created_replacements(status: Status, pods: SessionPods, now: float) -> int:
     return recent_replacements(status, now) + uncounted
 
 
+LAST_PROBLEM: Final = "; the last try failed: "
+"""Separates the problem of an earlier job or pod in a message of AgentJoined."""
+
+
+def last_problem(status: Status) -> str:
+    """Return the last problem that a pod has reported since its agent was in the room, or an empty string."""
+    joined = find_condition(status.conditions, ConditionType.AGENT_JOINED)
+    if joined is None or joined.status == "True":
+        return ""
+    if joined.reason in (Reason.AGENT_ERROR, Reason.AGENT_INVALID):
+        return joined.message
+    return joined.message.partition(LAST_PROBLEM)[2]
+
+
+def with_last_problem(message: str, status: Status) -> str:
+    """Return the message, followed by the last problem, if there is one."""
+    problem = last_problem(status)
+    return f"{message}{LAST_PROBLEM}{problem}" if problem else message
+
+
 def agent_lost(session: VoiceSession, status: Status, pods: SessionPods, now: float) -> tuple[Deadline, ...]:
     """End the session if its pod is gone and all replacements of the last hour are used up."""
     allowed = session.limits.max_replacements
     if pods.serving is not None or _created_replacements(status, pods, now) < max(allowed, 0):
         return ()
-    message = f"The agent's pod ended and maxReplacements ({allowed}) is used up"
+    message = with_last_problem(f"The agent's pod ended and maxReplacements ({allowed}) is used up", status)
     return (Deadline(-inf, EndOfSession(EndReason.AGENT_LOST, message)),)
 
 

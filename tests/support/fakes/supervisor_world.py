@@ -1,7 +1,7 @@
 """A supervisor with fake jobs that a test controls."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 from voicesession_agent.metrics import Metrics
@@ -52,10 +52,11 @@ class FakeJobs:
         self.failing = False
         self.closed = False
         self.asked_to_prepare = 0
+        self.runners: list[list[str]] = []
         self.process_there = asyncio.Event()
         self.process_there.set()
 
-    async def run(self) -> None:
+    async def run(self, process_lost: Callable[[int, str], None]) -> None:
         await asyncio.Event().wait()
 
     async def launch(self, order: JobLaunch) -> FakeJob:
@@ -68,6 +69,9 @@ class FakeJobs:
 
     def prepare_next(self) -> None:
         self.asked_to_prepare += 1
+
+    def serve_inference(self, runners: Sequence[str]) -> None:
+        self.runners.append(list(runners))
 
     async def close(self) -> None:
         self.closed = True

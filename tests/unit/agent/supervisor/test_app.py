@@ -4,6 +4,7 @@ import asyncio
 import base64
 import os
 import signal
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -22,13 +23,16 @@ DEADLINE = 60.0
 class IdleJobs:
     """A JobPool without jobs."""
 
-    async def run(self) -> None:
+    async def run(self, process_lost: Callable[[int, str], None]) -> None:
         await asyncio.Event().wait()
 
     async def launch(self, parameters: JobLaunch) -> Job:
         raise NotImplementedError
 
     def prepare_next(self) -> None:
+        raise NotImplementedError
+
+    def serve_inference(self, runners: Sequence[str]) -> None:
         raise NotImplementedError
 
     async def close(self) -> None:

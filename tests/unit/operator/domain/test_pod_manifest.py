@@ -66,6 +66,12 @@ def test_environment_has_operator_and_agent_variables() -> None:
     assert passed.keys() == {"displayName", "instructions", "llm", "name"}
 
 
+def test_home_of_image_or_of_voice_agent_is_kept() -> None:
+    assert "HOME" not in environment(build_pod(session().build(), agent(), 0, CONFIG))
+    definition = agent(pod={"env": [{"name": "HOME", "value": "/models"}]})
+    assert environment(build_pod(session().build(), definition, 0, CONFIG))["HOME"]["value"] == "/models"
+
+
 def test_pod_overrides_come_from_voice_agent() -> None:
     tolerations = [{"key": "gpu", "operator": "Exists"}]
     resources = {"requests": {"memory": "600Mi"}}
