@@ -15,12 +15,22 @@ from voicesession_agent.job import entrypoint as entrypoints
 from voicesession_agent.job.health_monitor import HealthMonitor
 from voicesession_agent.job.humans import SessionLink
 from voicesession_agent.job.room_reporter import LatencyReporter, RoomReporter
-from voicesession_agent.job.services import JobServices
 from voicesession_agent.job.shutdown import JobShutdown, find_session
 from voicesession_agent.job.supervisor_client import SupervisorClient, report_now
 from voicesession_agent.livekit_internals import watch_own_end
 from voicesession_agent.protocol import launch_of
 from voicesession_agent.settings import AgentSettings, mark_programs, use_room_token
+
+
+@dataclass(frozen=True)
+class JobServices:
+    """The job's parts that an entry point may use; a user's own entry point needs none of them."""
+
+    supervisor: SupervisorClient
+    reporter: RoomReporter
+    health: HealthMonitor
+    shutdown: JobShutdown
+
 
 Run = Callable[[JobContext, JobServices], Coroutine[Any, Any, None]]
 
