@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Callable
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import aiohttp
 from livekit.agents import (
@@ -22,12 +22,14 @@ from voicesession_agent.assistant.memory_context import remember_tool, render
 from voicesession_agent.assistant.speaker_selection import NOBODY, Greeter, SpeakerSelector
 from voicesession_agent.assistant.turn_recorder import TurnRecorder
 from voicesession_agent.job.room_reporter import RoomReporter
-from voicesession_agent.job.services import JobServices
 from voicesession_agent.job.supervisor_client import SupervisorClient
 from voicesession_agent.livekit_internals import replace_instructions
 from voicesession_agent.protocol import JobFacts
 from voicesession_agent.settings import AgentSpec
 from voicesession_agent.speech import providers
+
+if TYPE_CHECKING:
+    from voicesession_agent.job.main import JobServices  # which imports this module
 
 MIN_SILENCE_SECONDS: Final = 0.25
 MIN_ENDPOINTING_SECONDS: Final = 0.3
@@ -70,7 +72,7 @@ def make_session(models: dict[str, Any], spec: AgentSpec) -> "AgentSession[None]
 
 async def run(
     ctx: JobContext,
-    services: JobServices,
+    services: "JobServices",
     spec: AgentSpec,
     new_session: Callable[[dict[str, Any], AgentSpec], "AgentSession[None]"] = make_session,
     start_seconds: float = START_SECONDS,

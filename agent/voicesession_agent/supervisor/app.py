@@ -25,7 +25,8 @@ from voicesession_agent.metrics import Metrics, metrics_app, process_started_at
 from voicesession_agent.settings import AgentSettings
 from voicesession_agent.supervisor.control_auth import Verifier
 from voicesession_agent.supervisor.control_server import ControlServer, StateChanges
-from voicesession_agent.supervisor.job_pool import JobPool, reap_orphans
+from voicesession_agent.supervisor.job_pool import JobPool
+from voicesession_agent.supervisor.job_programs import reap_orphans
 from voicesession_agent.supervisor.job_server import JobServer
 from voicesession_agent.supervisor.pod_state import CaptureStatus, JobPhase, PodState
 from voicesession_agent.supervisor.pod_traces import PodTraces

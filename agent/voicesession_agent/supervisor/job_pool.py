@@ -5,23 +5,19 @@ import importlib
 import logging
 import math
 import multiprocessing
-import os
 import signal
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from multiprocessing import forkserver
-from pathlib import Path
 from typing import Any, Final, Protocol
 
 from voicesession_agent import livekit_internals
-from voicesession_agent.settings import PROGRAM_MARK, AgentSpec
+from voicesession_agent.settings import AgentSpec
+from voicesession_agent.supervisor import job_programs
 
 PREPARE_SECONDS: Final = 120.0
 """Loading models takes 1 s on an idle core and many times that on a busy node."""
 CLOSE_SECONDS: Final = 2.0
-SEARCHES: Final = 5
-"""Searches for programs of an ended job; more would only race with a program that starts others for ever."""
 RETRY_SECONDS: Final = 1.0
 """Delay after the first process that could not be prepared; it doubles with each further one."""
 LONGEST_RETRY_SECONDS: Final = 30.0
@@ -282,56 +278,7 @@ class LiveKitJob:
         livekit_internals.kill_process(self._process)
 
     def end_programs(self) -> int:
-        return end_programs(self.pid)
-
-
-def end_programs(job: int) -> int:
-    """Kill all programs that the job with this process id has started, and return their number.
-
-    They are in the job's session, or carry its mark. A program that starts another one in between is found next time.
-    """
-    mark = f"{PROGRAM_MARK}={job}".encode()
-    killed: set[int] = set()
-    for _ in range(SEARCHES):
-        found = {pid for pid, session in _other_processes() if session == job or mark in _environment(pid)} - killed
-        for pid in found:
-            with suppress(ProcessLookupError, PermissionError):
-                os.kill(pid, signal.SIGKILL)
-        if not found:
-            break
-        killed |= found
-    return len(killed)
-
-
-def reap_orphans() -> None:
-    """Remove the exited programs of jobs that this process, as PID 1, has inherited.
-
-    They are in a session of a job, so the status of a process that this program itself waits for is never taken.
-    """
-    own = os.getsid(0)
-    for pid, session in _other_processes(is_orphan=True):
-        if session != own:
-            with suppress(ChildProcessError):
-                os.waitpid(pid, os.WNOHANG)
-
-
-def _other_processes(*, is_orphan: bool = False) -> list[tuple[int, int]]:
-    """Return the ids of all other running processes with their sessions, or those of exited children (proc(5))."""
-    found = []
-    for folder in Path("/proc").glob("[0-9]*"):
-        with suppress(OSError):
-            state, parent, _, session = (folder / "stat").read_text().rpartition(")")[2].split()[:4]
-            is_listed = int(parent) == os.getpid() and state == "Z" if is_orphan else state not in "ZX"
-            if is_listed and int(folder.name) != os.getpid():
-                found.append((int(folder.name), int(session)))
-    return found
-
-
-def _environment(pid: int) -> list[bytes]:
-    """Return the environment with which the process was started; nothing for a process of another user."""
-    with suppress(OSError):
-        return Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
-    return []
+        return job_programs.end_programs(self.pid)
 
 
 def _end_of(process: Any) -> str:
