@@ -4,6 +4,7 @@ import asyncio
 import logging
 import os
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
 from weakref import WeakKeyDictionary
@@ -68,8 +69,12 @@ def prewarm(proc: JobProcess) -> None:
 
 
 def _lead_programs() -> None:
-    """Make all programs that this process will start recognizable, so that they end with it."""
-    os.setsid()
+    """Make all programs that this process will start recognizable, so that they end with it.
+
+    The leader of a process group cannot start a session (setsid(2)); a process of the fork server is none.
+    """
+    with suppress(PermissionError):
+        os.setsid()
     mark_programs(os.getpid())
 
 
