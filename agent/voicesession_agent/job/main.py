@@ -15,6 +15,7 @@ from voicesession_agent.job.room_reporter import LatencyReporter, RoomReporter
 from voicesession_agent.job.services import JobServices
 from voicesession_agent.job.shutdown import JobShutdown, find_session
 from voicesession_agent.job.supervisor_client import SupervisorClient, report_now
+from voicesession_agent.json_logging import redact_job_logs
 from voicesession_agent.protocol import launch_of
 from voicesession_agent.settings import AgentSettings
 
@@ -31,6 +32,7 @@ def prewarm(proc: JobProcess) -> None:
     Failures are reported and never raised: livekit-agents restarts a failing process in a tight loop.
     """
     settings = AgentSettings.load()
+    redact_job_logs(settings.agent.entrypoint)
     try:
         _runs[proc] = _prepare(proc, settings)
     except Exception as error:
