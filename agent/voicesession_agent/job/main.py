@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
 from typing import Any, Final
 from weakref import WeakKeyDictionary
 
@@ -12,12 +13,23 @@ from voicesession_agent.job import entrypoint as entrypoints
 from voicesession_agent.job.health_monitor import HealthMonitor
 from voicesession_agent.job.humans import SessionLink
 from voicesession_agent.job.room_reporter import LatencyReporter, RoomReporter
-from voicesession_agent.job.services import JobServices
 from voicesession_agent.job.shutdown import JobShutdown, find_session
 from voicesession_agent.job.supervisor_client import SupervisorClient, report_now
 from voicesession_agent.json_logging import redact_job_logs
+from voicesession_agent.livekit_internals import hear_unnamed_microphones
 from voicesession_agent.protocol import launch_of
 from voicesession_agent.settings import AgentSettings
+
+
+@dataclass(frozen=True)
+class JobServices:
+    """The job's parts that the built-in assistant uses; a user's own entry point needs none of them."""
+
+    supervisor: SupervisorClient
+    reporter: RoomReporter
+    health: HealthMonitor
+    shutdown: JobShutdown
+
 
 Run = Callable[[JobContext, JobServices], Coroutine[Any, Any, None]]
 
@@ -77,6 +89,7 @@ async def entrypoint(ctx: JobContext) -> None:
         await client.close()
 
     ctx.add_shutdown_callback(close)
+    hear_unnamed_microphones()
     await shutdown.run(_runs[ctx.proc](ctx, JobServices(client, reporter, health, shutdown)))
 
 

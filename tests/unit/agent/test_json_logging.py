@@ -77,7 +77,7 @@ def test_line_hides_tokens() -> None:
         ("x" * 200, (), "x" * 120),
     ],
 )
-def test_library_message_keeps_its_constant_beginning(
+def test_library_message_keeps_constant_beginning(
     message: object, arguments: tuple[object, ...], logged: str | None
 ) -> None:
     line = parse_line(make_record(message, LIBRARY, args=arguments))
