@@ -117,7 +117,7 @@ def hear_unnamed_microphones() -> None:
         stream._accepted_sources = named | {unnamed} if is_audio and not has_named else named - {unnamed}
         return hear_named(stream, track, publication, participant)
 
-    _ParticipantAudioInputStream._on_track_available = hear  # type: ignore[method-assign]
+    _ParticipantAudioInputStream._on_track_available = hear  # type: ignore[method-assign, assignment]
 
 
 async def _ignore_status(proc: object) -> None:

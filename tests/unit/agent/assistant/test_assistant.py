@@ -121,7 +121,7 @@ async def test_spoken_turn_names_speaker_among_several_humans(scene: AssistantSc
     assert scene.waited == ["alice", "alice"]
 
 
-async def test_spoken_turn_after_departure_has_no_name(scene: AssistantScene) -> None:
+async def test_spoken_turn_of_absent_speaker_has_no_name(scene: AssistantScene) -> None:
     scene.room.join("alice")
     scene.room.join("bob")
     scene.speaker = "carol"

@@ -87,7 +87,7 @@ async def test_message_of_every_human_is_heard(scene: TextScene) -> None:
     await until(lambda: scene.heard == [("alice", "Hello."), ("bob", "Hi.")])
 
 
-async def test_message_before_start_waits_for_it() -> None:
+async def test_message_before_start_waits_for_start() -> None:
     scene = TextScene()
     scene.room.join("alice")
     scene.type("alice", "Hello.")
@@ -98,7 +98,7 @@ async def test_message_before_start_waits_for_it() -> None:
     await scene.input.close()
 
 
-async def test_message_of_others_than_present_humans_is_ignored(scene: TextScene) -> None:
+async def test_message_without_present_human_is_ignored(scene: TextScene) -> None:
     scene.room.join("carol", voicesession_role="observer")
     scene.room.join("robot", AGENT)
     scene.room.join("phone", SIP, sip_callStatus="ringing")
@@ -109,7 +109,7 @@ async def test_message_of_others_than_present_humans_is_ignored(scene: TextScene
     assert scene.heard == []
 
 
-async def test_message_of_human_who_left_is_dropped() -> None:
+async def test_message_of_absent_human_is_dropped() -> None:
     scene = TextScene()
     scene.room.join("alice")
     scene.room.join("bob")
@@ -217,7 +217,7 @@ def test_name_is_added_among_several_humans() -> None:
         ("x" * 100, "x" * MAX_NAME_LENGTH),
     ],
 )
-def test_name_is_one_short_line_without_brackets(name: str, shown: str) -> None:
+def test_name_is_short_line_without_brackets(name: str, shown: str) -> None:
     room: Any = FakeRoom()
     alice = room.join("alice")
     alice.name = name

@@ -63,7 +63,7 @@ async def test_speech_waits_for_active_connection(scene: AudienceScene) -> None:
     await until(lambda: scene.session.said == ["Hello."])
 
 
-async def test_speech_for_human_who_left_is_not_said(scene: AudienceScene) -> None:
+async def test_speech_for_absent_human_is_not_said(scene: AudienceScene) -> None:
     scene.subscribed.set_result(None)
     alice: Any = scene.room.join("alice")
     alice.state = JOINED
@@ -97,7 +97,7 @@ async def test_later_subscription_brings_speech_after_current_answer() -> None:
     assert scene.session.speech_enabled == [False, True]
 
 
-async def test_connection_that_is_never_active_delays_speech_only() -> None:
+async def test_connection_without_media_delays_speech_only() -> None:
     scene = AudienceScene(active_seconds=SHORT)
     scene.subscribed.set_result(None)
     alice: Any = scene.room.join("alice")
@@ -113,7 +113,7 @@ async def test_session_without_audio_output_is_left_alone(scene: AudienceScene) 
     assert scene.session.speech_enabled == []
 
 
-async def test_closed_audience_says_nothing(scene: AudienceScene) -> None:
+async def test_closed_audience_is_silent(scene: AudienceScene) -> None:
     scene.room.join("alice")
     scene.audience.say("Hello.", "alice")
     await scene.audience.close()
