@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
@@ -14,6 +15,7 @@ from livekit.agents import (
     ConversationItemAddedEvent,
     JobContext,
     JobProcess,
+    StopResponse,
     inference,
     llm,
     room_io,
@@ -23,7 +25,7 @@ from voicesession_agent.assistant.idle_prompt import IdleMonitor
 from voicesession_agent.assistant.memory_context import remember_tool, render
 from voicesession_agent.assistant.speaker_selection import NOBODY, Audience, Greeter, SpeakerSelector
 from voicesession_agent.assistant.text_input import TextInput, attribute
-from voicesession_agent.assistant.turn_recorder import TurnRecorder
+from voicesession_agent.assistant.turn_recorder import EchoDetector, TurnRecorder
 from voicesession_agent.job.room_reporter import RoomReporter
 from voicesession_agent.job.supervisor_client import SupervisorClient
 from voicesession_agent.livekit_internals import replace_instructions
@@ -148,12 +150,17 @@ class Assistant(Agent):
         self._facts = facts
         self._idle = idle
         self._people = people
+        self._echoes = EchoDetector()
 
     async def on_user_turn_completed(self, turn_ctx: llm.ChatContext, new_message: llm.ChatMessage) -> None:
         """Apply changed memory blocks, tools and limits before the answer is generated, and name the speaker.
 
-        Never raise: livekit-agents does not answer a turn whose hook fails.
+        Raise StopResponse for an echo of the agent's own words, and nothing else: livekit-agents does not answer a turn
+        whose hook fails.
         """
+        if self._echoes.is_loop(new_message.text_content or "", *_last_speech(turn_ctx)):
+            log.warning("the agent hears its own words", extra={"event": "echo"})
+            raise StopResponse
         if text := new_message.text_content:
             new_message.content = [self._people.attribute_speech(text)]
         await self._refresh(turn_ctx)
@@ -188,6 +195,13 @@ class Assistant(Agent):
             if turn_ctx is not None:
                 replace_instructions(turn_ctx, text)
         self._facts = facts
+
+
+def _last_speech(context: llm.ChatContext) -> tuple[str, float]:
+    """Return the agent's last message and the seconds since it began."""
+    messages = (m for m in reversed(context.items) if isinstance(m, llm.ChatMessage) and m.role == "assistant")
+    last = next(messages, None)
+    return ("", 0.0) if last is None else (last.text_content or "", time.time() - last.created_at)
 
 
 def _report_activity(reporter: RoomReporter, state: str) -> None:

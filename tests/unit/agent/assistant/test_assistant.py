@@ -8,7 +8,7 @@ from unittest.mock import AsyncMock, Mock
 
 import aiohttp
 import pytest
-from livekit.agents import llm
+from livekit.agents import StopResponse, llm
 from voicesession_agent.assistant.assistant import MODELS, Assistant, People, run
 from voicesession_agent.assistant.idle_prompt import IdleMonitor
 from voicesession_agent.assistant.speaker_selection import Audience
@@ -119,6 +119,17 @@ async def test_spoken_turn_names_speaker_among_several_humans(scene: AssistantSc
     await scene.complete_turn()
     assert scene.heard.text_content == "[alice] hello"
     assert scene.waited == ["alice", "alice"]
+
+
+async def test_third_echo_of_agent_is_not_answered(scene: AssistantScene) -> None:
+    context = llm.ChatContext.empty()
+    context.add_message(role="user", content="Hello there.")
+    context.add_message(role="assistant", content="Nice to meet you, Alice.")
+    heard = llm.ChatMessage(role="user", content=["nice to meet you alice"])
+    for _ in range(2):
+        await scene.assistant.on_user_turn_completed(context, heard)
+    with pytest.raises(StopResponse):
+        await scene.assistant.on_user_turn_completed(context, heard)
 
 
 async def test_spoken_turn_of_absent_speaker_has_no_name(scene: AssistantScene) -> None:
