@@ -20,7 +20,7 @@ MAX_LENGTH: Final = 4000
 MAX_MESSAGES: Final = 16
 """Most messages of a room that are read or wait for their turn; later ones are dropped."""
 READ_SECONDS: Final = 10.0
-"""Time limit to receive one message, which a client may send in any number of pieces."""
+"""Time limit to receive one message, which a client may send in any number of pieces, and to learn of its sender."""
 DIGITS_PAUSE_SECONDS: Final = 2.0
 """Pause after a digit that ends the number."""
 DIGITS_END: Final = "#"
@@ -86,17 +86,35 @@ class TextInput:
 
     async def _read(self, reader: rtc.TextStreamReader, identity: str) -> None:
         """Read one message of a human; a reader that is not closed would live as long as the process."""
-        participant = self._room.remote_participants.get(identity)
         try:
-            if participant is None or not is_present(participant):
-                return
             with suppress(TimeoutError):
                 async with asyncio.timeout(self._read_seconds):
-                    self._add(participant, await _read_text(reader))
+                    participant = await self._find(identity)
+                    if is_present(participant):
+                        self._add(participant, await _read_text(reader))
         except rtc.StreamError:
             log.warning("a typed message was not received", extra={"event": "text_lost"})
         finally:
             reader.close()
+
+    async def _find(self, identity: str) -> rtc.RemoteParticipant:
+        """Return the participant, without a time limit.
+
+        LiveKit announces a participant without media up to 3 s later than it forwards their first message.
+        """
+        joined = asyncio.Event()
+
+        def on_joined(_: rtc.RemoteParticipant) -> None:
+            joined.set()
+
+        self._room.on("participant_connected", on_joined)
+        try:
+            while (participant := self._room.remote_participants.get(identity)) is None:
+                joined.clear()
+                await joined.wait()
+        finally:
+            self._room.off("participant_connected", on_joined)
+        return participant
 
     def _on_digit(self, digit: rtc.SipDTMF) -> None:
         if digit.participant is not None and is_present(digit.participant):

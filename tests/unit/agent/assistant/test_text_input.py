@@ -40,13 +40,13 @@ class FakeReader:
 
 
 class TextScene:
-    def __init__(self) -> None:
+    def __init__(self, read_seconds: float = 0.01) -> None:
         self.room, self.timers = FakeRoom(), FakeTimers()
         self.heard: list[tuple[str, str]] = []
         self.readers: list[FakeReader] = []
         self.fault: Exception | None = None
         room: Any = self.room
-        self.input = TextInput(room, self.submit, read_seconds=0.01, call_later=self.timers.call_later)
+        self.input = TextInput(room, self.submit, read_seconds, self.timers.call_later)
 
     async def submit(self, participant: rtc.RemoteParticipant, text: str) -> None:
         self.heard.append((participant.identity, text))
@@ -85,6 +85,17 @@ async def test_message_of_every_human_is_heard(scene: TextScene) -> None:
     scene.type("alice", "Hel", "lo.")
     scene.type("bob", " Hi. ")
     await until(lambda: scene.heard == [("alice", "Hello."), ("bob", "Hi.")])
+
+
+async def test_message_before_announcement_of_sender_is_heard() -> None:
+    scene = TextScene(read_seconds=60.0)
+    scene.input.start()
+    scene.type("alice", "Hello.")
+    await asyncio.sleep(0)
+    scene.room.join("bob")
+    scene.room.join("alice")
+    await until(lambda: scene.heard == [("alice", "Hello.")])
+    await scene.input.close()
 
 
 async def test_message_before_start_waits_for_start() -> None:
