@@ -150,8 +150,10 @@ async def test_typed_text_of_every_human_is_answered_in_writing_with_fresh_memor
         for count, identity in enumerate(("bob", "alice"), 1):
             typed(room, identity, "Hello.")
             await until(lambda count=count: writer.text == "I see." * count)  # type: ignore[misc]
+        speaks = session.output.audio_enabled
         await text_input.close()
         await session.aclose()
+    assert not speaks
     assert [last for _, last in model.asked] == ["[bob] Hello.", "[alice] Hello."]
     assert all("<value>new</value>" in instructions for instructions, _ in model.asked)
 
