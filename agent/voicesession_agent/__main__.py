@@ -17,7 +17,7 @@ def main() -> None:
         settings = AgentSettings.load()
     except AgentSettingsError as error:
         sys.exit(json.dumps({"level": "error", "message": str(error)}))
-    configure_logging(settings.log_level)
+    configure_logging(settings.log_level, settings.agent.entrypoint)
     settings.export()
     modules = jobs.preload_modules(settings.agent)
     if not settings.trouble:

@@ -257,5 +257,32 @@ def watch_own_end(
     RoomService.delete_room = watched_delete  # type: ignore[assignment, method-assign]
 
 
+def hear_unnamed_microphones() -> None:
+    """Let the sessions of this process hear audio tracks that were published without a source.
+
+    RoomIO's `_ParticipantAudioInputStream` accepts the source `microphone` in `_accepted_sources`, but clients may name
+    no source. The stream does not look at the kind of a track. A microphone with a name takes precedence.
+    """
+    from livekit import rtc  # noqa: PLC0415 - only jobs import livekit-agents
+    from livekit.agents.voice.room_io._input import _ParticipantAudioInputStream  # noqa: PLC0415
+
+    hear_named = _ParticipantAudioInputStream._on_track_available
+    unnamed, microphone = rtc.TrackSource.SOURCE_UNKNOWN, rtc.TrackSource.SOURCE_MICROPHONE
+
+    def hear(
+        stream: _ParticipantAudioInputStream,
+        track: rtc.RemoteTrack,
+        publication: rtc.RemoteTrackPublication,
+        participant: rtc.RemoteParticipant,
+    ) -> bool:
+        has_named = any(p.track and p.source == microphone for p in participant.track_publications.values())
+        is_audio = track.kind == rtc.TrackKind.KIND_AUDIO
+        named = stream._accepted_sources
+        stream._accepted_sources = named | {unnamed} if is_audio and not has_named else named - {unnamed}
+        return hear_named(stream, track, publication, participant)
+
+    _ParticipantAudioInputStream._on_track_available = hear  # type: ignore[method-assign, assignment]
+
+
 async def _ignore_status(proc: object) -> None:
     """Ignore the job's status; the supervisor observes it directly."""

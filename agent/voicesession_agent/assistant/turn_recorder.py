@@ -1,9 +1,11 @@
-"""Pairs of a human's messages and the agent's answer, handed to the supervisor in order."""
+"""Pairs of messages: of a human and the agent's answer, handed to the supervisor; of the agent and its own echo."""
 
 import asyncio
 import logging
+import re
 from collections.abc import Callable
 from contextlib import suppress
+from difflib import SequenceMatcher
 from typing import Final
 
 import aiohttp
@@ -12,6 +14,13 @@ from voicesession_agent.job.supervisor_client import SupervisorClient
 from voicesession_agent.memory.backend import Turn
 
 TRIES: Final = 2
+ECHOES: Final = 3
+"""Echoes in a row, the last of which stays unanswered: a human may repeat the agent's words once or twice."""
+ECHO_SECONDS: Final = 30.0
+"""Longest time from the beginning of the agent's message to its echo's recognition."""
+ECHO_WORDS: Final = 3
+ECHO_LIKENESS: Final = 0.8
+"""Share of equal words in an echo, which a recognizer mishears."""
 log = logging.getLogger(__name__)
 
 
@@ -40,6 +49,34 @@ class TurnPairing:
         turn = Turn(user=" ".join(self._said), assistant=answer)
         self._said = []
         return turn
+
+
+class EchoDetector:
+    """Finds that the agent hears itself, as through a speakerphone, and would answer its own words for ever.
+
+    An echo begins with the agent's first word. A human's own sentence, repeated and quoted in each answer, is none.
+    """
+
+    def __init__(self) -> None:
+        self._echoes = 0
+
+    def is_loop(self, heard: str, said: str, seconds: float) -> bool:
+        """Take a human's turn; return whether it is at least the third echo in a row.
+
+        `said` is the agent's last message, and `seconds` the time since its beginning.
+        """
+        self._echoes = self._echoes + 1 if seconds <= ECHO_SECONDS and _is_echo(_words(heard), _words(said)) else 0
+        return self._echoes >= ECHOES
+
+
+def _is_echo(heard: list[str], said: list[str]) -> bool:
+    if len(heard) < ECHO_WORDS or heard[:1] != said[:1]:
+        return False
+    return SequenceMatcher(None, heard, said, autojunk=False).ratio() >= ECHO_LIKENESS
+
+
+def _words(text: str) -> list[str]:
+    return re.findall(r"\w+", text.lower())
 
 
 class TurnRecorder:

@@ -80,6 +80,11 @@ def is_call_ended(participant: ParticipantInfo) -> bool:
     return _call_status(participant) == ENDED_CALL
 
 
+def is_present(participant: ParticipantInfo) -> bool:
+    """Return whether the participant is a human to talk with, and no phone that rings or has hung up."""
+    return is_human(participant) and not is_call_unanswered(participant) and not is_call_ended(participant)
+
+
 def is_reachable(participant: ParticipantInfo) -> bool:
     """Return whether speech reaches this participant: False for a SIP call that is not active."""
     return _call_status(participant) in {"", AUDIBLE_CALL}

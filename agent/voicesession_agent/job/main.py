@@ -18,7 +18,8 @@ from voicesession_agent.job.humans import SessionLink
 from voicesession_agent.job.room_reporter import LatencyReporter, RoomReporter
 from voicesession_agent.job.shutdown import JobShutdown, find_session
 from voicesession_agent.job.supervisor_client import SupervisorClient, report_now
-from voicesession_agent.livekit_internals import registered_runners, watch_own_end
+from voicesession_agent.json_logging import redact_job_logs
+from voicesession_agent.livekit_internals import hear_unnamed_microphones, registered_runners, watch_own_end
 from voicesession_agent.protocol import launch_of
 from voicesession_agent.settings import AgentSettings, conceal_secrets, mark_programs, use_room_token
 
@@ -35,6 +36,7 @@ class JobServices:
     reporter: RoomReporter
     health: HealthMonitor
     shutdown: JobShutdown
+
 
 
 Run = Callable[[JobContext, JobServices], Coroutine[Any, Any, None]]
@@ -60,6 +62,7 @@ def prewarm(proc: JobProcess) -> None:
     decides when. Raises UnpreparedError, also in place of SystemExit.
     """
     settings = AgentSettings.load()
+    redact_job_logs(settings.agent.entrypoint)
     _lead_programs()
     try:
         _programs[proc] = _prepare(proc, settings)
@@ -119,6 +122,7 @@ async def entrypoint(ctx: JobContext) -> None:
         await client.close()
 
     ctx.add_shutdown_callback(close)
+    hear_unnamed_microphones()
     await shutdown.run(_programs[ctx.proc].run(ctx, JobServices(client, reporter, health, shutdown)))
 
 

@@ -17,8 +17,11 @@ class SelectionScene:
         room: Any = self.room
         reporter: Any = self
         self.selector = SpeakerSelector(
-            room, session, Greeter(session, reporter, "Hello.", greeted), self.occupancy.append
+            room, session, Greeter(self.say, reporter, "Hello.", greeted), self.occupancy.append
         )
+
+    def say(self, text: str, _: str) -> None:
+        self.session.say(text)
 
     def report(self, kind: str, **facts: Any) -> None:
         self.reports.append((kind, facts))
