@@ -2,16 +2,25 @@
 
 import asyncio
 import logging
+import sys
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import aiohttp
 from livekit import rtc
-from livekit.agents import AgentSession
+from livekit.agents import AgentSession, APIError
+from livekit.agents.voice.agent_session import SessionConnectOptions
 
 from voicesession_agent.health.diagnosis import BEAT_SECONDS, HealthReport
-from voicesession_agent.health.probes import DeafProbe, DisconnectedProbe, MuteProbe, ProviderProbe
+from voicesession_agent.health.probes import (
+    DeafProbe,
+    DisconnectedProbe,
+    MuteProbe,
+    ProviderProbe,
+    describe_failure,
+    provider_name,
+)
 from voicesession_agent.job.humans import is_call_unanswered, is_human
 from voicesession_agent.job.supervisor_client import SupervisorClient
 
@@ -88,7 +97,8 @@ class HealthMonitor:
             inaudible=self._mute.seconds(now),
             muted=self._watches_speech and bool(self._muted),
             lost=self._disconnected.seconds,
-            failing=self._provider.failing_role(),
+            failing=self._provider.failing(),
+            broken=self._provider.is_broken,
             failed=self._provider.has_failure,
         )
 
@@ -106,6 +116,7 @@ class HealthMonitor:
         if session is None or session is self._session:
             return
         self._session = session
+        _keep_open(session)
         session.on("error", self._on_error)
         session.on("close", self._on_close)
         session.on("user_input_transcribed", self._on_transcribed)
@@ -135,15 +146,30 @@ class HealthMonitor:
         else:
             self._muted.discard(publication.sid)
 
+    def provider_failed(self, role: str, label: str, cause: str) -> None:
+        """Count a failed turn that raised no error; `label` is livekit-agents' label of the engine."""
+        self._provider.failed(role, f"{provider_name(label)}: {cause}")
+
+    def provider_succeeded(self, role: str) -> None:
+        """Take a success of the role in a session given to `watch_speech`."""
+        self._provider.succeeded(role)
+
     def _on_error(self, event: Any) -> None:
-        if event.error.type == "stt_error":
+        error = event.error
+        cause = describe_failure(error.label, error.error)
+        if error.type == "stt_error":
             self._deaf.heard()
-        if not getattr(event.error, "recoverable", True):
-            self._provider.failed(event.error.type)
+        if getattr(error, "recoverable", True):
+            self._provider.attempt_failed(error.type, cause)
+        elif error.type == "stt_error" and not isinstance(error.error, APIError):
+            # livekit-agents opens a recognizer again after an APIError only
+            self._provider.broken(error.type, cause)
+        else:
+            self._provider.failed(error.type, cause)
 
     def _on_close(self, event: Any) -> None:
         if event.error is not None:
-            self._provider.session_closed(event.error.type)
+            self._provider.broken(event.error.type, describe_failure(event.error.label, event.error.error))
 
     def _on_transcribed(self, event: Any) -> None:
         if event.transcript:
@@ -151,9 +177,21 @@ class HealthMonitor:
             self._provider.succeeded("stt")
 
     def _on_agent_state_changed(self, event: Any) -> None:
-        """Count as AgentSession does: an agent that speaks had an answer of both the model and the voice."""
-        if event.new_state == "speaking":
+        """Count as AgentSession does: an agent that speaks had an answer of both the model and the voice.
+
+        The assistant also speaks without an answer, so it reports the successes of its providers itself.
+        """
+        if event.new_state == "speaking" and not self._watches_speech:
             self._provider.succeeded("llm", "tts")
+
+
+def _keep_open(session: "AgentSession[Any]") -> None:
+    """Let the session survive any number of failed turns, unless its author chose a number.
+
+    A session that closes itself forgets the conversation, and another one has the same providers.
+    """
+    if session.conn_options.max_unrecoverable_errors == SessionConnectOptions.max_unrecoverable_errors:
+        session.conn_options.max_unrecoverable_errors = sys.maxsize
 
 
 def _is_heard(participant: rtc.RemoteParticipant) -> bool:

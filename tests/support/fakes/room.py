@@ -100,6 +100,7 @@ class FakeAgentSession:
         self.closed = 0
         self.room_io = SimpleNamespace(set_participant=self.linked.append)
         self.input = SimpleNamespace(set_audio_enabled=self.audio.append)
+        self.conn_options = SimpleNamespace(max_unrecoverable_errors=3)
         self._listeners: dict[str, list[Callable[..., Any]]] = defaultdict(list)
 
     def on(self, event: str, listener: Callable[..., Any]) -> None:

@@ -1,13 +1,14 @@
 """The health report of a job, from events of its room and its session."""
 
 import asyncio
+import sys
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 from livekit import rtc
-from livekit.agents import inference, vad
+from livekit.agents import APIStatusError, inference, vad
 from voicesession_agent.assistant.assistant import MIN_SILENCE_SECONDS
 from voicesession_agent.health.diagnosis import HealthReport
 from voicesession_agent.job.health_monitor import HealthMonitor
@@ -67,9 +68,19 @@ class MonitorScene:
         await self.report_at(start + seconds)
         self.session.emit("user_state_changed", new_state="listening")
 
+    def fail(self, kind: str, *, recoverable: bool = False, error: Exception | None = None) -> None:
+        """Let a provider fail."""
+        self.session.emit("error", error=provider_error(kind, recoverable=recoverable, error=error))
+
     def watch_speech(self) -> None:
         session: Any = self.session
         self.monitor.watch_speech(session, lambda: self.prompting)
+
+
+def provider_error(kind: str, *, recoverable: bool = False, error: Exception | None = None) -> Any:
+    """Return an error as livekit-agents reports it."""
+    cause = error or APIStatusError("words", status_code=429)
+    return SimpleNamespace(type=kind, recoverable=recoverable, label=f"livekit.plugins.openai.{kind}.X", error=cause)
 
 
 async def speech_seconds(samples: "np.ndarray[Any, np.dtype[Any]]") -> float:
@@ -119,7 +130,7 @@ async def test_error_of_recognizer_explains_missing_words(scene: MonitorScene, r
     scene.watch_speech()
     await scene.next_report()
     await scene.say(0, 12)
-    scene.session.emit("error", error=SimpleNamespace(type="stt_error", recoverable=recoverable))
+    scene.fail("stt_error", recoverable=recoverable)
     assert (await scene.report_at(60.0)).unheard == 0.0
 
 
@@ -223,17 +234,58 @@ async def test_unrecoverable_errors_of_late_session_count(scene: MonitorScene) -
     await scene.next_report()
     await scene.next_report()
     for recoverable in (True, False, False):
-        scene.session.emit("error", error=SimpleNamespace(type="llm_error", recoverable=recoverable))
+        scene.fail("llm_error", recoverable=recoverable)
     assert await scene.next_report() == HealthReport(failed=True)
-    scene.session.emit("error", error=SimpleNamespace(type="llm_error", recoverable=False))
-    assert (await scene.next_report()).failing == "llm"
+    scene.fail("llm_error")
+    assert (await scene.next_report()).failing == "llm openai: 429 Too Many Requests, 3 turns"
 
 
-@pytest.mark.parametrize(("error", "failing"), [(None, ""), (SimpleNamespace(type="tts_error"), "tts")])
-async def test_session_closed_by_error_is_failing(scene: MonitorScene, error: Any, failing: str) -> None:
+async def test_recognizer_that_is_not_opened_again_is_broken(scene: MonitorScene) -> None:
+    """livekit-agents opens it again after an error of its API only."""
     await scene.next_report()
-    scene.session.emit("close", error=error)
-    assert (await scene.next_report()).failing == failing
+    scene.fail("stt_error")
+    assert not (await scene.next_report()).broken
+    scene.fail("stt_error", error=RuntimeError("words"))
+    report = await scene.next_report()
+    assert (report.broken, report.failing) == (True, "stt openai: RuntimeError")
+
+
+async def test_failed_turns_close_no_session(scene: MonitorScene) -> None:
+    await scene.next_report()
+    assert scene.session.conn_options.max_unrecoverable_errors == sys.maxsize
+
+
+async def test_number_of_failed_turns_chosen_by_author_is_kept(scene: MonitorScene) -> None:
+    scene.session.conn_options.max_unrecoverable_errors = 7
+    await scene.next_report()
+    assert scene.session.conn_options.max_unrecoverable_errors == 7
+
+
+async def test_speech_of_assistant_is_no_success_of_its_model(scene: MonitorScene) -> None:
+    """The assistant also says that it cannot answer."""
+    scene.watch_speech()
+    await scene.next_report()
+    scene.monitor.provider_failed("llm", "livekit.plugins.openai.llm.LLM", "empty answer")
+    scene.session.emit("agent_state_changed", new_state="speaking")
+    assert (await scene.next_report()).failed
+    scene.monitor.provider_succeeded("llm")
+    assert not (await scene.next_report()).failed
+
+
+async def test_speech_of_user_entry_point_is_success(scene: MonitorScene) -> None:
+    await scene.next_report()
+    scene.fail("llm_error")
+    scene.session.emit("agent_state_changed", new_state="speaking")
+    assert not (await scene.next_report()).failed
+
+
+async def test_session_closed_by_error_is_broken(scene: MonitorScene) -> None:
+    await scene.next_report()
+    scene.session.emit("close", error=None)
+    assert not (await scene.next_report()).broken
+    scene.session.emit("close", error=provider_error("tts_error"))
+    report = await scene.next_report()
+    assert (report.broken, report.failing) == (True, "tts openai: 429 Too Many Requests")
 
 
 async def test_session_is_announced_once(scene: MonitorScene) -> None:
