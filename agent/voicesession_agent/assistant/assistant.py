@@ -2,27 +2,32 @@
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import AsyncIterable, AsyncIterator, Callable
 from typing import Any, Final
 
 import aiohttp
+from livekit import rtc
 from livekit.agents import (
     Agent,
     AgentSession,
+    APIConnectOptions,
     ConversationItemAddedEvent,
     JobContext,
     JobProcess,
+    ModelSettings,
     inference,
     llm,
     room_io,
 )
+from livekit.agents.voice.agent_session import SessionConnectOptions
 
 from voicesession_agent.assistant.idle_prompt import IdleMonitor
-from voicesession_agent.assistant.memory_context import remember_tool, render
+from voicesession_agent.assistant.memory_context import remember_tool, render, shorten
+from voicesession_agent.assistant.provider_watch import ATTEMPT_SECONDS, Chunk, ProviderWatch, spoken_lines
 from voicesession_agent.assistant.speaker_selection import NOBODY, Greeter, SpeakerSelector
 from voicesession_agent.assistant.turn_recorder import TurnRecorder
 from voicesession_agent.job.room_reporter import RoomReporter
-from voicesession_agent.job.services import JobServices
+from voicesession_agent.job.shutdown import JobServices
 from voicesession_agent.job.supervisor_client import SupervisorClient
 from voicesession_agent.livekit_internals import replace_instructions
 from voicesession_agent.protocol import JobFacts
@@ -36,6 +41,7 @@ CLOSE_WAIT_SECONDS: Final = 0.1
 """Wait for a last transcript on close; livekit-agents' default of 2 s would delay every restart by 2 s."""
 START_SECONDS: Final = 30.0
 """Time limit of the session's start, which takes less than 1 s; a session that never starts hears nothing."""
+LLM_OPTIONS: Final = APIConnectOptions(max_retry=1, retry_interval=0.5, timeout=ATTEMPT_SECONDS)
 MODELS: Final = "voicesession.models"
 ROOM_OPTIONS: Final = room_io.RoomOptions(close_on_disconnect=False, participant_identity=NOBODY)
 """Only SpeakerSelector links participants: RoomIO would link the first one, also an observer."""
@@ -44,11 +50,12 @@ log = logging.getLogger(__name__)
 
 def prewarm(proc: JobProcess, spec: AgentSpec) -> None:
     """Load every model. Raise ValueError for a provider that is not installed."""
+    detection = inference.VAD(model="silero", min_silence_duration=MIN_SILENCE_SECONDS)
     models = {
-        "stt": providers.make_stt(spec.stt),
+        "stt": providers.make_stt(spec.stt, detection),
         "llm": providers.make_llm(spec.llm),
         "tts": providers.make_tts(spec.tts),
-        "vad": inference.VAD(model="silero", min_silence_duration=MIN_SILENCE_SECONDS),
+        "vad": detection,
     }
     proc.userdata[MODELS] = models
 
@@ -58,6 +65,7 @@ def make_session(models: dict[str, Any], spec: AgentSpec) -> "AgentSession[None]
     detector: Any = inference.TurnDetector(version="v1-mini") if spec.turn_detection == "v1-mini" else "vad"
     return AgentSession(
         **models,
+        conn_options=SessionConnectOptions(llm_conn_options=LLM_OPTIONS),
         session_close_transcript_timeout=CLOSE_WAIT_SECONDS,
         turn_handling={
             "turn_detection": detector,
@@ -88,9 +96,12 @@ async def run(
     greeter = Greeter(session, services.reporter, spec.greeting, set(facts.greeted))
     selector = SpeakerSelector(ctx.room, session, greeter, idle.set_human_present)
     services.health.watch_speech(session, lambda: idle.has_prompted)
+    attempts = 1 + len(spec.llm.fallback)
+    watch = ProviderWatch(services.health, spoken_lines(spec), attempt_seconds=attempts * ATTEMPT_SECONDS)
+    watch.watch(session)
     async with asyncio.timeout(start_seconds):
         await session.start(
-            Assistant(spec, services.supervisor, facts, idle),
+            Assistant(spec, services.supervisor, facts, idle, watch),
             room=ctx.room,
             room_options=ROOM_OPTIONS,
         )
@@ -107,7 +118,9 @@ class Assistant(Agent):
     The blocks come from the supervisor's cache and never from memory itself, so that memory delays no answer.
     """
 
-    def __init__(self, spec: AgentSpec, client: SupervisorClient, facts: JobFacts, idle: IdleMonitor) -> None:
+    def __init__(
+        self, spec: AgentSpec, client: SupervisorClient, facts: JobFacts, idle: IdleMonitor, watch: ProviderWatch
+    ) -> None:
         super().__init__(
             instructions=render(spec.instructions, facts.blocks),
             tools=[remember_tool(client)] if facts.remembers else [],
@@ -116,6 +129,19 @@ class Assistant(Agent):
         self._client = client
         self._facts = facts
         self._idle = idle
+        self._watch = watch
+
+    def llm_node(
+        self, chat_ctx: llm.ChatContext, tools: list[llm.Tool], model_settings: ModelSettings
+    ) -> AsyncIterator[Chunk]:
+        """Return the answer of the language model to the shortened context, under the watch of its provider."""
+        chunks = Agent.default.llm_node(self, shorten(chat_ctx), tools, model_settings)
+        after_tool = bool(chat_ctx.items) and chat_ctx.items[-1].type == "function_call_output"
+        return self._watch.answer(chunks, _label(self.session.llm), may_be_empty=after_tool)
+
+    def tts_node(self, text: AsyncIterable[str], model_settings: ModelSettings) -> AsyncIterator[rtc.AudioFrame]:
+        """Return the speech of a text, under the watch of its provider."""
+        return self._watch.speech(Agent.default.tts_node(self, text, model_settings), _label(self.session.tts))
 
     async def on_user_turn_completed(self, turn_ctx: llm.ChatContext, new_message: llm.ChatMessage) -> None:
         """Apply changed memory blocks, tools and limits before the answer is generated.
@@ -140,6 +166,11 @@ class Assistant(Agent):
             await self.update_instructions(text)
             replace_instructions(turn_ctx, text)
         self._facts = facts
+
+
+def _label(engine: Any) -> str:
+    """Return livekit-agents' label of an engine; a session always has one here."""
+    return str(engine.label)
 
 
 def _say(session: "AgentSession[None]", text: str) -> None:

@@ -12,8 +12,7 @@ from voicesession_agent.job import entrypoint as entrypoints
 from voicesession_agent.job.health_monitor import HealthMonitor
 from voicesession_agent.job.humans import SessionLink
 from voicesession_agent.job.room_reporter import LatencyReporter, RoomReporter
-from voicesession_agent.job.services import JobServices
-from voicesession_agent.job.shutdown import JobShutdown, find_session
+from voicesession_agent.job.shutdown import JobServices, JobShutdown, find_session
 from voicesession_agent.job.supervisor_client import SupervisorClient, report_now
 from voicesession_agent.protocol import launch_of
 from voicesession_agent.settings import AgentSettings

@@ -110,7 +110,7 @@ class FakeAgentSession:
         for listener in list(self._listeners[event]):
             listener(SimpleNamespace(**facts))
 
-    def say(self, text: str) -> None:
+    def say(self, text: str, **_: Any) -> None:
         self.said.append(text)
 
     async def aclose(self) -> None:

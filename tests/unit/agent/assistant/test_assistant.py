@@ -44,7 +44,7 @@ class AssistantScene:
         self.timers = FakeTimers()
         self.idle = IdleMonitor(lambda: None, 0.0, self.timers.call_later)
         spec = AgentSpec(instructions="Be brief.", idle_prompt="Are you there?")
-        self.assistant = Assistant(spec, client, first, self.idle)
+        self.assistant = Assistant(spec, client, first, self.idle, Mock())
 
     async def complete_turn(self) -> str:
         """Complete a user's turn; return the instructions of the answer to it."""
