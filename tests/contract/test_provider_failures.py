@@ -15,7 +15,7 @@ from voicesession_agent.assistant.provider_watch import ENGLISH, ProviderWatch
 from voicesession_agent.health.diagnosis import HealthReport
 from voicesession_agent.job.health_monitor import HealthMonitor
 from voicesession_agent.memory.backend import digest
-from voicesession_agent.protocol import JobFacts
+from voicesession_agent.protocol import JobFacts, Message
 from voicesession_agent.settings import AgentSpec
 
 from tests.support.fakes.faulty_providers import RATE, FaultyModel, FaultyVoice
@@ -68,7 +68,7 @@ class Loudspeaker(io.AudioOutput):
 class Conversation:
     """A typed conversation of the assistant with a model."""
 
-    def __init__(self, wait_seconds: float, lines: Any = ENGLISH) -> None:
+    def __init__(self, wait_seconds: float, history: tuple[Message, ...] = ()) -> None:
         self.model = FaultyModel()
         self.voice = FaultyVoice()
         self.session: AgentSession[None] = AgentSession(
@@ -81,9 +81,9 @@ class Conversation:
         anything: Any = (room, client)
         self.monitor = HealthMonitor(anything[0], anything[1], self._can_join, lambda: self.session, lambda _: None)
         self.monitor.watch_speech(self.session)
-        watch = ProviderWatch(self.monitor, lines, wait_seconds, SHORT_SECONDS)
+        watch = ProviderWatch(self.monitor, ENGLISH, wait_seconds, SHORT_SECONDS)
         idle = IdleMonitor(lambda: None, 0.0)
-        facts = JobFacts(frozenset(), digest(()), ())
+        facts = JobFacts(frozenset(), digest(()), (), history=history)
         self.assistant = Assistant(AgentSpec(instructions="Be brief."), anything[1], facts, idle, watch)
         self.heartbeats: asyncio.Task[None] | None = None
 
@@ -164,3 +164,14 @@ async def test_failing_voice_is_named_and_keeps_conversation(
     conversation.voice.fault = ""
     await conversation.ask("Are you there?")
     assert not conversation.monitor.report().failed
+
+
+async def test_conversation_of_earlier_job_goes_on() -> None:
+    history = (Message("user", "My favorite color is blue."), Message("assistant", "Nice."))
+    conversation = Conversation(DEADLINE, history)
+    await conversation.start()
+    assert await conversation.ask("Which one is it?") == "Fine."
+    await conversation.close()
+    sent = [i for i in conversation.model.contexts[-1].items if isinstance(i, llm.ChatMessage)]
+    texts = [item.text_content for item in sent if item.role != "system"]
+    assert texts[:3] == ["My favorite color is blue.", "Nice.", "Which one is it?"]

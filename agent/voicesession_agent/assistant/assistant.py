@@ -2,7 +2,8 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterable, AsyncIterator, Callable
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Sequence
+from functools import partial
 from typing import Any, Final
 
 import aiohttp
@@ -25,12 +26,12 @@ from voicesession_agent.assistant.idle_prompt import IdleMonitor
 from voicesession_agent.assistant.memory_context import remember_tool, render, shorten
 from voicesession_agent.assistant.provider_watch import ATTEMPT_SECONDS, Chunk, ProviderWatch, spoken_lines
 from voicesession_agent.assistant.speaker_selection import NOBODY, Greeter, SpeakerSelector
-from voicesession_agent.assistant.turn_recorder import TurnRecorder
+from voicesession_agent.assistant.turn_recorder import HistoryRecorder, TurnRecorder
 from voicesession_agent.job.room_reporter import RoomReporter
 from voicesession_agent.job.shutdown import JobServices
 from voicesession_agent.job.supervisor_client import SupervisorClient
 from voicesession_agent.livekit_internals import replace_instructions
-from voicesession_agent.protocol import JobFacts
+from voicesession_agent.protocol import JobFacts, Message
 from voicesession_agent.settings import AgentSpec
 from voicesession_agent.speech import providers
 
@@ -90,7 +91,9 @@ async def run(
     facts, _ = await asyncio.gather(services.supervisor.job_facts(), ctx.connect())
     session = new_session(ctx.proc.userdata[MODELS], spec)
     turns = TurnRecorder(services.supervisor, lambda: services.reporter.report("turn_lost"))
-    session.on("conversation_item_added", lambda event: _record_message(turns, event))
+    history = HistoryRecorder(services.reporter.report, facts.history)
+    for recorder in (turns.add, history.add):
+        session.on("conversation_item_added", partial(_record_message, recorder))
     services.shutdown.after_session_closed(turns.close)
     idle = IdleMonitor(lambda: _say(session, spec.idle_prompt), facts.idle_seconds if spec.idle_prompt else 0.0)
     greeter = Greeter(session, services.reporter, spec.greeting, set(facts.greeted))
@@ -123,6 +126,7 @@ class Assistant(Agent):
     ) -> None:
         super().__init__(
             instructions=render(spec.instructions, facts.blocks),
+            chat_ctx=_context(facts.history),
             tools=[remember_tool(client)] if facts.remembers else [],
         )
         self._spec = spec
@@ -183,6 +187,14 @@ def _report_activity(reporter: RoomReporter, state: str) -> None:
         reporter.report("active")
 
 
-def _record_message(turns: TurnRecorder, event: ConversationItemAddedEvent) -> None:
+def _record_message(record: Callable[[str, str], None], event: ConversationItemAddedEvent) -> None:
     if isinstance(event.item, llm.ChatMessage):
-        turns.add(event.item.role, event.item.text_content or "")
+        record(event.item.role, event.item.text_content or "")
+
+
+def _context(history: Sequence[Message]) -> llm.ChatContext:
+    """Return the context of a conversation that an earlier job began."""
+    context = llm.ChatContext.empty()
+    for message in history:
+        context.add_message(role="user" if message.role == "user" else "assistant", content=message.text)
+    return context

@@ -1,8 +1,8 @@
-"""Pairs of a human's messages and the agent's answer, handed to the supervisor in order."""
+"""A conversation as the supervisor gets it: turns for memory, in order, and the history for the next job."""
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Final
 
@@ -10,9 +10,27 @@ import aiohttp
 
 from voicesession_agent.job.supervisor_client import SupervisorClient
 from voicesession_agent.memory.backend import Turn
+from voicesession_agent.protocol import SPEAKERS, Message, newest
 
 TRIES: Final = 2
 log = logging.getLogger(__name__)
+
+
+class HistoryRecorder:
+    """Sends the newest messages to the supervisor, for a job that continues this conversation.
+
+    `known` are those that this job itself continues, and `report` queues a report.
+    """
+
+    def __init__(self, report: Callable[..., None], known: Sequence[Message]) -> None:
+        self._report = report
+        self._messages = tuple(known)
+
+    def add(self, role: str, text: str) -> None:
+        """Take a message; roles other than `user` and `assistant` are ignored."""
+        if role in SPEAKERS and text:
+            self._messages = newest((*self._messages, Message(role, text)))
+            self._report("history", messages=[message.to_json() for message in self._messages])
 
 
 class TurnPairing:

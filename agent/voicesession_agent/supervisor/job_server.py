@@ -12,7 +12,7 @@ from voicesession_agent.memory.backend import MemoryBackendError, Turn, digest
 from voicesession_agent.memory.sync import MemorySync
 from voicesession_agent.memory.turn_queue import DropReason
 from voicesession_agent.metrics import Metrics
-from voicesession_agent.protocol import JobFacts
+from voicesession_agent.protocol import JobFacts, parse_history
 from voicesession_agent.supervisor.control_server import StateChanges
 from voicesession_agent.supervisor.job_run import ExitCause
 from voicesession_agent.supervisor.pod_state import HumanLeft
@@ -96,6 +96,9 @@ class Reports:
                 return self._active
             case "greeted":
                 return lambda: self._state.greeted.add(str(report["identity"]))
+            case "history":
+                messages = parse_history(report["messages"])
+                return lambda: setattr(self._state, "history", messages)
         raise UnknownReportError
 
     def _observe_latency(self, launch: int, report: dict[str, Any]) -> None:
@@ -194,6 +197,7 @@ class JobServer:
             blocks=blocks,
             remembers=self._memory_sync.remembers,
             idle_seconds=state.desired.idle_seconds if state.desired else 0,
+            history=state.history,
         )
         return web.json_response(facts.to_json())
 

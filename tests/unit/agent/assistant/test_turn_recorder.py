@@ -5,8 +5,9 @@ from typing import Any
 
 import aiohttp
 import pytest
-from voicesession_agent.assistant.turn_recorder import TurnPairing, TurnRecorder
+from voicesession_agent.assistant.turn_recorder import HistoryRecorder, TurnPairing, TurnRecorder
 from voicesession_agent.memory.backend import Turn
+from voicesession_agent.protocol import HISTORY_MESSAGES, Message
 
 
 @pytest.mark.parametrize(
@@ -73,3 +74,21 @@ async def test_turn_cut_short_by_end_of_job_counts_as_lost() -> None:
     with pytest.raises(TimeoutError):
         await asyncio.wait_for(recorder.close(), 0.01)
     assert losses == [True]
+
+
+def test_history_continues_that_of_earlier_job() -> None:
+    sent: list[Any] = []
+    history = HistoryRecorder(lambda kind, messages: sent.append((kind, messages)), [Message("user", "Hello.")])
+    history.add("system", "Be brief.")
+    history.add("assistant", "")
+    assert sent == []
+    history.add("assistant", "Hi.")
+    assert sent == [("history", [["user", "Hello."], ["assistant", "Hi."]])]
+
+
+def test_history_is_bounded() -> None:
+    sent: list[Any] = []
+    history = HistoryRecorder(lambda _, messages: sent.append(messages), [])
+    for _ in range(2 * HISTORY_MESSAGES):
+        history.add("user", "Hello.")
+    assert len(sent[-1]) == HISTORY_MESSAGES

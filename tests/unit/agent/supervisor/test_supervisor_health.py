@@ -140,6 +140,42 @@ async def test_failing_provider_keeps_job_and_heals_with_next_success(
     await world.started(2)
 
 
+MESSAGES = [["user", "My favorite color is blue."], ["assistant", "Nice."]]
+
+
+@pytest.mark.parametrize("end", ["unhealthy", "dead"])
+async def test_history_outlives_job_that_ends_without_reset(world: SupervisorWorld, end: str) -> None:
+    job = await world.first_joined()
+    await world.report(1, "history", messages=MESSAGES)
+    if end == "dead":
+        job.die()
+    else:
+        await send_heartbeat(world, 1, HealthReport(muted=True))
+    await world.joined(2)
+    assert [message.to_json() for message in world.state.history] == MESSAGES
+    await world.report(1, "history", messages=[])
+    assert world.state.history, "the earlier job has no say any more"
+    assert "blue" not in str(world.state.render())
+
+
+async def test_history_ends_with_reset(world: SupervisorWorld) -> None:
+    await world.first_joined()
+    await world.report(1, "history", messages=MESSAGES)
+    await world.supervisor.set_desired_state(desired(epoch=2, cause="Requested"))
+    await world.report(1, "history", messages=MESSAGES)
+    await world.joined(2)
+    assert world.state.history == ()
+
+
+async def test_starting_job_that_knows_history_does_not_serve_reset(world: SupervisorWorld) -> None:
+    job = await world.first_joined()
+    await world.report(1, "history", messages=MESSAGES)
+    job.die()
+    await world.started(2)
+    await world.supervisor.set_desired_state(desired(epoch=2, cause="Requested"))
+    await world.started(3)
+
+
 async def test_second_deaf_job_keeps_conversation(world: SupervisorWorld) -> None:
     """Voice detection may take a sound for speech; no job recognizes words in it, and no pod does."""
     await world.first_joined()
