@@ -3,13 +3,15 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
-from unittest.mock import create_autospec
+from unittest.mock import AsyncMock, create_autospec
 
 from livekit import rtc
 from livekit.agents import Agent, AgentSession, JobContext
 from livekit.agents.testing import fake_job_context
 from voicesession_agent.assistant.assistant import ROOM_OPTIONS
 from voicesession_agent.assistant.speaker_selection import NOBODY
+from voicesession_agent.job.health_monitor import HealthMonitor
+from voicesession_agent.job.supervisor_client import SupervisorClient
 
 
 def fake_participant(identity: str, spec: type = rtc.RemoteParticipant) -> Any:
@@ -51,3 +53,18 @@ async def test_participant_is_linked_on_request_only() -> None:
             linked.append(session.room_io.linked_participant)
         await session.aclose()
     assert linked == [None, carol, None]
+
+
+async def test_room_output_is_measured_below_no_other_output() -> None:
+    room, connected = connected_room(), create_autospec(SupervisorClient, instance=True)
+    with job_context(room):
+        session: AgentSession[None] = AgentSession()
+        monitor = HealthMonitor(room, connected, AsyncMock(), lambda: session, print)
+        await session.start(Agent(instructions=""), room=room, room_options=ROOM_OPTIONS)
+        output = session.output.audio
+        monitor.watch_playback(session)
+        meter = session.output.audio
+        await session.aclose()
+    assert output is not None
+    assert meter is not None
+    assert (meter.next_in_chain, meter.can_pause, meter.sample_rate) == (output, output.can_pause, output.sample_rate)

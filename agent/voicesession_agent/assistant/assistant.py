@@ -110,6 +110,8 @@ async def run(
         )
     for step in (idle.close, selector.close):
         services.shutdown.before_session_closes(step)
+    services.health.watch_playback(session)
+    services.reporter.leave_speech_to_session()
     session.on("user_state_changed", lambda event: _report_activity(services.reporter, event.new_state))
     idle.watch(session)
     selector.start()
@@ -182,7 +184,7 @@ def _say(session: "AgentSession[None]", text: str) -> None:
 
 
 def _report_activity(reporter: RoomReporter, state: str) -> None:
-    """Report speech found by voice detection; LiveKit lists the human among the active speakers slightly later."""
+    """Report speech found by voice detection."""
     if state == "speaking":
         reporter.report("active")
 

@@ -1,5 +1,6 @@
 """Selection of the human that the assistant hears, one at a time, and the greeting."""
 
+import time
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
@@ -7,7 +8,13 @@ from livekit import rtc
 from livekit.agents import AgentSession
 from livekit.rtc.room import EventTypes
 
-from voicesession_agent.job.humans import is_call_ended, is_call_unanswered, is_human, is_reachable
+from voicesession_agent.job.humans import (
+    RecentSpeakers,
+    is_call_ended,
+    is_call_unanswered,
+    is_human,
+    is_reachable,
+)
 from voicesession_agent.job.room_reporter import RoomReporter
 
 CHANGES: Final[tuple[EventTypes, ...]] = (
@@ -59,11 +66,14 @@ class SpeakerSelector:
         session: "AgentSession[Any]",
         greeter: Greeter,
         on_occupancy: Callable[[bool], None],
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._room = room
         self._session = session
         self._greeter = greeter
         self._on_occupancy = on_occupancy
+        self._clock = clock
+        self._speakers = RecentSpeakers()
         self._linked = NOBODY
         self._is_occupied = False
         self._is_ringing = False
@@ -112,9 +122,12 @@ class SpeakerSelector:
             self._session.input.set_audio_enabled(not is_ringing)
 
     def _on_active_speakers_changed(self, speakers: Sequence[rtc.Participant]) -> None:
-        """Link a speaking human while the linked one is silent; LiveKit lists the loudest first."""
+        """Link a speaking human while the linked one is silent, for voice detection and for LiveKit."""
+        now = self._clock()
         speaking = [p.identity for p in speakers if isinstance(p, rtc.RemoteParticipant) and _is_present(p)]
-        if speaking and self._linked not in speaking and self._session.user_state != "speaking":
+        self._speakers.changed(speaking, now)
+        is_silent = self._linked not in self._speakers.recent(now) and self._session.user_state != "speaking"
+        if speaking and is_silent:
             self._link(speaking[0])
             self._greeter.skip(speaking[0])
 

@@ -27,7 +27,7 @@ class HealthReport:
     """The job's own measurements: `unheard`, `inaudible` and `lost` are seconds of the probes."""
 
     speaking: bool = False
-    """True while a human (according to LiveKit) or the agent speaks."""
+    """True while a human (by voice detection, if the session has one) or the agent speaks."""
     unheard: float = 0.0
     inaudible: float = 0.0
     muted: bool = False

@@ -81,67 +81,68 @@ def is_deaf(unheard: float) -> bool:
     return unheard >= DEAF_SECONDS
 
 
-class Stopwatch:
-    """Counts seconds; its callers pass the time."""
-
-    def __init__(self) -> None:
-        self._before = 0.0
-        self._since: float | None = None
-
-    def run(self, now: float) -> None:
-        """Start counting; no effect on a running stopwatch."""
-        if self._since is None:
-            self._since = now
-
-    def hold(self, now: float) -> None:
-        """Stop counting and keep the value."""
-        self._before = self.seconds(now)
-        self._since = None
-
-    def clear(self, now: float) -> None:
-        """Set the value to zero; a running stopwatch continues."""
-        self._before = 0.0
-        if self._since is not None:
-            self._since = now
-
-    def seconds(self, now: float) -> float:
-        """Return the counted seconds."""
-        return self._before + (0.0 if self._since is None else max(0.0, now - self._since))
-
-
 MUTE_SECONDS: Final = 4.0
-"""Total speech; LiveKit lists a speaker within its update interval of 0.4 s."""
+"""Playback that is so late has stopped; a busy machine delays it by a fraction of a second."""
 
 
 class MuteProbe:
-    """Seconds of the agent's speech, by its own account, since LiveKit last listed it as an active speaker."""
+    """Seconds for which sound was handed over to the room and, when it was due, not played.
+
+    A segment of sound ends with `flushed`. Until then it may run dry, because a slow model pauses in mid-answer.
+    """
 
     def __init__(self) -> None:
-        self._silence = Stopwatch()
-        self._speaking = False
-        self._listed = False
+        self._ticks = Ticks()
+        self._is_open = False
+        self._has_started = False
+        self._is_flushed = False
+        self._is_paused = False
+        self._unplayed = 0.0
+        self._late = 0.0
 
-    def speaks(self, speaking: bool, now: float) -> None:
-        """Take the session's own state."""
-        self._speaking = speaking
-        self._count(now)
+    def handed_over(self, seconds: float, now: float) -> None:
+        """Take sound that the room's output accepted."""
+        self._advance(now)
+        self._is_open = True
+        self._unplayed += seconds
 
-    def listed(self, listed: bool, now: float) -> None:
-        """Take whether LiveKit lists the agent as an active speaker."""
-        self._listed = listed
-        self._count(now)
+    def flushed(self, now: float) -> None:
+        """Take the end of the segment: playback has to finish."""
+        self._advance(now)
+        self._is_flushed = self._is_open
+
+    def started(self, now: float) -> None:
+        """Take the start of the playback."""
+        self._advance(now)
+        self._has_started, self._late = True, 0.0
+
+    def paused(self, paused: bool, now: float) -> None:
+        """Take that the session holds the playback, or lets it go on."""
+        self._advance(now)
+        self._is_paused = paused
+
+    def finished(self, now: float) -> None:
+        """Take the end of the playback, complete or interrupted, or that the session dropped the sound."""
+        self._advance(now)
+        self._is_open = self._has_started = self._is_flushed = False
+        self._unplayed = self._late = 0.0
 
     def seconds(self, now: float) -> float:
-        """Return the seconds of inaudible speech."""
-        return self._silence.seconds(now)
+        """Return the seconds by which playback is late; call it once a second."""
+        self._advance(now)
+        return self._late
 
-    def _count(self, now: float) -> None:
-        if self._listed:
-            self._silence.clear(now)
-        if self._speaking and not self._listed:
-            self._silence.run(now)
-        else:
-            self._silence.hold(now)
+    def _advance(self, now: float) -> None:
+        passed = self._ticks.tick(now)
+        if not self._is_open or self._is_paused:
+            return
+        if not self._has_started:
+            self._late += passed
+            return
+        played = min(passed, self._unplayed)
+        self._unplayed -= played
+        if self._is_flushed:
+            self._late += passed - played
 
 
 def is_mute(inaudible: float, muted: bool) -> bool:

@@ -60,7 +60,7 @@ class FakeRoom:
         self.emit("participant_disconnected", self.remote_participants.pop(identity))
 
     def speak(self, *identities: str) -> None:
-        """Set the active speakers."""
+        """Change the levels of these speakers; LiveKit's event lists no speaker whose level is the same."""
         local = self.local_participant
         self.emit(
             "active_speakers_changed",
@@ -100,6 +100,7 @@ class FakeAgentSession:
         self.closed = 0
         self.room_io = SimpleNamespace(set_participant=self.linked.append)
         self.input = SimpleNamespace(set_audio_enabled=self.audio.append)
+        self.output = SimpleNamespace(audio=None)
         self.conn_options = SimpleNamespace(max_unrecoverable_errors=3)
         self._listeners: dict[str, list[Callable[..., Any]]] = defaultdict(list)
 

@@ -88,23 +88,70 @@ def test_deaf_probe_counts_little_of_a_pause_of_the_process() -> None:
     assert unheard(probe, 9001, 9030) == 0.0
 
 
-def test_mute_probe_sums_speech_never_listed() -> None:
-    probe = MuteProbe()
-    probe.speaks(True, 0.0)
-    probe.speaks(False, 3.0)
-    probe.speaks(True, 10.0)
-    assert not is_mute(probe.seconds(10.9), muted=False)
-    assert is_mute(probe.seconds(11.0), muted=False)
-    assert probe.seconds(11.0) == MUTE_SECONDS
+def lateness(probe: MuteProbe, start: int, end: int) -> float:
+    """Read the probe once a second and return the last value."""
+    return [probe.seconds(float(now)) for now in range(start, end + 1)][-1]
 
 
-def test_mute_probe_restarts_after_listing() -> None:
+def test_mute_probe_counts_sound_whose_playback_never_starts() -> None:
     probe = MuteProbe()
-    probe.speaks(True, 0.0)
-    probe.listed(True, 0.5)
-    assert probe.seconds(60.0) == 0.0
-    probe.listed(False, 60.0)
-    assert probe.seconds(62.0) == 2.0
+    assert lateness(probe, 0, 100) == 0.0
+    probe.handed_over(0.1, 100.0)
+    assert not is_mute(lateness(probe, 101, 103), muted=False)
+    assert is_mute(lateness(probe, 104, 104), muted=False)
+    assert probe.seconds(104.0) == MUTE_SECONDS
+    probe.started(104.5)
+    assert probe.seconds(104.6) == 0.0
+
+
+def test_mute_probe_counts_playback_that_stops() -> None:
+    probe = MuteProbe()
+    probe.handed_over(10.0, 0.0)
+    probe.started(0.0)
+    probe.flushed(1.0)
+    assert lateness(probe, 2, 10) == 0.0
+    assert is_mute(lateness(probe, 11, 14), muted=False)
+    probe.finished(14.5)
+    assert lateness(probe, 15, 60) == 0.0
+
+
+def test_mute_probe_does_not_count_pause_of_slow_model() -> None:
+    """A model that pauses for 12 s in mid-answer hands over nothing that could be played."""
+    probe = MuteProbe()
+    probe.handed_over(2.0, 0.0)
+    probe.started(0.0)
+    assert lateness(probe, 1, 14) == 0.0
+    probe.handed_over(3.0, 14.0)
+    probe.flushed(14.0)
+    assert lateness(probe, 15, 17) == 0.0
+    probe.finished(17.0)
+    assert lateness(probe, 18, 600) == 0.0
+
+
+def test_mute_probe_does_not_count_playback_that_the_session_holds() -> None:
+    probe = MuteProbe()
+    probe.handed_over(2.0, 0.0)
+    probe.started(0.0)
+    probe.flushed(0.0)
+    probe.paused(True, 1.0)
+    assert lateness(probe, 1, 60) == 0.0
+    probe.paused(False, 60.0)
+    assert lateness(probe, 60, 61) == 0.0
+    assert is_mute(lateness(probe, 62, 66), muted=False)
+
+
+def test_mute_probe_ignores_end_of_segment_without_sound() -> None:
+    probe = MuteProbe()
+    probe.flushed(0.0)
+    probe.handed_over(0.1, 1.0)
+    probe.started(1.0)
+    assert lateness(probe, 2, 60) == 0.0
+
+
+def test_mute_probe_counts_little_of_a_pause_of_the_process() -> None:
+    probe = MuteProbe()
+    probe.handed_over(2.0, 0.0)
+    assert not is_mute(probe.seconds(3600.0), muted=False)
 
 
 def test_muted_track_is_mute_immediately() -> None:

@@ -9,9 +9,11 @@ import numpy as np
 import pytest
 from livekit import rtc
 from livekit.agents import APIStatusError, inference, vad
+from livekit.agents.voice import io
 from voicesession_agent.assistant.assistant import MIN_SILENCE_SECONDS
 from voicesession_agent.health.diagnosis import HealthReport
 from voicesession_agent.job.health_monitor import HealthMonitor
+from voicesession_agent.job.humans import SPEAKER_SECONDS
 from voicesession_agent.speech.pico import RATE, PicoTTS
 
 from tests.support.fakes.room import SIP, FakeAgentSession, FakeRoom
@@ -19,6 +21,37 @@ from tests.support.fakes.room import SIP, FakeAgentSession, FakeRoom
 AUDIO = rtc.TrackKind.KIND_AUDIO
 MAX_SAMPLE = 32767
 FRAME = 320
+
+
+FRAME_OF_SOUND = rtc.AudioFrame(bytes(2 * FRAME), RATE, 1, FRAME)
+
+
+class HoldingOutput(io.AudioOutput):
+    """The output of a room that plays nothing by itself."""
+
+    def __init__(self) -> None:
+        super().__init__(label="room", capabilities=io.AudioOutputCapabilities(pause=True), sample_rate=RATE)
+        self.calls: list[str] = []
+        self.accepts = asyncio.Event()
+        self.accepts.set()
+
+    async def capture_frame(self, frame: rtc.AudioFrame) -> None:
+        await self.accepts.wait()
+        await super().capture_frame(frame)
+        self.calls.append("capture")
+
+    def flush(self) -> None:
+        super().flush()
+        self.calls.append("flush")
+
+    def clear_buffer(self) -> None:
+        self.calls.append("clear")
+
+    def pause(self) -> None:
+        self.calls.append("pause")
+
+    def resume(self) -> None:
+        self.calls.append("resume")
 
 
 class MonitorScene:
@@ -72,6 +105,10 @@ class MonitorScene:
         """Let a provider fail."""
         self.session.emit("error", error=provider_error(kind, recoverable=recoverable, error=error))
 
+    def watch_playback(self) -> None:
+        session: Any = self.session
+        self.monitor.watch_playback(session)
+
     def watch_speech(self) -> None:
         session: Any = self.session
         self.monitor.watch_speech(session, lambda: self.prompting)
@@ -110,8 +147,21 @@ async def test_unheard_counts_speech_found_by_voice_detection(scene: MonitorScen
 async def test_music_is_not_speech(scene: MonitorScene) -> None:
     """LiveKit lists music among the active speakers, and voice detection does not take it for speech."""
     scene.watch_speech()
+    await scene.next_report()
+    scene.room.speak("alice")
+    assert await scene.next_report() == HealthReport()
     scene.room.speak("alice")
     assert (await scene.report_at(120.0)).unheard == 0.0
+
+
+async def test_speech_found_by_voice_detection_is_speech(scene: MonitorScene) -> None:
+    scene.watch_speech()
+    await scene.next_report()
+    scene.session.emit("user_state_changed", new_state="speaking")
+    scene.room.speak("agent")
+    assert (await scene.report_at(60.0)).speaking
+    scene.session.emit("user_state_changed", new_state="listening")
+    assert not (await scene.next_report()).speaking
 
 
 async def test_voice_detection_of_assistant_finds_speech_but_neither_music_nor_noise() -> None:
@@ -135,23 +185,31 @@ async def test_error_of_recognizer_explains_missing_words(scene: MonitorScene, r
 
 
 async def test_dial_tone_of_ringing_phone_is_no_speech(scene: MonitorScene) -> None:
-    scene.linked = "phone"
-    scene.watch_speech()
     scene.room.join("phone", SIP, sip_callStatus="ringing")
     scene.room.speak("phone")
-    scene.now = 10.0
     assert await scene.next_report() == HealthReport()
     scene.room.set_attributes("phone", sip_callStatus="active")
     scene.room.speak("phone")
     assert (await scene.next_report()).speaking
 
 
+async def test_speech_in_user_entry_point_lasts_from_change_to_change(scene: MonitorScene) -> None:
+    scene.room.speak("alice")
+    scene.room.speak("agent")
+    assert (await scene.next_report()).speaking
+    assert not (await scene.report_at(SPEAKER_SECONDS)).speaking
+    scene.room.speak("alice")
+    scene.room.leave("alice")
+    assert not (await scene.next_report()).speaking
+
+
 async def test_leave_in_mid_sentence_ends_speech(scene: MonitorScene) -> None:
     scene.watch_speech()
-    scene.room.speak("alice")
+    await scene.next_report()
     scene.session.emit("user_state_changed", new_state="speaking")
     await scene.report_at(1.0)
     scene.room.leave("alice")
+    assert await scene.next_report() == HealthReport()
     await scene.report_at(30.0)
     scene.session.emit("user_state_changed", new_state="listening")
     assert await scene.report_at(60.0) == HealthReport()
@@ -182,13 +240,57 @@ async def test_speech_of_user_entry_point_is_speech(scene: MonitorScene) -> None
     assert (await scene.next_report()).speaking
 
 
-async def test_inaudible_counts_agent_speech_until_listed(scene: MonitorScene) -> None:
+async def test_inaudible_counts_sound_that_is_not_played(scene: MonitorScene) -> None:
+    output = HoldingOutput()
+    scene.session.output.audio = output
     scene.watch_speech()
+    scene.watch_playback()
+    meter: Any = scene.session.output.audio
     scene.session.emit("agent_state_changed", new_state="speaking")
-    scene.now = 3.0
-    assert (await scene.next_report()).inaudible == 3.0
-    scene.room.speak("agent")
+    assert (await scene.report_at(20.0)).inaudible == 0.0
+    await meter.capture_frame(FRAME_OF_SOUND)
+    assert (await scene.report_at(23.0)).inaudible == 3.0
+    output.on_playback_started(created_at=0.0)
     assert (await scene.next_report()).inaudible == 0.0
+    meter.flush()
+    assert (await scene.report_at(26.0)).inaudible > 2.0
+    output.on_playback_finished(playback_position=0.02, interrupted=False)
+    assert (await scene.report_at(60.0)).inaudible == 0.0
+    assert output.calls == ["capture", "flush"]
+
+
+async def test_sound_that_session_drops_or_holds_is_not_inaudible(scene: MonitorScene) -> None:
+    output = HoldingOutput()
+    scene.session.output.audio = output
+    scene.watch_playback()
+    meter: Any = scene.session.output.audio
+    await meter.capture_frame(FRAME_OF_SOUND)
+    meter.pause()
+    assert (await scene.report_at(60.0)).inaudible == 0.0
+    meter.resume()
+    meter.clear_buffer()
+    assert (await scene.report_at(120.0)).inaudible == 0.0
+    assert output.calls == ["capture", "pause", "resume", "clear"]
+
+
+async def test_sound_without_subscriber_is_not_inaudible(scene: MonitorScene) -> None:
+    """The output of a room takes no frame before somebody has subscribed to the agent's track."""
+    output = HoldingOutput()
+    output.accepts.clear()
+    scene.session.output.audio = output
+    scene.watch_playback()
+    meter: Any = scene.session.output.audio
+    capture = asyncio.create_task(meter.capture_frame(FRAME_OF_SOUND))
+    assert (await scene.report_at(60.0)).inaudible == 0.0
+    output.accepts.set()
+    await capture
+    assert (await scene.report_at(62.0)).inaudible == 2.0
+
+
+async def test_session_without_audio_has_no_meter(scene: MonitorScene) -> None:
+    scene.session.output.audio = None
+    scene.watch_playback()
+    assert scene.session.output.audio is None
 
 
 async def test_muted_follows_own_audio_track(scene: MonitorScene) -> None:
@@ -204,9 +306,8 @@ async def test_muted_follows_own_audio_track(scene: MonitorScene) -> None:
 
 async def test_user_entry_point_may_be_deaf_and_muted(scene: MonitorScene) -> None:
     scene.room.emit("track_muted", scene.room.local_participant, SimpleNamespace(sid="TR_1", kind=AUDIO))
-    scene.room.speak("alice")
     scene.now = 60.0
-    assert await scene.next_report() == HealthReport(speaking=True)
+    assert await scene.next_report() == HealthReport()
 
 
 async def test_lost_counts_until_connection_returns(scene: MonitorScene) -> None:
