@@ -94,7 +94,7 @@ async def test_second_recognizer_hears_next_speech_after_first_fails(detection: 
     assert heard == ["hello"]
 
 
-def test_embedded_and_remote_voices_form_one_fallback() -> None:
+def test_embedded_and_remote_voices_share_adapter() -> None:
     voice = providers.make_tts(Provider(name="openai", api_key="x", fallback=(Provider(name="pico"),)))
     assert describe_failure(voice.label, ValueError()) == ""
     assert voice.sample_rate == providers.make_tts(Provider(name="openai", api_key="x")).sample_rate

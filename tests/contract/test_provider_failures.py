@@ -6,14 +6,12 @@ from typing import Any
 
 import pytest
 from livekit import rtc
-from livekit.agents import AgentSession, APIConnectOptions, llm
-from livekit.agents.voice import io
-from livekit.agents.voice.agent_session import SessionConnectOptions
+from livekit.agents import AgentSession, io, llm
 from voicesession_agent.assistant.assistant import Assistant
 from voicesession_agent.assistant.idle_prompt import IdleMonitor
 from voicesession_agent.assistant.provider_watch import ENGLISH, ProviderWatch
 from voicesession_agent.health.diagnosis import HealthReport
-from voicesession_agent.job.health_monitor import HealthMonitor
+from voicesession_agent.job.health_monitor import DEFAULT_ERRORS, HealthMonitor
 from voicesession_agent.memory.backend import digest
 from voicesession_agent.protocol import JobFacts, Message
 from voicesession_agent.settings import AgentSpec
@@ -74,7 +72,6 @@ class Conversation:
         self.session: AgentSession[None] = AgentSession(
             llm=self.model,
             tts=self.voice,
-            conn_options=SessionConnectOptions(tts_conn_options=APIConnectOptions(max_retry=0)),
         )
         self.session.output.audio = Loudspeaker()
         room, client = FakeRoom(), Supervisor()
@@ -164,6 +161,10 @@ async def test_failing_voice_is_named_and_keeps_conversation(
     conversation.voice.fault = ""
     await conversation.ask("Are you there?")
     assert not conversation.monitor.report().failed
+
+
+async def test_default_number_of_failed_turns_is_known() -> None:
+    assert AgentSession(llm=FaultyModel()).conn_options.max_unrecoverable_errors == DEFAULT_ERRORS
 
 
 async def test_conversation_of_earlier_job_goes_on() -> None:

@@ -20,7 +20,6 @@ from livekit.agents import (
     llm,
     room_io,
 )
-from livekit.agents.voice.agent_session import SessionConnectOptions
 
 from voicesession_agent.assistant.idle_prompt import IdleMonitor
 from voicesession_agent.assistant.memory_context import remember_tool, render, shorten
@@ -64,9 +63,8 @@ def prewarm(proc: JobProcess, spec: AgentSpec) -> None:
 def make_session(models: dict[str, Any], spec: AgentSpec) -> "AgentSession[None]":
     """Create a session with local processing only: no setting may fall back to LiveKit's cloud."""
     detector: Any = inference.TurnDetector(version="v1-mini") if spec.turn_detection == "v1-mini" else "vad"
-    return AgentSession(
+    session: AgentSession[None] = AgentSession(
         **models,
-        conn_options=SessionConnectOptions(llm_conn_options=LLM_OPTIONS),
         session_close_transcript_timeout=CLOSE_WAIT_SECONDS,
         turn_handling={
             "turn_detection": detector,
@@ -75,6 +73,8 @@ def make_session(models: dict[str, Any], spec: AgentSpec) -> "AgentSession[None]
             "endpointing": {"min_delay": MIN_ENDPOINTING_SECONDS, "max_delay": MAX_ENDPOINTING_SECONDS},
         },
     )
+    session.conn_options.llm_conn_options = LLM_OPTIONS
+    return session
 
 
 async def run(

@@ -8,7 +8,6 @@ from typing import Any, Final
 import numpy as np
 from livekit import rtc
 from livekit.agents import AgentSession, FlushSentinel, llm
-from livekit.agents.voice import SpeechHandle
 
 from voicesession_agent.job.health_monitor import HealthMonitor
 from voicesession_agent.settings import AgentSpec
@@ -82,7 +81,7 @@ class ProviderWatch:
         self._lines = lines
         self._wait_seconds = wait_seconds
         self._attempt_seconds = attempt_seconds
-        self._apology: SpeechHandle | None = None
+        self._apology: Any = None
         self._has_human_spoken = False
 
     def watch(self, session: "AgentSession[Any]") -> None:

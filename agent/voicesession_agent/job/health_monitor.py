@@ -5,13 +5,11 @@ import logging
 import sys
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any
+from typing import Any, Final
 
 import aiohttp
 from livekit import rtc
-from livekit.agents import AgentSession, APIError
-from livekit.agents.voice import io
-from livekit.agents.voice.agent_session import SessionConnectOptions
+from livekit.agents import AgentSession, APIError, io
 
 from voicesession_agent.health.diagnosis import BEAT_SECONDS, HealthReport
 from voicesession_agent.health.probes import (
@@ -25,6 +23,8 @@ from voicesession_agent.health.probes import (
 from voicesession_agent.job.humans import RecentSpeakers, is_call_unanswered, is_human
 from voicesession_agent.job.supervisor_client import SupervisorClient
 
+DEFAULT_ERRORS: Final = 3
+"""Failed turns after which a session closes itself, unless its author chooses a number (livekit-agents 1.8.9)."""
 log = logging.getLogger(__name__)
 
 
@@ -79,7 +79,7 @@ class HealthMonitor:
         session.on("user_state_changed", lambda event: self._deaf.speaks(event.new_state == "speaking", self._clock()))
 
     def watch_playback(self, session: "AgentSession[Any]") -> None:
-        """Probe whether the room plays what this session says; call it once the session has started."""
+        """Probe whether the room plays the speech of this session; call it once the session has started."""
         if session.output.audio is not None:
             session.output.audio = PlaybackMeter(session.output.audio, self._mute, self._clock)
 
@@ -203,7 +203,7 @@ class HealthMonitor:
 
 
 class PlaybackMeter(io.AudioOutput):
-    """Passes the agent's sound on to the room's output, and measures for the probe what is played of it."""
+    """Passes the agent's sound on to the room's output, and measures its playback for the probe."""
 
     def __init__(self, output: io.AudioOutput, probe: MuteProbe, clock: Callable[[], float]) -> None:
         super().__init__(
@@ -229,7 +229,7 @@ class PlaybackMeter(io.AudioOutput):
         self._probe.flushed(self._clock())
 
     def clear_buffer(self) -> None:
-        """Drop what was not played. The output reports no end of a segment of which it has played nothing."""
+        """Drop the rest of a segment. The output reports no end of a segment that it has not begun to play."""
         self._output.clear_buffer()
         self._probe.finished(self._clock())
 
@@ -265,7 +265,7 @@ def _keep_open(session: "AgentSession[Any]") -> None:
 
     A session that closes itself forgets the conversation, and another one has the same providers.
     """
-    if session.conn_options.max_unrecoverable_errors == SessionConnectOptions.max_unrecoverable_errors:
+    if session.conn_options.max_unrecoverable_errors == DEFAULT_ERRORS:
         session.conn_options.max_unrecoverable_errors = sys.maxsize
 
 

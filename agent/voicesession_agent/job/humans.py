@@ -101,10 +101,10 @@ SPEAKER_SECONDS: Final = 1.0
 
 
 class RecentSpeakers:
-    """The participants who made a sound recently, from LiveKit's `active_speakers_changed`.
+    """The participants with a recent sound, from LiveKit's `active_speakers_changed`.
 
-    Such an event lists only those speakers whose level changed (livekit-server 1.13.5, pkg/rtc/room.go), and none who
-    fell silent. A participant counts until SPEAKER_SECONDS after the last change.
+    Such an event lists only those speakers whose level changed (livekit-server 1.13.5, pkg/rtc/room.go), and no
+    silent one. A participant counts until SPEAKER_SECONDS after the last change.
     """
 
     def __init__(self) -> None:
@@ -116,11 +116,11 @@ class RecentSpeakers:
         self._changed.update(dict.fromkeys(identities, now))
 
     def forget(self, identity: str) -> None:
-        """Drop a participant who left."""
+        """Drop a participant after their leave."""
         self._changed.pop(identity, None)
 
     def recent(self, now: float) -> list[str]:
-        """Return the identities of those who count, the first to speak first."""
+        """Return the identities that count, the first to speak first."""
         return [identity for identity, at in self._changed.items() if now - at < SPEAKER_SECONDS]
 
 

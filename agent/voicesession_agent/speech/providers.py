@@ -5,7 +5,7 @@ import inspect
 import pkgutil
 from collections.abc import Callable
 from functools import partial
-from typing import Any, Final, TypeVar, cast
+from typing import Any, Final, TypeVar
 
 from livekit.agents import llm, stt, tts, vad
 
@@ -59,11 +59,11 @@ def _with_fallback(
     adapt: Callable[[list[Engine]], Engine],
 ) -> Engine:
     """Return the engine of the provider, or an adapter for it and the engines of its fallback."""
-    first = cast(Engine, _make(role, role, provider, embedded))
-    others = [_make(role, f"{role}.fallback[{n}]", other, embedded) for n, other in enumerate(provider.fallback)]
-    if not others:
-        return first
-    engines = [first, *others]
+    engines: list[Engine] = [_make(role, role, provider, embedded)]
+    for number, other in enumerate(provider.fallback):
+        engines.append(_make(role, f"{role}.fallback[{number}]", other, embedded))
+    if len(engines) == 1:
+        return engines[0]
     adapter = adapt(engines)
     for engine in engines:
         engine.on("error", partial(_forward_error, adapter))

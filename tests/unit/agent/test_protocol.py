@@ -32,7 +32,7 @@ def test_job_facts_survive_json_without_limits_of_blocks() -> None:
     assert JobFacts.from_json(raw) == JobFacts(facts.greeted, "hash-1", (shown,), True, 30.0, history)
 
 
-def test_history_keeps_newest_messages_within_its_limits() -> None:
+def test_history_keeps_newest_messages_within_limits() -> None:
     many = [Message("user", str(n)) for n in range(1000)]
     assert [message.text for message in newest(many)] == [str(n) for n in range(1000 - HISTORY_MESSAGES, 1000)]
     long = [Message("user", "я" * 3000)] * 9
@@ -46,5 +46,5 @@ def test_malformed_history_is_refused(raw: object) -> None:
         parse_history(raw)
 
 
-def test_message_does_not_show_its_text() -> None:
+def test_representation_of_message_has_no_text() -> None:
     assert "secret" not in repr(Message("user", "secret"))

@@ -39,12 +39,12 @@ def test_idle_prompt_is_optional() -> None:
     ("given", "wait", "apology"),
     [({}, None, None), ({"waitPrompt": "", "apology": "Sorry."}, "", "Sorry.")],
 )
-def test_absent_spoken_line_differs_from_empty_one(given: Any, wait: str | None, apology: str | None) -> None:
+def test_absent_spoken_line_differs_from_empty_line(given: Any, wait: str | None, apology: str | None) -> None:
     agent = AgentSettings.from_env(env(SPEC | given)).agent
     assert (agent.wait_prompt, agent.apology) == (wait, apology)
 
 
-def test_each_fallback_provider_has_its_own_key() -> None:
+def test_key_of_fallback_provider_has_numbered_variable() -> None:
     listed = [{"provider": "openai", "model": "m"}, {"provider": "groq"}]
     spec = SPEC | {"llm": {"provider": "openai", "fallback": listed}}
     keys = {"VOICESESSION_LLM_API_KEY": "a", "VOICESESSION_LLM_FALLBACK_2_API_KEY": "c\n"}

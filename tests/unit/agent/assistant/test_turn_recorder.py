@@ -76,7 +76,7 @@ async def test_turn_cut_short_by_end_of_job_counts_as_lost() -> None:
     assert losses == [True]
 
 
-def test_history_continues_that_of_earlier_job() -> None:
+def test_history_continues_history_of_earlier_job() -> None:
     sent: list[Any] = []
     history = HistoryRecorder(lambda kind, messages: sent.append((kind, messages)), [Message("user", "Hello.")])
     history.add("system", "Be brief.")

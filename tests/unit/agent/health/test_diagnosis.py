@@ -48,7 +48,7 @@ def test_speech_problem_stays_visible_longer_than_operator_poll() -> None:
 
 
 @pytest.mark.parametrize("broken", [True, False])
-def test_provider_failure_is_curable_only_in_session_that_gave_up(broken: bool) -> None:
+def test_provider_failure_is_curable_only_in_closed_session(broken: bool) -> None:
     diagnosis = diagnose(HealthReport(failing="llm openai: timeout, 3 turns", broken=broken))
     assert diagnosis is not None
     assert HealthRestarts().can_help(diagnosis) is broken

@@ -93,7 +93,7 @@ def lateness(probe: MuteProbe, start: int, end: int) -> float:
     return [probe.seconds(float(now)) for now in range(start, end + 1)][-1]
 
 
-def test_mute_probe_counts_sound_whose_playback_never_starts() -> None:
+def test_mute_probe_counts_sound_before_start_of_playback() -> None:
     probe = MuteProbe()
     assert lateness(probe, 0, 100) == 0.0
     probe.handed_over(0.1, 100.0)
@@ -104,7 +104,7 @@ def test_mute_probe_counts_sound_whose_playback_never_starts() -> None:
     assert probe.seconds(104.6) == 0.0
 
 
-def test_mute_probe_counts_playback_that_stops() -> None:
+def test_mute_probe_counts_stopped_playback() -> None:
     probe = MuteProbe()
     probe.handed_over(10.0, 0.0)
     probe.started(0.0)
@@ -128,7 +128,7 @@ def test_mute_probe_does_not_count_pause_of_slow_model() -> None:
     assert lateness(probe, 18, 600) == 0.0
 
 
-def test_mute_probe_does_not_count_playback_that_the_session_holds() -> None:
+def test_mute_probe_does_not_count_paused_playback() -> None:
     probe = MuteProbe()
     probe.handed_over(2.0, 0.0)
     probe.started(0.0)

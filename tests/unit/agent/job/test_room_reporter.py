@@ -89,7 +89,7 @@ async def test_rejected_call_is_no_visit(scene: ReporterScene) -> None:
 
 
 async def test_activity_is_reported_at_start_of_speech(scene: ReporterScene) -> None:
-    """LiveKit's event lists only the participants whose level changed, and none who fell silent."""
+    """LiveKit's event lists only the participants whose level changed, and no silent one."""
     scene.room.join("alice")
     scene.room.speak("agent")
     for _ in range(10):

@@ -169,7 +169,7 @@ async def test_next_job_gets_history_of_earlier_job(pod: Pod) -> None:
     assert facts.history == (Message("user", "Hello."), Message("assistant", "Hi."))
 
 
-async def test_malformed_history_is_refused_and_changes_nothing(pod: Pod) -> None:
+async def test_malformed_history_is_refused(pod: Pod) -> None:
     await pod.first_joined()
     await pod.link.report("history", messages=[["user", "Hello."]])
     with pytest.raises(aiohttp.ClientResponseError):

@@ -144,7 +144,7 @@ MESSAGES = [["user", "My favorite color is blue."], ["assistant", "Nice."]]
 
 
 @pytest.mark.parametrize("end", ["unhealthy", "dead"])
-async def test_history_outlives_job_that_ends_without_reset(world: SupervisorWorld, end: str) -> None:
+async def test_history_outlives_job_without_reset(world: SupervisorWorld, end: str) -> None:
     job = await world.first_joined()
     await world.report(1, "history", messages=MESSAGES)
     if end == "dead":
@@ -167,7 +167,7 @@ async def test_history_ends_with_reset(world: SupervisorWorld) -> None:
     assert world.state.history == ()
 
 
-async def test_starting_job_that_knows_history_does_not_serve_reset(world: SupervisorWorld) -> None:
+async def test_starting_job_with_history_does_not_serve_reset(world: SupervisorWorld) -> None:
     job = await world.first_joined()
     await world.report(1, "history", messages=MESSAGES)
     job.die()
