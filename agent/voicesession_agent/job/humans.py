@@ -28,7 +28,7 @@ SERVICE_KINDS: Final = frozenset(
         rtc.ParticipantKind.PARTICIPANT_KIND_INGRESS,
     }
 )
-"""Kinds whose programs belong to the issuer of their token. LiveKit's services always get `canUpdateOwnMetadata`."""
+"""Kinds of programs that belong to the issuer of their token. LiveKit's services always get `canUpdateOwnMetadata`."""
 
 CALL_STATUS: Final = "sip.callStatus"
 UNANSWERED_CALL: Final = frozenset({"dialing", "ringing"})
@@ -103,7 +103,7 @@ SPEAKER_SECONDS: Final = 1.0
 class RecentSpeakers:
     """The participants with a recent sound, from LiveKit's `active_speakers_changed`.
 
-    Such an event lists only those speakers whose level changed (livekit-server 1.13.5, pkg/rtc/room.go), and no
+    Such an event lists only the speakers with a changed level (livekit-server 1.13.5, pkg/rtc/room.go), and no
     silent one. A participant counts until SPEAKER_SECONDS after the last change.
     """
 

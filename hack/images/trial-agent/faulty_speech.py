@@ -1,7 +1,7 @@
 """A livekit plugin of speech engines that fail, and then work.
 
-`fault` is `deaf` (no words in any sound, for the first user in a pod), `failing` (an error in each of the first turns) or
-`silent` (speech without sound in each of the first turns).
+`fault` is `deaf` (no words in any sound, for the first user in a pod), `failing` (an error in each of the first turns)
+or `silent` (speech without sound in each of the first turns).
 """
 
 from pathlib import Path

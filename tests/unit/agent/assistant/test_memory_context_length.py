@@ -47,7 +47,7 @@ def test_single_long_message_stays() -> None:
     assert [item.type for item in shorten(context).items] == ["message"] * 2
 
 
-def test_output_of_tool_does_not_stay_without_its_call() -> None:
+def test_output_of_tool_does_not_stay_without_call() -> None:
     context = conversation(0)
     call = llm.FunctionCall(call_id="1", name="look", arguments="x" * BYTES_PER_TOKEN * CONTEXT_TOKENS)
     context.insert([call, llm.FunctionCallOutput(call_id="1", name="look", output="y", is_error=False)])

@@ -24,7 +24,7 @@ async def test_error_of_recognizer_explains_missing_words(scene: MonitorScene, r
     assert (await scene.report_at(60.0)).unheard == 0.0
 
 
-async def test_inaudible_counts_sound_that_is_not_played(scene: MonitorScene) -> None:
+async def test_inaudible_counts_unplayed_sound(scene: MonitorScene) -> None:
     output = HoldingOutput()
     scene.session.output.audio = output
     scene.watch_speech()
@@ -43,7 +43,7 @@ async def test_inaudible_counts_sound_that_is_not_played(scene: MonitorScene) ->
     assert output.calls == ["capture", "flush"]
 
 
-async def test_sound_that_session_drops_or_holds_is_not_inaudible(scene: MonitorScene) -> None:
+async def test_dropped_or_paused_sound_is_not_inaudible(scene: MonitorScene) -> None:
     output = HoldingOutput()
     scene.session.output.audio = output
     scene.watch_playback()
@@ -90,7 +90,7 @@ async def test_unrecoverable_errors_of_late_session_count(scene: MonitorScene) -
     assert (await scene.next_report()).failing == "llm openai: 429 Too Many Requests, 3 turns"
 
 
-async def test_recognizer_that_is_not_opened_again_is_broken(scene: MonitorScene) -> None:
+async def test_recognizer_with_foreign_error_is_broken(scene: MonitorScene) -> None:
     """livekit-agents opens it again after an error of its API only."""
     await scene.next_report()
     scene.fail("stt_error")
@@ -111,7 +111,7 @@ async def test_number_of_failed_turns_chosen_by_author_is_kept(scene: MonitorSce
     assert scene.session.conn_options.max_unrecoverable_errors == 7
 
 
-async def test_speech_of_assistant_is_no_success_of_its_model(scene: MonitorScene) -> None:
+async def test_speech_of_assistant_is_no_success_of_model(scene: MonitorScene) -> None:
     """The assistant also says that it cannot answer."""
     scene.watch_speech()
     await scene.next_report()
