@@ -42,7 +42,7 @@ LAUNCHES = 6
 FAILING_TURNS = 3
 """Failing turns until a provider counts as failing."""
 FAILING_TURN_SECONDS = 7
-"""Seconds of a failing turn: three refused attempts within 4 s."""
+"""Seconds until the apology for a failing turn: two refused attempts within 2 s."""
 LLM_PORT = {"name": "http", "port": 8000, "protocol": "TCP"}
 SCRIPTED_LLM = "app.kubernetes.io/component=scripted-llm"
 FAVORITE = "My favorite color is blue"
@@ -147,6 +147,8 @@ def test_unanswering_language_model_is_reported_and_recovers(
         recovery.detect_by_speaking(
             lambda: alice.say_once("Test one", within=FAILING_TURN_SECONDS), FAILING_TURNS, SPOKEN_SECONDS
         )
+
+        assert any("cannot answer" in answer.transcript.lower() for answer in alice.answers), alice.answers
 
         (scripted,) = scenario.kube.all("pods", constants.NAMESPACE, SCRIPTED_LLM)
         scenario.kube.apply(_endpoint(scenario.namespace, scripted["status"]["podIP"]))
