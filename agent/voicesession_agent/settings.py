@@ -6,7 +6,7 @@ import json
 import os
 import re
 from collections.abc import Mapping, MutableMapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -35,7 +35,10 @@ class AgentSettingsError(ValueError):
 
 @dataclass(frozen=True)
 class Provider:
-    """Speech-to-text, language model or text-to-speech provider; `options` are further constructor arguments."""
+    """Speech-to-text, language model or text-to-speech provider; `options` are further constructor arguments.
+
+    The providers of `fallback` are used in their order while this one fails; they have no fallback of their own.
+    """
 
     name: str = ""
     model: str = ""
@@ -44,6 +47,7 @@ class Provider:
     language: str = ""
     api_key: str = field(default="", repr=False)
     options: Mapping[str, Any] = field(default_factory=dict)
+    fallback: tuple["Provider", ...] = ()
 
 
 @dataclass(frozen=True)
@@ -59,6 +63,10 @@ class AgentSpec:
     instructions: str = DEFAULT_INSTRUCTIONS
     greeting: str = ""
     idle_prompt: str = ""
+    wait_prompt: str | None = None
+    """Said while the language model is slow; None stands for the built-in text, an empty text for silence."""
+    apology: str | None = None
+    """Said when a provider fails, as `wait_prompt`."""
     entrypoint: str = ""
     stt: Provider = Provider(name="moonshine")
     llm: Provider = Provider()
@@ -233,6 +241,8 @@ def _parse(spec: dict[str, Any], env: Mapping[str, str]) -> AgentSpec:
         instructions=_text(spec, "instructions", DEFAULT_INSTRUCTIONS),
         greeting=_text(spec, "greeting", ""),
         idle_prompt=_text(spec, "idlePrompt", ""),
+        wait_prompt=_optional_text(spec, "waitPrompt"),
+        apology=_optional_text(spec, "apology"),
         entrypoint=entrypoint,
         stt=stt,
         llm=llm,
@@ -243,15 +253,28 @@ def _parse(spec: dict[str, Any], env: Mapping[str, str]) -> AgentSpec:
 
 def _provider(spec: dict[str, Any], role: str, default: str, env: Mapping[str, str]) -> Provider:
     raw = spec.get(role) or {}
+    variable = f"VOICESESSION_{role.upper()}"
+    main = _single_provider(raw, role, default, env.get(f"{variable}_API_KEY", ""))
+    listed = raw.get("fallback") or []
+    if not isinstance(listed, list):
+        raise TypeError(f"{role}.fallback is not a list")
+    others = (
+        _single_provider(item, f"{role}.fallback[{n}]", "", env.get(f"{variable}_FALLBACK_{n + 1}_API_KEY", ""))
+        for n, item in enumerate(listed)
+    )
+    return replace(main, fallback=tuple(others))
+
+
+def _single_provider(raw: Any, path: str, default: str, api_key: str) -> Provider:
     if not isinstance(raw, dict) or not isinstance(raw.get("options") or {}, dict):
-        raise TypeError(f"{role} is not an object")
+        raise TypeError(f"{path} is not an object")
     return Provider(
         name=_text(raw, "provider", default),
         model=_text(raw, "model", ""),
         base_url=_text(raw, "baseURL", ""),
         voice=_text(raw, "voice", ""),
         language=_text(raw, "language", ""),
-        api_key=env.get(f"VOICESESSION_{role.upper()}_API_KEY", "").strip(),
+        api_key=api_key.strip(),
         options=dict(raw.get("options") or {}),
     )
 
@@ -261,8 +284,7 @@ def _turn_detection(stt: Provider) -> tuple[Provider, str]:
     chosen = options.pop("turnDetection", TURN_DETECTIONS[0])
     if chosen not in TURN_DETECTIONS:
         raise ValueError(f"stt.options.turnDetection must be one of {', '.join(TURN_DETECTIONS)}")
-    values = {name: getattr(stt, name) for name in stt.__dataclass_fields__} | {"options": options}
-    return Provider(**values), chosen
+    return replace(stt, options=options), chosen
 
 
 def _text(raw: Mapping[str, Any], name: str, default: str) -> str:
@@ -272,3 +294,8 @@ def _text(raw: Mapping[str, Any], name: str, default: str) -> str:
     if not isinstance(value, str):
         raise TypeError(f"{name} is not a string")
     return value
+
+
+def _optional_text(raw: Mapping[str, Any], name: str) -> str | None:
+    """Return a text, which may be empty, or None if there is none."""
+    return None if raw.get(name) is None else _text(raw, name, "")

@@ -16,6 +16,8 @@ from voicesession_agent.assistant.assistant import ROOM_OPTIONS, Assistant, Peop
 from voicesession_agent.assistant.idle_prompt import IdleMonitor
 from voicesession_agent.assistant.speaker_selection import NOBODY, Audience
 from voicesession_agent.assistant.text_input import TextInput
+from voicesession_agent.job.health_monitor import HealthMonitor
+from voicesession_agent.job.supervisor_client import SupervisorClient
 from voicesession_agent.memory.backend import Block, digest
 from voicesession_agent.protocol import JobFacts
 from voicesession_agent.settings import AgentSpec
@@ -181,3 +183,18 @@ async def test_audio_track_without_source_is_heard_until_microphone_is_published
             heard.append(hears.publication_source if hears._publication else None)
         await session.aclose()
     assert heard == [None, unnamed, microphone, microphone]
+
+
+async def test_room_output_is_measured_below_no_other_output() -> None:
+    room, connected = connected_room(), create_autospec(SupervisorClient, instance=True)
+    with job_context(room):
+        session: AgentSession[None] = AgentSession()
+        monitor = HealthMonitor(room, connected, AsyncMock(), lambda: session, print)
+        await session.start(Agent(instructions=""), room=room, room_options=ROOM_OPTIONS)
+        output = session.output.audio
+        monitor.watch_playback(session)
+        meter = session.output.audio
+        await session.aclose()
+    assert output is not None
+    assert meter is not None
+    assert (meter.next_in_chain, meter.can_pause, meter.sample_rate) == (output, output.can_pause, output.sample_rate)

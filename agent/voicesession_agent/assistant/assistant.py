@@ -3,18 +3,21 @@
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from functools import partial
+from typing import Any, Final
 
 import aiohttp
 from livekit import rtc
 from livekit.agents import (
     Agent,
     AgentSession,
+    APIConnectOptions,
     ConversationItemAddedEvent,
     JobContext,
     JobProcess,
+    ModelSettings,
     StopResponse,
     inference,
     llm,
@@ -22,19 +25,18 @@ from livekit.agents import (
 )
 
 from voicesession_agent.assistant.idle_prompt import IdleMonitor
-from voicesession_agent.assistant.memory_context import remember_tool, render
+from voicesession_agent.assistant.memory_context import remember_tool, render, shorten
+from voicesession_agent.assistant.provider_watch import ATTEMPT_SECONDS, Chunk, ProviderWatch, spoken_lines
 from voicesession_agent.assistant.speaker_selection import NOBODY, Audience, Greeter, SpeakerSelector
 from voicesession_agent.assistant.text_input import TextInput, attribute
-from voicesession_agent.assistant.turn_recorder import EchoDetector, TurnRecorder
+from voicesession_agent.assistant.turn_recorder import EchoDetector, HistoryRecorder, TurnRecorder
 from voicesession_agent.job.room_reporter import RoomReporter
+from voicesession_agent.job.shutdown import JobServices
 from voicesession_agent.job.supervisor_client import SupervisorClient
 from voicesession_agent.livekit_internals import replace_instructions
-from voicesession_agent.protocol import JobFacts
+from voicesession_agent.protocol import JobFacts, Message
 from voicesession_agent.settings import AgentSpec
 from voicesession_agent.speech import providers
-
-if TYPE_CHECKING:
-    from voicesession_agent.job.main import JobServices  # which imports this module
 
 MIN_SILENCE_SECONDS: Final = 0.25
 MIN_ENDPOINTING_SECONDS: Final = 0.3
@@ -43,6 +45,7 @@ CLOSE_WAIT_SECONDS: Final = 0.1
 """Wait for a last transcript on close; livekit-agents' default of 2 s would delay every restart by 2 s."""
 START_SECONDS: Final = 30.0
 """Time limit of the session's start, which takes less than 1 s; a session that never starts hears nothing."""
+LLM_OPTIONS: Final = APIConnectOptions(max_retry=1, retry_interval=0.5, timeout=ATTEMPT_SECONDS)
 MODELS: Final = "voicesession.models"
 ROOM_OPTIONS: Final = room_io.RoomOptions(close_on_disconnect=False, participant_identity=NOBODY, text_input=False)
 """Only SpeakerSelector links participants: RoomIO would link the first one, also an observer. TextInput takes the text
@@ -54,11 +57,12 @@ log = logging.getLogger(__name__)
 
 def prewarm(proc: JobProcess, spec: AgentSpec) -> None:
     """Load every model. Raise ValueError for a provider that is not installed."""
+    detection = inference.VAD(model="silero", min_silence_duration=MIN_SILENCE_SECONDS)
     models = {
-        "stt": providers.make_stt(spec.stt),
+        "stt": providers.make_stt(spec.stt, detection),
         "llm": providers.make_llm(spec.llm),
         "tts": providers.make_tts(spec.tts),
-        "vad": inference.VAD(model="silero", min_silence_duration=MIN_SILENCE_SECONDS),
+        "vad": detection,
     }
     proc.userdata[MODELS] = models
 
@@ -66,7 +70,7 @@ def prewarm(proc: JobProcess, spec: AgentSpec) -> None:
 def make_session(models: dict[str, Any], spec: AgentSpec) -> "AgentSession[None]":
     """Create a session with local processing only: no setting may fall back to LiveKit's cloud."""
     detector: Any = inference.TurnDetector(version="v1-mini") if spec.turn_detection == "v1-mini" else "vad"
-    return AgentSession(
+    session: AgentSession[None] = AgentSession(
         **models,
         session_close_transcript_timeout=CLOSE_WAIT_SECONDS,
         turn_handling={
@@ -76,6 +80,8 @@ def make_session(models: dict[str, Any], spec: AgentSpec) -> "AgentSession[None]
             "endpointing": {"min_delay": MIN_ENDPOINTING_SECONDS, "max_delay": MAX_ENDPOINTING_SECONDS},
         },
     )
+    session.conn_options.llm_conn_options = LLM_OPTIONS
+    return session
 
 
 async def run(
@@ -92,7 +98,9 @@ async def run(
     facts, _ = await asyncio.gather(services.supervisor.job_facts(), ctx.connect())
     session = new_session(ctx.proc.userdata[MODELS], spec)
     turns = TurnRecorder(services.supervisor, lambda: services.reporter.report("turn_lost"))
-    session.on("conversation_item_added", lambda event: _record_message(turns, event))
+    history = HistoryRecorder(services.reporter.report, facts.history)
+    for recorder in (turns.add, history.add):
+        session.on("conversation_item_added", partial(_record_message, recorder))
     services.shutdown.after_session_closed(turns.close)
     audience = Audience(ctx.room, session)
     idle = IdleMonitor(
@@ -100,18 +108,22 @@ async def run(
     )
     greeter = Greeter(audience.say, services.reporter, spec.greeting, set(facts.greeted))
     selector = SpeakerSelector(ctx.room, session, greeter, idle.set_human_present)
+    attempts = 1 + len(spec.llm.fallback)
+    watch = ProviderWatch(services.health, spoken_lines(spec), attempt_seconds=attempts * ATTEMPT_SECONDS)
+    watch.watch(session)
     people = People(ctx.room, audience, lambda: selector.linked)
-    assistant = Assistant(spec, services.supervisor, facts, idle, people)
+    assistant = Assistant(spec, services.supervisor, facts, idle, people, watch)
     text_input = TextInput(ctx.room, assistant.answer_text)
     services.health.watch_speech(session, lambda: idle.has_prompted)
     async with asyncio.timeout(start_seconds):
         await session.start(
-            assistant,
             room=ctx.room,
             room_options=ROOM_OPTIONS,
         )
     for step in (text_input.close, idle.close, selector.close, audience.close):
         services.shutdown.before_session_closes(step)
+    services.health.watch_playback(session)
+    services.reporter.leave_speech_to_session()
     session.on("user_state_changed", lambda event: _report_activity(services.reporter, event.new_state))
     idle.watch(session)
     selector.start()
@@ -139,10 +151,17 @@ class Assistant(Agent):
     """
 
     def __init__(
-        self, spec: AgentSpec, client: SupervisorClient, facts: JobFacts, idle: IdleMonitor, people: People
+        self,
+        spec: AgentSpec,
+        client: SupervisorClient,
+        facts: JobFacts,
+        idle: IdleMonitor,
+        people: People,
+        watch: ProviderWatch,
     ) -> None:
         super().__init__(
             instructions=render(spec.instructions, facts.blocks),
+            chat_ctx=_context(facts.history),
             tools=[remember_tool(client)] if facts.remembers else [],
         )
         self._spec = spec
@@ -151,6 +170,19 @@ class Assistant(Agent):
         self._idle = idle
         self._people = people
         self._echoes = EchoDetector()
+        self._watch = watch
+
+    def llm_node(
+        self, chat_ctx: llm.ChatContext, tools: list[llm.Tool], model_settings: ModelSettings
+    ) -> AsyncIterator[Chunk]:
+        """Return the answer of the language model to the shortened context, under the watch of its provider."""
+        chunks = Agent.default.llm_node(self, shorten(chat_ctx), tools, model_settings)
+        after_tool = bool(chat_ctx.items) and chat_ctx.items[-1].type == "function_call_output"
+        return self._watch.answer(chunks, _label(self.session.llm), may_be_empty=after_tool)
+
+    def tts_node(self, text: AsyncIterable[str], model_settings: ModelSettings) -> AsyncIterator[rtc.AudioFrame]:
+        """Return the speech of a text, under the watch of its provider."""
+        return self._watch.speech(Agent.default.tts_node(self, text, model_settings), _label(self.session.tts))
 
     async def on_user_turn_completed(self, turn_ctx: llm.ChatContext, new_message: llm.ChatMessage) -> None:
         """Apply changed memory blocks, tools and limits before the answer is generated, and name the speaker.
@@ -204,12 +236,25 @@ def _last_speech(context: llm.ChatContext) -> tuple[str, float]:
     return ("", 0.0) if last is None else (last.text_content or "", time.time() - last.created_at)
 
 
+def _label(engine: Any) -> str:
+    """Return livekit-agents' label of an engine; a session always has one here."""
+    return str(engine.label)
+
+
 def _report_activity(reporter: RoomReporter, state: str) -> None:
-    """Report speech found by voice detection; LiveKit lists the human among the active speakers slightly later."""
+    """Report speech found by voice detection."""
     if state == "speaking":
         reporter.report("active")
 
 
-def _record_message(turns: TurnRecorder, event: ConversationItemAddedEvent) -> None:
+def _record_message(record: Callable[[str, str], None], event: ConversationItemAddedEvent) -> None:
     if isinstance(event.item, llm.ChatMessage):
-        turns.add(event.item.role, event.item.text_content or "")
+        record(event.item.role, event.item.text_content or "")
+
+
+def _context(history: Sequence[Message]) -> llm.ChatContext:
+    """Return the context of a conversation that an earlier job began."""
+    context = llm.ChatContext.empty()
+    for message in history:
+        context.add_message(role="user" if message.role == "user" else "assistant", content=message.text)
+    return context

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
@@ -9,7 +10,13 @@ from livekit import rtc
 from livekit.agents import AgentSession
 from livekit.rtc.room import EventTypes
 
-from voicesession_agent.job.humans import is_call_unanswered, is_human, is_present, is_reachable
+from voicesession_agent.job.humans import (
+    RecentSpeakers,
+    is_call_unanswered,
+    is_human,
+    is_present,
+    is_reachable,
+)
 from voicesession_agent.job.room_reporter import RoomReporter
 
 CHANGES: Final[tuple[EventTypes, ...]] = (
@@ -145,11 +152,14 @@ class SpeakerSelector:
         session: "AgentSession[Any]",
         greeter: Greeter,
         on_occupancy: Callable[[bool], None],
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._room = room
         self._session = session
         self._greeter = greeter
         self._on_occupancy = on_occupancy
+        self._clock = clock
+        self._speakers = RecentSpeakers()
         self._linked = NOBODY
         self._is_occupied = False
         self._is_ringing = False
@@ -198,9 +208,12 @@ class SpeakerSelector:
             self._session.input.set_audio_enabled(not is_ringing)
 
     def _on_active_speakers_changed(self, speakers: Sequence[rtc.Participant]) -> None:
-        """Link a speaking human while the linked one is silent; LiveKit lists the loudest first."""
+        """Link a speaking human while the linked one is silent, for voice detection and for LiveKit."""
+        now = self._clock()
         speaking = [p.identity for p in speakers if isinstance(p, rtc.RemoteParticipant) and is_present(p)]
-        if speaking and self._linked not in speaking and self._session.user_state != "speaking":
+        self._speakers.changed(speaking, now)
+        is_silent = self._linked not in self._speakers.recent(now) and self._session.user_state != "speaking"
+        if speaking and is_silent:
             self._link(speaking[0])
             self._greeter.skip(speaking[0])
 

@@ -1,9 +1,9 @@
-"""Pairs of messages: of a human and the agent's answer, handed to the supervisor; of the agent and its own echo."""
+"""A conversation as the supervisor gets it: turns for memory, and history for the next job; and echoes in it."""
 
 import asyncio
 import logging
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from difflib import SequenceMatcher
 from typing import Final
@@ -12,6 +12,7 @@ import aiohttp
 
 from voicesession_agent.job.supervisor_client import SupervisorClient
 from voicesession_agent.memory.backend import Turn
+from voicesession_agent.protocol import SPEAKERS, Message, newest
 
 TRIES: Final = 2
 ECHOES: Final = 3
@@ -22,6 +23,23 @@ ECHO_WORDS: Final = 3
 ECHO_LIKENESS: Final = 0.8
 """Share of equal words in an echo, which a recognizer mishears."""
 log = logging.getLogger(__name__)
+
+
+class HistoryRecorder:
+    """Sends the newest messages to the supervisor, for a job that continues this conversation.
+
+    `known` are those that this job itself continues, and `report` queues a report.
+    """
+
+    def __init__(self, report: Callable[..., None], known: Sequence[Message]) -> None:
+        self._report = report
+        self._messages = tuple(known)
+
+    def add(self, role: str, text: str) -> None:
+        """Take a message; roles other than `user` and `assistant` are ignored."""
+        if role in SPEAKERS and text:
+            self._messages = newest((*self._messages, Message(role, text)))
+            self._report("history", messages=[message.to_json() for message in self._messages])
 
 
 class TurnPairing:

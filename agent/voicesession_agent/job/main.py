@@ -16,7 +16,7 @@ from voicesession_agent.job import entrypoint as entrypoints
 from voicesession_agent.job.health_monitor import HealthMonitor
 from voicesession_agent.job.humans import SessionLink
 from voicesession_agent.job.room_reporter import LatencyReporter, RoomReporter
-from voicesession_agent.job.shutdown import JobShutdown, find_session
+from voicesession_agent.job.shutdown import JobServices, JobShutdown, find_session
 from voicesession_agent.job.supervisor_client import SupervisorClient, report_now
 from voicesession_agent.json_logging import redact_job_logs
 from voicesession_agent.livekit_internals import hear_unnamed_microphones, registered_runners, watch_own_end
@@ -26,17 +26,6 @@ from voicesession_agent.settings import AgentSettings, conceal_secrets, mark_pro
 
 class UnpreparedError(Exception):
     """This process cannot run a job; the message has the reason."""
-
-
-@dataclass(frozen=True)
-class JobServices:
-    """The job's parts that an entry point may use; a user's own entry point needs none of them."""
-
-    supervisor: SupervisorClient
-    reporter: RoomReporter
-    health: HealthMonitor
-    shutdown: JobShutdown
-
 
 
 Run = Callable[[JobContext, JobServices], Coroutine[Any, Any, None]]

@@ -8,12 +8,14 @@ import os
 import threading
 import time
 from collections.abc import Awaitable, Callable, Coroutine
+from dataclasses import dataclass
 from typing import Any, Final
 
 import aiohttp
 from livekit import rtc
 from livekit.agents import AgentSession, JobContext
 
+from voicesession_agent.job.health_monitor import HealthMonitor
 from voicesession_agent.job.room_reporter import RoomReporter
 from voicesession_agent.job.supervisor_client import SupervisorClient
 from voicesession_agent.livekit_internals import running_tools
@@ -236,6 +238,16 @@ class JobShutdown:
         self._exit_timer = threading.Timer(seconds, self._exit_process, (0,))
         self._exit_timer.daemon = True
         self._exit_timer.start()
+
+
+@dataclass(frozen=True)
+class JobServices:
+    """The job's parts that the built-in assistant uses; a user's own entry point needs none of them."""
+
+    supervisor: SupervisorClient
+    reporter: RoomReporter
+    health: HealthMonitor
+    shutdown: JobShutdown
 
 
 def find_session(ctx: JobContext) -> "AgentSession[Any] | None":

@@ -12,7 +12,7 @@ from voicesession_agent.memory.backend import MemoryBackendError, Turn, digest
 from voicesession_agent.memory.sync import MemorySync
 from voicesession_agent.memory.turn_queue import DropReason
 from voicesession_agent.metrics import Metrics
-from voicesession_agent.protocol import JobFacts
+from voicesession_agent.protocol import JobFacts, parse_history
 from voicesession_agent.supervisor.control_server import StateChanges
 from voicesession_agent.supervisor.job_run import ExitCause
 from voicesession_agent.supervisor.pod_state import HumanLeft
@@ -102,6 +102,9 @@ class Reports:
                 return self._agent_ended
             case "greeted":
                 return lambda: self._state.greeted.add(str(report["identity"]))
+            case "history":
+                messages = parse_history(report["messages"])
+                return lambda: setattr(self._state, "history", messages)
         raise UnknownReportError
 
     def _observe_latency(self, launch: int, report: dict[str, Any]) -> None:
@@ -207,6 +210,7 @@ class JobServer:
             remembers=self._memory_sync.remembers,
             idle_seconds=state.desired.idle_seconds if state.desired else 0,
             admin_token=state.desired.admin_token if state.desired else "",
+            history=state.history,
         )
         return web.json_response(facts.to_json())
 

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from voicesession_agent.health.diagnosis import Diagnosis
 from voicesession_agent.memory.backend import MemoryStatus
+from voicesession_agent.protocol import Message
 from voicesession_agent.supervisor.desired_state import DesiredState
 from voicesession_agent.supervisor.reset import Outcome, Reset
 
@@ -93,6 +94,8 @@ class PodState:
     """Time at which a human last spoke or joined, or the agent last spoke."""
     last_human_left: HumanLeft | None = None
     greeted: set[str] = field(default_factory=set)
+    history: tuple[Message, ...] = field(default=(), repr=False)
+    """The newest messages of this epoch, for the next job of it; never logged, and not part of the control port."""
     memory_status: Callable[[], MemoryStatus] = MemoryStatus
     capture_status: Callable[[], CaptureStatus] = CaptureStatus
     prepare_trouble: str = ""
@@ -161,14 +164,16 @@ class PodState:
         return True
 
     def _start_reset(self, desired: DesiredState, now: float) -> None:
-        """Start a reset. A job that has not joined can serve the new epoch, unless it knows greeted humans."""
+        """Start a reset. A job that has not joined can serve the new epoch, unless it knows people or words."""
         self.reset = Reset(desired.epoch, desired.cause, now, desired.prewarm)
-        if self.job is JobPhase.STARTING and not self.greeted and not self.ended_epoch:
+        knows = self.greeted or self.history or self.ended_epoch
+        if self.job is JobPhase.STARTING and not knows:
             self.job_epoch = desired.epoch
         else:
             self.dismiss()
         self.greeted.clear()
         self.ended_epoch = 0
+        self.history = ()
         self.last_human_left = self.active_at = None
 
     def dismiss(self) -> None:

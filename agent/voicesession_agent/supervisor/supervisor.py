@@ -265,17 +265,14 @@ class Supervisor:
                     self._on_problem(job_run, STUCK)
 
     def _on_problem(self, job_run: JobRun, diagnosis: Diagnosis) -> None:
-        is_tolerated = not self._health_restarts.can_help(diagnosis)
-        if (
-            job_run.diagnosis is not None
-            or self.state.has_ended
-            or (is_tolerated and self.state.diagnosis == diagnosis)
-        ):
+        is_tolerated, known = not self._health_restarts.can_help(diagnosis), self.state.diagnosis
+        if job_run.diagnosis is not None or self.state.has_ended or (is_tolerated and known == diagnosis):
             return
         self.state.diagnosis = diagnosis
         job_run.diagnosis = None if is_tolerated else diagnosis
-        extra = {"event": "job_unhealthy", "launch": job_run.launch, "state": diagnosis.problem.value}
-        log.error("the job is unhealthy", extra=extra | {"reason": diagnosis.message})
+        if known is None or known.problem is not diagnosis.problem or not is_tolerated:
+            extra = {"event": "job_unhealthy", "launch": job_run.launch, "state": diagnosis.problem.value}
+            log.error("the job is unhealthy", extra=extra | {"reason": diagnosis.message})
         self._notify_change()
         self._changed.set()
 

@@ -54,7 +54,7 @@ class Reason(StrEnum):
     AGENT_DEAF = "AgentDeaf"
     """AgentHealthy is False: voice detection hears a human speak, but no words are recognized."""
     AGENT_MUTE = "AgentMute"
-    """AgentHealthy is False: the agent reports that it speaks, but LiveKit hears no audio."""
+    """AgentHealthy is False: its track is muted, or sound that it handed over is not played."""
     AGENT_DISCONNECTED = "AgentDisconnected"
     """AgentHealthy is False: the job has lost its connection to the room, and LiveKit would let another job join."""
     PROVIDER_FAILING = "ProviderFailing"

@@ -164,10 +164,16 @@ def _definition_variables(definition: str) -> list[JsonObject]:
 
 
 def _provider_keys(agent: VoiceAgent) -> list[JsonObject]:
+    """Return a variable for each provider's key, those of the fallback lists included."""
     found = []
-    for provider in PROVIDERS:
-        ref = agent.spec.get(provider, {}).get("apiKeySecretRef")
-        if ref:
-            source = {"secretKeyRef": {"name": ref["name"], "key": ref["key"]}}
-            found.append({"name": f"VOICESESSION_{provider.upper()}_API_KEY", "valueFrom": source})
+    for role in PROVIDERS:
+        main = agent.spec.get(role, {})
+        variable = f"VOICESESSION_{role.upper()}"
+        named = {f"{variable}_API_KEY": main}
+        named |= {f"{variable}_FALLBACK_{n}_API_KEY": other for n, other in enumerate(main.get("fallback", ()), 1)}
+        for name, provider in named.items():
+            ref = provider.get("apiKeySecretRef")
+            if ref:
+                source = {"secretKeyRef": {"name": ref["name"], "key": ref["key"]}}
+                found.append({"name": name, "valueFrom": source})
     return found

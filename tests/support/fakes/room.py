@@ -68,7 +68,7 @@ class FakeRoom:
         self.emit("participant_disconnected", self.remote_participants.pop(identity))
 
     def speak(self, *identities: str) -> None:
-        """Set the active speakers."""
+        """Change the levels of these speakers; LiveKit's event lists no speaker whose level is the same."""
         local = self.local_participant
         self.emit(
             "active_speakers_changed",
@@ -110,7 +110,8 @@ class FakeAgentSession:
         self.subscribed: asyncio.Future[None] | None = None
         self.speech_enabled: list[bool] = []
         self.input = SimpleNamespace(set_audio_enabled=self.audio.append)
-        self.output = SimpleNamespace(set_audio_enabled=self.speech_enabled.append)
+        self.output = SimpleNamespace(set_audio_enabled=self.speech_enabled.append, audio=None)
+        self.conn_options = SimpleNamespace(max_unrecoverable_errors=3)
         self._listeners: dict[str, list[Callable[..., Any]]] = defaultdict(list)
 
     @property
@@ -124,7 +125,7 @@ class FakeAgentSession:
         for listener in list(self._listeners[event]):
             listener(SimpleNamespace(**facts))
 
-    def say(self, text: str) -> None:
+    def say(self, text: str, **_: Any) -> None:
         self.said.append(text)
 
     async def aclose(self) -> None:

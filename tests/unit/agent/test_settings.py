@@ -37,6 +37,33 @@ def test_idle_prompt_is_optional() -> None:
     assert AgentSettings.from_env(env(SPEC | {"idlePrompt": "Are you there?"})).agent.idle_prompt == "Are you there?"
 
 
+@pytest.mark.parametrize(
+    ("given", "wait", "apology"),
+    [({}, None, None), ({"waitPrompt": "", "apology": "Sorry."}, "", "Sorry.")],
+)
+def test_absent_spoken_line_differs_from_empty_line(given: Any, wait: str | None, apology: str | None) -> None:
+    agent = AgentSettings.from_env(env(SPEC | given)).agent
+    assert (agent.wait_prompt, agent.apology) == (wait, apology)
+
+
+def test_key_of_fallback_provider_has_numbered_variable() -> None:
+    listed = [{"provider": "openai", "model": "m"}, {"provider": "groq"}]
+    spec = SPEC | {"llm": {"provider": "openai", "fallback": listed}}
+    keys = {"VOICESESSION_LLM_API_KEY": "a", "VOICESESSION_LLM_FALLBACK_2_API_KEY": "c\n"}
+    model = AgentSettings.from_env(env(spec, **keys)).agent.llm
+    providers = (model, *model.fallback)
+    assert [(p.name, p.model, p.api_key) for p in providers] == [
+        ("openai", "", "a"),
+        ("openai", "m", ""),
+        ("groq", "", "c"),
+    ]
+
+
+def test_turn_detection_keeps_fallback_of_recognizer() -> None:
+    spec = SPEC | {"stt": {"provider": "openai", "fallback": [{"provider": "moonshine"}]}}
+    assert [p.name for p in AgentSettings.from_env(env(spec)).agent.stt.fallback] == ["moonshine"]
+
+
 def test_turn_detection_is_removed_from_options() -> None:
     spec = SPEC | {"stt": {"provider": "openai", "options": {"turnDetection": "v1-mini", "prompt": "x"}}}
     agent = AgentSettings.from_env(env(spec)).agent
@@ -52,6 +79,9 @@ def test_turn_detection_is_removed_from_options() -> None:
         ({"name": "x"}, "llm.provider is missing"),
         (SPEC | {"stt": "moonshine"}, "stt is not an object"),
         (SPEC | {"greeting": 5}, "greeting is not a string"),
+        (SPEC | {"apology": 5}, "apology is not a string"),
+        (SPEC | {"tts": {"fallback": "pico"}}, "tts.fallback is not a list"),
+        (SPEC | {"tts": {"fallback": ["pico"]}}, "tts.fallback[0] is not an object"),
         (SPEC | {"stt": {"options": {"turnDetection": "cloud"}}}, "turnDetection must be one of vad, v1-mini"),
     ],
 )

@@ -5,8 +5,9 @@ from typing import Any
 
 import aiohttp
 import pytest
-from voicesession_agent.assistant.turn_recorder import EchoDetector, TurnPairing, TurnRecorder
+from voicesession_agent.assistant.turn_recorder import EchoDetector, HistoryRecorder, TurnPairing, TurnRecorder
 from voicesession_agent.memory.backend import Turn
+from voicesession_agent.protocol import HISTORY_MESSAGES, Message
 
 
 @pytest.mark.parametrize(
@@ -108,3 +109,21 @@ def test_repeated_sentence_of_human_is_no_echo(pair: tuple[str, str]) -> None:
 
 def test_late_repetition_is_no_echo() -> None:
     assert loops(ECHO, ECHO, ECHO, seconds=31.0) == [False] * 3
+
+
+def test_history_continues_history_of_earlier_job() -> None:
+    sent: list[Any] = []
+    history = HistoryRecorder(lambda kind, messages: sent.append((kind, messages)), [Message("user", "Hello.")])
+    history.add("system", "Be brief.")
+    history.add("assistant", "")
+    assert sent == []
+    history.add("assistant", "Hi.")
+    assert sent == [("history", [["user", "Hello."], ["assistant", "Hi."]])]
+
+
+def test_history_is_bounded() -> None:
+    sent: list[Any] = []
+    history = HistoryRecorder(lambda _, messages: sent.append(messages), [])
+    for _ in range(2 * HISTORY_MESSAGES):
+        history.add("user", "Hello.")
+    assert len(sent[-1]) == HISTORY_MESSAGES

@@ -13,7 +13,7 @@ from voicesession_agent.job.supervisor_client import SupervisorClient, report_no
 from voicesession_agent.memory.backend import Block, MemoryAddress, MemoryPhase, RejectedError, Turn
 from voicesession_agent.memory.sync import MemorySync
 from voicesession_agent.memory.turn_queue import DropReason
-from voicesession_agent.protocol import Dismissal
+from voicesession_agent.protocol import Dismissal, Message
 from voicesession_agent.supervisor.control_server import StateChanges
 from voicesession_agent.supervisor.desired_state import DesiredState
 from voicesession_agent.supervisor.job_server import JobServer
@@ -161,3 +161,19 @@ async def test_report_wakes_waiting_request(pod: Pod) -> None:
     assert not waiting.done()
     await pod.link.report("humans", identities=["alice"])
     assert await asyncio.wait_for(waiting, DEADLINE) not in ("", known)
+
+
+async def test_next_job_gets_history_of_earlier_job(pod: Pod) -> None:
+    await pod.first_joined()
+    assert (await pod.link.job_facts()).history == ()
+    await pod.link.report("history", messages=[["user", "Hello."], ["assistant", "Hi."]])
+    facts = await pod.link.job_facts()
+    assert facts.history == (Message("user", "Hello."), Message("assistant", "Hi."))
+
+
+async def test_malformed_history_is_refused(pod: Pod) -> None:
+    await pod.first_joined()
+    await pod.link.report("history", messages=[["user", "Hello."]])
+    with pytest.raises(aiohttp.ClientResponseError):
+        await pod.link.report("history", messages=[["system", "Obey."]])
+    assert (await pod.link.job_facts()).history == (Message("user", "Hello."),)

@@ -72,6 +72,16 @@ def test_home_of_image_or_of_voice_agent_is_kept() -> None:
     assert environment(build_pod(session().build(), definition, 0, CONFIG))["HOME"]["value"] == "/models"
 
 
+def test_environment_has_keys_of_fallback_providers() -> None:
+    second = {"provider": "groq", "apiKeySecretRef": {"name": "keys", "key": "groq"}}
+    definition = agent(llm={"provider": "openai", "fallback": [{"provider": "openai"}, second]})
+    found = environment(build_pod(session().build(), definition, 0, CONFIG))
+    assert found["VOICESESSION_LLM_FALLBACK_2_API_KEY"]["valueFrom"] == {
+        "secretKeyRef": {"name": "keys", "key": "groq"}
+    }
+    assert "VOICESESSION_LLM_FALLBACK_1_API_KEY" not in found
+
+
 def test_pod_overrides_come_from_voice_agent() -> None:
     tolerations = [{"key": "gpu", "operator": "Exists"}]
     resources = {"requests": {"memory": "600Mi"}}
