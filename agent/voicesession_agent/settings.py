@@ -289,11 +289,9 @@ def _turn_detection(stt: Provider) -> tuple[Provider, str]:
 
 def _text(raw: Mapping[str, Any], name: str, default: str) -> str:
     value = raw.get(name)
-    if value is None or value == "":
-        return default
-    if not isinstance(value, str):
+    if not isinstance(value, str | None):
         raise TypeError(f"{name} is not a string")
-    return value
+    return value or default
 
 
 def _optional_text(raw: Mapping[str, Any], name: str) -> str | None:

@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 from livekit import rtc
 from livekit.agents import AgentSession, io, llm
-from voicesession_agent.assistant.assistant import Assistant
+from voicesession_agent.assistant.assistant import Assistant, People
 from voicesession_agent.assistant.idle_prompt import IdleMonitor
 from voicesession_agent.assistant.provider_watch import ENGLISH, ProviderWatch
+from voicesession_agent.assistant.speaker_selection import Audience
 from voicesession_agent.health.diagnosis import HealthReport
 from voicesession_agent.job.health_monitor import DEFAULT_ERRORS, HealthMonitor
 from voicesession_agent.memory.backend import digest
@@ -81,7 +82,8 @@ class Conversation:
         watch = ProviderWatch(self.monitor, ENGLISH, wait_seconds, SHORT_SECONDS)
         idle = IdleMonitor(lambda: None, 0.0)
         facts = JobFacts(frozenset(), digest(()), (), history=history)
-        self.assistant = Assistant(AgentSpec(instructions="Be brief."), anything[1], facts, idle, watch)
+        people = People(anything[0], Audience(anything[0], self.session, subscribe_seconds=0.0), lambda: "")
+        self.assistant = Assistant(AgentSpec(instructions="Be brief."), anything[1], facts, idle, people, watch)
         self.heartbeats: asyncio.Task[None] | None = None
 
     async def start(self) -> None:

@@ -14,6 +14,7 @@ from livekit.agents.voice.room_io._input import _ParticipantAudioInputStream
 from voicesession_agent import livekit_internals
 from voicesession_agent.assistant.assistant import ROOM_OPTIONS, Assistant, People
 from voicesession_agent.assistant.idle_prompt import IdleMonitor
+from voicesession_agent.assistant.provider_watch import ENGLISH, ProviderWatch
 from voicesession_agent.assistant.speaker_selection import NOBODY, Audience
 from voicesession_agent.assistant.text_input import TextInput
 from voicesession_agent.job.health_monitor import HealthMonitor
@@ -142,7 +143,8 @@ async def test_typed_text_of_every_human_is_answered_in_writing_with_fresh_memor
         people = People(room, Audience(room, session, subscribe_seconds=0.0), lambda: "alice")
         idle = IdleMonitor(lambda: None, 0.0)
         facts = await supervisor.job_facts()
-        assistant = Assistant(AgentSpec(instructions="Be brief."), client, facts, idle, people)
+        watch = ProviderWatch(create_autospec(HealthMonitor, instance=True), ENGLISH)
+        assistant = Assistant(AgentSpec(instructions="Be brief."), client, facts, idle, people, watch)
         text_input = TextInput(room, assistant.answer_text)
         await session.start(assistant, room=room, room_options=ROOM_OPTIONS)
         session.output.transcription = writer

@@ -116,10 +116,7 @@ async def run(
     text_input = TextInput(ctx.room, assistant.answer_text)
     services.health.watch_speech(session, lambda: idle.has_prompted)
     async with asyncio.timeout(start_seconds):
-        await session.start(
-            room=ctx.room,
-            room_options=ROOM_OPTIONS,
-        )
+        await session.start(assistant, room=ctx.room, room_options=ROOM_OPTIONS)
     for step in (text_input.close, idle.close, selector.close, audience.close):
         services.shutdown.before_session_closes(step)
     services.health.watch_playback(session)

@@ -127,6 +127,6 @@ def _report_failure(error: BaseException, job_socket: str) -> UnpreparedError:
     text = conceal_secrets(str(error) if isinstance(error, ValueError) else entrypoints.describe(error))
     failure, cause = UnpreparedError(text), error.__cause__ or error
     extra = {"event": "prepare_failed"}
-    log.error("cannot prepare", exc_info=(UnpreparedError, failure, cause.__traceback__), extra=extra)
+    log.error("cannot prepare", exc_info=failure.with_traceback(cause.__traceback__), extra=extra)
     report_now(job_socket, "unprepared", text=text, pid=os.getpid())
     return failure
