@@ -1,6 +1,7 @@
 """`python -m voicesession_agent`: the agent image's entry point."""
 
 import asyncio
+import functools
 import json
 import os
 import sys
@@ -16,7 +17,7 @@ def main() -> None:
         settings = AgentSettings.load()
     except AgentSettingsError as error:
         sys.exit(json.dumps({"level": "error", "message": str(error)}))
-    configure_logging(settings.log_level)
+    configure_logging(settings.log_level, settings.agent.entrypoint)
     settings.export()
     modules = jobs.preload_modules(settings.agent)
     if not settings.trouble:
@@ -24,7 +25,9 @@ def main() -> None:
 
     from voicesession_agent.supervisor.app import SupervisorApp  # noqa: PLC0415 - imports aiohttp while the fork server works
 
-    code = asyncio.run(SupervisorApp(settings, jobs.LiveKitJobs(modules, settings.livekit_url)).run())
+    new_server = functools.partial(jobs.new_server, shutdown_seconds=settings.shutdown_seconds)
+    pool = jobs.LiveKitJobs(settings.agent, modules, settings.livekit_url, new_server)
+    code = asyncio.run(SupervisorApp(settings, pool).run())
     sys.stdout.flush()
     os._exit(code)  # threads of livekit-agents that wait for dead processes must not hold the pod
 

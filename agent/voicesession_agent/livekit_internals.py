@@ -9,12 +9,17 @@ job/room_reporter.py replaces on one room. The contract test covers them too.
 """
 
 import asyncio
+import importlib
+import logging
+from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import reduce
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from livekit import rtc
     from livekit.agents import AgentServer, llm
+    from livekit.agents.ipc.inference_proc_executor import InferenceProcExecutor
     from livekit.agents.ipc.job_proc_executor import ProcJobExecutor
     from livekit.agents.ipc.proc_pool import ProcPool
 
@@ -25,6 +30,11 @@ WARM_UP_MODULES: Final = ("livekit.agents.ipc._preload", "livekit.agents.ipc._pr
 imported modules. Without them each job starts 0.5 to 1 s later."""
 TOOL_TASK_PREFIX: Final = "tool_exec_"
 """Prefix of the names of the tasks that run tools. A session cancels no tool, and waits for all when it closes."""
+LOAD_SECONDS: Final = 300.0
+"""Time to load the models of the runners; AgentServer grants the same."""
+RETRY_SECONDS: Final = 30.0
+"""Time for which the failed start of an inference process stands, so that no turn of a conversation starts another."""
+log = logging.getLogger(__name__)
 
 
 def process_pool(server: "AgentServer") -> "ProcPool":
@@ -60,6 +70,129 @@ def registered_entrypoint(server: "AgentServer") -> Any:
     return server._entrypoint_fnc
 
 
+def registered_session_end(server: "AgentServer") -> Any:
+    """Return the `on_session_end` given to `AgentServer.rtc_session`, `AgentServer._session_end_fnc`, or None."""
+    return server._session_end_fnc
+
+
+def request_function(server: "AgentServer") -> Any:
+    """Return the `on_request` given to `AgentServer.rtc_session`, `AgentServer._request_fnc`, or None."""
+    return server._request_fnc
+
+
+def registered_runners() -> list[str]:
+    """Return the inference runners that the modules of this process have registered, each as `module:class`.
+
+    A plug-in such as livekit-plugins-turn-detector registers its class with `_InferenceRunner` when it is imported.
+    """
+    from livekit.agents.inference_runner import _InferenceRunner  # noqa: PLC0415 - only jobs import livekit-agents
+
+    return [f"{runner.__module__}:{runner.__qualname__}" for runner in _InferenceRunner.registered_runners.values()]
+
+
+class RunnerReferences:
+    """Inference runners by name; pickled for the inference process, they become the classes themselves.
+
+    The supervisor hands over the names without importing a module of a user.
+    """
+
+    def __init__(self, names: Sequence[str]) -> None:
+        self._names = tuple(names)
+
+    def __reduce__(self) -> tuple[Callable[..., dict[str, Any]], tuple[tuple[str, ...]]]:
+        return _import_runners, (self._names,)
+
+
+def _import_runners(names: Sequence[str]) -> dict[str, Any]:
+    """Return the classes by their INFERENCE_METHOD, as `InferenceProcExecutor` expects them."""
+    split = [name.partition(":") for name in names]
+    runners = [reduce(getattr, name.split("."), importlib.import_module(module)) for module, _, name in split]
+    return {runner.INFERENCE_METHOD: runner for runner in runners}
+
+
+class SharedInference:
+    """The process in which the jobs of a pod run their inference runners, and the pool's inference executor.
+
+    AgentServer starts such a process for the runners in its own process, which never imports a module of a user. This
+    one starts when a job's process has reported runners, and again after it died; other agents have none.
+    """
+
+    def __init__(self, server: "AgentServer") -> None:
+        """Serve the pool of a running server, `ProcPool._inf_executor`."""
+        self._server = server
+        self._runners: tuple[str, ...] = ()
+        self._started: asyncio.Task[InferenceProcExecutor] | None = None
+        self._failed_at = 0.0
+        process_pool(server)._inf_executor = self
+
+    def start(self, runners: Sequence[str]) -> None:
+        """Load the runners now, so that the first turn of a conversation does not wait for their models."""
+        self._runners = tuple(runners)
+        if self._runners and not self._is_serving():
+            self._started = asyncio.create_task(self._start())
+            self._started.add_done_callback(lambda start: start.cancelled() or start.exception())
+
+    async def do_inference(self, method: str, data: bytes) -> bytes | None:
+        """Return the runner's answer. Raise RuntimeError if it fails or is unknown; the job gets the error's text."""
+        self.start(self._runners)
+        if self._started is None:
+            raise RuntimeError("the agent's module registers no inference runner when it is imported")
+        executor = await asyncio.shield(self._started)
+        return await executor.do_inference(method, data)
+
+    async def close(self) -> None:
+        """Kill the process."""
+        if self._started is None:
+            return
+        self._started.cancel()
+        (executor,) = await asyncio.gather(self._started, return_exceptions=True)
+        if not isinstance(executor, BaseException):
+            await executor.kill()
+
+    def _is_serving(self) -> bool:
+        """Return True if the process runs or is starting, or if its start has just failed."""
+        if self._started is None:
+            return False
+        if not self._started.done():
+            return True
+        if self._started.cancelled() or self._started.exception() is not None:
+            return asyncio.get_running_loop().time() < self._failed_at + RETRY_SECONDS
+        return self._started.result().is_alive()
+
+    async def _start(self) -> "InferenceProcExecutor":
+        executor = self._new_executor()
+        try:
+            await executor.start()
+            await executor.initialize()
+        except BaseException as error:
+            self._failed_at = asyncio.get_running_loop().time()
+            log.error("the inference process did not start", extra={"event": "inference_failed"})
+            with suppress(RuntimeError):
+                await executor.kill()
+            if isinstance(error, Exception):
+                raise RuntimeError("the inference process did not start") from error
+            raise
+        return executor
+
+    def _new_executor(self) -> "InferenceProcExecutor":
+        """Return an executor with the values of `AgentServer.run`."""
+        from livekit.agents.ipc.inference_proc_executor import InferenceProcExecutor  # noqa: PLC0415 - as above
+
+        return InferenceProcExecutor(
+            runners=RunnerReferences(self._runners),  # type: ignore[arg-type]
+            initialize_timeout=LOAD_SECONDS,
+            close_timeout=5,
+            memory_warn_mb=2000,
+            memory_limit_mb=0,
+            ping_interval=5,
+            ping_timeout=60,
+            high_ping_threshold=2.5,
+            mp_ctx=self._server._mp_ctx,
+            loop=asyncio.get_running_loop(),
+            http_proxy=self._server._http_proxy or None,
+        )
+
+
 def running_tools() -> "list[asyncio.Task[Any]]":
     """Return the tasks of the running event loop that run a tool of a session, by TOOL_TASK_PREFIX."""
     return [task for task in asyncio.all_tasks() if task.get_name().startswith(TOOL_TASK_PREFIX)]
@@ -91,6 +224,64 @@ def keep_sessions_open(room: "rtc.Room") -> None:
         await start(room_io, **options)
 
     RoomIO.start = start_open  # type: ignore[assignment, method-assign]
+
+
+def watch_own_end(
+    room: "rtc.Room", find_session: Callable[[], Any], end: Callable[[str], None], delete_room: Callable[[], None]
+) -> None:
+    """Report that the agent ends its session through livekit-agents or livekit-api, for the rest of this process.
+
+    `end` is called when the session that `find_session` returns has closed after its own `AgentSession.shutdown`, which
+    lets it finish its speech. `delete_room` replaces the request of `RoomService.delete_room` for this room, which
+    needs a grant for all rooms; `JobContext.delete_room` uses it too. Both are public, and are replaced in their
+    classes because user code makes its own objects.
+    """
+    from livekit.agents import AgentSession  # noqa: PLC0415 - only jobs import livekit-agents
+    from livekit.api import DeleteRoomRequest, DeleteRoomResponse  # noqa: PLC0415
+    from livekit.api.room_service import RoomService  # noqa: PLC0415
+
+    shutdown, send = AgentSession.shutdown, RoomService.delete_room
+
+    def watched_shutdown(session: "AgentSession[Any]", *, drain: bool = True) -> None:
+        if session is find_session():
+            session.once("close", lambda _: end("the session was shut down"))
+        shutdown(session, drain=drain)
+
+    async def watched_delete(service: RoomService, delete: DeleteRoomRequest) -> DeleteRoomResponse:
+        if delete.room != room.name:
+            return await send(service, delete)
+        delete_room()
+        return DeleteRoomResponse()
+
+    AgentSession.shutdown = watched_shutdown  # type: ignore[assignment, method-assign]
+    RoomService.delete_room = watched_delete  # type: ignore[assignment, method-assign]
+
+
+def hear_unnamed_microphones() -> None:
+    """Let the sessions of this process hear audio tracks that were published without a source.
+
+    RoomIO's `_ParticipantAudioInputStream` accepts the source `microphone` in `_accepted_sources`, but clients may name
+    no source. The stream does not look at the kind of a track. A microphone with a name takes precedence.
+    """
+    from livekit import rtc  # noqa: PLC0415 - only jobs import livekit-agents
+    from livekit.agents.voice.room_io._input import _ParticipantAudioInputStream  # noqa: PLC0415
+
+    hear_named = _ParticipantAudioInputStream._on_track_available
+    unnamed, microphone = rtc.TrackSource.SOURCE_UNKNOWN, rtc.TrackSource.SOURCE_MICROPHONE
+
+    def hear(
+        stream: _ParticipantAudioInputStream,
+        track: rtc.RemoteTrack,
+        publication: rtc.RemoteTrackPublication,
+        participant: rtc.RemoteParticipant,
+    ) -> bool:
+        has_named = any(p.track and p.source == microphone for p in participant.track_publications.values())
+        is_audio = track.kind == rtc.TrackKind.KIND_AUDIO
+        named = stream._accepted_sources
+        stream._accepted_sources = named | {unnamed} if is_audio and not has_named else named - {unnamed}
+        return hear_named(stream, track, publication, participant)
+
+    _ParticipantAudioInputStream._on_track_available = hear  # type: ignore[method-assign, assignment]
 
 
 async def _ignore_status(proc: object) -> None:

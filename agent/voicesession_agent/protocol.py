@@ -4,9 +4,10 @@
 cross the same socket, are in `health/diagnosis.py` and `memory/backend.py`.
 """
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, Self
+from typing import Any, Final, Self
 
 from voicesession_agent.memory.backend import Block
 
@@ -21,11 +22,50 @@ def launch_of(job: str) -> int:
     return int(job.removeprefix("job-"))
 
 
+HISTORY_MESSAGES: Final = 40
+HISTORY_BYTES: Final = 16 * 1024
+"""UTF-8 bytes of all texts: more than a context of 6,000 tokens holds."""
+SPEAKERS: Final = ("user", "assistant")
+
+
+@dataclass(frozen=True)
+class Message:
+    """A message of the conversation; `role` is one of SPEAKERS."""
+
+    role: str
+    text: str = field(repr=False)
+
+    def to_json(self) -> list[str]:
+        """Return the message as JSON."""
+        return [self.role, self.text]
+
+
+def newest(messages: Sequence[Message]) -> tuple[Message, ...]:
+    """Return the newest messages within HISTORY_MESSAGES and HISTORY_BYTES, the oldest first."""
+    room = HISTORY_BYTES
+    kept: list[Message] = []
+    for message in reversed(messages[-HISTORY_MESSAGES:]):
+        room -= len(message.text.encode())
+        if room < 0:
+            break
+        kept.append(message)
+    return tuple(reversed(kept))
+
+
+def parse_history(raw: Any) -> tuple[Message, ...]:
+    """Parse the messages of a job within the limits. Raise TypeError or ValueError for malformed ones."""
+    messages = [Message(role, text) for role, text in raw]
+    if not all(m.role in SPEAKERS and isinstance(m.text, str) for m in messages):
+        raise ValueError("not messages of a conversation")
+    return newest(messages)
+
+
 @dataclass(frozen=True)
 class JobFacts:
     """The supervisor's answer to `GET /job`.
 
-    `memory_hash` changes exactly when `blocks` change. `remembers` is true while memory accepts writes.
+    `memory_hash` changes exactly when `blocks` change. `remembers` is true while memory accepts writes. `history` has
+    the newest messages of an earlier job of the same epoch, which ended without a reset.
     """
 
     greeted: frozenset[str]
@@ -33,12 +73,17 @@ class JobFacts:
     blocks: tuple[Block, ...]
     remembers: bool = False
     idle_seconds: float = 0.0
+    admin_token: str = field(default="", repr=False)
+    """Token for LiveKit's API in this room, as the operator sent it."""
+    history: tuple[Message, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Return the facts as JSON; the limit of a block stays with the supervisor."""
         return {
             "greeted": sorted(self.greeted),
             "idleSeconds": self.idle_seconds,
+            "adminToken": self.admin_token,
+            "history": [message.to_json() for message in self.history],
             "memory": {
                 "hash": self.memory_hash,
                 "blocks": [{"label": b.label, "value": b.value, "description": b.description} for b in self.blocks],
@@ -48,7 +93,7 @@ class JobFacts:
 
     @classmethod
     def from_json(cls, raw: dict[str, Any]) -> Self:
-        """Parse the answer; raise KeyError or TypeError for a missing or malformed field."""
+        """Parse the answer; raise KeyError, TypeError or ValueError for a missing or malformed field."""
         memory = raw["memory"]
         return cls(
             greeted=frozenset(raw["greeted"]),
@@ -56,7 +101,13 @@ class JobFacts:
             blocks=tuple(Block(**block) for block in memory["blocks"]),
             remembers=memory["remembers"],
             idle_seconds=raw["idleSeconds"],
+            admin_token=raw["adminToken"],
+            history=parse_history(raw["history"]),
         )
+
+
+BACKGROUND_SECONDS: Final = 4.0
+"""Time in which an ending job leaves its room and ends its background work, besides the time of its callbacks."""
 
 
 class Dismissal(StrEnum):

@@ -127,9 +127,7 @@ class KubernetesApi(Protocol):
     async def patch_status(
         self, resource: Resource, namespace: str, name: str, version: str, status: JsonObject
     ) -> JsonObject: ...
-    async def delete(
-        self, resource: Resource, namespace: str, name: str, uid: str, grace_seconds: int | None = None
-    ) -> JsonObject: ...
+    async def delete(self, resource: Resource, namespace: str, name: str, uid: str) -> JsonObject: ...
 
 
 class KubeClient:
@@ -205,13 +203,9 @@ class KubeClient:
         body = {"metadata": {"resourceVersion": version}, "status": status}
         return await self._request("PATCH", "patch", resource, resource.path(namespace, name, "status"), body)
 
-    async def delete(
-        self, resource: Resource, namespace: str, name: str, uid: str, grace_seconds: int | None = None
-    ) -> JsonObject:
+    async def delete(self, resource: Resource, namespace: str, name: str, uid: str) -> JsonObject:
         """Delete the object with this UID; raise ConflictError if the name belongs to another object now."""
         body: JsonObject = {"apiVersion": "v1", "kind": "DeleteOptions", "preconditions": {"uid": uid}}
-        if grace_seconds is not None:
-            body["gracePeriodSeconds"] = grace_seconds
         return await self._request("DELETE", "delete", resource, resource.path(namespace, name), body)
 
     async def _request(

@@ -1,8 +1,13 @@
-"""An ordinary livekit-agents entry point without any VoiceSession code."""
+"""An ordinary livekit-agents program without any VoiceSession code."""
 
-from livekit.agents import Agent, AgentSession, ChatContext, ChatMessage, JobContext, JobProcess
+import os
+
+from livekit.agents import Agent, AgentServer, AgentSession, ChatContext, ChatMessage, JobContext, JobProcess, cli
+from livekit.plugins import deepgram  # type: ignore[attr-defined] # only the image has it
 from voicesession_agent.speech.moonshine import MoonshineSTT
 from voicesession_agent.speech.pico import PicoTTS
+
+server = AgentServer()
 
 
 class Echo(Agent):
@@ -15,10 +20,19 @@ class Echo(Agent):
 
 def prewarm(proc: JobProcess) -> None:
     """Load the speech models once per process, before the conversation."""
-    proc.userdata.update(stt=MoonshineSTT(), tts=PicoTTS())
+    stt = deepgram.STT() if os.environ.get("DEEPGRAM_API_KEY") else MoonshineSTT()
+    proc.userdata.update(stt=stt, tts=PicoTTS())
 
 
+server.setup_fnc = prewarm
+
+
+@server.rtc_session(agent_name="own-agent")
 async def entrypoint(ctx: JobContext) -> None:
     """Run one conversation."""
     session: AgentSession[None] = AgentSession(**ctx.proc.userdata, turn_handling={"turn_detection": "vad"})
     await session.start(Echo(instructions="Repeat what you hear."), room=ctx.room)
+
+
+if __name__ == "__main__":
+    cli.run_app(server)

@@ -21,12 +21,11 @@ from voicesession_gateway.auth import Anonymous, ApiKeys, Authenticator, OidcTok
 from voicesession_gateway.event_stream import HEARTBEAT_SECONDS
 from voicesession_gateway.informer import StoreInformer
 from voicesession_gateway.page import Page
-from voicesession_gateway.routes import ApiHandlers
+from voicesession_gateway.routes import ApiHandlers, TokenIssuer
 from voicesession_gateway.server import metrics_app, public_app, serve
 from voicesession_gateway.session_store import AgentStore, SessionStore
 from voicesession_gateway.sessions import WATCH_SECONDS, SessionService
 from voicesession_gateway.settings import GatewaySettings, SettingsError
-from voicesession_gateway.tokens import TokenIssuer
 
 log = logging.getLogger(__name__)
 

@@ -4,11 +4,15 @@ import logging
 import secrets
 import time
 from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import timedelta
 from functools import cache
 from importlib.resources import files
 from typing import Final
 
 from aiohttp import web
+from livekit import api
+from voicesession_common.api import constants
 from voicesession_common.api.conditions import is_condition_true
 from voicesession_common.api.reasons import ConditionType
 
@@ -18,10 +22,9 @@ from voicesession_gateway.errors import ApiError, ErrorCode
 from voicesession_gateway.event_stream import HEARTBEAT_SECONDS, stream_events
 from voicesession_gateway.naming import Caller
 from voicesession_gateway.session_record import SessionRecord, to_json
-from voicesession_gateway.session_request import parse_session_request, parse_token_request
+from voicesession_gateway.session_request import ParticipantRequest, parse_session_request, parse_token_request
 from voicesession_gateway.session_store import AgentStore, SessionStore
 from voicesession_gateway.sessions import SessionService
-from voicesession_gateway.tokens import TokenIssuer
 
 log = logging.getLogger(__name__)
 
@@ -35,6 +38,27 @@ IDEMPOTENCY: Final = "Idempotency-Key"
 IDEMPOTENCY_CHARACTERS: Final = 256
 NAME_HEADER: Final = "Voicesession-Name"
 NO_STORE: Final = {"Cache-Control": "no-store"}
+
+
+@dataclass(frozen=True)
+class TokenIssuer:
+    """Signs tokens with LiveKit's API key. A token is valid for joining for `seconds`; participants may stay longer."""
+
+    key: str
+    secret: str = field(repr=False)
+    seconds: float = 300
+
+    def issue(self, record: SessionRecord, participant: ParticipantRequest) -> str:
+        """Return a token for the session's room.
+
+        It does not let participants create rooms or change their own metadata later.
+        """
+        grants = api.VideoGrants(room_join=True, room=record.room, can_update_own_metadata=False)
+        own = {constants.ROLE_ATTRIBUTE: constants.HUMAN_ROLE, constants.SESSION_ATTRIBUTE: record.name}
+        token = api.AccessToken(self.key, self.secret).with_identity(participant.identity).with_kind("standard")
+        token = token.with_name(participant.name or participant.identity).with_metadata(participant.metadata)
+        token = token.with_attributes(participant.attributes | own).with_ttl(timedelta(seconds=self.seconds))
+        return token.with_grants(grants).to_jwt()
 
 
 class ApiHandlers:

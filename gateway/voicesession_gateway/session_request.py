@@ -22,7 +22,7 @@ ROOM_CHARACTERS: Final = 256
 IDENTITY_CHARACTERS: Final = 128
 PARTICIPANT_NAME_CHARACTERS: Final = 256
 METADATA_CHARACTERS: Final = 16384
-"""The CRD's limit for room.metadata. A token travels in a URL, which has no room for more."""
+"""The CRD's limit for agentMetadata. A token travels in a URL, which has no room for more."""
 ATTRIBUTES: Final = 32
 ATTRIBUTE_CHARACTERS: Final = 1024
 TOKEN_FIELDS: Final = frozenset(
@@ -49,7 +49,8 @@ class SessionRequest:
     user: str = ""
     user_label: str = ""
     room_name: str = ""
-    metadata: str = ""
+    metadata: str = field(default="", repr=False)
+    """For the agent's job only."""
 
 
 @dataclass(frozen=True)

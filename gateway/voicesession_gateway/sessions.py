@@ -283,7 +283,7 @@ def _manifest(name: str, agent: str, request: SessionRequest, annotations: Mappi
         labels[constants.USER_LABEL] = request.user_label
         spec["user"] = request.user
     if request.metadata:
-        spec["room"] = {"metadata": request.metadata}
+        spec["agentMetadata"] = request.metadata
     return {
         "apiVersion": f"{constants.GROUP}/{constants.VERSION}",
         "kind": constants.SESSION_KIND,

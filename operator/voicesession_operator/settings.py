@@ -16,7 +16,7 @@ from voicesession_common.env import (
     read_url,
 )
 
-from voicesession_operator.domain.config import Config
+from voicesession_operator.domain.observed import Config
 
 __all__ = ["OperatorSettings", "SettingsError", "UninstallSettings"]
 

@@ -16,7 +16,7 @@ Fault = Callable[[Scenario, Json, Record], None]
 
 
 def _engine(name: str, scenario: Scenario, agent: Json, record: Record) -> None:
-    test_agent_recovery.test_faulty_engine_is_replaced(scenario, agent, name, record)
+    test_agent_recovery.test_faulty_engine_is_detected_and_recovers(scenario, agent, name, record)
 
 
 FAULTS: dict[str, Fault] = {
@@ -31,8 +31,8 @@ FAULTS: dict[str, Fault] = {
     "recognition fails in every turn": partial(_engine, "recognition fails"),
     "speech synthesis fails in every turn": partial(_engine, "speech fails"),
     "deaf: sound arrives, no word is recognized": partial(_engine, "deaf"),
-    "mute: text without sound": partial(_engine, "silent"),
-    "mute: its track is muted": test_agent_recovery.test_muted_agent_is_replaced,
+    "speech synthesis gives silence": partial(_engine, "silent"),
+    "mute: its track is muted": test_agent_recovery.test_muted_agent_is_replaced_and_keeps_conversation,
     "connection to LiveKit cut": test_agent_recovery.test_agent_cut_off_from_livekit_is_replaced,
     "room deleted": test_agent_recovery.test_deleted_room_is_recreated_with_agent,
 }
@@ -55,7 +55,8 @@ def run(rounds: int) -> Section:
 
 NOTE = (
     "Found: the session's conditions or events name the fault, or the pod's log if a job restarts before the operator "
-    "looks. Healed: another agent is in the room, the session is Ready, and AgentHealthy, if present, is True again. "
+    "looks. Healed: another agent, or the same one after a failing provider, is in the room, the session is Ready, and "
+    "AgentHealthy, if present, is True again. "
     "Times of faults that appear only in a turn include the human's speech; the test repairs the language model and "
     "the connection, after the detection or during the recovery."
 )

@@ -16,8 +16,8 @@ from voicesession_common.api.voiceagent import Inherited, VoiceAgent
 from voicesession_common.api.voicesession import Status, VoiceSession
 from voicesession_common.errors import ExternalError, NotFoundError
 from voicesession_common.kube_client import AGENTS, PODS, SESSIONS, KubeClient, Resource
-from voicesession_operator.domain.config import Config
 from voicesession_operator.domain.naming import agent_identity, room_metadata, room_name
+from voicesession_operator.domain.observed import Config
 from voicesession_operator.domain.pod_manifest import build_pod
 
 from tests.bench.simulation import SimulatedSession

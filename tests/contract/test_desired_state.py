@@ -4,11 +4,13 @@ import json
 from typing import Any, cast
 
 from voicesession_agent.memory.backend import MemoryAddress
+from voicesession_agent.supervisor.control_server import MAX_BODY_BYTES
 from voicesession_agent.supervisor.desired_state import parse
 from voicesession_agent.tracing import read_traceparent
 from voicesession_common import JsonObject
 from voicesession_common.api.voicesession import Status
 from voicesession_common.kube_client import KubernetesApi
+from voicesession_gateway.session_request import METADATA_CHARACTERS
 from voicesession_operator.clients.livekit import RoomService
 from voicesession_operator.controller.cache import Cache
 from voicesession_operator.controller.executor import Addresses, Executor
@@ -27,6 +29,9 @@ class FakeTokens:
     def agent_token(self, *_: Any) -> str:
         return "room-token"
 
+    def admin_token(self, *_: Any) -> str:
+        return "admin-token"
+
 
 class RecordingPods:
     def __init__(self) -> None:
@@ -36,7 +41,9 @@ class RecordingPods:
         self.bodies.append(json.dumps(desired).encode())
 
 
-async def sent(letta_url: str, memory_agent_id: str, read_only: bool = False, traces: SessionTraces = OFF) -> bytes:
+async def sent(
+    letta_url: str, memory_agent_id: str, read_only: bool = False, traces: SessionTraces = OFF, metadata: str = ""
+) -> bytes:
     """Return the body that the executor sends."""
     pods = RecordingPods()
     addresses = Addresses("ws://livekit:7880", letta_url, "letta-key")
@@ -55,6 +62,9 @@ async def sent(letta_url: str, memory_agent_id: str, read_only: bool = False, tr
         cause="LastHumanLeft",
         memory_read_only=read_only,
         idle_seconds=60,
+        room_sid="RM_1",
+        room_metadata=metadata,
+        agent_metadata=metadata,
     )
     failure = await executor.execute(session().build(), agent(memory={"letta": {"capture": True}}), action)
     assert failure is None
@@ -68,6 +78,25 @@ async def test_agent_parses_session_room_and_memory() -> None:
     assert (desired.token, desired.identity) == ("room-token", "agent-agent-66")
     assert (desired.capture, desired.end) == (True, False)
     assert desired.memory == MemoryAddress(LETTA, "agent-1", "letta-key")
+
+
+async def test_agent_parses_admin_token_and_prewarm() -> None:
+    desired = parse(await sent("", ""))
+    assert (desired.admin_token, desired.prewarm) == ("admin-token", True)
+
+
+async def test_job_gets_metadata_of_agent_and_room() -> None:
+    job = parse(await sent("", "", metadata="for the agent")).job_launch(3)
+    assert (job.launch, job.room, job.room_sid) == (3, "vs-1", "RM_1")
+    assert (job.metadata, job.room_metadata) == ("for the agent", "for the agent")
+    assert "for the agent" not in repr(job)
+
+
+async def test_longest_metadata_fits_into_body_that_pod_accepts() -> None:
+    emoji = "\N{HEADPHONE}" * METADATA_CHARACTERS
+    body = await sent(LETTA, "agent-1", metadata=emoji)
+    assert len(body) < MAX_BODY_BYTES
+    assert parse(body).agent_metadata == emoji
 
 
 async def test_agent_reads_epoch_of_the_operators_token() -> None:

@@ -181,6 +181,13 @@ def test_registered_entrypoint_is_function_given_to_server() -> None:
     server.rtc_session(run_nothing)
     assert livekit_internals.registered_entrypoint(server) is run_nothing
     assert server.setup_fnc is print
+    assert livekit_internals.request_function(server) is None
+
+
+def test_request_function_is_function_given_to_server() -> None:
+    server = AgentServer()
+    server.rtc_session(run_nothing, on_request=print)
+    assert livekit_internals.request_function(server) is print
 
 
 async def test_session_and_tools_of_real_job_are_found() -> None:

@@ -1,15 +1,31 @@
-"""RoomIO of livekit-agents as the assistant uses it: linked participants, their tracks and their text."""
+"""RoomIO of livekit-agents as the assistant uses it: linked participants, their tracks, and text of everybody."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
-from unittest.mock import create_autospec
+from typing import Any, Final
+from unittest.mock import AsyncMock, create_autospec
 
+import pytest
 from livekit import rtc
-from livekit.agents import Agent, AgentSession, JobContext
+from livekit.agents import Agent, AgentSession, APIConnectOptions, JobContext, llm
 from livekit.agents.testing import fake_job_context
-from voicesession_agent.assistant.assistant import ROOM_OPTIONS
-from voicesession_agent.assistant.speaker_selection import NOBODY
+from livekit.agents.voice.io import TextOutput
+from livekit.agents.voice.room_io._input import _ParticipantAudioInputStream
+from voicesession_agent import livekit_internals
+from voicesession_agent.assistant.assistant import ROOM_OPTIONS, Assistant, People
+from voicesession_agent.assistant.idle_prompt import IdleMonitor
+from voicesession_agent.assistant.provider_watch import ENGLISH, ProviderWatch
+from voicesession_agent.assistant.speaker_selection import NOBODY, Audience
+from voicesession_agent.assistant.text_input import TextInput
+from voicesession_agent.job.health_monitor import HealthMonitor
+from voicesession_agent.job.supervisor_client import SupervisorClient
+from voicesession_agent.memory.backend import Block, digest
+from voicesession_agent.protocol import JobFacts
+from voicesession_agent.settings import AgentSpec
+
+from tests.support.async_polling import until
+
+HEAR: Final = _ParticipantAudioInputStream._on_track_available
 
 
 def fake_participant(identity: str, spec: type = rtc.RemoteParticipant) -> Any:
@@ -51,3 +67,136 @@ async def test_participant_is_linked_on_request_only() -> None:
             linked.append(session.room_io.linked_participant)
         await session.aclose()
     assert linked == [None, carol, None]
+
+
+class RecordingModel(llm.LLM[Any]):
+    """A model that keeps the last message and the instructions of each request, and answers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked: list[tuple[str, str]] = []
+
+    def chat(self, *, chat_ctx: llm.ChatContext, tools: Any = None, conn_options: Any = None, **_: Any) -> Any:
+        messages = [item.text_content or "" for item in chat_ctx.items if isinstance(item, llm.ChatMessage)]
+        self.asked.append((messages[0], messages[-1]))
+        return Answer(self, chat_ctx=chat_ctx, tools=tools or [], conn_options=conn_options or APIConnectOptions())
+
+
+class Answer(llm.LLMStream):
+    """The words of an answer."""
+
+    async def _run(self) -> None:
+        delta = llm.ChoiceDelta(role="assistant", content="I see.")
+        self._event_ch.send_nowait(llm.ChatChunk(id="1", delta=delta))
+
+
+class Supervisor:
+    """A supervisor whose memory has one block."""
+
+    def __init__(self) -> None:
+        self.value = "old"
+
+    async def job_facts(self) -> JobFacts:
+        blocks = (Block("human", self.value),)
+        return JobFacts(frozenset(), digest(blocks), blocks)
+
+
+class Writer(TextOutput):
+    """The written answers."""
+
+    def __init__(self) -> None:
+        super().__init__(label="test", next_in_chain=None)
+        self.text = ""
+
+    async def capture_text(self, text: str) -> None:
+        self.text += text
+
+    def flush(self) -> None:
+        return
+
+
+def published_track(source: "rtc.TrackSource.ValueType", kind: "rtc.TrackKind.ValueType") -> tuple[Any, Any]:
+    """Return a track and its publication."""
+    track = create_autospec(rtc.RemoteTrack, instance=True)
+    track.kind = kind
+    publication = create_autospec(rtc.RemoteTrackPublication, instance=True)
+    publication.source, publication.track, publication.sid = source, track, f"TR_{source}_{kind}"
+    return track, publication
+
+
+def typed(room: Any, identity: str, text: str) -> None:
+    """Deliver a typed message as LiveKit's client does."""
+    reader = create_autospec(rtc.TextStreamReader, instance=True)
+    reader.__aiter__.return_value = [text]
+    room._text_stream_handlers["lk.chat"](reader, identity)
+
+
+async def test_typed_text_of_every_human_is_answered_in_writing_with_fresh_memory() -> None:
+    """Nobody subscribes to the agent's track, so that RoomIO would hold the first answer back for ever."""
+    room, supervisor, model, writer = connected_room("alice", "bob"), Supervisor(), RecordingModel(), Writer()
+    client: Any = supervisor
+    for participant in room.remote_participants.values():
+        participant.permissions.can_update_metadata = False
+        participant.name, participant.state = "", rtc.ParticipantState.PARTICIPANT_STATE_ACTIVE
+    with job_context(room):
+        session: AgentSession[None] = AgentSession(llm=model)
+        people = People(room, Audience(room, session, subscribe_seconds=0.0), lambda: "alice")
+        idle = IdleMonitor(lambda: None, 0.0)
+        facts = await supervisor.job_facts()
+        watch = ProviderWatch(create_autospec(HealthMonitor, instance=True), ENGLISH)
+        assistant = Assistant(AgentSpec(instructions="Be brief."), client, facts, idle, people, watch)
+        text_input = TextInput(room, assistant.answer_text)
+        await session.start(assistant, room=room, room_options=ROOM_OPTIONS)
+        session.output.transcription = writer
+        text_input.start()
+        session.room_io.set_participant("alice")
+        supervisor.value = "new"
+        for count, identity in enumerate(("bob", "alice"), 1):
+            typed(room, identity, "Hello.")
+            await until(lambda count=count: writer.text == "I see." * count)  # type: ignore[misc]
+        speaks = session.output.audio_enabled
+        await text_input.close()
+        await session.aclose()
+    assert not speaks
+    assert [last for _, last in model.asked] == ["[bob] Hello.", "[alice] Hello."]
+    assert all("<value>new</value>" in instructions for instructions, _ in model.asked)
+
+
+async def test_audio_track_without_source_is_heard_until_microphone_is_published(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    unnamed, microphone = rtc.TrackSource.SOURCE_UNKNOWN, rtc.TrackSource.SOURCE_MICROPHONE
+    audio, video = rtc.TrackKind.KIND_AUDIO, rtc.TrackKind.KIND_VIDEO
+    monkeypatch.setattr(_ParticipantAudioInputStream, "_on_track_available", HEAR)
+    monkeypatch.setattr(_ParticipantAudioInputStream, "_create_stream", lambda *_: AsyncMock())
+    livekit_internals.hear_unnamed_microphones()
+    room = connected_room("alice")
+    alice: Any = room.remote_participants["alice"]
+    heard = []
+    with job_context(room):
+        session: AgentSession[None] = AgentSession()
+        await session.start(Agent(instructions=""), room=room, room_options=ROOM_OPTIONS)
+        session.room_io.set_participant("alice")
+        hears: Any = session.room_io.audio_input
+        for source, kind in ((unnamed, video), (unnamed, audio), (microphone, audio), (unnamed, audio)):
+            track, publication = published_track(source, kind)
+            alice.track_publications[publication.sid] = publication
+            room.emit("track_subscribed", track, publication, alice)
+            heard.append(hears.publication_source if hears._publication else None)
+        await session.aclose()
+    assert heard == [None, unnamed, microphone, microphone]
+
+
+async def test_room_output_is_measured_below_no_other_output() -> None:
+    room, connected = connected_room(), create_autospec(SupervisorClient, instance=True)
+    with job_context(room):
+        session: AgentSession[None] = AgentSession()
+        monitor = HealthMonitor(room, connected, AsyncMock(), lambda: session, print)
+        await session.start(Agent(instructions=""), room=room, room_options=ROOM_OPTIONS)
+        output = session.output.audio
+        monitor.watch_playback(session)
+        meter = session.output.audio
+        await session.aclose()
+    assert output is not None
+    assert meter is not None
+    assert (meter.next_in_chain, meter.can_pause, meter.sample_rate) == (output, output.can_pause, output.sample_rate)

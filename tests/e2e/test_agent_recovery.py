@@ -42,9 +42,12 @@ LAUNCHES = 6
 FAILING_TURNS = 3
 """Failing turns until a provider counts as failing."""
 FAILING_TURN_SECONDS = 7
-"""Seconds of a failing turn: three refused attempts within 4 s."""
+"""Seconds until the apology for a failing turn: two refused attempts within 2 s."""
 LLM_PORT = {"name": "http", "port": 8000, "protocol": "TCP"}
 SCRIPTED_LLM = "app.kubernetes.io/component=scripted-llm"
+FAVORITE = "My favorite color is blue"
+QUESTION = "What is my favorite color"
+"""Sentences whose answers by the scripted model need the conversation."""
 STOP = "Please stop talking for a moment"
 LONG_SENTENCE = "My name is Alice, I live in Berlin, and I would like to know how many open tasks are left on the board"
 """A sentence of 6.4 s."""
@@ -64,8 +67,7 @@ class EngineFault(NamedTuple):
 ENGINE_FAULTS = {
     # Detected 15 s after two sentences, 12 s of speech, without a transcript.
     "deaf": EngineFault("stt", "deaf", "AgentDeaf", LONG_SENTENCE, 3),
-    # Detected after 4 s of inaudible agent speech, the length of one answer; the second sentence is for the next job.
-    "silent": EngineFault("tts", "silent", "AgentMute", "Test one", 2, within=8),
+    "silent": EngineFault("tts", "silent", "ProviderFailing", "Test one", FAILING_TURNS, within=4),
     "recognition fails": EngineFault("stt", "failing", "ProviderFailing", "Test one", FAILING_TURNS, within=3),
     "speech fails": EngineFault("tts", "failing", "ProviderFailing", "Test one", FAILING_TURNS, within=4),
 }
@@ -140,41 +142,48 @@ def test_unanswering_language_model_is_reported_and_recovers(
     session = start_call(scenario, agent_66, llm=model)
     with Speaker(scenario.livekit, session) as alice:
         alice.join()
-        alice.wait_for_agent()
+        job = alice.wait_for_agent()
         recovery = RecoveryTimer(scenario, "call", "ProviderFailing", record=record_property)
         recovery.detect_by_speaking(
             lambda: alice.say_once("Test one", within=FAILING_TURN_SECONDS), FAILING_TURNS, SPOKEN_SECONDS
         )
+
+        assert any("cannot answer" in answer.transcript.lower() for answer in alice.answers), alice.answers
 
         (scripted,) = scenario.kube.all("pods", constants.NAMESPACE, SCRIPTED_LLM)
         scenario.kube.apply(_endpoint(scenario.namespace, scripted["status"]["podIP"]))
 
         alice.say("Test one", "test", repeat_unanswered=True)
         recovery.wait_until_recovered("", SILENT_SECONDS)
+        assert scenario.agent_sid(scenario.session("call")) == job, "another job has the same provider"
     assert scenario.session("call").room == session.room
 
 
 @pytest.mark.slow
 @pytest.mark.speech
-def test_muted_agent_is_replaced(scenario: Scenario, agent_66: Json, record_property: Record) -> None:
+def test_muted_agent_is_replaced_and_keeps_conversation(
+    scenario: Scenario, agent_66: Json, record_property: Record
+) -> None:
     session = start_call(scenario, agent_66)
     with Speaker(scenario.livekit, session) as alice:
         alice.join()
         old = alice.wait_for_agent()
-        alice.say("Test one", "test")
+        alice.say(FAVORITE, "blue")
         scenario.livekit.mute(session.room, session.identity)
 
         recovery = RecoveryTimer(scenario, "call", "AgentMute", record=record_property)
         recovery.detect_by_speaking(lambda: alice.say_once("Test one", within=5), 1, SPOKEN_SECONDS)
         recovery.wait_until_recovered(old, SILENT_SECONDS)
-        alice.say("Test one", "test", repeat_unanswered=True)
+        alice.say(QUESTION, "blue", repeat_unanswered=True)
     assert scenario.session("call").pod == session.pod
 
 
 @pytest.mark.slow
 @pytest.mark.speech
 @pytest.mark.parametrize("name", ENGINE_FAULTS)
-def test_faulty_engine_is_replaced(scenario: Scenario, agent_66: Json, name: str, record_property: Record) -> None:
+def test_faulty_engine_is_detected_and_recovers(
+    scenario: Scenario, agent_66: Json, name: str, record_property: Record
+) -> None:
     fault = ENGINE_FAULTS[name]
     engine: Json = {fault.role: {"provider": "faulty", "options": {"fault": fault.fault}}}
     session = start_call(scenario, agent_66, pod={"image": FAULTY_AGENT_IMAGE}, **engine)
@@ -184,8 +193,13 @@ def test_faulty_engine_is_replaced(scenario: Scenario, agent_66: Json, name: str
         recovery = RecoveryTimer(scenario, "call", fault.reason, record=record_property)
         speak = partial(alice.say_once, fault.sentence, within=fault.within)
         recovery.detect_by_speaking(speak, fault.times, SPOKEN_SECONDS)
-        recovery.wait_until_recovered(old, SILENT_SECONDS)
-        alice.say("Test one", "test", repeat_unanswered=True)
+        if fault.reason == "ProviderFailing":
+            alice.say("Test one", "test", repeat_unanswered=True)
+            recovery.wait_until_recovered("", SILENT_SECONDS)
+            assert scenario.agent_sid(scenario.session("call")) == old, "another job has the same provider"
+        else:
+            recovery.wait_until_recovered(old, SILENT_SECONDS)
+            alice.say("Test one", "test", repeat_unanswered=True)
         after = scenario.session("call")
         assert (after.pod, after.status["humans"]) == (session.pod, 1)
 

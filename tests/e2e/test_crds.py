@@ -69,6 +69,7 @@ IMMUTABLE = {
     "agentRef": ({"agentRef": {"name": "other"}}, "agentRef is immutable"),
     "user": ({"user": "bob"}, "user is immutable"),
     "room": ({"room": {"metadata": "other"}}, "room is immutable"),
+    "agentMetadata": ({"agentMetadata": "other"}, "agentMetadata is immutable"),
     "onLastHumanLeft": ({"onLastHumanLeft": {"graceSeconds": 9}}, "onLastHumanLeft is immutable"),
 }
 DOCUMENTED = {

@@ -7,11 +7,11 @@ from voicesession_common.api.conditions import Condition
 from voicesession_common.api.voiceagent import Inherited, Limits, VoiceAgent
 from voicesession_common.api.voicesession import Status, VoiceSession
 from voicesession_operator.domain.agent_plan import Memory
-from voicesession_operator.domain.config import Config
 from voicesession_operator.domain.naming import agent_identity, pod_name, room_name
 from voicesession_operator.domain.observed import (
     AgentPod,
     AgentPodState,
+    Config,
     Failure,
     LastSeen,
     LeaveHint,
@@ -67,6 +67,9 @@ class SessionBuilder:
 
     def user(self, name: str) -> "SessionBuilder":
         return SessionBuilder(replace(self.session, user=name))
+
+    def agent_metadata(self, text: str) -> "SessionBuilder":
+        return SessionBuilder(replace(self.session, agent_metadata=text))
 
     def ttl(self, seconds: float | None) -> "SessionBuilder":
         return SessionBuilder(replace(self.session, ttl_seconds_after_finished=seconds))

@@ -1,5 +1,8 @@
-"""Selection of the human that the assistant hears, one at a time, and the greeting."""
+"""Selection of the human that the assistant hears, one at a time, its audience, and the greeting."""
 
+import asyncio
+import logging
+import time
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
@@ -7,7 +10,13 @@ from livekit import rtc
 from livekit.agents import AgentSession
 from livekit.rtc.room import EventTypes
 
-from voicesession_agent.job.humans import is_call_ended, is_call_unanswered, is_human, is_reachable
+from voicesession_agent.job.humans import (
+    RecentSpeakers,
+    is_call_unanswered,
+    is_human,
+    is_present,
+    is_reachable,
+)
 from voicesession_agent.job.room_reporter import RoomReporter
 
 CHANGES: Final[tuple[EventTypes, ...]] = (
@@ -21,12 +30,96 @@ CHANGES: Final[tuple[EventTypes, ...]] = (
 NOBODY: Final = ""
 """An identity that no participant has. RoomIO links the next participant by itself if its identity is None."""
 
+ACTIVE_SECONDS: Final = 15.0
+"""Wait for a human's connection to carry media: 0.1 s, or seconds on a bad network. LiveKit itself waits for 60 s."""
+SUBSCRIBE_SECONDS: Final = 3.0
+"""Wait for the first subscription to the agent's track, which follows the connection within some 0.1 s."""
+CONNECTIONS: Final[tuple[EventTypes, ...]] = ("participant_active", "participant_disconnected")
+"""The room's events after which a human's connection is no longer expected."""
+log = logging.getLogger(__name__)
+
+
+class Audience:
+    """Lets the agent speak when a human can hear it, and only write where nobody subscribes to its track.
+
+    RoomIO holds back the first speech, and every later answer with it, until a participant has subscribed.
+    """
+
+    def __init__(
+        self,
+        room: rtc.Room,
+        session: "AgentSession[Any]",
+        active_seconds: float = ACTIVE_SECONDS,
+        subscribe_seconds: float = SUBSCRIBE_SECONDS,
+    ) -> None:
+        self._room = room
+        self._session = session
+        self._active_seconds = active_seconds
+        self._subscribe_seconds = subscribe_seconds
+        self._unsubscribed: set[str] = set()
+        self._speeches: set[asyncio.Task[None]] = set()
+
+    def say(self, text: str, identity: str) -> None:
+        """Say the text as soon as this human can hear it, or write it; a human gone meanwhile gets neither."""
+        task = asyncio.create_task(self._say(text, identity))
+        self._speeches.add(task)
+        task.add_done_callback(self._speeches.discard)
+
+    async def wait(self, identity: str) -> None:
+        """Wait, within limits, until this human can hear; then choose between speech and text for the next answer."""
+        await self._wait_until_active(identity)
+        subscribed = self._session.room_io.subscribed_fut
+        if subscribed is None:
+            return
+        if not subscribed.done() and identity not in self._unsubscribed:
+            await asyncio.wait((subscribed,), timeout=self._subscribe_seconds)
+            self._unsubscribed = {identity, *self._unsubscribed} & set(self._room.remote_participants)
+        if self._session.agent_state != "speaking":  # the end of an answer follows its beginning, spoken or written
+            self._session.output.set_audio_enabled(subscribed.done())
+
+    async def close(self) -> None:
+        """Say nothing more."""
+        for task in self._speeches:
+            task.cancel()
+        await asyncio.gather(*self._speeches, return_exceptions=True)
+
+    async def _say(self, text: str, identity: str) -> None:
+        await self.wait(identity)
+        if identity in self._room.remote_participants:
+            self._session.say(text)
+
+    async def _wait_until_active(self, identity: str) -> None:
+        if not self._is_connecting(identity):
+            return
+        connected = asyncio.Event()
+
+        def check(*_: Any) -> None:
+            if not self._is_connecting(identity):
+                connected.set()
+
+        for event in CONNECTIONS:
+            self._room.on(event, check)
+        try:
+            await asyncio.wait_for(connected.wait(), self._active_seconds)
+        except TimeoutError:
+            log.warning("a human's connection carries no media yet", extra={"event": "human_not_active"})
+        finally:
+            for event in CONNECTIONS:
+                self._room.off(event, check)
+
+    def _is_connecting(self, identity: str) -> bool:
+        participant = self._room.remote_participants.get(identity)
+        return participant is not None and participant.state != rtc.ParticipantState.PARTICIPANT_STATE_ACTIVE
+
 
 class Greeter:
     """Greets each human once, also across jobs: a job that takes over starts with the humans greeted before."""
 
-    def __init__(self, session: "AgentSession[Any]", reporter: RoomReporter, greeting: str, greeted: set[str]) -> None:
-        self._session = session
+    def __init__(
+        self, say: Callable[[str, str], None], reporter: RoomReporter, greeting: str, greeted: set[str]
+    ) -> None:
+        """Greet by `say`, which takes a text and the identity of its human."""
+        self._say = say
         self._reporter = reporter
         self._greeting = greeting
         self._greeted = greeted
@@ -34,7 +127,7 @@ class Greeter:
     def greet(self, identity: str) -> None:
         """Say the greeting unless this human has had it."""
         if self._greeting and identity not in self._greeted:
-            self._session.say(self._greeting)
+            self._say(self._greeting, identity)
         self.skip(identity)
 
     def skip(self, identity: str) -> None:
@@ -59,11 +152,14 @@ class SpeakerSelector:
         session: "AgentSession[Any]",
         greeter: Greeter,
         on_occupancy: Callable[[bool], None],
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._room = room
         self._session = session
         self._greeter = greeter
         self._on_occupancy = on_occupancy
+        self._clock = clock
+        self._speakers = RecentSpeakers()
         self._linked = NOBODY
         self._is_occupied = False
         self._is_ringing = False
@@ -91,7 +187,7 @@ class SpeakerSelector:
 
     def _select_human(self) -> None:
         """Keep the linked human while present, else link the first to join, else a phone that rings."""
-        present = [p.identity for p in self._room.remote_participants.values() if _is_present(p)]
+        present = [p.identity for p in self._room.remote_participants.values() if is_present(p)]
         if self._linked not in present:
             self._link(next(iter((*present, *self._ringing())), NOBODY))
         self._set_ringing(self._linked not in (*present, NOBODY))
@@ -112,9 +208,12 @@ class SpeakerSelector:
             self._session.input.set_audio_enabled(not is_ringing)
 
     def _on_active_speakers_changed(self, speakers: Sequence[rtc.Participant]) -> None:
-        """Link a speaking human while the linked one is silent; LiveKit lists the loudest first."""
-        speaking = [p.identity for p in speakers if isinstance(p, rtc.RemoteParticipant) and _is_present(p)]
-        if speaking and self._linked not in speaking and self._session.user_state != "speaking":
+        """Link a speaking human while the linked one is silent, for voice detection and for LiveKit."""
+        now = self._clock()
+        speaking = [p.identity for p in speakers if isinstance(p, rtc.RemoteParticipant) and is_present(p)]
+        self._speakers.changed(speaking, now)
+        is_silent = self._linked not in self._speakers.recent(now) and self._session.user_state != "speaking"
+        if speaking and is_silent:
             self._link(speaking[0])
             self._greeter.skip(speaking[0])
 
@@ -123,8 +222,3 @@ class SpeakerSelector:
         if identity != self._linked:
             self._linked = identity
             self._session.room_io.set_participant(identity)
-
-
-def _is_present(participant: rtc.RemoteParticipant) -> bool:
-    """Return whether the participant is a human to talk with, and no phone that rings or has hung up."""
-    return is_human(participant) and not is_call_unanswered(participant) and not is_call_ended(participant)

@@ -18,18 +18,24 @@ class Problem(StrEnum):
     DISCONNECTED = "Disconnected"
 
 
+MESSAGE_CHARACTERS: Final = 256
+"""Longest message that a job can cause in the pod's state."""
+
+
 @dataclass(frozen=True)
 class HealthReport:
     """The job's own measurements: `unheard`, `inaudible` and `lost` are seconds of the probes."""
 
     speaking: bool = False
-    """True while a human (according to LiveKit) or the agent speaks."""
+    """True while a human (by voice detection, if the session has one) or the agent speaks."""
     unheard: float = 0.0
     inaudible: float = 0.0
     muted: bool = False
     lost: float = 0.0
     failing: str = ""
-    """Role of the failing provider: stt, llm or tts."""
+    """The failing role (stt, llm or tts) with its provider, cause and number of failed turns."""
+    broken: bool = False
+    """True if the session no longer uses the failing provider, so that only another job can."""
     failed: bool = False
     """True after a failed turn until the role succeeds again: too little for `failing`, too much for health."""
 
@@ -46,7 +52,8 @@ class HealthReport:
             inaudible=float(raw["inaudible"]),
             muted=bool(raw["muted"]),
             lost=float(raw["lost"]),
-            failing=str(raw["failing"]),
+            failing=str(raw["failing"])[:MESSAGE_CHARACTERS],
+            broken=bool(raw["broken"]),
             failed=bool(raw["failed"]),
         )
 
@@ -63,6 +70,8 @@ class Diagnosis:
 
     problem: Problem
     message: str
+    is_curable: bool = True
+    """False for the failure of a provider: another job has the same one, so the conversation stays with its job."""
 
 
 STUCK: Final = Diagnosis(Problem.STUCK, "the job does not respond")
@@ -74,10 +83,12 @@ def diagnose(report: HealthReport) -> Diagnosis | None:
         return Diagnosis(
             Problem.DISCONNECTED, "LiveKit answers, but the agent does not get its connection to the room back"
         )
-    if report.failing:
+    if report.failing and report.broken:
         return Diagnosis(Problem.PROVIDER_FAILING, report.failing)
     if is_mute(report.inaudible, report.muted):
         return Diagnosis(Problem.MUTE, "the agent speaks and nobody can hear it")
+    if report.failing:
+        return Diagnosis(Problem.PROVIDER_FAILING, report.failing, is_curable=False)
     if is_deaf(report.unheard):
         return Diagnosis(Problem.DEAF, "a human speaks and the agent hears nothing")
     return None
@@ -104,7 +115,7 @@ class HealthRestarts:
 
         Sounds that only voice detection takes for speech make every job look deaf, so a pod restarts one deaf job.
         """
-        return not (diagnosis.problem is Problem.DEAF and self._was_deaf)
+        return diagnosis.is_curable and not (diagnosis.problem is Problem.DEAF and self._was_deaf)
 
     def take(self, diagnosis: Diagnosis, now: float) -> bool:
         """Use one restart; return False if the last ten minutes used up the budget, so that only a new pod can help."""

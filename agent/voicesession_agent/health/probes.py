@@ -1,6 +1,8 @@
 """Probes of a job: each turns events of the room or the session into one measurement; none reads a clock itself."""
 
+import re
 from collections import deque
+from http import HTTPStatus
 from typing import Final
 
 LONGEST_TICK_SECONDS: Final = 2.0
@@ -79,67 +81,68 @@ def is_deaf(unheard: float) -> bool:
     return unheard >= DEAF_SECONDS
 
 
-class Stopwatch:
-    """Counts seconds; its callers pass the time."""
-
-    def __init__(self) -> None:
-        self._before = 0.0
-        self._since: float | None = None
-
-    def run(self, now: float) -> None:
-        """Start counting; no effect on a running stopwatch."""
-        if self._since is None:
-            self._since = now
-
-    def hold(self, now: float) -> None:
-        """Stop counting and keep the value."""
-        self._before = self.seconds(now)
-        self._since = None
-
-    def clear(self, now: float) -> None:
-        """Set the value to zero; a running stopwatch continues."""
-        self._before = 0.0
-        if self._since is not None:
-            self._since = now
-
-    def seconds(self, now: float) -> float:
-        """Return the counted seconds."""
-        return self._before + (0.0 if self._since is None else max(0.0, now - self._since))
-
-
 MUTE_SECONDS: Final = 4.0
-"""Total speech; LiveKit lists a speaker within its update interval of 0.4 s."""
+"""Playback that is so late has stopped; a busy machine delays it by a fraction of a second."""
 
 
 class MuteProbe:
-    """Seconds of the agent's speech, by its own account, since LiveKit last listed it as an active speaker."""
+    """Seconds for which sound was handed over to the room and, when it was due, not played.
+
+    A segment of sound ends with `flushed`. Until then it may run dry, because a slow model pauses in mid-answer.
+    """
 
     def __init__(self) -> None:
-        self._silence = Stopwatch()
-        self._speaking = False
-        self._listed = False
+        self._ticks = Ticks()
+        self._is_open = False
+        self._has_started = False
+        self._is_flushed = False
+        self._is_paused = False
+        self._unplayed = 0.0
+        self._late = 0.0
 
-    def speaks(self, speaking: bool, now: float) -> None:
-        """Take the session's own state."""
-        self._speaking = speaking
-        self._count(now)
+    def handed_over(self, seconds: float, now: float) -> None:
+        """Take sound that the room's output accepted."""
+        self._advance(now)
+        self._is_open = True
+        self._unplayed += seconds
 
-    def listed(self, listed: bool, now: float) -> None:
-        """Take whether LiveKit lists the agent as an active speaker."""
-        self._listed = listed
-        self._count(now)
+    def flushed(self, now: float) -> None:
+        """Take the end of the segment: playback has to finish."""
+        self._advance(now)
+        self._is_flushed = self._is_open
+
+    def started(self, now: float) -> None:
+        """Take the start of the playback."""
+        self._advance(now)
+        self._has_started, self._late = True, 0.0
+
+    def paused(self, paused: bool, now: float) -> None:
+        """Take that the session holds the playback, or lets it go on."""
+        self._advance(now)
+        self._is_paused = paused
+
+    def finished(self, now: float) -> None:
+        """Take the end of the playback, complete or interrupted, or that the session dropped the sound."""
+        self._advance(now)
+        self._is_open = self._has_started = self._is_flushed = False
+        self._unplayed = self._late = 0.0
 
     def seconds(self, now: float) -> float:
-        """Return the seconds of inaudible speech."""
-        return self._silence.seconds(now)
+        """Return the seconds by which playback is late; call it once a second."""
+        self._advance(now)
+        return self._late
 
-    def _count(self, now: float) -> None:
-        if self._listed:
-            self._silence.clear(now)
-        if self._speaking and not self._listed:
-            self._silence.run(now)
-        else:
-            self._silence.hold(now)
+    def _advance(self, now: float) -> None:
+        passed = self._ticks.tick(now)
+        if not self._is_open or self._is_paused:
+            return
+        if not self._has_started:
+            self._late += passed
+            return
+        played = min(passed, self._unplayed)
+        self._unplayed -= played
+        if self._is_flushed:
+            self._late += passed - played
 
 
 def is_mute(inaudible: float, muted: bool) -> bool:
@@ -180,24 +183,35 @@ def is_disconnected(lost: float) -> bool:
 TURNS: Final = 3
 """Failed turns in a row; the provider's own retries have failed in each of them."""
 ROLES: Final = ("stt", "llm", "tts")
+FAILURE_CHARACTERS: Final = 128
+"""Longest description of a failure."""
 
 
 class ProviderProbe:
-    """Counts failures per role after all retries; a success of the role resets its count."""
+    """Counts failures per role after all retries, with their last cause; a success of the role resets its count."""
 
     def __init__(self) -> None:
         self._counts = dict.fromkeys(ROLES, 0)
-        self._closed = ""
+        self._causes = dict.fromkeys(ROLES, "")
+        self._broken = ""
 
-    def failed(self, kind: str) -> None:
-        """Count an error of livekit-agents' type `kind`, such as `llm_error`; only errors of providers count."""
+    def attempt_failed(self, kind: str, cause: str) -> None:
+        """Take the cause of an error of livekit-agents' type `kind`, such as `llm_error`, that a retry may solve."""
+        role = _role(kind)
+        if role in self._causes:
+            self._causes[role] = cause or self._causes[role]
+
+    def failed(self, kind: str, cause: str) -> None:
+        """Count a failed turn; only errors of providers count. An empty cause stands for that of the last attempt."""
+        self.attempt_failed(kind, cause)
         role = _role(kind)
         if role in self._counts:
             self._counts[role] += 1
 
-    def session_closed(self, kind: str) -> None:
-        """Take the error over which the session closed itself; nothing answers any more."""
-        self._closed = _role(kind)
+    def broken(self, kind: str, cause: str) -> None:
+        """Take the error after which the session no longer uses the role: no later turn can succeed in this job."""
+        self.attempt_failed(kind, cause)
+        self._broken = _role(kind)
 
     def succeeded(self, *roles: str) -> None:
         """Reset the counts of these roles."""
@@ -206,12 +220,64 @@ class ProviderProbe:
     @property
     def has_failure(self) -> bool:
         """Return whether any role has failed since its last success."""
-        return bool(self._closed) or any(self._counts.values())
+        return bool(self._broken) or any(self._counts.values())
 
-    def failing_role(self) -> str:
-        """Return the role that keeps failing, or an empty string."""
-        return self._closed or next((role for role, count in self._counts.items() if count >= TURNS), "")
+    @property
+    def is_broken(self) -> bool:
+        """Return whether only another job can use its providers again."""
+        return bool(self._broken)
+
+    def failing(self) -> str:
+        """Return the failing role with its cause, such as `llm openai: 401 invalid_api_key, 3 turns`, or nothing."""
+        if self._broken:
+            return " ".join(filter(None, (self._broken, self._causes.get(self._broken, ""))))
+        role = next((role for role, count in self._counts.items() if count >= TURNS), "")
+        return f"{role} {self._causes[role]}, {self._counts[role]} turns" if role else ""
 
 
 def _role(kind: str) -> str:
     return kind.removesuffix("_error")
+
+
+PLUGINS: Final = "livekit.plugins."
+REASON: Final = re.compile(r"[a-z]+(_[a-z]+){0,5}")
+"""A reason as APIs write it (`insufficient_quota`). Anything else in an error may quote a prompt or a key."""
+
+
+def describe_failure(label: str, error: object) -> str:
+    """Return the provider and the cause of its error, such as `openai: 401 invalid_api_key`.
+
+    `label` is livekit-agents' label of the engine, its module and class. For a FallbackAdapter, whose own error hides
+    those of its engines, the result is empty.
+    """
+    if label.endswith(".FallbackAdapter"):
+        return ""
+    return f"{provider_name(label)}: {_cause(error)}"[:FAILURE_CHARACTERS]
+
+
+def provider_name(label: str) -> str:
+    """Return the name of the plugin, or else of the module, in livekit-agents' label of an engine."""
+    if label.startswith(PLUGINS):
+        return label.removeprefix(PLUGINS).partition(".")[0]
+    module, _, name = label.rpartition(".")
+    return module.rpartition(".")[2] or name
+
+
+def _cause(error: object) -> str:
+    kinds = {kind.__name__ for kind in type(error).__mro__}
+    status = getattr(error, "status_code", None)
+    if isinstance(status, int) and status in {known.value for known in HTTPStatus}:
+        return f"{status} {_api_reason(getattr(error, 'body', None)) or HTTPStatus(status).phrase}"
+    if kinds & {"APITimeoutError", "TimeoutError"}:
+        return "timeout"
+    return "no connection" if "APIConnectionError" in kinds else type(error).__name__
+
+
+def _api_reason(body: object) -> str:
+    """Return the reason in an error's body, as OpenAI and compatible servers send it."""
+    if not isinstance(body, dict):
+        return ""
+    nested = body.get("error")
+    fields = nested if isinstance(nested, dict) else body
+    known = (fields.get(name) for name in ("code", "type"))
+    return next((text for text in known if isinstance(text, str) and REASON.fullmatch(text)), "")

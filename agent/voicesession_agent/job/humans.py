@@ -1,7 +1,7 @@
 """The rule that separates humans from other participants, applied inside the room, and a session's link to a human."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, Final, Protocol
 
 from livekit import rtc
@@ -28,7 +28,7 @@ SERVICE_KINDS: Final = frozenset(
         rtc.ParticipantKind.PARTICIPANT_KIND_INGRESS,
     }
 )
-"""Kinds whose programs belong to the issuer of their token. LiveKit's services always get `canUpdateOwnMetadata`."""
+"""Kinds of programs that belong to the issuer of their token. LiveKit's services always get `canUpdateOwnMetadata`."""
 
 CALL_STATUS: Final = "sip.callStatus"
 UNANSWERED_CALL: Final = frozenset({"dialing", "ringing"})
@@ -80,6 +80,11 @@ def is_call_ended(participant: ParticipantInfo) -> bool:
     return _call_status(participant) == ENDED_CALL
 
 
+def is_present(participant: ParticipantInfo) -> bool:
+    """Return whether the participant is a human to talk with, and no phone that rings or has hung up."""
+    return is_human(participant) and not is_call_unanswered(participant) and not is_call_ended(participant)
+
+
 def is_reachable(participant: ParticipantInfo) -> bool:
     """Return whether speech reaches this participant: False for a SIP call that is not active."""
     return _call_status(participant) in {"", AUDIBLE_CALL}
@@ -94,6 +99,34 @@ def _call_status(participant: ParticipantInfo) -> str:
 def _are_attributes_from_issuer(participant: ParticipantInfo) -> bool:
     """Return False if a client may have written the attributes."""
     return participant.kind in SERVICE_KINDS or not participant.permissions.can_update_metadata
+
+
+SPEAKER_SECONDS: Final = 1.0
+"""A speaking person's level changes more often: LiveKit compares it every 0.4 s, in steps of an eighth."""
+
+
+class RecentSpeakers:
+    """The participants with a recent sound, from LiveKit's `active_speakers_changed`.
+
+    Such an event lists only the speakers with a changed level (livekit-server 1.13.5, pkg/rtc/room.go), and no
+    silent one. A participant counts until SPEAKER_SECONDS after the last change.
+    """
+
+    def __init__(self) -> None:
+        self._changed: dict[str, float] = {}
+
+    def changed(self, identities: Iterable[str], now: float) -> None:
+        """Take one event."""
+        self._changed = {i: at for i, at in self._changed.items() if now - at < SPEAKER_SECONDS}
+        self._changed.update(dict.fromkeys(identities, now))
+
+    def forget(self, identity: str) -> None:
+        """Drop a participant after their leave."""
+        self._changed.pop(identity, None)
+
+    def recent(self, now: float) -> list[str]:
+        """Return the identities that count, the first to speak first."""
+        return [identity for identity, at in self._changed.items() if now - at < SPEAKER_SECONDS]
 
 
 class SessionLink:

@@ -10,7 +10,7 @@ from typing import Any, Final
 import aiohttp
 from livekit import rtc
 
-from voicesession_agent.job.humans import is_call_ended, is_call_unanswered, is_human
+from voicesession_agent.job.humans import RecentSpeakers, is_call_ended, is_call_unanswered, is_human
 from voicesession_agent.job.supervisor_client import SupervisorClient
 from voicesession_agent.protocol import RESPONSE, Stage
 
@@ -39,6 +39,7 @@ class RoomReporter:
         client: SupervisorClient,
         delivery_seconds: float = DELIVERY_SECONDS,
         pause_seconds: float = PAUSE_SECONDS,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._room = room
         self._client = client
@@ -46,7 +47,8 @@ class RoomReporter:
         self._pause_seconds = pause_seconds
         self._connect = room.connect
         self._url = self._token = ""
-        self._speaking = False
+        self._clock = clock
+        self._speakers = RecentSpeakers()
         self._humans: list[str] = []
         self._reports: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
         self._sender = asyncio.create_task(self._send_reports())
@@ -66,6 +68,10 @@ class RoomReporter:
     def report_disconnected(self, reason: "rtc.DisconnectReason.ValueType | None" = None) -> None:
         """Queue the report that this job has left its room."""
         self.report("gone", reason=_reason(reason))
+
+    def leave_speech_to_session(self) -> None:
+        """Report no more speech: voice detection of the session does, and takes neither music nor noise for speech."""
+        self._room.off("active_speakers_changed", self._on_active_speakers_changed)
 
     async def close(self) -> None:
         """Deliver the remaining reports and stop."""
@@ -112,16 +118,17 @@ class RoomReporter:
     def _on_participant_disconnected(self, participant: rtc.RemoteParticipant) -> None:
         if participant.identity in self._humans:
             reason = _reason(participant.disconnect_reason)
-            self._speaking = False
+            self._speakers.forget(participant.identity)
             self.report("left", identity=participant.identity, reason=reason, at=time.time())
         self._report_humans()
 
     def _on_active_speakers_changed(self, speakers: Sequence[rtc.Participant]) -> None:
         """Report the start of human speech; heartbeats report that the speech continues."""
-        speaking = any(p.identity in self._humans for p in speakers)
-        if speaking and not self._speaking:
+        now = self._clock()
+        speaking = [p.identity for p in speakers if p.identity in self._humans]
+        if speaking and not self._speakers.recent(now):
             self.report("active")
-        self._speaking = speaking
+        self._speakers.changed(speaking, now)
 
     def _report_humans(self) -> None:
         self._humans = [p.identity for p in self._room.remote_participants.values() if self._is_present(p)]

@@ -26,16 +26,18 @@ from voicesession_agent.settings import AgentSettings
 from voicesession_agent.supervisor.control_auth import Verifier
 from voicesession_agent.supervisor.control_server import ControlServer, StateChanges
 from voicesession_agent.supervisor.job_pool import JobPool
+from voicesession_agent.supervisor.job_programs import reap_orphans
 from voicesession_agent.supervisor.job_server import JobServer
 from voicesession_agent.supervisor.pod_state import CaptureStatus, JobPhase, PodState
 from voicesession_agent.supervisor.pod_traces import PodTraces
+from voicesession_agent.supervisor.reset import JobTimings
 from voicesession_agent.supervisor.supervisor import GaveUpError, Supervisor
 from voicesession_agent.tracing import AgentTracing
 
 FLUSH_SECONDS: Final = 2.0
 """Time to send the last turns, as long as a busy Letta takes. Without waiting turns it takes no time."""
 SHUTDOWN_SECONDS: Final = 0.5
-"""Time for everything else. Kubernetes grants 20 s, or 5 s if a human may be waiting for the next agent."""
+"""Time for everything else. The pod's grace period is 10 s longer than the time of the shutdown callbacks."""
 log = logging.getLogger(__name__)
 
 
@@ -54,14 +56,23 @@ class SupervisorApp:
 
     async def run(self) -> int:
         """Serve until SIGTERM, or until no job can be kept alive. Return the exit code."""
+        loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
-            asyncio.get_running_loop().add_signal_handler(number, self._stop.set)
+            loop.add_signal_handler(number, self._stop.set)
+        loop.add_signal_handler(signal.SIGCHLD, reap_orphans)
         async with aiohttp.ClientSession() as http:
             memory_sync = MemorySync(
                 lambda address: self._memory(address, http), self._on_turn_lost, self._on_turn_repeated
             )
             supervisor = Supervisor(
-                self._state, self._jobs, self._metrics, memory_sync, time.time, self._traces, self._changes.notify
+                self._state,
+                self._jobs,
+                self._metrics,
+                memory_sync,
+                time.time,
+                self._traces,
+                self._changes.notify,
+                JobTimings(shutdown_seconds=self._settings.shutdown_seconds),
             )
             self._watch(memory_sync)
             sites = await self._serve(supervisor, memory_sync)
@@ -96,7 +107,7 @@ class SupervisorApp:
         memory.add_done_callback(_log_memory_failure)
         parts = [asyncio.create_task(supervisor.run())]
         if not self._settings.trouble:
-            parts.append(asyncio.create_task(self._jobs.run()))
+            parts.append(asyncio.create_task(self._jobs.run(self._on_process_lost)))
         stop = asyncio.create_task(self._stop.wait())
         await asyncio.wait((stop, *parts), return_when=asyncio.FIRST_COMPLETED)
         code = 0 if stop.done() else 1
@@ -118,6 +129,11 @@ class SupervisorApp:
         self._state.memory_status = lambda: memory_sync.status
         turns = memory_sync.turns
         self._state.capture_status = lambda: CaptureStatus(len(turns), turns.lost, turns.repeated)
+
+    def _on_process_lost(self, pid: int, text: str) -> None:
+        if self._state.process_lost(text, pid):
+            log.error("cannot serve", extra={"event": "trouble", "reason": text})
+        self._changes.notify()
 
     def _memory(self, address: MemoryAddress, http: aiohttp.ClientSession) -> InstrumentedBackend:
         return InstrumentedBackend(LettaBackend(address, http), self._observe_memory_call)

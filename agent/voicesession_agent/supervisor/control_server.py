@@ -35,7 +35,8 @@ class StateChanges:
         state = self._state
         job = (state.job, state.job_epoch, state.participant_sid, state.diagnosis, state.trouble)
         room = (state.humans, state.last_human_left)
-        facts = (state.phase, state.bound_at, state.desired_epoch, job, state.restarts, room, state.memory_status())
+        desired = (state.bound_at, state.desired_epoch, state.ended_epoch)
+        facts = (state.phase, desired, job, state.restarts, room, state.memory_status())
         return f'"{hashlib.sha256(repr(facts).encode()).hexdigest()[:16]}"'
 
     def notify(self) -> None:
@@ -57,7 +58,8 @@ class StateChanges:
                 await self._changed.wait()
 
 
-MAX_BODY_BYTES: Final = 64 << 10
+MAX_BODY_BYTES: Final = 512 << 10
+"""The metadata of room and agent have up to 16,384 characters each, and JSON may use 12 bytes for one."""
 MAX_WAIT_SECONDS: Final = 120
 """Longer than the operator waits; bounds the lifetime of an abandoned request."""
 NOT_MODIFIED: Final = 304

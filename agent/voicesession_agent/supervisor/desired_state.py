@@ -7,6 +7,7 @@ from typing import Any, Final
 import jwt
 
 from voicesession_agent.memory.backend import MemoryAddress
+from voicesession_agent.supervisor.job_pool import JobLaunch
 
 EPOCH_ATTRIBUTE: Final = "voicesession.epoch"
 """Attribute of the agent's participant, from its token: the epoch for which the operator issued the token."""
@@ -39,8 +40,29 @@ class DesiredState:
     """W3C traceparent of the session's span; empty if tracing is off."""
     token_expires_at: float | None = None
     """Unix seconds; None if the token has no such claim."""
+    room_sid: str = ""
+    room_metadata: str = ""
+    agent_metadata: str = field(default="", repr=False)
+    """The job's metadata, for the agent's program only."""
     token_epoch: str = ""
     """Value of EPOCH_ATTRIBUTE in the token; empty if the token has none."""
+    admin_token: str = field(default="", repr=False)
+    """Token for LiveKit's API in this room; empty from an operator that sends none."""
+    prewarm: bool = True
+    """Keep a process prepared for the next job."""
+
+    def job_launch(self, number: int) -> JobLaunch:
+        """Return the parameters of the pod's job with this number."""
+        return JobLaunch(
+            launch=number,
+            room=self.room_name,
+            url=self.room_url,
+            token=self.token,
+            identity=self.identity,
+            room_sid=self.room_sid,
+            room_metadata=self.room_metadata,
+            metadata=self.agent_metadata,
+        )
 
 
 def parse(body: bytes) -> DesiredState:
@@ -68,7 +90,12 @@ def parse(body: bytes) -> DesiredState:
         idle_seconds=_seconds(raw, "idleSeconds"),
         traceparent=_text(raw, "traceparent", required=False),
         token_expires_at=_expiry(claims),
+        room_sid=_text(room, "sid", required=False),
+        room_metadata=_text(room, "metadata", required=False),
+        agent_metadata=_text(raw, "agentMetadata", required=False),
         token_epoch=_token_epoch(claims),
+        admin_token=_text(raw, "adminToken", required=False),
+        prewarm=_field(raw, "prewarm", bool, default=True),
     )
 
 

@@ -5,6 +5,7 @@ import importlib
 import logging
 import math
 import multiprocessing
+import signal
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from multiprocessing import forkserver
@@ -12,10 +13,15 @@ from typing import Any, Final, Protocol
 
 from voicesession_agent import livekit_internals
 from voicesession_agent.settings import AgentSpec
+from voicesession_agent.supervisor import job_programs
 
 PREPARE_SECONDS: Final = 120.0
 """Loading models takes 1 s on an idle core and many times that on a busy node."""
 CLOSE_SECONDS: Final = 2.0
+RETRY_SECONDS: Final = 1.0
+"""Delay after the first process that could not be prepared; it doubles with each further one."""
+LONGEST_RETRY_SECONDS: Final = 30.0
+"""Half of the default startSeconds, so that a session tries a few times before its start deadline."""
 EMBEDDED: Final = ("moonshine", "pico")
 log = logging.getLogger(__name__)
 
@@ -29,6 +35,9 @@ class JobLaunch:
     url: str
     token: str = field(repr=False)
     identity: str = ""
+    room_sid: str = ""
+    room_metadata: str = field(default="", repr=False)
+    metadata: str = field(default="", repr=False)
 
 
 class Job(Protocol):
@@ -43,18 +52,31 @@ class Job(Protocol):
     def kill(self) -> None:
         """Send SIGKILL, which also ends a stopped process. An exited process is no error."""
 
+    def end_programs(self) -> int:
+        """Kill the programs that the job has started, once it has ended. Return their number."""
+
 
 class JobPool(Protocol):
     """Starts jobs, each in a fresh process. The previous process may still be shutting down."""
 
-    async def run(self) -> None:
-        """Keep one process prepared until `close()`."""
+    async def run(self, process_lost: Callable[[int, str], None]) -> None:
+        """Keep one process prepared until `close()`.
+
+        After a process that ended before it had a job, call `process_lost` with its process id and the reason, and
+        prepare another one after a delay.
+        """
 
     async def launch(self, parameters: JobLaunch) -> Job:
         """Start a job and return it once a process has accepted it. Raises if no process could."""
 
     def prepare_next(self) -> None:
-        """Prepare a process for the next job. A launch does not do this, because it would slow the join."""
+        """Prepare a process for the next job. A launch does not do this, because it would slow the join.
+
+        After failed preparations, the next one follows after the shortest delay.
+        """
+
+    def serve_inference(self, runners: Sequence[str]) -> None:
+        """Load the inference runners of a prepared process, each `module:class`, in a process for all jobs."""
 
     async def close(self) -> None:
         """Stop jobs and processes within a few seconds."""
@@ -81,8 +103,11 @@ def start_forkserver(modules: Sequence[str]) -> None:
     forkserver.ensure_running()
 
 
-def new_server(modules: Sequence[str]) -> Any:
-    """Return an AgentServer whose fork server imports `modules`, and which keeps one process prepared."""
+def new_server(modules: Sequence[str], shutdown_seconds: float) -> Any:
+    """Return an AgentServer whose fork server imports `modules`, and which keeps one process prepared.
+
+    `shutdown_seconds` limits the `on_session_end` of an agent's author.
+    """
     from livekit.agents import AgentServer  # noqa: PLC0415 - seconds of imports, after the control port answers
 
     from voicesession_agent.job import main as job  # noqa: PLC0415
@@ -93,13 +118,13 @@ def new_server(modules: Sequence[str]) -> Any:
         load_threshold=math.inf,
         initialize_process_timeout=PREPARE_SECONDS,
         shutdown_process_timeout=CLOSE_SECONDS,
-        session_end_timeout=CLOSE_SECONDS,
+        session_end_timeout=shutdown_seconds,
         host="127.0.0.1",
         port=0,
         setup_fnc=job.prewarm,
         preload_modules=list(modules),
     )
-    server.rtc_session(job.entrypoint)
+    server.rtc_session(job.entrypoint, on_session_end=job.on_session_end)
     return server
 
 
@@ -107,35 +132,91 @@ class LiveKitJobs:
     """JobPool on `AgentServer(unregistered)` and its process pool, for livekit-agents 1.8.9."""
 
     def __init__(
-        self, modules: Sequence[str], url: str, new_server: Callable[[Sequence[str]], Any] = new_server
+        self,
+        agent: AgentSpec,
+        modules: Sequence[str],
+        url: str,
+        new_server: Callable[[Sequence[str]], Any],
+        retry_seconds: tuple[float, float] = (RETRY_SECONDS, LONGEST_RETRY_SECONDS),
     ) -> None:
-        """Use `url` as the LiveKit server of launches without a URL."""
+        """Use `url` as the LiveKit server of launches without a URL, and the first and longest `retry_seconds`."""
+        self._agent = agent
         self._modules = list(modules)
         self._url = url
         self._new_server = new_server
+        self._retry_seconds = retry_seconds
         self._server: Any = None
-        self._imported = asyncio.Event()
+        self._inference: livekit_internals.SharedInference | None = None
+        self._started = asyncio.Event()
+        self._is_closing = False
+        self._lost = 0
+        """Number of processes that ended without a job, since the last job."""
+        self._retry: asyncio.TimerHandle | None = None
 
-    async def run(self) -> None:
+    async def run(self, process_lost: Callable[[int, str], None]) -> None:
         await asyncio.to_thread(importlib.import_module, "livekit.agents")
         self._server = self._new_server(self._modules)
         livekit_internals.ignore_job_status(self._server)
-        self._imported.set()
-        await self._server.run(unregistered=True)
+        running = asyncio.create_task(self._server.run(unregistered=True))
+        await asyncio.sleep(0)  # the pool exists once `run` waits for the first time, and has no process yet
+        if not running.done():
+            self._pool.on("process_closed", lambda process: self._on_process_closed(process, process_lost))
+            self._inference = livekit_internals.SharedInference(self._server)
+            self._started.set()
+        await running
 
     async def launch(self, parameters: JobLaunch) -> Job:
-        await self._imported.wait()
+        await self._started.wait()
+        self._cancel_retry()
         self._pool.set_target_idle_processes(0)
         info = self._info(parameters)
         await self._pool.launch_job(info)
+        self._lost = 0
         for process in self._pool.processes:
             if process.running_job is info:
                 return LiveKitJob(process)
         raise RuntimeError("the job's process is gone already")
 
     def prepare_next(self) -> None:
-        if self._imported.is_set():
+        if not self._started.is_set():
+            return
+        if self._retry is None:
             self._pool.set_target_idle_processes(1)
+        else:
+            self._lost = 0
+            self._prepare_later()
+
+    def serve_inference(self, runners: Sequence[str]) -> None:
+        if self._inference is not None:
+            self._inference.start(runners)
+
+    def _on_process_closed(self, process: Any, process_lost: Callable[[int, str], None]) -> None:
+        """Delay the next process after one that ended without a job; the pool itself would start it at once."""
+        if process.running_job is not None or self._is_closing:
+            return
+        self._pool.set_target_idle_processes(0)
+        delay = self._prepare_later()
+        self._lost += 1
+        extra = {"event": "process_lost", "pid": process.pid, "exitcode": process.exitcode, "delay": delay}
+        log.warning("a process ended before it had a job", extra=extra)
+        process_lost(process.pid or 0, f"the agent cannot be prepared: {_end_of(process)}")
+
+    def _prepare_later(self) -> float:
+        """Prepare a process after a delay, and return its seconds."""
+        first, longest = self._retry_seconds
+        delay = min(longest, first * 2.0 ** min(self._lost, 10))
+        self._cancel_retry()
+        self._retry = asyncio.get_running_loop().call_later(delay, self._prepare_again)
+        return delay
+
+    def _prepare_again(self) -> None:
+        self._retry = None
+        self._pool.set_target_idle_processes(1)
+
+    def _cancel_retry(self) -> None:
+        if self._retry is not None:
+            self._retry.cancel()
+            self._retry = None
 
     def _info(self, parameters: JobLaunch) -> Any:
         """Return the job info as `AgentServer.simulate_job` does, with an id that identifies the process."""
@@ -144,11 +225,19 @@ class LiveKitJobs:
 
         from voicesession_agent.protocol import job_id  # noqa: PLC0415 - not before the fork server starts
 
-        room = models.Room(name=parameters.room)
+        job = agent.Job(
+            id=job_id(parameters.launch),
+            room=models.Room(name=parameters.room, sid=parameters.room_sid, metadata=parameters.room_metadata),
+            type=agent.JobType.JT_ROOM,
+            metadata=parameters.metadata,
+            agent_name=self._agent.name,
+            state=agent.JobState(status=agent.JobStatus.JS_RUNNING, participant_identity=parameters.identity),
+        )
+        name = self._agent.display_name
         return RunningJobInfo(
             worker_id=self._server.id,
-            accept_arguments=JobAcceptArguments(identity=parameters.identity, name="", metadata=""),
-            job=agent.Job(id=job_id(parameters.launch), room=room, type=agent.JobType.JT_ROOM),
+            accept_arguments=JobAcceptArguments(identity=parameters.identity, name=name, metadata=""),
+            job=job,
             url=parameters.url or self._url,
             token=parameters.token,
             fake_job=False,
@@ -161,8 +250,13 @@ class LiveKitJobs:
     async def close(self) -> None:
         if self._server is None:
             return
+        self._is_closing = True
+        self._cancel_retry()
         try:
-            await asyncio.wait_for(self._server.aclose(), CLOSE_SECONDS)
+            async with asyncio.timeout(CLOSE_SECONDS):
+                if self._inference is not None:
+                    await self._inference.close()
+                await self._server.aclose()
         except TimeoutError:
             log.warning("jobs did not end in time", extra={"event": "close_timeout", "limit": CLOSE_SECONDS})
 
@@ -183,7 +277,23 @@ class LiveKitJob:
     def kill(self) -> None:
         livekit_internals.kill_process(self._process)
 
+    def end_programs(self) -> int:
+        return job_programs.end_programs(self.pid)
+
+
+def _end_of(process: Any) -> str:
+    """Return the reason why a process of livekit-agents ended, for the author of the VoiceAgent."""
+    code = process.exitcode
+    if process.killed:
+        return f"its process did not answer within {PREPARE_SECONDS:g} s"
+    if code is None:
+        return "its process did not start"
+    if code >= 0:
+        return f"its process exited with code {code}"
+    hint = "; pod.resources may limit its memory too much" if code == -signal.SIGKILL else ""
+    return f"its process was killed by signal {-code}{hint}"
+
 
 def _no_load() -> float:
-    """Return no load: a pod runs one job, and the node's load must not remove the spare process."""
+    """Return no load: a pod runs one job, and the node's load must not remove the prewarmed job."""
     return 0.0

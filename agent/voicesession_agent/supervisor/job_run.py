@@ -125,47 +125,82 @@ class JobRun:
         if self.joined_at is not None or reset is None or not reset.open:
             return None
         late_at = max(self.started, reset.started_at) + self.timings.join_seconds
-        return min(late_at - now, reset.remaining(now, self.timings.total_seconds))
+        return min(late_at - now, reset.remaining(now, self.timings))
 
 
 log = logging.getLogger(__name__)
 
 
+@dataclass
+class DrainingJob:
+    """A job that is shutting down, with the seconds until it is killed."""
+
+    launch: int
+    job: Job
+    seconds: float
+    timeout: asyncio.Timeout | None = None
+
+    def extend(self, seconds: float) -> None:
+        """Give the job `seconds` from now, or from the start of its time."""
+        self.seconds = seconds
+        if self.timeout is not None and not self.timeout.expired():
+            self.timeout.reschedule(asyncio.get_running_loop().time() + seconds)
+
+    async def drain(self) -> None:
+        """Wait until the job has ended, or kill it at its deadline; then end the programs that it has started."""
+        try:
+            async with asyncio.timeout(self.seconds) as self.timeout:
+                await self.job.ended()
+        except TimeoutError:
+            kill(self.launch, self.job, "it did not end in time")
+        programs = self.job.end_programs()
+        if programs:
+            extra = {"event": "programs_killed", "launch": self.launch, "programs": programs}
+            log.info("programs of an ended job were killed", extra=extra)
+
+
 class DrainingJobs:
-    """Jobs that are shutting down; each is killed at its deadline."""
+    """Jobs that are shutting down; each is killed at its deadline, with its programs.
 
-    def __init__(self) -> None:
-        self._before_successor: list[tuple[int, Job, float]] = []
-        self._watches: set[asyncio.Task[None]] = set()
+    A job that answers its dismissal gets the time of its shutdown callbacks; a blocked job never answers.
+    """
 
-    def add(self, launch: int, job: Job, seconds: float) -> None:
-        """Add a job. Its `seconds` start when its successor starts."""
-        self._before_successor.append((launch, job, seconds))
+    def __init__(self, timings: JobTimings) -> None:
+        self._timings = timings
+        self._before_successor: list[DrainingJob] = []
+        self._jobs: dict[asyncio.Task[None], DrainingJob] = {}
+        self._answered: set[int] = set()
+
+    def add(self, launch: int, job: Job, *, has_left: bool = False) -> None:
+        """Add a job; one that `has_left` its room is ending by itself. Its time starts when its successor starts."""
+        is_ending = has_left or launch in self._answered
+        seconds = self._timings.end_seconds if is_ending else self._timings.old_job_seconds
+        self._answered.discard(launch)
+        self._before_successor.append(DrainingJob(launch, job, seconds))
+
+    def answered(self, launch: int) -> None:
+        """Record that the job has answered its dismissal, also before it is added."""
+        found = next((job for job in (*self._before_successor, *self._jobs.values()) if job.launch == launch), None)
+        if found is None:
+            self._answered.add(launch)
+        else:
+            found.extend(self._timings.end_seconds)
 
     def successor_started(self) -> None:
         """Start the deadlines of the added jobs; also called if there is no successor."""
-        for launch, job, seconds in self._before_successor:
-            watch = asyncio.create_task(_drain(launch, job, seconds))
-            self._watches.add(watch)
-            watch.add_done_callback(self._watches.discard)
+        for draining in self._before_successor:
+            task = asyncio.create_task(draining.drain())
+            self._jobs[task] = draining
+            task.add_done_callback(self._jobs.pop)
         self._before_successor.clear()
 
     async def close(self) -> None:
-        """Stop waiting."""
-        for watch in self._watches:
-            watch.cancel()
-        await asyncio.gather(*self._watches, return_exceptions=True)
+        """Wait until every job has ended or was killed at its deadline."""
+        self.successor_started()
+        await asyncio.gather(*self._jobs, return_exceptions=True)
 
 
 def kill(launch: int, job: Job, reason: str) -> None:
     """Kill the job and log the reason."""
     log.warning("job killed", extra={"event": "job_killed", "launch": launch, "pid": job.pid, "reason": reason})
     job.kill()
-
-
-async def _drain(launch: int, job: Job, seconds: float) -> None:
-    try:
-        async with asyncio.timeout(seconds):
-            await job.ended()
-    except TimeoutError:
-        kill(launch, job, "it did not end in time")

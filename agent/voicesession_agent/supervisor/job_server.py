@@ -12,13 +12,15 @@ from voicesession_agent.memory.backend import MemoryBackendError, Turn, digest
 from voicesession_agent.memory.sync import MemorySync
 from voicesession_agent.memory.turn_queue import DropReason
 from voicesession_agent.metrics import Metrics
-from voicesession_agent.protocol import JobFacts
+from voicesession_agent.protocol import JobFacts, parse_history
 from voicesession_agent.supervisor.control_server import StateChanges
 from voicesession_agent.supervisor.job_run import ExitCause
 from voicesession_agent.supervisor.pod_state import HumanLeft
 from voicesession_agent.supervisor.supervisor import Supervisor
 
 GONE_WITH_ROOM: Final = frozenset({"ROOM_DELETED", "ROOM_CLOSED", "SERVER_SHUTDOWN"})
+RUNNERS: Final = 16
+"""Most inference runners of an agent; LiveKit's plug-ins register two."""
 DUPLICATE: Final = "DUPLICATE_IDENTITY"
 log = logging.getLogger(__name__)
 
@@ -54,13 +56,15 @@ class Reports:
         launch = int(report.get("launch", 0))
         match report["kind"]:
             case "prepared":
-                await self._supervisor.prepared()
+                await self._supervisor.prepared(list(map(str, report.get("runners", ())))[:RUNNERS])
             case "unprepared":
-                self._set_prepare_problem(str(report["text"]))
+                self._set_prepare_problem(str(report["text"]), int(report["pid"]))
             case "background_cancelled":
                 self._background_cancelled(launch, int(report["ms"]), int(report["tools"]))
             case "turn_lost":
                 self._turn_lost()
+            case "dismissed":
+                self._supervisor.job_answered(launch)
             case "latency":
                 self._observe_latency(launch, report)
             case kind:
@@ -94,8 +98,13 @@ class Reports:
                 return lambda: self._set_humans(identities)
             case "active":
                 return self._active
+            case "ended":
+                return self._agent_ended
             case "greeted":
                 return lambda: self._state.greeted.add(str(report["identity"]))
+            case "history":
+                messages = parse_history(report["messages"])
+                return lambda: setattr(self._state, "history", messages)
         raise UnknownReportError
 
     def _observe_latency(self, launch: int, report: dict[str, Any]) -> None:
@@ -110,17 +119,23 @@ class Reports:
         if identities:
             self._supervisor.traces.met()
 
-    def _set_prepare_problem(self, text: str) -> None:
-        """Record a problem that a new job cannot solve."""
+    def _set_prepare_problem(self, text: str, pid: int) -> None:
+        """Record a problem that no job of this process can solve."""
         if text != self._state.prepare_trouble:
             log.error("cannot serve", extra={"event": "trouble", "reason": text})
-        self._state.prepare_trouble = text
+        self._state.unprepared(text, pid)
 
     def _set_job_problem(self, text: str) -> None:
         """Record a problem of one job; the next job may succeed."""
         if text != self._state.job_trouble:
             log.error("job in trouble", extra={"event": "job_trouble", "reason": text})
         self._state.job_trouble = text
+
+    def _agent_ended(self) -> None:
+        """Record that the agent has ended its session. Its job ends by itself."""
+        self._state.agent_ended()
+        extra = {"event": "agent_ended", "launch": self._state.launches, "epoch": self._state.ended_epoch}
+        log.info("the agent ended its session", extra=extra)
 
     def _background_cancelled(self, launch: int, ms: int, tools: int) -> None:
         extra = {"event": "background_cancelled", "launch": launch, "ms": ms, "tools": tools}
@@ -194,6 +209,8 @@ class JobServer:
             blocks=blocks,
             remembers=self._memory_sync.remembers,
             idle_seconds=state.desired.idle_seconds if state.desired else 0,
+            admin_token=state.desired.admin_token if state.desired else "",
+            history=state.history,
         )
         return web.json_response(facts.to_json())
 

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from voicesession_agent.health.diagnosis import Diagnosis
 from voicesession_agent.memory.backend import MemoryStatus
+from voicesession_agent.protocol import Message
 from voicesession_agent.supervisor.desired_state import DesiredState
 from voicesession_agent.supervisor.reset import Outcome, Reset
 
@@ -69,6 +70,9 @@ class PodState:
     joined_at: float | None = None
     desired: DesiredState | None = None
     ended: bool = False
+    """The pod ends: the desired state says so, or the process gets a signal."""
+    ended_epoch: int = 0
+    """Epoch in which the agent ended its session; 0 while it has not, and again after a reset."""
     job: JobPhase = JobPhase.NONE
     participant_sid: str = ""
     """SID of the newest job's join; empty while that job is not in the room. A reconnect does not change it here."""
@@ -90,10 +94,14 @@ class PodState:
     """Time at which a human last spoke or joined, or the agent last spoke."""
     last_human_left: HumanLeft | None = None
     greeted: set[str] = field(default_factory=set)
+    history: tuple[Message, ...] = field(default=(), repr=False)
+    """The newest messages of this epoch, for the next job of it; never logged, and not part of the control port."""
     memory_status: Callable[[], MemoryStatus] = MemoryStatus
     capture_status: Callable[[], CaptureStatus] = CaptureStatus
     prepare_trouble: str = ""
-    """Problem that prevents every job in this pod; no job starts while it is set."""
+    """Problem of the last preparation; no job starts until a process is prepared."""
+    explained_pid: int = 0
+    """Process whose own words are in `prepare_trouble`."""
     job_trouble: str = ""
     """Problem of the current job; the next job may succeed."""
 
@@ -102,8 +110,13 @@ class PodState:
         return self.prepare_trouble or self.job_trouble
 
     @property
+    def has_ended(self) -> bool:
+        """Return True if no job follows the current one."""
+        return self.ended or self.ended_epoch > 0
+
+    @property
     def phase(self) -> PodPhase:
-        if self.ended:
+        if self.has_ended:
             return PodPhase.ENDED
         if self.prepared_at is None:
             return PodPhase.PREPARING
@@ -112,7 +125,7 @@ class PodState:
     @property
     def ready(self) -> bool:
         """Return True if a prepared process waits, or a job runs."""
-        return self.prepared_at is not None and not self.prepare_trouble and not self.ended
+        return self.prepared_at is not None and not self.prepare_trouble and not self.has_ended
 
     def accepts(self, launch: int) -> bool:
         """Return True if reports of this job still count."""
@@ -121,6 +134,11 @@ class PodState:
     @property
     def job_required(self) -> bool:
         return self.desired is not None and self.ready
+
+    @property
+    def next_is_prewarmed(self) -> bool:
+        """Return True if a process is prepared while a job runs, because a reset will need it."""
+        return self.desired is not None and self.desired.prewarm
 
     @property
     def desired_epoch(self) -> int:
@@ -146,13 +164,16 @@ class PodState:
         return True
 
     def _start_reset(self, desired: DesiredState, now: float) -> None:
-        """Start a reset. A job that has not joined can serve the new epoch, unless it knows greeted humans."""
-        self.reset = Reset(desired.epoch, desired.cause, now)
-        if self.job is JobPhase.STARTING and not self.greeted:
+        """Start a reset. A job that has not joined can serve the new epoch, unless it knows people or words."""
+        self.reset = Reset(desired.epoch, desired.cause, now, desired.prewarm)
+        knows = self.greeted or self.history or self.ended_epoch
+        if self.job is JobPhase.STARTING and not knows:
             self.job_epoch = desired.epoch
         else:
             self.dismiss()
         self.greeted.clear()
+        self.ended_epoch = 0
+        self.history = ()
         self.last_human_left = self.active_at = None
 
     def dismiss(self) -> None:
@@ -160,10 +181,27 @@ class PodState:
         self.dismissed = self.launches
         self.participant_sid, self.humans = "", ()
 
-    def prepared(self, now: float) -> None:
-        """Record that a process has loaded its models, which clears a preparation problem."""
+    def agent_ended(self) -> None:
+        """Record that the agent of the current epoch has ended its session."""
+        self.ended_epoch = self.desired_epoch
+
+    def prepared(self, now: float) -> bool:
+        """Record that a process is prepared, which clears a preparation problem; return True for the first one."""
+        is_first = self.prepared_at is None
         self.prepared_at = self.prepared_at or now
         self.prepare_trouble = ""
+        return is_first
+
+    def unprepared(self, text: str, pid: int) -> None:
+        """Record the words of a process that cannot run a job."""
+        self.prepare_trouble, self.explained_pid = text, pid
+
+    def process_lost(self, text: str, pid: int) -> bool:
+        """Record the end of a process that never had a job, and return True unless its own words say more."""
+        if pid == self.explained_pid:
+            return False
+        self.prepare_trouble = text
+        return True
 
     def job_starts(self) -> int:
         """Count a launch and return its number."""
@@ -210,6 +248,7 @@ class PodState:
             "state": self.phase.value,
             "sessionUID": self.desired.session_uid if self.desired else "",
             "epoch": self.desired_epoch,
+            "endedEpoch": self.ended_epoch,
             "tokenExpiresAt": self.desired.token_expires_at if self.desired else None,
             "job": {
                 "state": self.job.value,

@@ -1,17 +1,23 @@
-"""A reset inside the pod, as the control port returns it, and its deadlines."""
+"""A reset inside the pod, as the control port returns it, and the deadlines of jobs."""
 
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final
 
 from voicesession_agent.health.diagnosis import BEAT_SECONDS
+from voicesession_agent.protocol import BACKGROUND_SECONDS
 
 OLD_JOB_SECONDS: Final = 3.0
-"""Time for the old job after the new one starts: it delivers one turn and closes a session."""
+"""Time for the old job to answer its dismissal after the new one has started. A blocked job never answers."""
+SHUTDOWN_SECONDS: Final = 10.0
+"""Built-in value of the VoiceAgent's `pod.shutdownSeconds`: the time of a job's shutdown callbacks."""
 JOIN_SECONDS: Final = 5.0
 """Time from a job's start to its join: 0.2 to 0.5 s, several times that on a busy node."""
+END_MARGIN_SECONDS: Final = 0.5
 TOTAL_SECONDS: Final = 10.0
-"""The operator replaces the pod after this time."""
+"""Time of a reset with a prewarmed job. The operator replaces the pod after this time."""
+COLD_TOTAL_SECONDS: Final = 30.0
+"""The same without one: the models load first, 3 to 4 s on idle cores."""
 
 
 @dataclass(frozen=True)
@@ -19,10 +25,17 @@ class JobTimings:
     """Times of jobs and resets, in seconds."""
 
     old_job_seconds: float = OLD_JOB_SECONDS
+    shutdown_seconds: float = SHUTDOWN_SECONDS
     join_seconds: float = JOIN_SECONDS
     total_seconds: float = TOTAL_SECONDS
+    cold_total_seconds: float = COLD_TOTAL_SECONDS
     beat_seconds: float = BEAT_SECONDS
     """Time between two checks for missing heartbeats."""
+
+    @property
+    def end_seconds(self) -> float:
+        """Return the time for a job that ends by itself: slightly more than it takes (job/shutdown.py)."""
+        return BACKGROUND_SECONDS + self.shutdown_seconds + END_MARGIN_SECONDS
 
 
 JOB_TIMINGS: Final = JobTimings()
@@ -44,6 +57,8 @@ class Reset:
     epoch: int
     cause: str
     started_at: float
+    is_prewarmed: bool = True
+    """A prewarmed job waits for it."""
     milliseconds: int | None = None
     outcome: Outcome = Outcome.RUNNING
 
@@ -57,9 +72,9 @@ class Reset:
         self.milliseconds = round((now - self.started_at) * 1000)
         self.outcome = Outcome.COMPLETE
 
-    def remaining(self, now: float, total_seconds: float) -> float:
-        """Return the seconds until the pod gives up, `total_seconds` after the start; 0 or less means now."""
-        return self.started_at + total_seconds - now
+    def remaining(self, now: float, timings: JobTimings) -> float:
+        """Return the seconds until the pod gives up; 0 or less means now."""
+        return self.started_at + (timings.total_seconds if self.is_prewarmed else timings.cold_total_seconds) - now
 
     def render(self) -> dict[str, Any]:
         """Return the JSON of the control port."""

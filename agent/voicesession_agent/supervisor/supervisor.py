@@ -2,22 +2,20 @@
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import Final, Protocol
+from typing import Protocol
 
 from voicesession_agent.health.diagnosis import STUCK, Diagnosis, HealthRestarts, Heartbeat
 from voicesession_agent.metrics import Metrics
 from voicesession_agent.protocol import Dismissal
 from voicesession_agent.supervisor.desired_state import DesiredState
-from voicesession_agent.supervisor.job_pool import Job, JobLaunch, JobPool
+from voicesession_agent.supervisor.job_pool import Job, JobPool
 from voicesession_agent.supervisor.job_run import DrainingJobs, ExitCause, JobRun, RestartPolicy, StopReason, kill
 from voicesession_agent.supervisor.pod_state import PodState
 from voicesession_agent.supervisor.pod_traces import PodTraces
 from voicesession_agent.supervisor.reset import JOB_TIMINGS, JobTimings
 
-LINGER_SECONDS: Final = 11.0
-"""Grace for a job that left its room on its own: one second more than its own shutdown takes (job/shutdown.py)."""
 log = logging.getLogger(__name__)
 
 
@@ -58,9 +56,8 @@ class Supervisor:
         self._clock = clock
         self._notify_change = notify
         self._timings = timings
-        self._restart = RestartPolicy()
-        self._health_restarts = HealthRestarts()
-        self._draining = DrainingJobs()
+        self._restart, self._health_restarts = RestartPolicy(), HealthRestarts()
+        self._draining = DrainingJobs(timings)
         self._job_run: JobRun | None = None
         self._changed = asyncio.Event()
         """Only the loop of `run` waits for this event; it then checks the whole state."""
@@ -85,12 +82,11 @@ class Supervisor:
             self._memory.reload()
         await self._notify()
 
-    async def prepared(self) -> None:
-        """Record that a process has loaded its models and waits for a job."""
-        first = self.state.prepared_at is None
-        self.state.prepared(self._clock())
-        if first:
+    async def prepared(self, runners: Sequence[str] = ()) -> None:
+        """Record that a process waits for a job with its models loaded and these inference runners registered."""
+        if self.state.prepared(self._clock()):
             log.info("prepared", extra={"event": "prepared", "at": self.state.prepared_at})
+        self._jobs.serve_inference(runners)
         await self._notify()
 
     def joined(self, launch: int, sid: str) -> None:
@@ -107,7 +103,12 @@ class Supervisor:
             extra = {"event": "reset_complete", "epoch": reset.epoch, "cause": reset.cause, "ms": reset.milliseconds}
             log.info("reset complete", extra=extra)
             self._metrics.reset_seconds.observe((reset.milliseconds or 0) / 1000)
-        self._jobs.prepare_next()
+        if self.state.next_is_prewarmed:
+            self._jobs.prepare_next()
+
+    def job_answered(self, launch: int) -> None:
+        """Record that a job has answered its dismissal: it is not blocked, and ends by itself."""
+        self._draining.answered(launch)
 
     def out_of_room(self, launch: int, end: ExitCause, *, left: bool) -> None:
         """Record that the job could not join, or that it `left`; its process may still be running."""
@@ -142,7 +143,7 @@ class Supervisor:
             while True:
                 await self._until(lambda: self.state.job_required)
                 await self._run_job()
-                if self.state.ended:
+                if self.state.has_ended:
                     self.state.job_exited()
                     self._draining.successor_started()
         finally:
@@ -150,16 +151,16 @@ class Supervisor:
             await asyncio.gather(watching, return_exceptions=True)
 
     async def close(self) -> None:
-        """Leave the room at once and stop all processes."""
+        """Leave the room at once, give each job the time to end, and stop all processes."""
         self.state.ended = True
         await self._notify()
-        await self._jobs.close()
         await self._draining.close()
+        await self._jobs.close()
 
     async def _run_job(self) -> None:
         """Launch a job and wait until the pod needs another one."""
         reset = self.state.reset
-        if reset is not None and reset.open and reset.remaining(self._clock(), self._timings.total_seconds) <= 0:
+        if reset is not None and reset.open and reset.remaining(self._clock(), self._timings) <= 0:
             self.state.reset_escalates()
             raise GaveUpError
         self._job_run = job_run = JobRun(self.state.job_starts(), self._clock(), timings=self._timings)
@@ -169,7 +170,8 @@ class Supervisor:
         reason = StopReason.EXITED if job is None else await self._wait_for_stop_reason(job_run, job)
         self._job_run = None
         self.traces.job_ended()
-        self._jobs.prepare_next()
+        if not self.state.has_ended:
+            self._jobs.prepare_next()
         if job is not None:
             self._dispose(job_run, job, reason)
         if reason in (StopReason.EXITED, StopReason.LEFT):
@@ -184,12 +186,10 @@ class Supervisor:
         self._metrics.launches.inc()
         self.traces.job_starts()
         log.info("job starts", extra={"event": "job_starts", "launch": job_run.launch, "epoch": desired.epoch})
-        parameters = JobLaunch(job_run.launch, desired.room_name, desired.room_url, desired.token, desired.identity)
-        total = self._timings.total_seconds
-        limit = reset.remaining(job_run.started, total) if reset is not None and reset.open else None
+        limit = reset.remaining(job_run.started, self._timings) if reset is not None and reset.open else None
         try:
             async with asyncio.timeout(limit):
-                job = await self._jobs.launch(parameters)
+                job = await self._jobs.launch(desired.job_launch(job_run.launch))
         except Exception:
             log.exception("no process accepted the job", extra={"event": "launch_failed", "launch": job_run.launch})
             return None
@@ -209,6 +209,9 @@ class Supervisor:
                 if reason is not None:
                     return reason
                 await self._wait_for_change(job_run.time_to_join(self.state.reset, self._clock()))
+        except asyncio.CancelledError:
+            self._draining.add(job_run.launch, job)
+            raise
         finally:
             ended.cancel()
             await asyncio.gather(ended, return_exceptions=True)
@@ -225,8 +228,7 @@ class Supervisor:
                 kill(job_run.launch, job, job_run.diagnosis.message)
         elif reason is StopReason.DISMISSED and job_run.joined_at is None:
             kill(job_run.launch, job, "its join would disconnect its successor")
-        seconds = LINGER_SECONDS if reason is StopReason.LEFT else self._timings.old_job_seconds
-        self._draining.add(job_run.launch, job, seconds)
+        self._draining.add(job_run.launch, job, has_left=reason is StopReason.LEFT)
 
     def _restart_for_health(self, diagnosis: Diagnosis) -> None:
         if not self._health_restarts.take(diagnosis, self._clock()):
@@ -239,7 +241,7 @@ class Supervisor:
         self._notify_change()
         lived = self._clock() - job_run.started
         log.info("job ended", extra={"event": "job_ended", "launch": job_run.launch, "lived": round(lived, 3)})
-        if self.state.ended:
+        if self.state.has_ended:
             return
         delay = self._restart.after(lived=lived, end=job_run.end, now=self._clock())
         if delay is None:
@@ -263,13 +265,14 @@ class Supervisor:
                     self._on_problem(job_run, STUCK)
 
     def _on_problem(self, job_run: JobRun, diagnosis: Diagnosis) -> None:
-        is_tolerated = not self._health_restarts.can_help(diagnosis)
-        if job_run.diagnosis is not None or self.state.ended or (is_tolerated and self.state.diagnosis == diagnosis):
+        is_tolerated, known = not self._health_restarts.can_help(diagnosis), self.state.diagnosis
+        if job_run.diagnosis is not None or self.state.has_ended or (is_tolerated and known == diagnosis):
             return
         self.state.diagnosis = diagnosis
         job_run.diagnosis = None if is_tolerated else diagnosis
-        extra = {"event": "job_unhealthy", "launch": job_run.launch, "state": diagnosis.problem.value}
-        log.error("the job is unhealthy", extra=extra | {"reason": diagnosis.message})
+        if known is None or known.problem is not diagnosis.problem or not is_tolerated:
+            extra = {"event": "job_unhealthy", "launch": job_run.launch, "state": diagnosis.problem.value}
+            log.error("the job is unhealthy", extra=extra | {"reason": diagnosis.message})
         self._notify_change()
         self._changed.set()
 

@@ -239,6 +239,8 @@ class VoiceSession:
     end: bool = False
     max_participants: int = 0
     room_metadata: str = ""
+    agent_metadata: str = field(default="", repr=False)
+    """For the agent's job only."""
     on_last_human_left: OnLastHumanLeft = field(default_factory=OnLastHumanLeft)
     limits: Limits = field(default_factory=Limits)
     ttl_seconds_after_finished: float | None = 600
@@ -272,6 +274,7 @@ class VoiceSession:
             end=spec.get("end", False),
             max_participants=room.get("maxParticipants", 0),
             room_metadata=room.get("metadata", ""),
+            agent_metadata=spec.get("agentMetadata", ""),
             on_last_human_left=override(inherited.on_last_human_left, spec.get("onLastHumanLeft")),
             limits=override(inherited.limits, spec.get("limits")),
             ttl_seconds_after_finished=spec.get("ttlSecondsAfterFinished", 600),

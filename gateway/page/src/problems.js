@@ -51,7 +51,7 @@ const LIVEKIT_DOWN = problem(
   { isTransient: true },
 );
 /** End reasons of a starting session that the next session would repeat. */
-const FINAL_REASONS = new Set(['Invalid', 'Requested']);
+const FINAL_REASONS = new Set(['Invalid', 'Requested', 'AgentEnded']);
 /** End reasons of a starting session that the next session may avoid. */
 const LOSS_REASONS = new Set(['AgentLost', 'RoomLost']);
 const GATEWAY_TIMEOUT = 504;
@@ -89,6 +89,7 @@ const END_TEXTS = {
   MaxDuration: 'It reached the maximum duration.',
   Idle: 'Nobody spoke for a while.',
   Requested: 'It was ended from outside this page.',
+  AgentEnded: 'The agent ended it.',
   NobodyCame: 'Nobody joined in time.',
   AgentLost: 'The agent failed and could not be replaced.',
 };

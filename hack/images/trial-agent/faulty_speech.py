@@ -1,6 +1,7 @@
-"""A livekit plugin of speech engines that fail for the first user in a pod and work for the next one.
+"""A livekit plugin of speech engines that fail, and then work.
 
-`fault` is `deaf` (no words in any sound), `failing` (an error in every turn) or `silent` (speech without sound).
+`fault` is `deaf` (no words in any sound, for the first user in a pod), `failing` (an error in each of the first turns)
+or `silent` (speech without sound in each of the first turns).
 """
 
 from pathlib import Path
@@ -13,8 +14,10 @@ from voicesession_agent.speech.pico import RATE, PicoTTS
 
 MARKER: Final = Path("/tmp/faulty")  # noqa: S108  the only writable path of the container
 """Exists once a job of this pod has been the first user."""
-SILENCE: Final = bytes(2 * RATE * 6)
-"""6 s: longer than an agent may speak unheard."""
+SILENCE: Final = bytes(2 * RATE * 2)
+"""2 s: more than the silence of a few words."""
+FAILURES: Final = 3
+"""Failed turns before an engine works: as many as make a provider failing."""
 
 
 class FirstUser:
@@ -35,13 +38,14 @@ class STT(MoonshineSTT):
 
     def __init__(self, fault: str) -> None:
         super().__init__()
-        self._fault, self._first = fault, FirstUser()
+        self._fault, self._first, self._turns = fault, FirstUser(), 0
 
     async def _recognize_impl(self, *args: Any, **kwargs: Any) -> stt.SpeechEvent:
-        if self._first and self._fault == "failing":
+        self._turns += 1
+        if self._fault == "failing" and self._turns <= FAILURES:
             raise APIConnectionError("out of order", retryable=False)
         event = await super()._recognize_impl(*args, **kwargs)
-        if self._first and self._fault == "deaf":
+        if self._fault == "deaf" and self._first:
             event.alternatives = []
         return event
 
@@ -51,12 +55,13 @@ class TTS(PicoTTS):
 
     def __init__(self, fault: str) -> None:
         super().__init__()
-        self.fault, self.first = fault, FirstUser()
+        self.fault, self._turns = fault, 0
 
     def synthesize(
         self, text: str, *, conn_options: APIConnectOptions = DEFAULT_API_CONNECT_OPTIONS
     ) -> tts.ChunkedStream:
-        if not self.first:
+        self._turns += 1
+        if self._turns > FAILURES:
             return super().synthesize(text, conn_options=conn_options)
         return _FaultyStream(tts=self, input_text=text, conn_options=conn_options)
 

@@ -1,16 +1,26 @@
-"""Misbehaving agents for tests of detection and recovery; each function is a livekit-agents entry point."""
+"""Agents for tests of detection, recovery and ends; each function is a livekit-agents entry point."""
 
 import asyncio
 import os
 import time
 
-from livekit.agents import Agent, AgentSession, ChatContext, ChatMessage, JobContext, JobProcess, function_tool
+from livekit.agents import (
+    Agent,
+    AgentServer,
+    AgentSession,
+    ChatContext,
+    ChatMessage,
+    JobContext,
+    JobProcess,
+    function_tool,
+)
 from livekit.plugins import openai
 from voicesession_agent.speech.moonshine import MoonshineSTT
 from voicesession_agent.speech.pico import PicoTTS
 
 TOOL_SECONDS = 30
 FOREVER = 3600
+CALLBACK_SECONDS = 5
 
 
 class SlowTool(Agent):
@@ -62,8 +72,33 @@ async def stuck(ctx: JobContext) -> None:
     time.sleep(FOREVER)  # noqa: ASYNC251  the fault that the test needs
 
 
-async def _start(ctx: JobContext, agent: Agent) -> None:
+server = AgentServer(setup_fnc=prewarm)
+
+
+async def note_session_end(ctx: JobContext) -> None:
+    """Print that the session of this job has ended."""
+    print(f"{ctx.job.id} session end", flush=True)
+
+
+@server.rtc_session(on_session_end=note_session_end)
+async def goodbye(ctx: JobContext) -> None:
+    """Say goodbye to the first human and end the session; without one, only the shutdown callback is of interest."""
+
+    async def count_seconds() -> None:
+        for second in range(1, CALLBACK_SECONDS + 1):
+            await asyncio.sleep(1)
+            print(f"{ctx.job.id} callback {second}", flush=True)
+
+    ctx.add_shutdown_callback(count_seconds)
+    session = await _start(ctx, Agent(instructions="Say goodbye."))
+    await ctx.wait_for_participant()
+    await session.say("Thank you for your call. Goodbye.")
+    ctx.shutdown("the conversation is over")
+
+
+async def _start(ctx: JobContext, agent: Agent) -> "AgentSession[None]":
     session: AgentSession[None] = AgentSession(
         **ctx.proc.userdata, session_close_transcript_timeout=0.1, turn_handling={"turn_detection": "vad"}
     )
     await session.start(agent, room=ctx.room)
+    return session

@@ -220,6 +220,7 @@ def to_pod_state(answer: JsonObject) -> AgentPodState:
         participant_sid=_text(job.get("participantSID")),
         participant_epoch=_text(job.get("participantEpoch")),
         job_epoch=_count(job.get("epoch")),
+        ended_epoch=_count(answer.get("endedEpoch")),
         active_at=_time(answer.get("activeAt")),
         health=_text(health.get("state")),
         health_message=_text(health.get("message")),

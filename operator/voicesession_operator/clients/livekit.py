@@ -122,6 +122,18 @@ class RoomService:
             .to_jwt()
         )
 
+    def admin_token(self, room: str, ttl_seconds: int) -> str:
+        """Return a token for LiveKit's API in this room: mute, remove and update participants, metadata, send data.
+
+        It cannot join, and cannot create or delete a room: LiveKit has no grant for the deletion of a single room.
+        """
+        return (
+            api.AccessToken(self._key, self._secret)
+            .with_grants(api.VideoGrants(room_admin=True, room=room))
+            .with_ttl(timedelta(seconds=ttl_seconds))
+            .to_jwt()
+        )
+
     async def _call(self, call: str, send: Callable[[], Awaitable[T]]) -> T:
         started, outcome = time.monotonic(), "ok"
         try:

@@ -103,9 +103,7 @@ class Executor:
         return pod
 
     async def _delete_pod(self, session: VoiceSession, action: DeletePod) -> None:
-        answer = await _ignore_missing(
-            lambda: self._kube.delete(PODS, session.namespace, action.name, action.uid, action.grace_seconds)
-        )
+        answer = await _ignore_missing(lambda: self._kube.delete(PODS, session.namespace, action.name, action.uid))
         if answer and answer.get("kind") == "Pod":
             self._cache.upsert(ResourceKind.POD, answer)
         known = self._cache.get(ResourceKind.POD, Key(session.namespace, action.name))
@@ -120,14 +118,22 @@ class Executor:
         return {
             "sessionUID": action.session_uid,
             "epoch": action.epoch,
-            "room": {"name": action.room_name, "url": self._addresses.livekit_url},
+            "room": {
+                "name": action.room_name,
+                "url": self._addresses.livekit_url,
+                "sid": action.room_sid,
+                "metadata": action.room_metadata,
+            },
             "token": token,
+            "adminToken": self._rooms.admin_token(action.room_name, action.ttl_seconds),
             "identity": action.identity,
+            "agentMetadata": action.agent_metadata,
             "cause": str(action.cause),
             "memory": self._memory(action),
             "capture": bool(agent and agent.letta and agent.letta.capture) and not action.memory_read_only,
             "idleSeconds": action.idle_seconds,
             "end": False,
+            "prewarm": action.prewarm,
             "traceparent": self._traces.traceparent(session),
         }
 

@@ -29,7 +29,6 @@ from voicesession_operator.controller.observation import RoomDirectory
 from voicesession_operator.domain.humans import connecting_humans, present_humans
 from voicesession_operator.domain.naming import cluster_id, room_name
 from voicesession_operator.domain.observed import Room, RoomOwner
-from voicesession_operator.domain.pods import POD_DELETE_GRACE_SECONDS
 
 log = logging.getLogger(__name__)
 
@@ -279,7 +278,7 @@ class Resync:
     async def _delete_orphan_pod(self, raw: JsonObject) -> None:
         key = key_of(raw)
         with suppress(NotFoundError, ConflictError):
-            await self._kube.delete(PODS, key.namespace, key.name, uid_of(raw), POD_DELETE_GRACE_SECONDS)
+            await self._kube.delete(PODS, key.namespace, key.name, uid_of(raw))
 
     async def _attempt(self, task: str, work: Callable[[], Awaitable[object]]) -> None:
         """Do the work. No error may end the task, because the leader would end with it."""

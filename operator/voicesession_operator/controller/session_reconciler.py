@@ -26,9 +26,8 @@ from voicesession_operator.controller.session_traces import OFF, SessionTraces
 from voicesession_operator.controller.status_writer import NotWritten, write_status
 from voicesession_operator.controller.webhook_tracking import LeaveHints, LostWebhookCounter
 from voicesession_operator.domain.actions import Action, CreatePod, DeleteSession, Plan
-from voicesession_operator.domain.config import Config
 from voicesession_operator.domain.lifecycle import cleanup_actions
-from voicesession_operator.domain.observed import RETRY_SECONDS, Failure, Observed, RoomUnknown
+from voicesession_operator.domain.observed import RETRY_SECONDS, Config, Failure, Observed, RoomUnknown
 from voicesession_operator.domain.plan import plan
 
 ROUNDS: Final = 6

@@ -1,6 +1,6 @@
 """Results of plan(): actions, events, decisions and deadlines. All actions are idempotent."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from voicesession_common import JsonObject
 from voicesession_common.api.reasons import Cause, EndReason
@@ -36,7 +36,6 @@ class DeletePod:
 
     name: str
     uid: str
-    grace_seconds: int
 
 
 @dataclass(frozen=True)
@@ -58,6 +57,11 @@ class SetPodState:
     memory_read_only: bool = False
     idle_seconds: float = 0
     """Silence after which the session ends; 0 disables the limit. The agent may ask before the end."""
+    prewarm: bool = True
+    """The pod keeps a process prepared for the next job, because a reset will need one."""
+    room_sid: str = ""
+    room_metadata: str = ""
+    agent_metadata: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from voicesession_common.api.voicesession import Absence, Status, VoiceSession
 
 from voicesession_operator.domain.actions import CreatePod, SetPodState
 from voicesession_operator.domain.observed import AgentPod, AgentPodState, Observed, Room, RoomUnknown
-from voicesession_operator.domain.pods import SessionPods, count_replacements
+from voicesession_operator.domain.pods import SessionPods, count_replacements, with_last_problem
 from voicesession_operator.domain.reset import mark_reset_replaced, resetting_condition
 
 HEALTH_REASONS: Final = {
@@ -54,6 +54,7 @@ ABSENT = Condition(
     Reason.AGENT_ABSENT,
     "The agent reports that it is in the room, but LiveKit does not list it",
 )
+RETRYING_REASONS: Final = frozenset({Reason.STARTING, Reason.JOB_DIED, Reason.POD_LOST})
 JOB_DIED = Condition(
     ConditionType.AGENT_JOINED, "False", Reason.JOB_DIED, "The agent's job died; its pod starts another one"
 )
@@ -96,18 +97,32 @@ def _is_recycling(status: Status, pods: SessionPods) -> bool:
 def _joined_condition(session: VoiceSession, status: Status, observed: Observed, pods: SessionPods) -> Condition:
     pod = pods.serving
     if pod is None:
-        return _without_pod(session, observed, pods)
+        return _after_problem(session, _without_pod(session, observed, pods))
     if isinstance(observed.room, RoomUnknown) and _was_joined(session.status, pod):
         return _not_joined(observed.room.reason, observed.room.message, status="Unknown")
     if _is_joined(session, status, observed, pods, pod):
-        return JOINED
+        return _joined(observed.state_of(pod))
     if status.is_resetting:
         return resetting_condition(status)
     return (
         ABSENT
         if _is_absent(session.status, status.agent_identity, observed, pod)
-        else _starting_or_failed(session, observed, pod)
+        else _after_problem(session, _starting_or_failed(session, observed, pod))
     )
+
+
+def _joined(state: AgentPodState | None) -> Condition:
+    """Return the condition of an agent in the room; its pod may be unable to start another job."""
+    if state is None or not state.problem:
+        return JOINED
+    return replace(JOINED, message=f"{JOINED.message}, and its pod reports: {state.problem}")
+
+
+def _after_problem(session: VoiceSession, condition: Condition) -> Condition:
+    """Return the condition with the problem of the job or pod before, while another one is tried."""
+    if condition.reason not in RETRYING_REASONS:
+        return condition
+    return replace(condition, message=with_last_problem(condition.message, session.status))
 
 
 def _without_pod(session: VoiceSession, observed: Observed, pods: SessionPods) -> Condition:

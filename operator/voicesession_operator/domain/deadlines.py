@@ -1,4 +1,4 @@
-"""Deadlines that end a session: requested end, duration, start, absence of humans, silence."""
+"""Deadlines that end a session: requested end, the agent's own end, duration, start, absence of humans, silence."""
 
 from dataclasses import replace
 from math import inf
@@ -27,6 +27,19 @@ IN_PROGRESS_REASONS: Final = frozenset({Reason.ROOM_CREATING, Reason.STARTING})
 def end_requested(session: VoiceSession) -> tuple[Deadline, ...]:
     """End the session now if `spec.end` is set."""
     return (Deadline(-inf, EndOfSession(EndReason.REQUESTED, "spec.end was set")),) if session.end else ()
+
+
+def agent_ended(session: VoiceSession, status: Status, state: AgentPodState | None) -> tuple[Deadline, ...]:
+    """End the session now, whatever its action is, if the agent of its current conversation has ended it.
+
+    An agent that a reset is about to replace cannot end it. The epoch of a serving pod may be lower than the session's,
+    because the successors of a recycle count too.
+    """
+    if state is None or state.session_uid != session.uid or state.ended_epoch < 1:
+        return ()
+    if state.ended_epoch != state.epoch or (status.is_resetting and state.ended_epoch < status.agent_epoch):
+        return ()
+    return (Deadline(-inf, EndOfSession(EndReason.AGENT_ENDED, "The agent ended the session")),)
 
 
 def max_duration(session: VoiceSession, status: Status) -> tuple[Deadline, ...]:

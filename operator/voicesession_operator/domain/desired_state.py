@@ -1,14 +1,16 @@
 """The desired state of each agent pod: session, room, epoch and memory."""
 
+from dataclasses import replace
 from typing import Final
 
 from voicesession_common.api.conditions import is_condition_false
-from voicesession_common.api.reasons import Cause, ConditionType
+from voicesession_common.api.reasons import Action, Cause, ConditionType
 from voicesession_common.api.voicesession import Status, VoiceSession
 
 from voicesession_operator.domain.actions import SetPodState
 from voicesession_operator.domain.memory import SessionMemory, session_memory
-from voicesession_operator.domain.observed import AgentPod, AgentPodState, Observed, Room
+from voicesession_operator.domain.naming import room_metadata
+from voicesession_operator.domain.observed import AgentPod, AgentPodState, Config, Observed, Room
 from voicesession_operator.domain.pods import SessionPods
 
 TOKEN_MARGIN_SECONDS: Final = 3600
@@ -16,7 +18,7 @@ TOKEN_MARGIN_SECONDS: Final = 3600
 
 
 def desired_pod_states(
-    session: VoiceSession, status: Status, observed: Observed, pods: SessionPods
+    session: VoiceSession, status: Status, observed: Observed, pods: SessionPods, config: Config
 ) -> tuple[SetPodState, ...]:
     """Send the desired state to each pod with a different reported state; skip pods that do not answer."""
     if not isinstance(observed.room, Room):
@@ -29,7 +31,8 @@ def desired_pod_states(
             continue
         epoch = _epoch_to_send(session, status, pods, pod, state)
         if not _is_up_to_date(session, epoch, state, memory) or _expires_early(session, status, state):
-            changes.append(_set_pod_state(session, status, observed, pod, epoch, memory))
+            change = _set_pod_state(session, status, observed, pod, epoch, memory)
+            changes.append(replace(change, room_metadata=room_metadata(session, config.installation_id)))
     return tuple(changes)
 
 
@@ -78,6 +81,9 @@ def _set_pod_state(
         cause=_cause(status, pod),
         memory_read_only=memory.read_only,
         idle_seconds=session.limits.idle_seconds,
+        prewarm=session.on_last_human_left.action != Action.TEARDOWN,
+        room_sid=status.room_sid,
+        agent_metadata=session.agent_metadata,
     )
 
 

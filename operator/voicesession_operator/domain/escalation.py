@@ -4,17 +4,19 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from voicesession_common.api.conditions import find_condition
-from voicesession_common.api.reasons import Cause, ConditionType, EndReason, ResetOutcome
+from voicesession_common.api.reasons import Action, Cause, ConditionType, EndReason, ResetOutcome
 from voicesession_common.api.voicesession import Absence, LastReset, Status, VoiceSession
 
 from voicesession_operator.domain.actions import CreatePod, Deadline, Decision, DeletePod, EndOfSession
 from voicesession_operator.domain.observed import AgentPod, Observed
-from voicesession_operator.domain.pods import SessionPods, count_replacements, may_replace
+from voicesession_operator.domain.pods import SessionPods, count_replacements, may_replace, with_last_problem
 from voicesession_operator.domain.reset import ABSENT_SECONDS, relapse_at
 from voicesession_operator.domain.room import TRIAL_SECONDS, due_at
 
 RESET_SECONDS: Final = 10.0
 """Time limit of a reset, which usually takes 0.3 s; the pod's supervisor gives up after the same time."""
+COLD_RESET_SECONDS: Final = 30.0
+"""The same under Teardown, where the pod keeps no prewarmed job: its new job loads the models first, 3 to 4 s."""
 ABSENT_RESET_SECONDS: Final = 15.0
 """Time limit of the reset of an absent agent: 35 s in all, since the reset starts after 20 s of absence."""
 
@@ -48,7 +50,7 @@ def agent_overdue(
     if may_replace(session, status, now):
         return ()
     allowed = session.limits.max_replacements
-    message = f"The agent did not start again and maxReplacements ({allowed}) is used up"
+    message = with_last_problem(f"The agent did not start again and maxReplacements ({allowed}) is used up", status)
     end = EndOfSession(EndReason.AGENT_LOST, message)
     limits = _limits(session, status, pods.serving, now)
     return tuple(Deadline(limit.at, end, limit.trial_seconds) for limit in limits)
@@ -75,7 +77,7 @@ def _limits(session: VoiceSession, status: Status, pod: AgentPod, now: float) ->
     """Return the limits of the serving pod; the first one to pass counts."""
     rejoin = _absence_limit(status, pod.name, _rejoin_seconds(session, status, now))
     if status.last_reset is not None and status.is_resetting:
-        limit = _reset_limit(status, status.last_reset, rejoin)
+        limit = _reset_limit(session, status, status.last_reset, rejoin)
         return () if limit is None else (limit,)
     relapse = relapse_at(status)
     second_absence = () if relapse is None else (_Limit(relapse, ABSENT_SECONDS),)
@@ -98,13 +100,14 @@ def _absence_limit(status: Status, pod: str, seconds: float) -> _Limit | None:
     return None if at is None else _Limit(at, min(seconds, TRIAL_SECONDS))
 
 
-def _reset_limit(status: Status, last: LastReset, rejoin: _Limit | None) -> _Limit | None:
+def _reset_limit(session: VoiceSession, status: Status, last: LastReset, rejoin: _Limit | None) -> _Limit | None:
     """Return the limit of the running reset.
 
     If the agent was not in the room when the reset started, the later of its two limits counts.
     """
     absent = last.cause == Cause.AGENT_ABSENT
-    seconds = ABSENT_RESET_SECONDS if absent else RESET_SECONDS
+    is_cold = session.on_last_human_left.action == Action.TEARDOWN
+    seconds = ABSENT_RESET_SECONDS if absent else COLD_RESET_SECONDS if is_cold else RESET_SECONDS
     at = due_at(status, last.started_at, seconds)
     if at is None:
         return None

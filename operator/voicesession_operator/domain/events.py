@@ -29,7 +29,14 @@ EXPECTED_REASONS: Final = frozenset(
 )
 """Reasons of a condition that is not True although there is no problem, or with a more precise event."""
 PLANNED_ENDS: Final = frozenset(
-    {EndReason.LAST_HUMAN_LEFT, EndReason.NOBODY_CAME, EndReason.IDLE, EndReason.MAX_DURATION, EndReason.REQUESTED}
+    {
+        EndReason.LAST_HUMAN_LEFT,
+        EndReason.NOBODY_CAME,
+        EndReason.IDLE,
+        EndReason.MAX_DURATION,
+        EndReason.REQUESTED,
+        EndReason.AGENT_ENDED,
+    }
 )
 
 

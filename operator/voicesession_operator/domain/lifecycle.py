@@ -10,9 +10,8 @@ from voicesession_common.api.voiceagent import Inherited
 from voicesession_common.api.voicesession import Status, VoiceSession
 
 from voicesession_operator.domain.actions import Action, DeleteRoom, DeleteSession, EndOfSession, Plan
-from voicesession_operator.domain.config import Config
 from voicesession_operator.domain.naming import agent_identity, room_name
-from voicesession_operator.domain.observed import AgentPod, Observed
+from voicesession_operator.domain.observed import AgentPod, Config, Observed
 from voicesession_operator.domain.pods import delete_pods
 
 REQUIRED: Final = (ConditionType.ROOM_READY, ConditionType.AGENT_JOINED)

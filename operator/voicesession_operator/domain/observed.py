@@ -1,4 +1,4 @@
-"""Observations of one session's pods, room and memory, as plain values. All times are Unix seconds (UTC)."""
+"""Input of the plan as plain values: pods, room, memory and settings. All times are Unix seconds (UTC)."""
 
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -133,6 +133,8 @@ class AgentPodState:
     """
     job_epoch: int = 0
     """Epoch of the newest job; 0 before the first job."""
+    ended_epoch: int = 0
+    """Epoch in which the agent ended the session itself; 0 while it has not."""
     participant_epoch: str = ""
     """Value of EPOCH_ATTRIBUTE in the token with which the newest job joined; empty if the pod does not report it."""
     active_at: float | None = None
@@ -269,11 +271,30 @@ class Observed:
 
     def without_failed(self, actions: tuple[Action, ...]) -> tuple[Action, ...]:
         """Return the actions without those that have just failed, so that the rounds of one pass end."""
-        failed = {failure.action for failure in self.failures}
-        return tuple(action for action in actions if type(action).__name__ not in failed)
+        return tuple(action for action in actions if self.failure_of(type(action)) is None)
 
     def retry_after(self, poll_seconds: float) -> float | None:
         """Return the seconds until the next try, or None if nothing failed."""
         if not self.failures:
             return None
         return poll_seconds if all(failure.terminal for failure in self.failures) else RETRY_SECONDS
+
+
+@dataclass(frozen=True)
+class Config:
+    """Settings of one installation, applied to every session; contains no secrets."""
+
+    agent_image: str
+    """Image of agent pods if the VoiceAgent names none."""
+    pull_policy: str
+    control_public_key: str
+    """Base64 of the 32 raw bytes of the Ed25519 public key; agent pods verify the operator's requests with it."""
+    livekit_url: str
+    public_url: str
+    """LiveKit's URLs (`ws://…`): for agent pods; and for humans, copied to `status.room.url`."""
+    installation_id: str
+    """Mark of this installation's rooms, so that the sweep of orphan rooms leaves all other rooms alone."""
+    otlp_endpoint: str = ""
+    """Endpoint for the spans of agent pods; empty disables tracing."""
+    poll_seconds: float = 10.0
+    """Longest time between two observations of a live session, without jitter."""

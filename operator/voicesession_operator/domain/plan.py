@@ -7,8 +7,8 @@ from voicesession_common.api.voicesession import Status, VoiceSession
 
 from voicesession_operator.domain.actions import Action, Deadline, Decision, Plan
 from voicesession_operator.domain.agent_conditions import observe_agent, set_agent_healthy
-from voicesession_operator.domain.config import Config
 from voicesession_operator.domain.deadlines import (
+    agent_ended,
     end_requested,
     idle,
     last_human_left,
@@ -31,7 +31,7 @@ from voicesession_operator.domain.lifecycle import (
     set_start,
 )
 from voicesession_operator.domain.memory import observe_memory
-from voicesession_operator.domain.observed import Observed, RoomUnknown
+from voicesession_operator.domain.observed import Config, Observed, RoomUnknown
 from voicesession_operator.domain.pods import (
     SessionPods,
     agent_lost,
@@ -104,6 +104,7 @@ def _deadlines(
     """Return the deadlines in order of rank: the first due deadline gives the end reason."""
     return (
         *end_requested(session),
+        *agent_ended(session, status, observed.state_of(pods.serving)),
         *max_duration(session, status),
         *agent_lost(session, status, pods, now),
         *start_deadline(session, status),
@@ -132,7 +133,7 @@ def _actions(
     actions = (
         *room_actions(session, status, observed, now, config),
         *pod_actions(session, status, observed, pods, now, config),
-        *desired_pod_states(session, status, observed, pods),
+        *desired_pod_states(session, status, observed, pods, config),
     )
     return observed.without_failed(actions)
 

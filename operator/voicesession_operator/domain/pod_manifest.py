@@ -8,12 +8,15 @@ from voicesession_common.api import constants
 from voicesession_common.api.voiceagent import VoiceAgent
 from voicesession_common.api.voicesession import VoiceSession
 
-from voicesession_operator.domain.config import Config
 from voicesession_operator.domain.naming import label_value, pod_name
+from voicesession_operator.domain.observed import Config
 
 USER_ID: Final = 10001
 """User of the agent image."""
-TERMINATION_GRACE_SECONDS: Final = 20
+SHUTDOWN_SECONDS: Final = 10
+"""Built-in value of `pod.shutdownSeconds`."""
+TERMINATION_MARGIN_SECONDS: Final = 10
+"""Time to leave the room, end the agent's background work and send the last turns to Letta."""
 OPERATOR_FIELDS: Final = frozenset({"pod", "onLastHumanLeft", "limits", "memory"})
 """Fields of a VoiceAgent's spec that only the operator uses."""
 DEFINITION: Final = "VOICESESSION_AGENT"
@@ -70,7 +73,7 @@ def _pod_spec(agent: VoiceAgent, config: Config) -> JsonObject:
         "restartPolicy": "Never",
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
-        "terminationGracePeriodSeconds": TERMINATION_GRACE_SECONDS,
+        "terminationGracePeriodSeconds": _shutdown_seconds(agent) + TERMINATION_MARGIN_SECONDS,
         "securityContext": {
             "runAsNonRoot": True,
             "runAsUser": USER_ID,
@@ -114,13 +117,17 @@ def _container(agent: VoiceAgent, config: Config) -> JsonObject:
     }
 
 
+def _shutdown_seconds(agent: VoiceAgent) -> int:
+    return int(agent.spec.get("pod", {}).get("shutdownSeconds", SHUTDOWN_SECONDS))
+
+
 def _environment(agent: VoiceAgent, config: Config) -> list[JsonObject]:
     """Return the operator's variables, then the VoiceAgent's, which cannot override them."""
     reserved: list[JsonObject] = [
-        {"name": "HOME", "value": "/tmp"},  # noqa: S108 - the only writable path of the container
         {"name": "VOICESESSION_POD_UID", "valueFrom": {"fieldRef": {"fieldPath": "metadata.uid"}}},
         {"name": "VOICESESSION_CONTROL_PORT", "value": str(constants.CONTROL_PORT)},
         {"name": "VOICESESSION_METRICS_PORT", "value": str(constants.METRICS_PORT)},
+        {"name": "VOICESESSION_SHUTDOWN_SECONDS", "value": str(_shutdown_seconds(agent))},
         {"name": "VOICESESSION_CONTROL_PUBLIC_KEY", "value": config.control_public_key},
         *_definition_variables(_agent_definition(agent)),
         {"name": "LIVEKIT_URL", "value": config.livekit_url},
@@ -157,10 +164,16 @@ def _definition_variables(definition: str) -> list[JsonObject]:
 
 
 def _provider_keys(agent: VoiceAgent) -> list[JsonObject]:
+    """Return a variable for each provider's key, those of the fallback lists included."""
     found = []
-    for provider in PROVIDERS:
-        ref = agent.spec.get(provider, {}).get("apiKeySecretRef")
-        if ref:
-            source = {"secretKeyRef": {"name": ref["name"], "key": ref["key"]}}
-            found.append({"name": f"VOICESESSION_{provider.upper()}_API_KEY", "valueFrom": source})
+    for role in PROVIDERS:
+        main = agent.spec.get(role, {})
+        variable = f"VOICESESSION_{role.upper()}"
+        named = {f"{variable}_API_KEY": main}
+        named |= {f"{variable}_FALLBACK_{n}_API_KEY": other for n, other in enumerate(main.get("fallback", ()), 1)}
+        for name, provider in named.items():
+            ref = provider.get("apiKeySecretRef")
+            if ref:
+                source = {"secretKeyRef": {"name": ref["name"], "key": ref["key"]}}
+                found.append({"name": name, "valueFrom": source})
     return found

@@ -5,18 +5,14 @@ from math import inf
 from typing import Final
 
 from voicesession_common.api.conditions import find_condition
-from voicesession_common.api.reasons import ConditionType, EndReason
+from voicesession_common.api.reasons import ConditionType, EndReason, Reason
 from voicesession_common.api.voicesession import Status, VoiceSession
 
 from voicesession_operator.domain.actions import CreatePod, Deadline, Decision, DeletePod, EndOfSession
-from voicesession_operator.domain.config import Config
 from voicesession_operator.domain.naming import pod_name
-from voicesession_operator.domain.observed import AgentPod, Observed
+from voicesession_operator.domain.observed import AgentPod, Config, Observed
 from voicesession_operator.domain.pod_manifest import build_pod
 from voicesession_operator.domain.room import TRIAL_SECONDS, due_at
-
-POD_DELETE_GRACE_SECONDS: Final = 5
-"""Time for the agent to leave the room (0.7 s), short enough to get rid of a broken pod."""
 
 
 @dataclass(frozen=True)
@@ -80,8 +76,11 @@ def highest_allowed_ordinal(session: VoiceSession) -> int:
 
 
 def delete_pods(pods: tuple[AgentPod, ...]) -> tuple[DeletePod, ...]:
-    """Delete the pods, except those that are already terminating."""
-    return tuple(DeletePod(pod.name, pod.uid, POD_DELETE_GRACE_SECONDS) for pod in pods if not pod.deleting)
+    """Delete the pods, except those that are already terminating.
+
+    Each has its own grace period for the agent's shutdown callbacks; the agent leaves the room at its start.
+    """
+    return tuple(DeletePod(pod.name, pod.uid) for pod in pods if not pod.deleting)
 
 
 def _ordinal(pod: AgentPod) -> int:
@@ -136,12 +135,32 @@ def _created_replacements(status: Status, pods: SessionPods, now: float) -> int:
     return recent_replacements(status, now) + uncounted
 
 
+LAST_PROBLEM: Final = "; the last try failed: "
+"""Separates the problem of an earlier job or pod in a message of AgentJoined."""
+
+
+def last_problem(status: Status) -> str:
+    """Return the last problem that a pod has reported since its agent was in the room, or an empty string."""
+    joined = find_condition(status.conditions, ConditionType.AGENT_JOINED)
+    if joined is None or joined.status == "True":
+        return ""
+    if joined.reason in (Reason.AGENT_ERROR, Reason.AGENT_INVALID):
+        return joined.message
+    return joined.message.partition(LAST_PROBLEM)[2]
+
+
+def with_last_problem(message: str, status: Status) -> str:
+    """Return the message, followed by the last problem, if there is one."""
+    problem = last_problem(status)
+    return f"{message}{LAST_PROBLEM}{problem}" if problem else message
+
+
 def agent_lost(session: VoiceSession, status: Status, pods: SessionPods, now: float) -> tuple[Deadline, ...]:
     """End the session if its pod is gone and all replacements of the last hour are used up."""
     allowed = session.limits.max_replacements
     if pods.serving is not None or _created_replacements(status, pods, now) < max(allowed, 0):
         return ()
-    message = f"The agent's pod ended and maxReplacements ({allowed}) is used up"
+    message = with_last_problem(f"The agent's pod ended and maxReplacements ({allowed}) is used up", status)
     return (Deadline(-inf, EndOfSession(EndReason.AGENT_LOST, message)),)
 
 

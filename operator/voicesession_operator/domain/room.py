@@ -8,9 +8,8 @@ from voicesession_common.api.reasons import ConditionType, EndReason, Reason
 from voicesession_common.api.voicesession import Outage, Status, VoiceSession
 
 from voicesession_operator.domain.actions import CreateRoom, Deadline, EndOfSession
-from voicesession_operator.domain.config import Config
 from voicesession_operator.domain.naming import room_metadata
-from voicesession_operator.domain.observed import Observed, Room, RoomUnknown
+from voicesession_operator.domain.observed import Config, Observed, Room, RoomUnknown
 
 TRIAL_SECONDS: Final = 60.0
 """Longest time for which an operator watches a session itself before it gives up a start, a visit or a room."""

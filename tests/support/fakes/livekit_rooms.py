@@ -64,6 +64,9 @@ class FakeRooms:
     def agent_token(self, room: str, identity: str, display_name: str, ttl_seconds: int, epoch: int) -> str:
         return f"token for {identity} in {room}"
 
+    def admin_token(self, room: str, ttl_seconds: int) -> str:
+        return f"admin token for {room}"
+
     def _listed(self, name: str) -> ListedRoom:
         humans = sum(participant.kind != ParticipantKind.AGENT for participant in self.rooms[name])
         return ListedRoom(f"RM_{name}", humans, self.owners.get(name))

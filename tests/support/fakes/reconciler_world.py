@@ -86,14 +86,12 @@ class FakeKubernetes:
             raise ConflictError("Conflict", "changed")
         return self.put(resource.plural, {**found, "status": {**found.get("status", {}), **status}})
 
-    async def delete(
-        self, resource: Resource, namespace: str, name: str, uid: str, grace_seconds: int | None = None
-    ) -> JsonObject:
+    async def delete(self, resource: Resource, namespace: str, name: str, uid: str) -> JsonObject:
         self._write(f"delete {resource.plural}")
         found = self._find(resource, name)
         if found["metadata"]["uid"] != uid:
             raise ConflictError("Conflict", "another uid")
-        if grace_seconds is None:
+        if resource.plural != "pods":
             return self.objects.pop((resource.plural, name))
         found["metadata"]["deletionTimestamp"] = "2025-11-22T23:20:11Z"
         return self.put(resource.plural, found)

@@ -1,5 +1,6 @@
 """Events of a LiveKit room and of an agent session, without LiveKit."""
 
+import asyncio
 from collections import defaultdict
 from collections.abc import Callable
 from types import SimpleNamespace
@@ -20,6 +21,7 @@ class FakeRoom:
         self.local_participant = SimpleNamespace(identity="agent", sid="PA_agent")
         self.remote_participants: dict[str, rtc.RemoteParticipant] = {}
         self.disconnects = 0
+        self.text_handlers: dict[str, Callable[..., None]] = {}
         self._listeners: dict[str, list[Callable[..., Any]]] = defaultdict(list)
 
     def on(self, event: str, listener: Callable[..., Any]) -> None:
@@ -31,6 +33,12 @@ class FakeRoom:
     def emit(self, event: str, *arguments: Any) -> None:
         for listener in list(self._listeners[event]):
             listener(*arguments)
+
+    def register_text_stream_handler(self, topic: str, handler: Callable[..., None]) -> None:
+        self.text_handlers[topic] = handler
+
+    def unregister_text_stream_handler(self, topic: str) -> None:
+        del self.text_handlers[topic]
 
     async def connect(self, *_: Any) -> None:
         return
@@ -60,7 +68,7 @@ class FakeRoom:
         self.emit("participant_disconnected", self.remote_participants.pop(identity))
 
     def speak(self, *identities: str) -> None:
-        """Set the active speakers."""
+        """Change the levels of these speakers; LiveKit's event lists no speaker whose level is the same."""
         local = self.local_participant
         self.emit(
             "active_speakers_changed",
@@ -73,6 +81,7 @@ def make_participant(identity: str, kind: "rtc.ParticipantKind.ValueType" = STAN
     participant: rtc.RemoteParticipant = create_autospec(rtc.RemoteParticipant, instance=True)
     participant.identity, participant.kind, participant.attributes = identity, kind, {}  # type: ignore[misc]
     participant.permissions = SimpleNamespace(can_update_metadata=False)  # type: ignore[misc, assignment]
+    participant.name, participant.state = "", rtc.ParticipantState.PARTICIPANT_STATE_ACTIVE  # type: ignore[misc]
     participant.disconnect_reason = rtc.DisconnectReason.CLIENT_INITIATED  # type: ignore[misc]
     return participant
 
@@ -98,9 +107,16 @@ class FakeAgentSession:
         self.said: list[str] = []
         self.audio: list[bool] = []
         self.closed = 0
-        self.room_io = SimpleNamespace(set_participant=self.linked.append)
+        self.subscribed: asyncio.Future[None] | None = None
+        self.speech_enabled: list[bool] = []
         self.input = SimpleNamespace(set_audio_enabled=self.audio.append)
+        self.output = SimpleNamespace(set_audio_enabled=self.speech_enabled.append, audio=None)
+        self.conn_options = SimpleNamespace(max_unrecoverable_errors=3)
         self._listeners: dict[str, list[Callable[..., Any]]] = defaultdict(list)
+
+    @property
+    def room_io(self) -> Any:
+        return SimpleNamespace(set_participant=self.linked.append, subscribed_fut=self.subscribed)
 
     def on(self, event: str, listener: Callable[..., Any]) -> None:
         self._listeners[event].append(listener)
@@ -109,7 +125,7 @@ class FakeAgentSession:
         for listener in list(self._listeners[event]):
             listener(SimpleNamespace(**facts))
 
-    def say(self, text: str) -> None:
+    def say(self, text: str, **_: Any) -> None:
         self.said.append(text)
 
     async def aclose(self) -> None:

@@ -1,7 +1,7 @@
 """A supervisor with fake jobs that a test controls."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 from voicesession_agent.metrics import Metrics
@@ -23,7 +23,7 @@ class FakeJob:
 
     def __init__(self, pid: int) -> None:
         self._pid = pid
-        self.killed = False
+        self.killed = self.programs_ended = False
         self._dead = asyncio.Event()
 
     @property
@@ -40,6 +40,10 @@ class FakeJob:
         self.killed = True
         self._dead.set()
 
+    def end_programs(self) -> int:
+        self.programs_ended = True
+        return 0
+
 
 class FakeJobs:
     def __init__(self) -> None:
@@ -48,10 +52,11 @@ class FakeJobs:
         self.failing = False
         self.closed = False
         self.asked_to_prepare = 0
+        self.runners: list[list[str]] = []
         self.process_there = asyncio.Event()
         self.process_there.set()
 
-    async def run(self) -> None:
+    async def run(self, process_lost: Callable[[int, str], None]) -> None:
         await asyncio.Event().wait()
 
     async def launch(self, order: JobLaunch) -> FakeJob:
@@ -64,6 +69,9 @@ class FakeJobs:
 
     def prepare_next(self) -> None:
         self.asked_to_prepare += 1
+
+    def serve_inference(self, runners: Sequence[str]) -> None:
+        self.runners.append(list(runners))
 
     async def close(self) -> None:
         self.closed = True
@@ -147,6 +155,8 @@ class SupervisorWorld:
         self.running.cancel()
         with suppress(asyncio.CancelledError, GaveUpError):
             await self.running
+        for job in self.jobs.jobs:
+            job.die()
         await self.supervisor.close()
 
     async def settle(self) -> None:

@@ -4,7 +4,16 @@ import json
 
 import pytest
 from voicesession_agent.memory.backend import Block
-from voicesession_agent.protocol import JobFacts, job_id, launch_of
+from voicesession_agent.protocol import (
+    HISTORY_BYTES,
+    HISTORY_MESSAGES,
+    JobFacts,
+    Message,
+    job_id,
+    launch_of,
+    newest,
+    parse_history,
+)
 
 
 def test_job_id_encodes_launch_number() -> None:
@@ -15,8 +24,27 @@ def test_job_id_encodes_launch_number() -> None:
 
 def test_job_facts_survive_json_without_limits_of_blocks() -> None:
     block = Block("human", "Likes blue.", "The human.", limit=5000)
-    facts = JobFacts(frozenset({"b", "a"}), "hash-1", (block,), remembers=True, idle_seconds=30.0)
+    history = (Message("user", "Hello."), Message("assistant", "Hi."))
+    facts = JobFacts(frozenset({"b", "a"}), "hash-1", (block,), True, 30.0, history=history)
     raw = json.loads(json.dumps(facts.to_json()))
     assert raw["greeted"] == ["a", "b"]
     shown = Block("human", "Likes blue.", "The human.")
-    assert JobFacts.from_json(raw) == JobFacts(facts.greeted, "hash-1", (shown,), remembers=True, idle_seconds=30.0)
+    assert JobFacts.from_json(raw) == JobFacts(facts.greeted, "hash-1", (shown,), True, 30.0, history=history)
+
+
+def test_history_keeps_newest_messages_within_limits() -> None:
+    many = [Message("user", str(n)) for n in range(1000)]
+    assert [message.text for message in newest(many)] == [str(n) for n in range(1000 - HISTORY_MESSAGES, 1000)]
+    long = [Message("user", "я" * 3000)] * 9
+    assert len(newest(long)) == HISTORY_BYTES // 6000
+    assert newest([Message("user", "x" * HISTORY_BYTES * 2)]) == ()
+
+
+@pytest.mark.parametrize("raw", [None, 5, [1], [["user"]], [["system", "x"]], [["user", 5]], [["user", "x", "y"]]])
+def test_malformed_history_is_refused(raw: object) -> None:
+    with pytest.raises((TypeError, ValueError)):
+        parse_history(raw)
+
+
+def test_representation_of_message_has_no_text() -> None:
+    assert "secret" not in repr(Message("user", "secret"))

@@ -51,13 +51,13 @@ async def test_token_response_waits_for_ready(api: FakeApiServer, start: Start) 
 
 async def test_created_session_has_owner_labels(api: FakeApiServer, start: Start) -> None:
     async with FakeOperator(api):
-        config = {"agents": [{"agent_name": "agent-66", "metadata": "for the room"}]}
+        config = {"agents": [{"agent_name": "agent-66", "metadata": "for the agent"}]}
         answer = await request_token(await start(), ALICE | {"room_config": config})
     session = api.sessions[answer.headers["Voicesession-Name"]]
     assert session["spec"] == {
         "agentRef": {"name": "agent-66"},
         "user": "alice",
-        "room": {"metadata": "for the room"},
+        "agentMetadata": "for the agent",
     }
     assert session["metadata"]["labels"].keys() == {
         constants.CALLER_LABEL,

@@ -37,14 +37,14 @@ def test_token_request_of_livekit_client_is_parsed() -> None:
             "participant_identity": "alice",
             "participant_metadata": "m",
             "participant_attributes": {"color": "blue"},
-            "room_config": {"agents": [{"agent_name": "agent-7", "metadata": "for the room"}]},
+            "room_config": {"agents": [{"agent_name": "agent-7", "metadata": "for the agent"}]},
         }
     )
     assert (parsed.agent, parsed.room_name, parsed.user, parsed.metadata) == (
         "agent-7",
         "kitchen",
         "alice",
-        "for the room",
+        "for the agent",
     )
     assert parsed.caller == SHOP.label
     assert guest == ParticipantRequest("alice", "Alice", "m", {"color": "blue"})

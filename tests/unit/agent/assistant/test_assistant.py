@@ -8,9 +8,10 @@ from unittest.mock import AsyncMock, Mock
 
 import aiohttp
 import pytest
-from livekit.agents import llm
-from voicesession_agent.assistant.assistant import MODELS, Assistant, run
+from livekit.agents import StopResponse, llm
+from voicesession_agent.assistant.assistant import MODELS, Assistant, People, run
 from voicesession_agent.assistant.idle_prompt import IdleMonitor
+from voicesession_agent.assistant.speaker_selection import Audience
 from voicesession_agent.memory.backend import Block, digest
 from voicesession_agent.protocol import JobFacts
 from voicesession_agent.settings import AgentSpec
@@ -44,14 +45,21 @@ class AssistantScene:
         self.timers = FakeTimers()
         self.idle = IdleMonitor(lambda: None, 0.0, self.timers.call_later)
         spec = AgentSpec(instructions="Be brief.", idle_prompt="Are you there?")
-        self.assistant = Assistant(spec, client, first, self.idle)
+        self.room, self.waited = FakeRoom(), list[str]()
+        self.speaker = ""
+        room: Any = self.room
+        people = People(room, cast("Audience", SimpleNamespace(wait=self.wait)), lambda: self.speaker)
+        self.assistant = Assistant(spec, client, first, self.idle, people, Mock())
+        self.heard = llm.ChatMessage(role="user", content=["hello"])
+
+    async def wait(self, identity: str) -> None:
+        self.waited.append(identity)
 
     async def complete_turn(self) -> str:
         """Complete a user's turn; return the instructions of the answer to it."""
         context = llm.ChatContext.empty()
         context.add_message(role="system", content="Be brief.", id="lk.agent_task.instructions")
-        message = llm.ChatMessage(role="user", content=["hello"])
-        await self.assistant.on_user_turn_completed(context, message)
+        await self.assistant.on_user_turn_completed(context, self.heard)
         return "".join(item.text_content or "" for item in context.items if isinstance(item, llm.ChatMessage))
 
     def tools(self) -> list[str]:
@@ -100,6 +108,36 @@ async def test_changed_idle_limit_applies_from_next_turn(scene: AssistantScene) 
     scene.client.facts = facts(idle_seconds=60.0)
     await scene.complete_turn()
     assert scene.timers.pending == [30.0]
+
+
+async def test_spoken_turn_names_speaker_among_several_humans(scene: AssistantScene) -> None:
+    scene.room.join("alice")
+    scene.speaker = "alice"
+    await scene.complete_turn()
+    assert scene.heard.text_content == "hello"
+    scene.room.join("bob")
+    await scene.complete_turn()
+    assert scene.heard.text_content == "[alice] hello"
+    assert scene.waited == ["alice", "alice"]
+
+
+async def test_third_echo_of_agent_is_not_answered(scene: AssistantScene) -> None:
+    context = llm.ChatContext.empty()
+    context.add_message(role="user", content="Hello there.")
+    context.add_message(role="assistant", content="Nice to meet you, Alice.")
+    heard = llm.ChatMessage(role="user", content=["nice to meet you alice"])
+    for _ in range(2):
+        await scene.assistant.on_user_turn_completed(context, heard)
+    with pytest.raises(StopResponse):
+        await scene.assistant.on_user_turn_completed(context, heard)
+
+
+async def test_spoken_turn_of_absent_speaker_has_no_name(scene: AssistantScene) -> None:
+    scene.room.join("alice")
+    scene.room.join("bob")
+    scene.speaker = "carol"
+    await scene.complete_turn()
+    assert scene.heard.text_content == "hello"
 
 
 async def test_session_with_hanging_start_fails() -> None:

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 from voicesession_agent.assistant.speaker_selection import NOBODY, Greeter, SpeakerSelector
+from voicesession_agent.job.humans import SPEAKER_SECONDS
 
 from tests.support.fakes.room import AGENT, SIP, FakeAgentSession, FakeRoom
 
@@ -16,9 +17,17 @@ class SelectionScene:
         session: Any = self.session
         room: Any = self.room
         reporter: Any = self
-        self.selector = SpeakerSelector(
-            room, session, Greeter(session, reporter, "Hello.", greeted), self.occupancy.append
-        )
+        self.now = 0.0
+        greeter = Greeter(self.say, reporter, "Hello.", greeted)
+        self.selector = SpeakerSelector(room, session, greeter, self.occupancy.append, lambda: self.now)
+
+    def speak(self, *identities: str) -> None:
+        """Change the levels of participants, long after the last change."""
+        self.now += SPEAKER_SECONDS
+        self.room.speak(*identities)
+
+    def say(self, text: str, _: str) -> None:
+        self.session.say(text)
 
     def report(self, kind: str, **facts: Any) -> None:
         self.reports.append((kind, facts))
@@ -66,12 +75,28 @@ def test_speaking_human_is_linked_while_the_linked_human_is_silent(scene: Select
     scene.selector.start()
     scene.room.join("alice")
     scene.room.join("bob")
-    scene.room.speak("alice", "bob")
+    scene.speak("alice", "bob")
     assert scene.selector.linked == "alice"
-    scene.room.speak("bob")
+    scene.speak("bob")
     assert scene.selector.linked == "bob"
     scene.session.user_state = "speaking"
-    scene.room.speak("alice")
+    scene.speak("alice")
+    assert scene.selector.linked == "bob"
+
+
+def test_linked_human_in_mid_sentence_stays_linked_while_another_makes_noise(scene: SelectionScene) -> None:
+    """Each event of LiveKit lists only the participants whose level changed."""
+    scene.selector.start()
+    scene.room.join("alice")
+    scene.room.join("bob")
+    for _ in range(10):
+        scene.speak("alice")
+        scene.room.speak("agent")
+        scene.now += SPEAKER_SECONDS / 2
+        scene.room.speak("bob")
+    assert scene.selector.linked == "alice"
+    scene.now += SPEAKER_SECONDS / 2
+    scene.room.speak("bob")
     assert scene.selector.linked == "bob"
 
 
@@ -80,8 +105,8 @@ def test_human_linked_by_speech_is_never_greeted(scene: SelectionScene) -> None:
     scene.room.join("alice")
     scene.room.join("bob")
     scene.room.join("carol")
-    scene.room.speak("bob")
-    scene.room.speak("alice")
+    scene.speak("bob")
+    scene.speak("alice")
     scene.room.leave("alice")
     assert scene.selector.linked == "bob"
     assert scene.session.said == ["Hello."]
@@ -96,7 +121,7 @@ def test_observer_is_not_heard_after_the_last_human_has_left(scene: SelectionSce
     assert (scene.session.linked, scene.session.said) == ([], [])
     scene.room.join("alice")
     scene.room.leave("alice")
-    scene.room.speak("carol")
+    scene.speak("carol")
     assert (scene.selector.linked, scene.session.linked) == ("", ["alice", NOBODY])
 
 
@@ -111,7 +136,7 @@ def test_human_with_new_role_of_observer_is_not_heard(scene: SelectionScene) -> 
 def test_agents_are_never_linked(scene: SelectionScene) -> None:
     scene.selector.start()
     scene.room.join("other", AGENT)
-    scene.room.speak("other", "agent")
+    scene.speak("other", "agent")
     assert (scene.selector.linked, scene.occupancy) == ("", [])
 
 
@@ -132,7 +157,7 @@ def test_ringing_phone_is_linked_unheard_and_greeted_when_call_is_active(scene: 
     scene.selector.start()
     scene.room.join("phone", SIP, sip_callStatus="dialing")
     scene.room.set_attributes("phone", sip_callStatus="ringing")
-    scene.room.speak("phone")
+    scene.speak("phone")
     assert (scene.selector.linked, scene.session.audio) == ("phone", [False])
     assert (scene.session.said, scene.reports, scene.occupancy) == ([], [], [])
     scene.room.set_attributes("phone", sip_callStatus="automation")
@@ -172,5 +197,5 @@ async def test_closed_selector_links_no_human(scene: SelectionScene) -> None:
     scene.selector.start()
     await scene.selector.close()
     scene.room.join("alice")
-    scene.room.speak("alice")
+    scene.speak("alice")
     assert scene.session.linked == []

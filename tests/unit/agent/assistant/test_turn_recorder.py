@@ -1,12 +1,13 @@
-"""Pairing of messages into turns, and their delivery to the supervisor."""
+"""Pairing of messages into turns, their delivery to the supervisor, and echoes of the agent."""
 
 import asyncio
 from typing import Any
 
 import aiohttp
 import pytest
-from voicesession_agent.assistant.turn_recorder import TurnPairing, TurnRecorder
+from voicesession_agent.assistant.turn_recorder import EchoDetector, HistoryRecorder, TurnPairing, TurnRecorder
 from voicesession_agent.memory.backend import Turn
+from voicesession_agent.protocol import HISTORY_MESSAGES, Message
 
 
 @pytest.mark.parametrize(
@@ -73,3 +74,56 @@ async def test_turn_cut_short_by_end_of_job_counts_as_lost() -> None:
     with pytest.raises(TimeoutError):
         await asyncio.wait_for(recorder.close(), 0.01)
     assert losses == [True]
+
+
+def loops(*pairs: tuple[str, str], seconds: float = 5.0) -> list[bool]:
+    """Return the finding of each pair: the human's turn, and the agent's message before it."""
+    detector = EchoDetector()
+    return [detector.is_loop(heard, said, seconds) for heard, said in pairs]
+
+
+ECHO = ("yes I can here you", "Yes, I can hear you.")
+
+
+def test_third_echo_in_a_row_is_a_loop() -> None:
+    assert loops(ECHO, ECHO, ECHO, ECHO) == [False, False, True, True]
+
+
+def test_other_words_end_a_row_of_echoes() -> None:
+    assert loops(ECHO, ECHO, ("Good bye.", "Yes, I can hear you."), ECHO, ECHO) == [False] * 5
+
+
+@pytest.mark.parametrize(
+    "pair",
+    [
+        ("How many tasks are left", "You said: How many tasks are left"),
+        ("Yes you can", "Yes, I can hear you, and you can hear me."),
+        ("Yes yes", "Yes yes."),
+        ("Can you hear me now", ""),
+        ("", ""),
+    ],
+)
+def test_repeated_sentence_of_human_is_no_echo(pair: tuple[str, str]) -> None:
+    assert loops(pair, pair, pair, pair) == [False] * 4
+
+
+def test_late_repetition_is_no_echo() -> None:
+    assert loops(ECHO, ECHO, ECHO, seconds=31.0) == [False] * 3
+
+
+def test_history_continues_history_of_earlier_job() -> None:
+    sent: list[Any] = []
+    history = HistoryRecorder(lambda kind, messages: sent.append((kind, messages)), [Message("user", "Hello.")])
+    history.add("system", "Be brief.")
+    history.add("assistant", "")
+    assert sent == []
+    history.add("assistant", "Hi.")
+    assert sent == [("history", [["user", "Hello."], ["assistant", "Hi."]])]
+
+
+def test_history_is_bounded() -> None:
+    sent: list[Any] = []
+    history = HistoryRecorder(lambda _, messages: sent.append(messages), [])
+    for _ in range(2 * HISTORY_MESSAGES):
+        history.add("user", "Hello.")
+    assert len(sent[-1]) == HISTORY_MESSAGES

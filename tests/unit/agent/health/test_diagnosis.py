@@ -3,6 +3,7 @@
 import pytest
 from voicesession_agent.health.diagnosis import (
     BUDGET,
+    MESSAGE_CHARACTERS,
     SPEECH_PROOF_SECONDS,
     STUCK,
     STUCK_SECONDS,
@@ -26,7 +27,9 @@ LONGEST_POLL_SECONDS = 12.0
         (HealthReport(speaking=True, unheard=9.9, inaudible=3.9, lost=19.9), None),
         (HealthReport(unheard=10.0), Problem.DEAF),
         (HealthReport(inaudible=4.0, unheard=10.0), Problem.MUTE),
-        (HealthReport(failing="llm", inaudible=4.0), Problem.PROVIDER_FAILING),
+        (HealthReport(failing="llm", unheard=10.0), Problem.PROVIDER_FAILING),
+        (HealthReport(failing="llm", muted=True), Problem.MUTE),
+        (HealthReport(failing="llm", broken=True, muted=True), Problem.PROVIDER_FAILING),
         (HealthReport(lost=20.0, failing="stt", muted=True, unheard=10.0), Problem.DISCONNECTED),
     ],
 )
@@ -36,12 +39,24 @@ def test_diagnose_cause_precedes_symptoms(report: HealthReport, problem: Problem
 
 
 def test_health_report_survives_json() -> None:
-    report = HealthReport(True, 1.0, 2.0, True, 3.0, "tts", True)
+    report = HealthReport(True, 1.0, 2.0, True, 3.0, "tts", True, True)
     assert HealthReport.from_json(report.to_json()) == report
 
 
 def test_speech_problem_stays_visible_longer_than_operator_poll() -> None:
     assert SPEECH_PROOF_SECONDS > LONGEST_POLL_SECONDS
+
+
+@pytest.mark.parametrize("broken", [True, False])
+def test_provider_failure_is_curable_only_in_closed_session(broken: bool) -> None:
+    diagnosis = diagnose(HealthReport(failing="llm openai: timeout, 3 turns", broken=broken))
+    assert diagnosis is not None
+    assert HealthRestarts().can_help(diagnosis) is broken
+
+
+def test_health_report_bounds_message() -> None:
+    raw = HealthReport(failing="x" * 5000).to_json()
+    assert len(HealthReport.from_json(raw).failing) == MESSAGE_CHARACTERS
 
 
 def test_restart_budget_recovers_with_time() -> None:

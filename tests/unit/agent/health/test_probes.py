@@ -1,16 +1,21 @@
 """Probes of a job's health, each with a simulated clock."""
 
+import pytest
+from livekit.agents import APIConnectionError, APIStatusError, APITimeoutError
 from voicesession_agent.health.probes import (
     DISCONNECTED_SECONDS,
+    FAILURE_CHARACTERS,
     MUTE_SECONDS,
     TURNS,
     DeafProbe,
     DisconnectedProbe,
     MuteProbe,
     ProviderProbe,
+    describe_failure,
     is_deaf,
     is_disconnected,
     is_mute,
+    provider_name,
 )
 
 
@@ -83,23 +88,70 @@ def test_deaf_probe_counts_little_of_a_pause_of_the_process() -> None:
     assert unheard(probe, 9001, 9030) == 0.0
 
 
-def test_mute_probe_sums_speech_never_listed() -> None:
-    probe = MuteProbe()
-    probe.speaks(True, 0.0)
-    probe.speaks(False, 3.0)
-    probe.speaks(True, 10.0)
-    assert not is_mute(probe.seconds(10.9), muted=False)
-    assert is_mute(probe.seconds(11.0), muted=False)
-    assert probe.seconds(11.0) == MUTE_SECONDS
+def lateness(probe: MuteProbe, start: int, end: int) -> float:
+    """Read the probe once a second and return the last value."""
+    return [probe.seconds(float(now)) for now in range(start, end + 1)][-1]
 
 
-def test_mute_probe_restarts_after_listing() -> None:
+def test_mute_probe_counts_sound_before_start_of_playback() -> None:
     probe = MuteProbe()
-    probe.speaks(True, 0.0)
-    probe.listed(True, 0.5)
-    assert probe.seconds(60.0) == 0.0
-    probe.listed(False, 60.0)
-    assert probe.seconds(62.0) == 2.0
+    assert lateness(probe, 0, 100) == 0.0
+    probe.handed_over(0.1, 100.0)
+    assert not is_mute(lateness(probe, 101, 103), muted=False)
+    assert is_mute(lateness(probe, 104, 104), muted=False)
+    assert probe.seconds(104.0) == MUTE_SECONDS
+    probe.started(104.5)
+    assert probe.seconds(104.6) == 0.0
+
+
+def test_mute_probe_counts_stopped_playback() -> None:
+    probe = MuteProbe()
+    probe.handed_over(10.0, 0.0)
+    probe.started(0.0)
+    probe.flushed(1.0)
+    assert lateness(probe, 2, 10) == 0.0
+    assert is_mute(lateness(probe, 11, 14), muted=False)
+    probe.finished(14.5)
+    assert lateness(probe, 15, 60) == 0.0
+
+
+def test_mute_probe_does_not_count_pause_of_slow_model() -> None:
+    """A model that pauses for 12 s in mid-answer hands over nothing that could be played."""
+    probe = MuteProbe()
+    probe.handed_over(2.0, 0.0)
+    probe.started(0.0)
+    assert lateness(probe, 1, 14) == 0.0
+    probe.handed_over(3.0, 14.0)
+    probe.flushed(14.0)
+    assert lateness(probe, 15, 17) == 0.0
+    probe.finished(17.0)
+    assert lateness(probe, 18, 600) == 0.0
+
+
+def test_mute_probe_does_not_count_paused_playback() -> None:
+    probe = MuteProbe()
+    probe.handed_over(2.0, 0.0)
+    probe.started(0.0)
+    probe.flushed(0.0)
+    probe.paused(True, 1.0)
+    assert lateness(probe, 1, 60) == 0.0
+    probe.paused(False, 60.0)
+    assert lateness(probe, 60, 61) == 0.0
+    assert is_mute(lateness(probe, 62, 66), muted=False)
+
+
+def test_mute_probe_ignores_end_of_segment_without_sound() -> None:
+    probe = MuteProbe()
+    probe.flushed(0.0)
+    probe.handed_over(0.1, 1.0)
+    probe.started(1.0)
+    assert lateness(probe, 2, 60) == 0.0
+
+
+def test_mute_probe_counts_little_of_a_pause_of_the_process() -> None:
+    probe = MuteProbe()
+    probe.handed_over(2.0, 0.0)
+    assert not is_mute(probe.seconds(3600.0), muted=False)
 
 
 def test_muted_track_is_mute_immediately() -> None:
@@ -109,23 +161,84 @@ def test_muted_track_is_mute_immediately() -> None:
 def test_provider_probe_counts_failures_in_a_row() -> None:
     probe = ProviderProbe()
     for _ in range(TURNS - 1):
-        probe.failed("llm_error")
-        probe.failed("tts_error")
-    assert (probe.failing_role(), probe.has_failure) == ("", True)
+        probe.failed("llm_error", "openai: timeout")
+        probe.failed("tts_error", "openai: timeout")
+    assert (probe.failing(), probe.has_failure) == ("", True)
     probe.succeeded("llm", "tts")
     assert not probe.has_failure
-    probe.failed("llm_error")
-    assert probe.failing_role() == ""
+    probe.failed("llm_error", "openai: 401 invalid_api_key")
+    assert probe.failing() == ""
     for _ in range(TURNS - 1):
-        probe.failed("llm_error")
-    assert probe.failing_role() == "llm"
+        probe.failed("llm_error", "openai: 401 invalid_api_key")
+    assert probe.failing() == "llm openai: 401 invalid_api_key, 3 turns"
+    assert not probe.is_broken
+    probe.succeeded("llm")
+    assert probe.failing() == ""
 
 
-def test_provider_probe_session_closed_by_error_is_failing() -> None:
+def test_provider_probe_names_last_engine_of_adapter() -> None:
     probe = ProviderProbe()
-    probe.failed("interruption_detection_error")
-    probe.session_closed("stt_error")
-    assert probe.failing_role() == "stt"
+    for _ in range(TURNS):
+        probe.attempt_failed("llm_error", "openai: timeout")
+        probe.attempt_failed("llm_error", "groq: 429 rate_limit_exceeded")
+        probe.failed("llm_error", "")
+    assert probe.failing() == "llm groq: 429 rate_limit_exceeded, 3 turns"
+
+
+def test_provider_probe_with_closed_session_is_broken() -> None:
+    probe = ProviderProbe()
+    probe.failed("interruption_detection_error", "x: timeout")
+    probe.broken("stt_error", "moonshine: RuntimeError")
+    probe.succeeded("stt")
+    assert (probe.failing(), probe.is_broken, probe.has_failure) == ("stt moonshine: RuntimeError", True, True)
+
+
+LABEL = "livekit.plugins.openai.llm.LLM"
+
+
+@pytest.mark.parametrize(
+    ("error", "cause"),
+    [
+        (APIStatusError("", status_code=401, body={"code": "invalid_api_key"}), "401 invalid_api_key"),
+        (APIStatusError("", status_code=429, body={"error": {"code": "1", "type": "quota"}}), "429 quota"),
+        (APIStatusError("", status_code=500), "500 Internal Server Error"),
+        (APIStatusError("", status_code=404, body="no such model"), "404 Not Found"),
+        (APIStatusError("", status_code=-1), "APIStatusError"),
+        (APITimeoutError(), "timeout"),
+        (APIConnectionError("the prompt"), "no connection"),
+        (ValueError("the prompt"), "ValueError"),
+    ],
+)
+def test_failure_is_described_by_provider_status_and_reason(error: Exception, cause: str) -> None:
+    assert describe_failure(LABEL, error) == f"openai: {cause}"
+
+
+@pytest.mark.parametrize(
+    "secret", ["sk-proj-1234567890", "tell me about HIV", "x" * 500 + "1", "a_b_c_d_e_f_g_h", 7, None]
+)
+def test_failure_never_quotes_key_or_prompt(secret: object) -> None:
+    error = APIStatusError(str(secret), status_code=400, body={"code": secret, "type": secret, "message": secret})
+    assert describe_failure(LABEL, error) == "openai: 400 Bad Request"
+
+
+def test_failure_has_bounded_length() -> None:
+    assert len(describe_failure("x" * 1000 + ".LLM", ValueError())) <= FAILURE_CHARACTERS
+
+
+@pytest.mark.parametrize(
+    ("label", "name"),
+    [
+        (LABEL, "openai"),
+        ("voicesession_agent.speech.moonshine.MoonshineSTT", "moonshine"),
+        ("LLM", "LLM"),
+    ],
+)
+def test_provider_name_is_plugin_or_module(label: str, name: str) -> None:
+    assert provider_name(label) == name
+
+
+def test_failure_of_fallback_adapter_names_no_engine() -> None:
+    assert describe_failure("livekit.agents.llm.fallback_adapter.FallbackAdapter", APIConnectionError()) == ""
 
 
 def tick_disconnected(probe: DisconnectedProbe, seconds: range, connected: bool = False, can_join: bool = True) -> None:

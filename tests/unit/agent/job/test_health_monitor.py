@@ -1,6 +1,5 @@
 """The health report of a job, from events of its room and its session."""
 
-import asyncio
 from types import SimpleNamespace
 from typing import Any
 
@@ -10,66 +9,14 @@ from livekit import rtc
 from livekit.agents import inference, vad
 from voicesession_agent.assistant.assistant import MIN_SILENCE_SECONDS
 from voicesession_agent.health.diagnosis import HealthReport
-from voicesession_agent.job.health_monitor import HealthMonitor
+from voicesession_agent.job.humans import SPEAKER_SECONDS
 from voicesession_agent.speech.pico import RATE, PicoTTS
 
-from tests.support.fakes.room import SIP, FakeAgentSession, FakeRoom
+from tests.support.fakes.monitored_job import FRAME, MonitorScene
+from tests.support.fakes.room import SIP
 
 AUDIO = rtc.TrackKind.KIND_AUDIO
 MAX_SAMPLE = 32767
-FRAME = 320
-
-
-class MonitorScene:
-    def __init__(self) -> None:
-        self.now = 0.0
-        self.room, self.session = FakeRoom(), FakeAgentSession()
-        self.reports: list[HealthReport] = []
-        self.has_session = True
-        self.prompting = False
-        room: Any = self.room
-        client: Any = self
-        self.found: list[Any] = []
-        find_session: Any = lambda: self.session if self.has_session else None  # noqa: E731 - typed as a fake
-        self.can_join = True
-        self.monitor = HealthMonitor(
-            room, client, self.answer_can_join, find_session, self.found.append, lambda: self.now
-        )
-        self.room.join("alice")
-        self.room.join("bob")
-
-    async def answer_can_join(self) -> bool:
-        return self.can_join
-
-    async def send_heartbeat(self, report: HealthReport) -> None:
-        self.reports.append(report)
-
-    async def report_at(self, now: float) -> HealthReport:
-        """Send heartbeats, one a second, until `now`; return the report of the last one."""
-        report = await self.next_report()
-        while self.now < now:
-            self.now += 1.0
-            report = await self.next_report()
-        return report
-
-    async def next_report(self) -> HealthReport:
-        """Return the report of the next heartbeat."""
-        running = asyncio.create_task(self.monitor.run())
-        await asyncio.sleep(0)
-        running.cancel()
-        await asyncio.gather(running, return_exceptions=True)
-        return self.reports[-1]
-
-    async def say(self, start: float, seconds: float) -> None:
-        """Let voice detection hear speech."""
-        await self.report_at(start)
-        self.session.emit("user_state_changed", new_state="speaking")
-        await self.report_at(start + seconds)
-        self.session.emit("user_state_changed", new_state="listening")
-
-    def watch_speech(self) -> None:
-        session: Any = self.session
-        self.monitor.watch_speech(session, lambda: self.prompting)
 
 
 async def speech_seconds(samples: "np.ndarray[Any, np.dtype[Any]]") -> float:
@@ -99,8 +46,21 @@ async def test_unheard_counts_speech_found_by_voice_detection(scene: MonitorScen
 async def test_music_is_not_speech(scene: MonitorScene) -> None:
     """LiveKit lists music among the active speakers, and voice detection does not take it for speech."""
     scene.watch_speech()
+    await scene.next_report()
+    scene.room.speak("alice")
+    assert await scene.next_report() == HealthReport()
     scene.room.speak("alice")
     assert (await scene.report_at(120.0)).unheard == 0.0
+
+
+async def test_speech_found_by_voice_detection_is_speech(scene: MonitorScene) -> None:
+    scene.watch_speech()
+    await scene.next_report()
+    scene.session.emit("user_state_changed", new_state="speaking")
+    scene.room.speak("agent")
+    assert (await scene.report_at(60.0)).speaking
+    scene.session.emit("user_state_changed", new_state="listening")
+    assert not (await scene.next_report()).speaking
 
 
 async def test_voice_detection_of_assistant_finds_speech_but_neither_music_nor_noise() -> None:
@@ -114,33 +74,32 @@ async def test_voice_detection_of_assistant_finds_speech_but_neither_music_nor_n
     assert await speech_seconds(np.concatenate([speech, np.zeros(RATE)])) > 1.0
 
 
-@pytest.mark.parametrize("recoverable", [True, False])
-async def test_error_of_recognizer_explains_missing_words(scene: MonitorScene, recoverable: bool) -> None:
-    scene.watch_speech()
-    await scene.next_report()
-    await scene.say(0, 12)
-    scene.session.emit("error", error=SimpleNamespace(type="stt_error", recoverable=recoverable))
-    assert (await scene.report_at(60.0)).unheard == 0.0
-
-
 async def test_dial_tone_of_ringing_phone_is_no_speech(scene: MonitorScene) -> None:
-    scene.linked = "phone"
-    scene.watch_speech()
     scene.room.join("phone", SIP, sip_callStatus="ringing")
     scene.room.speak("phone")
-    scene.now = 10.0
     assert await scene.next_report() == HealthReport()
     scene.room.set_attributes("phone", sip_callStatus="active")
     scene.room.speak("phone")
     assert (await scene.next_report()).speaking
 
 
+async def test_speech_in_user_entry_point_lasts_from_change_to_change(scene: MonitorScene) -> None:
+    scene.room.speak("alice")
+    scene.room.speak("agent")
+    assert (await scene.next_report()).speaking
+    assert not (await scene.report_at(SPEAKER_SECONDS)).speaking
+    scene.room.speak("alice")
+    scene.room.leave("alice")
+    assert not (await scene.next_report()).speaking
+
+
 async def test_leave_in_mid_sentence_ends_speech(scene: MonitorScene) -> None:
     scene.watch_speech()
-    scene.room.speak("alice")
+    await scene.next_report()
     scene.session.emit("user_state_changed", new_state="speaking")
     await scene.report_at(1.0)
     scene.room.leave("alice")
+    assert await scene.next_report() == HealthReport()
     await scene.report_at(30.0)
     scene.session.emit("user_state_changed", new_state="listening")
     assert await scene.report_at(60.0) == HealthReport()
@@ -171,15 +130,6 @@ async def test_speech_of_user_entry_point_is_speech(scene: MonitorScene) -> None
     assert (await scene.next_report()).speaking
 
 
-async def test_inaudible_counts_agent_speech_until_listed(scene: MonitorScene) -> None:
-    scene.watch_speech()
-    scene.session.emit("agent_state_changed", new_state="speaking")
-    scene.now = 3.0
-    assert (await scene.next_report()).inaudible == 3.0
-    scene.room.speak("agent")
-    assert (await scene.next_report()).inaudible == 0.0
-
-
 async def test_muted_follows_own_audio_track(scene: MonitorScene) -> None:
     scene.watch_speech()
     track = SimpleNamespace(sid="TR_1", kind=AUDIO)
@@ -193,9 +143,8 @@ async def test_muted_follows_own_audio_track(scene: MonitorScene) -> None:
 
 async def test_user_entry_point_may_be_deaf_and_muted(scene: MonitorScene) -> None:
     scene.room.emit("track_muted", scene.room.local_participant, SimpleNamespace(sid="TR_1", kind=AUDIO))
-    scene.room.speak("alice")
     scene.now = 60.0
-    assert await scene.next_report() == HealthReport(speaking=True)
+    assert await scene.next_report() == HealthReport()
 
 
 async def test_lost_counts_until_connection_returns(scene: MonitorScene) -> None:
@@ -214,26 +163,6 @@ async def test_lost_does_not_count_while_livekit_is_away(scene: MonitorScene) ->
     assert (await scene.report_at(120.0)).lost == 0.0
     scene.can_join = True
     assert (await scene.report_at(121.0)).lost == 1.0
-
-
-async def test_unrecoverable_errors_of_late_session_count(scene: MonitorScene) -> None:
-    scene.has_session = False
-    await scene.next_report()
-    scene.has_session = True
-    await scene.next_report()
-    await scene.next_report()
-    for recoverable in (True, False, False):
-        scene.session.emit("error", error=SimpleNamespace(type="llm_error", recoverable=recoverable))
-    assert await scene.next_report() == HealthReport(failed=True)
-    scene.session.emit("error", error=SimpleNamespace(type="llm_error", recoverable=False))
-    assert (await scene.next_report()).failing == "llm"
-
-
-@pytest.mark.parametrize(("error", "failing"), [(None, ""), (SimpleNamespace(type="tts_error"), "tts")])
-async def test_session_closed_by_error_is_failing(scene: MonitorScene, error: Any, failing: str) -> None:
-    await scene.next_report()
-    scene.session.emit("close", error=error)
-    assert (await scene.next_report()).failing == failing
 
 
 async def test_session_is_announced_once(scene: MonitorScene) -> None:

@@ -7,6 +7,7 @@ import aiohttp
 import pytest
 from aiohttp import web
 from livekit import rtc
+from voicesession_agent.job.humans import SPEAKER_SECONDS
 from voicesession_agent.job.room_reporter import TRIES, RoomReporter
 
 from tests.support.fakes.room import AGENT, SIP, FakeRoom
@@ -37,7 +38,8 @@ class ReporterScene:
         self.room, self.client = FakeRoom(), FakeClient()
         room: Any = self.room
         client: Any = self.client
-        self.reporter = RoomReporter(room, client, delivery_seconds, pause_seconds=0.0)
+        self.now = 0.0
+        self.reporter = RoomReporter(room, client, delivery_seconds, 0.0, lambda: self.now)
 
 
 @pytest.fixture
@@ -87,14 +89,25 @@ async def test_rejected_call_is_no_visit(scene: ReporterScene) -> None:
 
 
 async def test_activity_is_reported_at_start_of_speech(scene: ReporterScene) -> None:
+    """LiveKit's event lists only the participants whose level changed, and no silent one."""
     scene.room.join("alice")
     scene.room.speak("agent")
-    scene.room.speak("alice")
-    scene.room.speak("alice", "agent")
-    scene.room.speak()
+    for _ in range(10):
+        scene.room.speak("alice")
+        scene.room.speak("agent")
+        scene.now += SPEAKER_SECONDS / 2
+    scene.now += SPEAKER_SECONDS
     scene.room.speak("alice")
     await scene.reporter.close()
     assert scene.client.kinds() == ["humans", "active", "active", "active"]
+
+
+async def test_activity_is_left_to_voice_detection_of_session(scene: ReporterScene) -> None:
+    scene.reporter.leave_speech_to_session()
+    scene.room.join("alice")
+    scene.room.speak("alice")
+    await scene.reporter.close()
+    assert scene.client.kinds() == ["humans", "active"]
 
 
 async def test_refused_join_is_reported_and_raised() -> None:

@@ -1,9 +1,17 @@
 """Engines by provider name, and the parts of the embedded engines that work without a model."""
 
+from typing import Any
+
 import pytest
 from voicesession_agent.settings import Provider
 from voicesession_agent.speech import providers
 from voicesession_agent.speech.moonshine import without_phantom
+
+
+def make(role: str, provider: Provider) -> Any:
+    """Create an engine; no recognizer is used, so none needs voice detection."""
+    detection: Any = None
+    return providers.make_stt(provider, detection) if role == "stt" else getattr(providers, f"make_{role}")(provider)
 
 
 def test_self_hosted_openai_endpoint_needs_no_key() -> None:
@@ -25,11 +33,13 @@ def test_pico_provider_selects_embedded_voice() -> None:
         ("tts", Provider(name="pico", options={"speed": 2}), "pico has none named speed"),
         ("stt", Provider(name="moonshine", language="de"), "moonshine knows en"),
         ("llm", Provider(name="openai", model="m", base_url="http://x", options={"bogus": 1}), "bogus"),
+        ("tts", Provider(name="pico", fallback=(Provider(name="acme"),)), 'tts.fallback[0].provider "acme" is not'),
+        ("tts", Provider(name="pico", fallback=(Provider(name="pico", voice="Bob"),)), 'tts.fallback[0].voice "Bob"'),
     ],
 )
 def test_unusable_provider_error_lists_alternatives(role: str, provider: Provider, message: str) -> None:
     with pytest.raises(ValueError, match=role) as caught:
-        getattr(providers, f"make_{role}")(provider)
+        make(role, provider)
     assert message in str(caught.value)
 
 

@@ -4,6 +4,7 @@ import asyncio
 import base64
 import os
 import signal
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -12,9 +13,9 @@ from voicesession_agent.memory.sync import MemorySync
 from voicesession_agent.settings import AgentSettings
 from voicesession_agent.supervisor.app import FLUSH_SECONDS, SHUTDOWN_SECONDS, SupervisorApp
 from voicesession_agent.supervisor.job_pool import CLOSE_SECONDS, Job, JobLaunch
+from voicesession_agent.supervisor.reset import JobTimings
+from voicesession_operator.domain.pod_manifest import TERMINATION_MARGIN_SECONDS
 
-SHORTEST_GRACE_SECONDS = 5.0
-"""A pod that is replaced in the middle of a session gets no more before SIGKILL."""
 LOADED_LETTA_SECONDS = 2.0
 DEADLINE = 60.0
 
@@ -22,7 +23,7 @@ DEADLINE = 60.0
 class IdleJobs:
     """A JobPool without jobs."""
 
-    async def run(self) -> None:
+    async def run(self, process_lost: Callable[[int, str], None]) -> None:
         await asyncio.Event().wait()
 
     async def launch(self, parameters: JobLaunch) -> Job:
@@ -31,13 +32,17 @@ class IdleJobs:
     def prepare_next(self) -> None:
         raise NotImplementedError
 
+    def serve_inference(self, runners: Sequence[str]) -> None:
+        raise NotImplementedError
+
     async def close(self) -> None:
         return
 
 
 def test_shutdown_deadlines_fit_into_pod_grace_period() -> None:
     assert FLUSH_SECONDS >= LOADED_LETTA_SECONDS
-    assert CLOSE_SECONDS + FLUSH_SECONDS + SHUTDOWN_SECONDS < SHORTEST_GRACE_SECONDS
+    jobs_end = JobTimings(shutdown_seconds=0).end_seconds
+    assert jobs_end + CLOSE_SECONDS + FLUSH_SECONDS + SHUTDOWN_SECONDS < TERMINATION_MARGIN_SECONDS
 
 
 async def test_pod_keeps_running_when_memory_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

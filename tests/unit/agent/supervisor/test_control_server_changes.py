@@ -43,6 +43,7 @@ def memory_unavailable(state: PodState) -> None:
         lambda state: state.set_humans(("alice", "bob"), 6.0),
         lambda state: state.human_left(HumanLeft("alice", "CLIENT_INITIATED", 6.0)),
         lambda state: state.job_exited(),
+        lambda state: state.agent_ended(),
         lambda state: state.job_joined("PA_2", 6.0),
         unhealthy,
         reset,

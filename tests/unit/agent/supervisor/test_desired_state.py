@@ -36,6 +36,7 @@ def test_parse_strips_api_key() -> None:
 def test_parse_without_newer_fields_uses_defaults() -> None:
     desired = parse(json.dumps(GOOD).encode())
     assert (desired.cause, desired.read_only, desired.idle_seconds) == ("", False, 0.0)
+    assert (desired.admin_token, desired.prewarm) == ("", True)
 
 
 def test_parse_sets_cause_read_only_and_idle() -> None:
@@ -64,7 +65,7 @@ def test_parse_reads_epoch_of_token(claims: dict[str, Any], epoch: str) -> None:
 
 
 def test_repr_hides_token_and_api_key() -> None:
-    assert "secret" not in repr(parse(json.dumps(GOOD).encode()))
+    assert "secret" not in repr(parse(json.dumps(GOOD | {"adminToken": "secret"}).encode()))
 
 
 def test_parse_with_null_memory_passes() -> None:
@@ -88,6 +89,8 @@ def test_parse_with_null_memory_passes() -> None:
         ({"idleSeconds": "60"}, "idleSeconds"),
         ({"cause": 5}, "cause"),
         ({"memory": {"baseURL": "x", "agentID": "y", "readOnly": "no"}}, "readOnly"),
+        ({"adminToken": 5}, "adminToken"),
+        ({"prewarm": "no"}, "prewarm"),
         ({"capture": "yes"}, "capture must be of type bool"),
     ],
 )

@@ -5,52 +5,95 @@ import gc
 import os
 import signal
 import weakref
-from collections.abc import AsyncIterator
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from functools import partial
 from pathlib import Path
 
 import pytest
-from livekit.agents import AgentServer, JobContext
+from livekit.agents import AgentServer, JobContext, JobProcess
 from voicesession_agent.livekit_internals import process_pool
 from voicesession_agent.protocol import job_id
+from voicesession_agent.settings import AgentSpec
 from voicesession_agent.supervisor.job_pool import JobLaunch, LiveKitJobs
 
+AGENT = AgentSpec(name="agent-66", display_name="Agent_66")
 DEADLINE = 60.0
 
 
-async def note_and_stay(ctx: JobContext) -> None:
-    """Write the process id and the address and token of the room, and wait; runs in the job's process."""
+async def note_and_stay(folder: Path, ctx: JobContext) -> None:
+    """Write the job's facts, then process id, address and token of the room, and wait; runs in the job's process."""
+    job = ctx.job
+    room = f"{job.room.name} {job.room.sid} {job.room.metadata} {ctx.room.name}"
+    people = f"{job.participant.identity!r} {job.state.participant_identity}"
+    folder.joinpath("facts").write_text(f"{job.agent_name} {job.metadata} {room} {people}")
 
     async def note(url: str, token: str, **_: object) -> None:
-        Path(os.environ["NOTED_HERE"]).joinpath(ctx.job.id).write_text(f"{os.getpid()} {url} {token}")
+        folder.joinpath(ctx.job.id).write_text(f"{os.getpid()} {url} {token}")
         await asyncio.Event().wait()
 
     ctx.room.connect = note  # type: ignore[method-assign, assignment]
     await ctx.connect()
 
 
+def count_tries(folder: Path) -> int:
+    """Return the number of preparations, with this one."""
+    with folder.joinpath("tries").open("a") as tries:
+        tries.write(".")
+        tries.flush()
+        return os.fstat(tries.fileno()).st_size
+
+
+def fail_once(folder: Path, _: JobProcess) -> None:
+    """Fail as a prewarm that needs the network, and prepare the second process."""
+    if count_tries(folder) == 1:
+        raise ConnectionError("no model server")
+
+
+def exit_twice(folder: Path, _: JobProcess) -> None:
+    """End the first two processes, and prepare the third one."""
+    if count_tries(folder) <= 2:
+        os._exit(3)
+
+
 class BareJobs(LiveKitJobs):
-    """A job pool without models and without a supervisor; `server` runs its processes."""
+    """A job pool without models and without a supervisor; `server` runs its processes, which write into `folder`.
 
-    def __init__(self) -> None:
-        super().__init__([], "ws://default:7880", lambda _: self.server)
+    The processes have the environment of the first test, in which the fork server started.
+    """
+
+    def __init__(
+        self, folder: Path, setup: Callable[..., None] | None = None, retry_seconds: tuple[float, float] = (0.01, 0.02)
+    ) -> None:
+        super().__init__(AGENT, [], "ws://default:7880", lambda _: self.server, retry_seconds)
         self.server = AgentServer(num_idle_processes=1, host="127.0.0.1", port=0, ws_url="ws://127.0.0.1:9")
-        self.server.rtc_session(note_and_stay)
+        self.server.setup_fnc = partial(setup, folder) if setup else None
+        self.server.rtc_session(partial(note_and_stay, folder))
+        self.lost: list[str] = []
 
 
-@pytest.fixture
-async def jobs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> AsyncIterator[BareJobs]:
+@asynccontextmanager
+async def running(jobs: BareJobs) -> AsyncIterator[None]:
+    task = asyncio.create_task(jobs.run(lambda _, reason: jobs.lost.append(reason)))
+    yield
+    await jobs.close()
+    task.cancel()
+    with suppress(asyncio.CancelledError):
+        await task
+
+
+@pytest.fixture(autouse=True)
+def job_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("LIVEKIT_API_KEY", "LIVEKIT_API_SECRET"):
         monkeypatch.setenv(name, "unused" * 6)
     monkeypatch.setenv("LIVEKIT_AGENTS_PRELOAD_LOCAL_INFERENCE", "0")
-    monkeypatch.setenv("NOTED_HERE", str(tmp_path))
-    made = BareJobs()
-    running = asyncio.create_task(made.run())
-    yield made
-    await made.close()
-    running.cancel()
-    with suppress(asyncio.CancelledError):
-        await running
+
+
+@pytest.fixture
+async def jobs(tmp_path: Path) -> AsyncIterator[BareJobs]:
+    made = BareJobs(tmp_path)
+    async with running(made):
+        yield made
 
 
 def read(path: Path) -> str:
@@ -62,6 +105,14 @@ async def noted(path: Path) -> str:
         while not read(path):  # noqa: ASYNC110 - another process writes it
             await asyncio.sleep(0.01)
     return read(path)
+
+
+async def prepared(jobs: BareJobs) -> bool:
+    """Wait until the pool has prepared its process."""
+    ready = asyncio.Event()
+    async with asyncio.timeout(DEADLINE):
+        jobs.server.once("worker_started", ready.set)
+        return await ready.wait()
 
 
 async def test_launch_returns_handle_of_started_process(jobs: BareJobs, tmp_path: Path) -> None:
@@ -80,6 +131,18 @@ async def test_launch_returns_handle_of_started_process(jobs: BareJobs, tmp_path
     await asyncio.wait_for(ended, DEADLINE)
 
 
+async def test_job_context_has_names_and_metadata_of_agent_and_room(jobs: BareJobs, tmp_path: Path) -> None:
+    order = JobLaunch(
+        1, "vs-1", "", "token-1", "agent-agent-66", room_sid="RM_1", room_metadata="{}", metadata="customer-7"
+    )
+    job = await jobs.launch(order)
+    await noted(tmp_path / job_id(1))
+    job.kill()
+    await asyncio.wait_for(job.ended(), DEADLINE)
+    facts = "agent-66 customer-7 vs-1 RM_1 {} vs-1 '' agent-agent-66"
+    assert tmp_path.joinpath("facts").read_text() == facts
+
+
 async def test_exited_process_leaves_no_task_or_message(jobs: BareJobs) -> None:
     job = await jobs.launch(JobLaunch(1, "vs-1", "", "token-1", "agent"))
     process = weakref.ref(next(found for found in process_pool(jobs.server).processes if found.pid == job.pid))
@@ -95,3 +158,25 @@ async def test_exited_process_leaves_no_task_or_message(jobs: BareJobs) -> None:
         while process() is not None:
             await asyncio.sleep(0.01)
             gc.collect()
+
+
+async def test_process_exiting_while_prepared_is_reported_and_replaced(tmp_path: Path) -> None:
+    jobs = BareJobs(tmp_path, exit_twice)
+    async with running(jobs):
+        assert await prepared(jobs)
+    assert jobs.lost == ["the agent cannot be prepared: its process exited with code 3"] * 2
+
+
+async def test_failed_preparation_is_repeated_after_delay_or_for_job(tmp_path: Path) -> None:
+    jobs = BareJobs(tmp_path, fail_once, retry_seconds=(3600.0, 3600.0))
+    async with running(jobs):
+        async with asyncio.timeout(DEADLINE):
+            while not jobs.lost:  # noqa: ASYNC110 - the pool has no event
+                await asyncio.sleep(0.01)
+        jobs.prepare_next()
+        assert process_pool(jobs.server).target_idle_processes == 0
+        job = await jobs.launch(JobLaunch(1, "vs-1", "", "token-1", "agent"))
+        assert await noted(tmp_path / job_id(1))
+        job.kill()
+        await asyncio.wait_for(job.ended(), DEADLINE)
+    assert jobs.lost == ["the agent cannot be prepared: its process exited with code 0"]

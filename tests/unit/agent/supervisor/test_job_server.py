@@ -13,7 +13,7 @@ from voicesession_agent.job.supervisor_client import SupervisorClient, report_no
 from voicesession_agent.memory.backend import Block, MemoryAddress, MemoryPhase, RejectedError, Turn
 from voicesession_agent.memory.sync import MemorySync
 from voicesession_agent.memory.turn_queue import DropReason
-from voicesession_agent.protocol import Dismissal
+from voicesession_agent.protocol import Dismissal, Message
 from voicesession_agent.supervisor.control_server import StateChanges
 from voicesession_agent.supervisor.desired_state import DesiredState
 from voicesession_agent.supervisor.job_server import JobServer
@@ -70,7 +70,7 @@ def desired_state(**more: Any) -> DesiredState:
 
 
 async def test_job_facts_contain_greeted_humans_and_memory(pod: Pod) -> None:
-    await pod.supervisor.set_desired_state(desired_state(idle_seconds=90.0))
+    await pod.supervisor.set_desired_state(desired_state(idle_seconds=90.0, admin_token="admin"))  # noqa: S106
     pod.memory_sync.apply(desired_state())
     synchronizing = asyncio.create_task(pod.memory_sync.run())
     await pod.until(lambda: pod.memory_sync.status.phase is MemoryPhase.OK)
@@ -80,6 +80,8 @@ async def test_job_facts_contain_greeted_humans_and_memory(pod: Pod) -> None:
     facts = await pod.link.job_facts()
     assert facts.blocks == (Block("human", "likes blue", "About her."),)
     assert (facts.greeted, facts.remembers, facts.idle_seconds) == (frozenset({"alice"}), True, 90.0)
+    assert facts.admin_token == "admin"  # noqa: S105
+    assert "admin" not in repr(facts)
 
 
 async def test_job_facts_without_memory_are_empty(pod: Pod) -> None:
@@ -159,3 +161,19 @@ async def test_report_wakes_waiting_request(pod: Pod) -> None:
     assert not waiting.done()
     await pod.link.report("humans", identities=["alice"])
     assert await asyncio.wait_for(waiting, DEADLINE) not in ("", known)
+
+
+async def test_next_job_gets_history_of_earlier_job(pod: Pod) -> None:
+    await pod.first_joined()
+    assert (await pod.link.job_facts()).history == ()
+    await pod.link.report("history", messages=[["user", "Hello."], ["assistant", "Hi."]])
+    facts = await pod.link.job_facts()
+    assert facts.history == (Message("user", "Hello."), Message("assistant", "Hi."))
+
+
+async def test_malformed_history_is_refused(pod: Pod) -> None:
+    await pod.first_joined()
+    await pod.link.report("history", messages=[["user", "Hello."]])
+    with pytest.raises(aiohttp.ClientResponseError):
+        await pod.link.report("history", messages=[["system", "Obey."]])
+    assert (await pod.link.job_facts()).history == (Message("user", "Hello."),)

@@ -64,6 +64,14 @@ def test_preparation_problem_blocks_readiness_until_prepared(state: PodState) ->
     assert state.render()["trouble"] == ""
 
 
+def test_lost_process_is_shown_unless_process_gave_reason(state: PodState) -> None:
+    state.unprepared("no module", 7)
+    assert not state.process_lost("exited with code 0", 7)
+    assert state.trouble == "no module"
+    assert state.process_lost("exited with code 3", 8)
+    assert state.trouble == "exited with code 3"
+
+
 def test_job_problem_is_shown_and_keeps_readiness(state: PodState) -> None:
     state.prepared(2.0)
     state.job_trouble = "cannot join"

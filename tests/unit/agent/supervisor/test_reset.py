@@ -1,6 +1,7 @@
 """A reset inside the pod: a new job beside the old one, with interruptions at every step."""
 
 import asyncio
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -128,10 +129,23 @@ async def test_old_job_past_deadline_is_killed(world: SupervisorWorld, caplog: p
     old = await world.first_joined()
     await world.supervisor.set_desired_state(desired(epoch=2))
     new = await world.joined(2)
-    await world.until(lambda: old.killed)
+    await world.until(lambda: old.programs_ended)
     await world.settle()
+    assert old.killed
     assert not new.killed
     assert events(caplog).count("job_killed") == 1
+
+
+@pytest.mark.parametrize("timings", [JobTimings(old_job_seconds=0.02, shutdown_seconds=3600)], ids=["long callbacks"])
+async def test_answering_old_job_has_time_for_callbacks(world: SupervisorWorld) -> None:
+    old = await world.first_joined()
+    await world.supervisor.set_desired_state(desired(epoch=2))
+    await world.report(1, "dismissed")
+    await world.joined(2)
+    await asyncio.sleep(0.1)
+    assert not old.killed
+    old.die()
+    await world.until(lambda: old.programs_ended)
 
 
 @short_deadlines
@@ -274,3 +288,13 @@ async def test_higher_epoch_before_first_job_starts_single_job(world: Supervisor
     await world.joined(1)
     state = world.state.render()
     assert (state["job"]["epoch"], state["reset"]["outcome"], len(world.jobs.jobs)) == (2, "Complete", 1)
+
+
+@pytest.mark.parametrize("timings", [JobTimings(total_seconds=0.0, cold_total_seconds=3600)], ids=["long cold reset"])
+async def test_reset_without_prewarmed_job_has_time_to_load_models(world: SupervisorWorld) -> None:
+    await world.supervisor.prepared()
+    await world.supervisor.set_desired_state(replace(desired(), prewarm=False))
+    await world.joined(1)
+    await world.supervisor.set_desired_state(replace(desired(epoch=2), prewarm=False))
+    await world.joined(2)
+    assert world.state.render()["reset"]["outcome"] == "Complete"

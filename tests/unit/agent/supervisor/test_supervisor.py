@@ -1,6 +1,7 @@
 """The life of one pod: bind, keep a job in the room, end."""
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 from voicesession_agent.memory.backend import MemoryAddress
@@ -167,3 +168,72 @@ async def test_reports_of_humans_speech_and_leaves_update_state(world: Superviso
 async def test_malformed_reports_raise(world: SupervisorWorld, report: dict[str, object]) -> None:
     with pytest.raises((KeyError, ValueError)):
         await world.reports.handle(report)
+
+
+async def test_ended_session_has_no_next_job(world: SupervisorWorld) -> None:
+    job = await world.first_joined()
+    await world.report(1, "ended")
+    job.die()
+    await world.until(lambda: world.state.job is JobPhase.EXITED)
+    await world.settle()
+    shown = world.state.render()
+    assert (shown["state"], shown["endedEpoch"], len(world.jobs.jobs)) == ("Ended", 1, 1)
+    assert not job.killed
+    assert world.jobs.asked_to_prepare == 1, "after the join only"
+
+
+async def test_job_of_ended_session_is_not_dismissed(world: SupervisorWorld) -> None:
+    await world.first_joined()
+    dismissal = asyncio.create_task(world.supervisor.wait_until_dismissed(1))
+    await world.report(1, "ended")
+    await world.settle()
+    assert not dismissal.done(), "its shutdown callbacks and its entry point are still running"
+    dismissal.cancel()
+
+
+async def test_crash_is_no_end_of_session(world: SupervisorWorld) -> None:
+    (await world.first_joined()).die()
+    await world.started(2)
+    assert world.state.render()["endedEpoch"] == 0
+
+
+async def test_dismissed_job_cannot_end_session(world: SupervisorWorld) -> None:
+    await world.first_joined()
+    await world.supervisor.set_desired_state(desired(epoch=2))
+    await world.report(1, "ended")
+    assert world.state.render()["endedEpoch"] == 0
+    await world.joined(2)
+
+
+async def test_reset_after_end_by_agent_starts_next_conversation(world: SupervisorWorld) -> None:
+    job = await world.first_joined()
+    await world.report(1, "ended")
+    job.die()
+    await world.supervisor.set_desired_state(desired(epoch=2))
+    await world.joined(2)
+    shown = world.state.render()
+    assert (shown["state"], shown["endedEpoch"]) == ("Bound", 0)
+
+
+async def test_no_process_is_prewarmed_for_teardown(world: SupervisorWorld) -> None:
+    await world.supervisor.prepared()
+    await world.supervisor.set_desired_state(replace(desired(), prewarm=False))
+    job = await world.joined(1)
+    assert world.jobs.asked_to_prepare == 0
+    job.die()
+    await world.joined(2)
+    assert world.jobs.asked_to_prepare == 1, "after the crash only"
+
+
+async def test_close_gives_job_time_to_end(world: SupervisorWorld) -> None:
+    job = await world.first_joined()
+    world.running.cancel()
+    await asyncio.gather(world.running, return_exceptions=True)
+    closing = asyncio.create_task(world.supervisor.close())
+    await world.until(lambda: world.state.ended)
+    await world.report(1, "dismissed")
+    await world.settle()
+    assert (closing.done(), world.jobs.closed) == (False, False)
+    job.die()
+    await asyncio.wait_for(closing, DEADLINE)
+    assert (job.killed, job.programs_ended, world.jobs.closed) == (False, True, True)

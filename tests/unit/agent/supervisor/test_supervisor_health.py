@@ -66,7 +66,7 @@ async def test_wait_for_process_is_not_missing_heartbeat(world: SupervisorWorld)
         (HealthReport(unheard=10.0), "Deaf", "a human speaks and the agent hears nothing"),
         (HealthReport(inaudible=4.0), "Mute", "the agent speaks and nobody can hear it"),
         (HealthReport(muted=True), "Mute", "the agent speaks and nobody can hear it"),
-        (HealthReport(failing="llm"), "ProviderFailing", "llm"),
+        (HealthReport(failing="stt x: RuntimeError", broken=True), "ProviderFailing", "stt x: RuntimeError"),
         (
             HealthReport(lost=20.0),
             "Disconnected",
@@ -91,7 +91,7 @@ async def test_problem_starts_next_job_before_the_old_ends(
     [
         (HealthReport(muted=True), SPEECH_PROOF_SECONDS),
         (HealthReport(unheard=10.0), SPEECH_PROOF_SECONDS),
-        (HealthReport(failing="llm"), SPEECH_PROOF_SECONDS),
+        (HealthReport(failing="llm", broken=True), SPEECH_PROOF_SECONDS),
         (HealthReport(lost=20.0), BASIC_PROOF_SECONDS),
     ],
 )
@@ -112,13 +112,68 @@ async def test_health_is_ok_after_proof_of_next_job(
 
 async def test_failed_turn_of_next_job_delays_ok(world: SupervisorWorld) -> None:
     await world.first_joined()
-    await send_heartbeat(world, 1, HealthReport(failing="llm"))
+    await send_heartbeat(world, 1, HealthReport(failing="llm", broken=True))
     await world.joined(2)
     world.now += 600
     await send_heartbeat(world, 2, HealthReport(failed=True))
     assert world.state.render()["health"]["state"] == "ProviderFailing"
     await send_heartbeat(world, 2, HealthReport())
     assert world.state.render()["health"]["state"] == "Ok"
+
+
+async def test_failing_provider_keeps_job_and_heals_with_next_success(
+    world: SupervisorWorld, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Another job has the same provider, and no conversation."""
+    await world.first_joined()
+    world.now += SPEECH_PROOF_SECONDS
+    for turns in range(3, 30):
+        await send_heartbeat(world, 1, HealthReport(failing=f"llm openai: timeout, {turns} turns", failed=True))
+        await world.settle()
+    expected = {"state": "ProviderFailing", "message": "llm openai: timeout, 29 turns", "remedies": 0}
+    assert world.state.render()["health"] == expected
+    assert [record.getMessage() for record in caplog.records].count("the job is unhealthy") == 1
+    assert len(world.jobs.jobs) == 1
+    await send_heartbeat(world, 1, HealthReport())
+    assert world.state.render()["health"] == {"state": "Ok", "message": "", "remedies": 0}
+    await send_heartbeat(world, 1, HealthReport(muted=True))
+    await world.started(2)
+
+
+MESSAGES = [["user", "My favorite color is blue."], ["assistant", "Nice."]]
+
+
+@pytest.mark.parametrize("end", ["unhealthy", "dead"])
+async def test_history_outlives_job_without_reset(world: SupervisorWorld, end: str) -> None:
+    job = await world.first_joined()
+    await world.report(1, "history", messages=MESSAGES)
+    if end == "dead":
+        job.die()
+    else:
+        await send_heartbeat(world, 1, HealthReport(muted=True))
+    await world.joined(2)
+    assert [message.to_json() for message in world.state.history] == MESSAGES
+    await world.report(1, "history", messages=[])
+    assert world.state.history, "the earlier job has no say any more"
+    assert "blue" not in str(world.state.render())
+
+
+async def test_history_ends_with_reset(world: SupervisorWorld) -> None:
+    await world.first_joined()
+    await world.report(1, "history", messages=MESSAGES)
+    await world.supervisor.set_desired_state(desired(epoch=2, cause="Requested"))
+    await world.report(1, "history", messages=MESSAGES)
+    await world.joined(2)
+    assert world.state.history == ()
+
+
+async def test_starting_job_with_history_does_not_serve_reset(world: SupervisorWorld) -> None:
+    job = await world.first_joined()
+    await world.report(1, "history", messages=MESSAGES)
+    job.die()
+    await world.started(2)
+    await world.supervisor.set_desired_state(desired(epoch=2, cause="Requested"))
+    await world.started(3)
 
 
 async def test_second_deaf_job_keeps_conversation(world: SupervisorWorld) -> None:
@@ -143,7 +198,7 @@ async def test_second_deaf_job_keeps_conversation(world: SupervisorWorld) -> Non
 async def test_exhausted_restart_budget_ends_pod(world: SupervisorWorld) -> None:
     await world.first_joined()
     for launch in (1, 2, 3, 4):
-        await send_heartbeat(world, launch, HealthReport(failing="tts"))
+        await send_heartbeat(world, launch, HealthReport(muted=True))
         if launch < 4:
             await world.joined(launch + 1)
     async with asyncio.timeout(DEADLINE):

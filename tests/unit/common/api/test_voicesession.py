@@ -87,3 +87,10 @@ def test_reset_request_is_read_up_to_limit() -> None:
     annotation = constants.RESET_REQUESTED_AT_ANNOTATION
     assert request(annotations={annotation: "2026-11-24T10:45:05Z"}) == "2026-11-24T10:45:05Z"
     assert len(request(annotations={annotation: "x" * 1000})) == 64
+
+
+def test_agent_metadata_is_parsed_and_hidden_in_repr() -> None:
+    found = VoiceSession.parse({**RAW, "spec": {**RAW["spec"], "agentMetadata": "customer 7"}})
+    assert found.agent_metadata == "customer 7"
+    assert "customer 7" not in repr(found)
+    assert VoiceSession.parse({**RAW, "spec": {"agentRef": {"name": "a"}}}).agent_metadata == ""

@@ -95,6 +95,7 @@ def test_to_pod_state_parses_a_bound_pod() -> None:
             "sessionUID": "s",
             "epoch": 1,
             "job": {"state": "Joined", "participantSID": "PA_1", "restarts": 2, "epoch": 3},
+            "endedEpoch": 3,
             "activeAt": 7.5,
             "health": {"state": "Deaf", "message": "no turn in 60 s of speech", "remedies": 1},
             "lastHumanLeft": {"identity": "alice", "reason": "CLIENT_INITIATED", "at": 5.5},
@@ -103,6 +104,7 @@ def test_to_pod_state_parses_a_bound_pod() -> None:
         }
     )
     assert (state.participant_sid, state.job_restarts, state.job_epoch) == ("PA_1", 2, 3)
+    assert state.ended_epoch == 3
     assert (state.active_at, state.health, state.health_message) == (7.5, "Deaf", "no turn in 60 s of speech")
     assert (state.left_identity, state.left_reason, state.left_at) == ("alice", "CLIENT_INITIATED", 5.5)
     assert state.memory_problem == "Letta does not answer"

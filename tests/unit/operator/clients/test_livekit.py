@@ -97,6 +97,15 @@ async def test_agent_token_grants_a_single_room() -> None:
     assert claims["exp"] - claims["nbf"] == 60
 
 
+async def test_admin_token_administers_a_single_room_and_cannot_join() -> None:
+    rooms = RoomService("ws://livekit:7880", "key", SECRET)
+    claims = jwt.decode(rooms.admin_token("vs-1", 60), options={"verify_signature": False})
+    await rooms.close()
+    granted = {name for name, value in claims["video"].items() if value is True and not name.startswith("can")}
+    assert (granted, claims["video"]["room"]) == ({"roomAdmin"}, "vs-1")
+    assert claims["exp"] - claims["nbf"] == 60
+
+
 async def test_request_without_a_response_times_out() -> None:
     released = asyncio.Event()
 

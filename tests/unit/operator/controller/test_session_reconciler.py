@@ -3,11 +3,11 @@
 import pytest
 from voicesession_common.errors import ConflictError, RetryableError, TerminalError
 from voicesession_operator.controller.cache import ResourceKind
-from voicesession_operator.domain.naming import pod_name
+from voicesession_operator.domain.naming import pod_name, room_metadata
 from voicesession_operator.domain.observed import AgentPodState, LeaveHint, LeaveReason, RoomUnknown
 
 from tests.support import operator_objects
-from tests.support.builders import AGENT, IDENTITY, ROOM, UID, agent_participant, bound, human
+from tests.support.builders import AGENT, IDENTITY, ROOM, UID, agent_participant, bound, human, session
 from tests.support.fakes.reconciler_world import HELLO, ReconcilerWorld
 
 
@@ -54,14 +54,22 @@ async def test_answering_pod_receives_the_desired_state() -> None:
     assert desired == {
         "sessionUID": UID,
         "epoch": 1,
-        "room": {"name": ROOM, "url": "ws://livekit:7880"},
+        "room": {
+            "name": ROOM,
+            "url": "ws://livekit:7880",
+            "sid": f"RM_{ROOM}",
+            "metadata": room_metadata(session().build(), "installation-1"),
+        },
         "token": f"token for {IDENTITY} in {ROOM}",
+        "adminToken": f"admin token for {ROOM}",
         "identity": IDENTITY,
+        "agentMetadata": "",
         "cause": "Start",
         "memory": {"baseURL": "http://letta:8283", "agentID": "agent-letta", "apiKey": "pw", "readOnly": False},
         "capture": True,
         "idleSeconds": 60,
         "end": False,
+        "prewarm": False,
         "traceparent": "",
     }
 

@@ -1,7 +1,9 @@
-"""Deadlines after humans leave or stay away: both graces, humans that are connecting, and LiveKit outages."""
+"""Ends by the agent, and after humans leave or stay away: both graces, connecting humans, and LiveKit outages."""
 
 import pytest
-from voicesession_operator.domain.observed import LeaveReason, Participant, ParticipantKind
+from voicesession_common.api.reasons import ResetOutcome
+from voicesession_common.api.voicesession import LastReset
+from voicesession_operator.domain.observed import AgentPodState, LeaveReason, Participant, ParticipantKind
 
 from tests.support.builders import (
     T0,
@@ -157,3 +159,32 @@ def test_token_issued_before_join_deadline_delays_deadline() -> None:
     assert (
         decide(ready_session().expecting_human(T0 + 10), joined_cluster(), T0 + 305).status.end_reason == "NobodyCame"
     )
+
+
+@pytest.mark.parametrize("action", ["Teardown", "Reset", "Recycle"])
+def test_agent_ended_ends_session_for_every_action(action: str) -> None:
+    cluster = joined_cluster().room(agent_participant(), human()).state(bound(state="Ended", ended_epoch=1))
+    found = decide(visited().action(action), cluster, NOW)
+    assert (found.status.end_reason, found.status.phase) == ("AgentEnded", "Finished")
+    assert [event.type for event in found.events if event.reason == "Finished"] == ["Normal"]
+
+
+@pytest.mark.parametrize(
+    "state",
+    [
+        bound(ended_epoch=0),
+        bound(ended_epoch=1, session_uid="another session"),
+        bound(ended_epoch=1, epoch=2),
+    ],
+    ids=["not ended", "another session", "an earlier conversation"],
+)
+def test_agent_ended_needs_current_conversation(state: AgentPodState) -> None:
+    found = decide(visited(), joined_cluster().room(agent_participant(), human()).state(state), NOW)
+    assert found.status.end_reason == ""
+
+
+def test_agent_ended_during_reset_does_not_end_session() -> None:
+    last = LastReset("LastHumanLeft", NOW, ResetOutcome.RUNNING)
+    resetting = visited().action("Reset").status(resets=1, agent_epoch=2, last_reset=last)
+    cluster = joined_cluster().room(agent_participant(), human()).state(bound(ended_epoch=1))
+    assert decide(resetting, cluster, NOW).status.end_reason == ""

@@ -84,7 +84,7 @@ def test_highest_ranked_end_reason_wins() -> None:
 
 def test_finished_session_deletes_room_and_pods() -> None:
     found = decide(finished(), TALKING.pods(pod(0, deleting=True), pod(1)), T0 + 100)
-    assert found.actions == (DeleteRoom(ROOM), DeletePod(pod(1).name, "pod-uid-1", 5))
+    assert found.actions == (DeleteRoom(ROOM), DeletePod(pod(1).name, "pod-uid-1"))
     assert (found.status, found.events, found.requeue_after) == (finished().build().status, (), 1.0)
 
 
@@ -125,4 +125,4 @@ def test_deleted_session_only_cleans_up() -> None:
 def test_cleanup_actions_need_only_session() -> None:
     assert cleanup_actions(session().build()) == (DeleteRoom(ROOM),)
     pods = (pod(0, deleting=True), pod(1))
-    assert cleanup_actions(session().build(), pods) == (DeleteRoom(ROOM), DeletePod(pod(1).name, "pod-uid-1", 5))
+    assert cleanup_actions(session().build(), pods) == (DeleteRoom(ROOM), DeletePod(pod(1).name, "pod-uid-1"))

@@ -218,7 +218,7 @@ def test_lost_pod_is_replaced_immediately(cluster: ObservedBuilder) -> None:
 
 def test_ended_pod_is_deleted() -> None:
     found = decide(ready_session(), LOST[0], T0 + 50)
-    assert found.actions[1:] == (DeletePod(pod(0).name, "pod-uid-0", 5),)
+    assert found.actions[1:] == (DeletePod(pod(0).name, "pod-uid-0"),)
 
 
 def test_replacement_is_counted_and_emits_event() -> None:
@@ -296,5 +296,5 @@ def test_refused_pod_ends_session_after_start_seconds() -> None:
 
 def test_newer_of_two_live_pods_is_kept() -> None:
     found = decide(ready_session(), joined_cluster().pods(pod(0), pod(1)).state(None), T0 + 50)
-    assert found.actions == (DeletePod(pod(0).name, "pod-uid-0", 5),)
+    assert found.actions == (DeletePod(pod(0).name, "pod-uid-0"),)
     assert found.status.agent_pod == pod(1).name

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 from voicesession_operator.domain.actions import CreatePod, CreateRoom, SetPodState
+from voicesession_operator.domain.naming import room_metadata
 from voicesession_operator.domain.observed import AgentPodState
 
 from tests.support.builders import (
@@ -86,8 +87,43 @@ def test_desired_state_has_all_fields() -> None:
     cluster = empty_cluster().agent(definition).room().pods(pod()).state(AgentPodState("Unbound"))
     (action,) = decide(session(), cluster, T0 + 1).actions
     assert action == SetPodState(
-        "10.0.0.1", "pod-uid-0", UID, 1, ROOM, IDENTITY, "Agent_66", "agent-letta", 60 + 3600 + 3600
+        "10.0.0.1",
+        "pod-uid-0",
+        UID,
+        1,
+        ROOM,
+        IDENTITY,
+        "Agent_66",
+        "agent-letta",
+        60 + 3600 + 3600,
+        prewarm=False,
+        room_sid="RM_1",
+        room_metadata=room_metadata(session().build(), CONFIG.installation_id),
     )
+
+
+@pytest.mark.parametrize(("action", "prewarm"), [("Teardown", False), ("Reset", True), ("Recycle", True)])
+def test_next_job_is_prewarmed_only_for_resets(action: str, prewarm: bool) -> None:
+    cluster = empty_cluster().room().pods(pod()).state(AgentPodState("Unbound"))
+    (sent,) = decide(session().action(action), cluster, T0 + 1).actions
+    assert isinstance(sent, SetPodState)
+    assert sent.prewarm is prewarm
+
+
+def test_agent_metadata_reaches_only_the_pods_desired_state() -> None:
+    secretive = session().agent_metadata("customer 7")
+    start, bind = decide(secretive, empty_cluster(), T0), decide(secretive, waiting_cluster(), T0 + 1)
+    (action,) = bind.actions
+    assert isinstance(action, SetPodState)
+    assert action.agent_metadata == "customer 7"
+    assert action_kinds(start) == ["CreateRoom", "CreatePod"]
+    everything_else = (*start.actions, start.status, bind.status, action.room_metadata, action)
+    assert "customer 7" not in repr(everything_else)
+
+
+def waiting_cluster() -> ObservedBuilder:
+    """Return a cluster with a pod that waits for its session."""
+    return empty_cluster().room().pods(pod()).state(AgentPodState("Unbound"))
 
 
 def test_raised_max_duration_sends_longer_token() -> None:

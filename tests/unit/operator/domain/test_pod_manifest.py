@@ -3,6 +3,7 @@
 import json
 from typing import Any
 
+import pytest
 from voicesession_operator.domain.pod_manifest import build_pod
 
 from tests.support.builders import CONFIG, UID, agent, session
@@ -65,6 +66,22 @@ def test_environment_has_operator_and_agent_variables() -> None:
     assert passed.keys() == {"displayName", "instructions", "llm", "name"}
 
 
+def test_home_of_image_or_of_voice_agent_is_kept() -> None:
+    assert "HOME" not in environment(build_pod(session().build(), agent(), 0, CONFIG))
+    definition = agent(pod={"env": [{"name": "HOME", "value": "/models"}]})
+    assert environment(build_pod(session().build(), definition, 0, CONFIG))["HOME"]["value"] == "/models"
+
+
+def test_environment_has_keys_of_fallback_providers() -> None:
+    second = {"provider": "groq", "apiKeySecretRef": {"name": "keys", "key": "groq"}}
+    definition = agent(llm={"provider": "openai", "fallback": [{"provider": "openai"}, second]})
+    found = environment(build_pod(session().build(), definition, 0, CONFIG))
+    assert found["VOICESESSION_LLM_FALLBACK_2_API_KEY"]["valueFrom"] == {
+        "secretKeyRef": {"name": "keys", "key": "groq"}
+    }
+    assert "VOICESESSION_LLM_FALLBACK_1_API_KEY" not in found
+
+
 def test_pod_overrides_come_from_voice_agent() -> None:
     tolerations = [{"key": "gpu", "operator": "Exists"}]
     resources = {"requests": {"memory": "600Mi"}}
@@ -88,3 +105,10 @@ def test_pod_overrides_come_from_voice_agent() -> None:
 def test_image_defaults_come_from_config() -> None:
     made = container(build_pod(session().build(), agent(), 0, CONFIG))
     assert (made["image"], made["imagePullPolicy"]) == (CONFIG.agent_image, "IfNotPresent")
+
+
+@pytest.mark.parametrize(("given", "seconds"), [({}, 10), ({"shutdownSeconds": 0}, 0), ({"shutdownSeconds": 300}, 300)])
+def test_grace_period_leaves_time_after_shutdown_callbacks(given: dict[str, int], seconds: int) -> None:
+    made = build_pod(session().build(), agent(pod=given), 0, CONFIG)
+    assert environment(made)["VOICESESSION_SHUTDOWN_SECONDS"]["value"] == str(seconds)
+    assert made["spec"]["terminationGracePeriodSeconds"] == seconds + 10

@@ -86,7 +86,7 @@ def test_new_pod_is_polled_while_old_pod_serves(new: AgentPodState | None, wait:
 def test_old_pod_is_deleted_after_takeover() -> None:
     new = bound(epoch=2, job_epoch=2, participant_sid="PA_3")
     found = decide(waiting(), serving(new_pod(), room=(agent_participant("PA_3"),)).state(new, 1), NOW + 6)
-    assert found.actions == (DeletePod(pod(0).name, "pod-uid-0", 5),)
+    assert found.actions == (DeletePod(pod(0).name, "pod-uid-0"),)
     assert (found.status.agent_pod, found.status.next_pod, found.status.replacements) == (pod(1).name, "", 0)
     assert (status_and_reason(found.status, "Ready")[0], reasons(found)) == ("True", ["Recycled"])
 
@@ -133,7 +133,7 @@ def test_late_new_pod_is_replaced() -> None:
     assert decide(waiting(), cluster, LATE - 0.1).is_decision is False
     found = decide(waiting(), cluster, LATE)
     assert (found.is_decision, found.status.replacements, found.status.next_pod) == (True, 1, pod(2).name)
-    assert decide(waiting().stored(found.status), cluster, LATE).actions == (DeletePod(pod(1).name, "pod-uid-1", 5),)
+    assert decide(waiting().stored(found.status), cluster, LATE).actions == (DeletePod(pod(1).name, "pod-uid-1"),)
 
 
 def test_failed_new_pods_back_off() -> None:
@@ -167,7 +167,7 @@ def test_new_pod_takes_over_after_loss_of_old_pod() -> None:
     found = decide(waiting(), serving(new_pod()).pods(pod(0, phase="Failed"), new_pod()).room(), NOW + 4)
     assert (found.status.agent_pod, found.status.next_pod, found.status.replacements) == (pod(1).name, "", 0)
     assert status_and_reason(found.status, "Ready")[0] == "False"
-    assert found.actions == (DeletePod(pod(0).name, "pod-uid-0", 5),)
+    assert found.actions == (DeletePod(pod(0).name, "pod-uid-0"),)
     both = decide(waiting(), empty_cluster().pods(pod(0, phase="Failed"), new_pod(phase="Failed")).room(), NOW + 4)
     assert [name for name in action_kinds(both) if name == "CreatePod"] == ["CreatePod"]
 
@@ -177,9 +177,7 @@ def test_hanging_reset_promotes_new_pod() -> None:
     found = decide(resetting(), hanging, NOW + 10)
     assert (found.status.agent_pod, found.status.next_pod, found.status.replacements) == (pod(1).name, "", 0)
     assert "ResetEscalated" in reasons(found)
-    assert decide(resetting().stored(found.status), hanging, NOW + 10).actions == (
-        DeletePod(pod(0).name, "pod-uid-0", 5),
-    )
+    assert decide(resetting().stored(found.status), hanging, NOW + 10).actions == (DeletePod(pod(0).name, "pod-uid-0"),)
 
 
 def test_visit_during_recycle_causes_reset_only() -> None:

@@ -165,8 +165,10 @@ def test_invalid_request_can_be_corrected_or_removed() -> None:
     assert reasons(other) == ["ResetRequestInvalid"]
 
 
-def test_hanging_requested_reset_is_escalated() -> None:
-    found = decide(resetting(), TALKING.state(None), NOW + 10)
+@pytest.mark.parametrize(("action", "seconds"), [("Reset", 10), ("Recycle", 10), ("Teardown", 30)])
+def test_hanging_requested_reset_is_escalated(action: str, seconds: float) -> None:
+    assert reasons(decide(resetting().action(action), TALKING.state(None), NOW + seconds - 0.1)) == []
+    found = decide(resetting().action(action), TALKING.state(None), NOW + seconds)
     assert reasons(found) == ["AgentReplaced", "ResetEscalated"]
     assert found.status.last_reset == LastReset("Requested", NOW, None, "Escalated", REQUEST)
     assert condition(found.status, "AgentJoined").reason == "Resetting"

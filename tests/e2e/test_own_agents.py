@@ -1,0 +1,86 @@
+"""Programs of users that know nothing of VoiceSession, in the ways in which LiveKit's documentation writes them."""
+
+import json
+
+import pytest
+
+from tests.support.cluster.manifests import FAULTY_AGENT_IMAGE, Json, agent, session
+from tests.support.cluster.scenario import Scenario
+from tests.support.polling import until
+
+pytestmark = pytest.mark.cluster
+
+SECRETIVE = "customer 7"
+STARTERS = {
+    "worker options": ("starter_worker_options:entrypoint", "starter met alice in vs-"),
+    "agent server": ("starter_agent_server:server", f"starter serves alice for {SECRETIVE}"),
+    "inference": ("starter_inference:entrypoint", "starter inferred in another process: True"),
+}
+"""Entry points of hack/images/trial-agent, and what each prints once it works."""
+LOG_SECONDS = 30
+
+
+def own_agent(scenario: Scenario, entrypoint: str, **env: str) -> Json:
+    variables = [{"name": name, "value": value} for name, value in env.items()]
+    pod = {"image": FAULTY_AGENT_IMAGE, "env": variables}
+    return agent("starter", scenario.namespace, {"entrypoint": entrypoint, "pod": pod})
+
+
+def apply(scenario: Scenario, document: Json, **seconds: int) -> None:
+    """Apply the agent, and a session with metadata for it."""
+    call = session("call", scenario.namespace, "starter", **seconds)
+    call["spec"]["agentMetadata"] = SECRETIVE
+    scenario.kube.apply(document, call)
+
+
+def wait_for_log(scenario: Scenario, text: str) -> str:
+    """Return the pod's log once it has the text."""
+    pod = scenario.session("call").pod
+
+    def check() -> str | None:
+        log = scenario.kube.logs(pod, scenario.namespace)
+        return log if text in log else None
+
+    return until(check, f"{text!r} in the log", LOG_SECONDS)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", STARTERS)
+def test_starter_works_unchanged(scenario: Scenario, name: str) -> None:
+    entrypoint, text = STARTERS[name]
+    apply(scenario, own_agent(scenario, entrypoint))
+    scenario.kube.wait("voicesession/call", "condition=Ready", scenario.namespace, 120)
+    scenario.join_human("call")
+    wait_for_log(scenario, text)
+
+
+@pytest.mark.slow
+def test_job_has_metadata_that_the_room_has_not(scenario: Scenario) -> None:
+    apply(scenario, own_agent(scenario, "starter_agent_server:server", HOME="/app"))
+    scenario.kube.wait("voicesession/call", "condition=Ready", scenario.namespace, 120)
+    log = wait_for_log(scenario, "starter job ")
+    line = next(line for line in log.splitlines() if line.startswith("starter job "))
+    status = scenario.session("call").status
+    assert json.loads(line.removeprefix("starter job ")) == {
+        "agent": "starter",
+        "metadata": SECRETIVE,
+        "room": status["room"]["name"],
+        "sid": status["room"]["sid"],
+        "home": "/app",
+        "readable": True,
+    }
+
+
+@pytest.mark.slow
+def test_agent_whose_preparation_fails_twice_becomes_ready(scenario: Scenario) -> None:
+    apply(scenario, own_agent(scenario, "starter_flaky:entrypoint"))
+    scenario.wait_for_event("call", "AgentInvalid", "ConnectionError: the model server", seconds=60)
+    scenario.kube.wait("voicesession/call", "condition=Ready", scenario.namespace, 60)
+    assert scenario.session("call").status["replacements"] == 0
+
+
+def test_program_that_exits_at_import_ends_session_with_its_words(scenario: Scenario) -> None:
+    apply(scenario, own_agent(scenario, "starter_unset:entrypoint"), start=15)
+    found = scenario.wait_until_finished("call", 40)
+    assert found.end_reason == "Invalid"
+    assert "sys.exit: STARTER_URL is not set" in found.condition("Finished")["message"]
