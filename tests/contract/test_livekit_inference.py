@@ -68,7 +68,7 @@ def answer(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 async def running(answer: Path) -> AsyncIterator[InferringJobs]:
     jobs, started = InferringJobs(answer), asyncio.Event()
     jobs.server.once("worker_started", started.set)
-    task = asyncio.create_task(jobs.run(lambda *_: None))
+    task = asyncio.create_task(jobs.run(lambda *_: None, lambda *_: None))
     await asyncio.wait_for(started.wait(), DEADLINE)
     yield jobs
     await jobs.close()

@@ -52,7 +52,7 @@ class FakeJobs:
         self.process_there = asyncio.Event()
         self.process_there.set()
 
-    async def run(self, process_lost: Callable[[int, str], None]) -> None:
+    async def run(self, process_lost: Callable[[int, str], None], job_failed: Callable[[int, str], None]) -> None:
         await asyncio.Event().wait()
 
     async def launch(self, order: JobLaunch) -> FakeJob:

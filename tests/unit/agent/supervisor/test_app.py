@@ -23,7 +23,7 @@ DEADLINE = 60.0
 class IdleJobs:
     """A JobPool without jobs."""
 
-    async def run(self, process_lost: Callable[[int, str], None]) -> None:
+    async def run(self, process_lost: Callable[[int, str], None], job_failed: Callable[[int, str], None]) -> None:
         await asyncio.Event().wait()
 
     async def launch(self, parameters: JobLaunch) -> Job:
