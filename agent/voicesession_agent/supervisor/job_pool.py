@@ -255,10 +255,8 @@ class LiveKitJobs:
         self._is_closing = True
         self._cancel_retry()
         try:
-            async with asyncio.timeout(CLOSE_SECONDS):
-                if self._inference is not None:
-                    await self._inference.close()
-                await self._server.aclose()
+            inference = () if self._inference is None else (self._inference.close(),)
+            await asyncio.wait_for(asyncio.gather(self._server.aclose(), *inference), CLOSE_SECONDS)
         except TimeoutError:
             log.warning("jobs did not end in time", extra={"event": "close_timeout", "limit": CLOSE_SECONDS})
 
