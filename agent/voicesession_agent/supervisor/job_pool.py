@@ -207,7 +207,7 @@ class LiveKitJobs:
     def _prepare_later(self) -> float:
         """Prepare a process after a delay, and return its seconds."""
         first, longest = self._retry_seconds
-        delay = min(longest, first * 2 ** min(self._lost, 10))
+        delay = min(longest, first * 2.0 ** min(self._lost, 10))
         self._cancel_retry()
         self._retry = asyncio.get_running_loop().call_later(delay, self._prepare_again)
         return delay
