@@ -80,7 +80,9 @@ def test_agent_with_two_failed_preparations_becomes_ready(scenario: Scenario) ->
 
 
 def test_program_exiting_at_import_ends_session_with_reason(scenario: Scenario) -> None:
-    apply(scenario, own_agent(scenario, "starter_unset:entrypoint"), start=15)
-    found = scenario.wait_until_finished("call", 40)
+    apply(scenario, own_agent(scenario, "starter_unset:entrypoint"))
+    scenario.wait_for_event("call", "AgentInvalid", "sys.exit: STARTER_URL is not set", seconds=60)
+    scenario.kube.patch("voicesession", "call", scenario.namespace, {"spec": {"limits": {"startSeconds": 1}}})
+    found = scenario.wait_until_finished("call", 30)
     assert found.end_reason == "Invalid"
     assert "sys.exit: STARTER_URL is not set" in found.condition("Finished")["message"]
