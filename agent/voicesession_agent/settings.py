@@ -132,7 +132,7 @@ def _provide_cache(env: MutableMapping[str, str], temporary: Path) -> None:
     if "XDG_CACHE_HOME" in env or os.access(baked if baked.exists() else home, os.W_OK):
         return
     cache.mkdir(exist_ok=True)
-    for entry in baked.iterdir() if baked.exists() else ():
+    for entry in baked.iterdir() if os.access(baked, os.R_OK) else ():
         if not (link := cache / entry.name).is_symlink():
             link.symlink_to(entry)
     env["XDG_CACHE_HOME"] = str(cache)
