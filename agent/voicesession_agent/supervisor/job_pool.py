@@ -193,7 +193,8 @@ class LiveKitJobs:
         if process.running_job is None:
             self._on_process_lost(process)
         elif process.exitcode and not process.killed and process.exitcode != -signal.SIGKILL:
-            self._job_failed(launch_of(process.running_job.job.id), f"the agent's job failed: {_end_of(process)}")
+            reason = livekit_internals.describe_exit(process, PREPARE_SECONDS)
+            self._job_failed(launch_of(process.running_job.job.id), f"the agent's job failed: {reason}")
 
     def _on_process_lost(self, process: Any) -> None:
         """Delay the next process after one that ended without a job; the pool itself would start it at once."""
@@ -202,7 +203,8 @@ class LiveKitJobs:
         self._lost += 1
         extra = {"event": "process_lost", "pid": process.pid, "exitcode": process.exitcode, "delay": delay}
         log.warning("a process ended before it had a job", extra=extra)
-        self._process_lost(process.pid or 0, f"the agent cannot be prepared: {_end_of(process)}")
+        reason = livekit_internals.describe_exit(process, PREPARE_SECONDS)
+        self._process_lost(process.pid or 0, f"the agent cannot be prepared: {reason}")
 
     def _prepare_later(self) -> float:
         """Prepare a process after a delay, and return its seconds."""
@@ -276,19 +278,6 @@ class LiveKitJob:
 
     def kill(self) -> None:
         livekit_internals.kill_process(self._process)
-
-
-def _end_of(process: Any) -> str:
-    """Return the reason why a process of livekit-agents ended, for the author of the VoiceAgent."""
-    code = process.exitcode
-    if process.killed:
-        return f"its process did not answer within {PREPARE_SECONDS:g} s"
-    if code is None:
-        return "its process did not start"
-    if code >= 0:
-        return f"its process exited with code {code}"
-    hint = "; pod.resources may limit its memory too much" if code == -signal.SIGKILL else ""
-    return f"its process was killed by signal {-code}{hint}"
 
 
 def _no_load() -> float:
