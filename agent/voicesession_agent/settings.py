@@ -122,7 +122,7 @@ class AgentSettings:
 def _provide_cache(env: MutableMapping[str, str], temporary: Path) -> None:
     """Give libraries a writable cache in the read-only file system, and keep the image's HOME with its models.
 
-    The cache links to what the image has in `~/.cache`. A user without a home gets the temporary folder.
+    The cache links to the contents of `~/.cache` in the image. A user without a home gets the temporary folder.
     """
     home = env.get("HOME", "/")
     if home == "/" or not os.access(home, os.R_OK | os.X_OK):

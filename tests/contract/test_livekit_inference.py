@@ -92,7 +92,7 @@ def read(path: Path) -> str:
     return path.read_text() if path.exists() else ""
 
 
-async def test_runner_of_job_answers_from_a_process_of_its_own(answer: Path) -> None:
+async def test_runner_of_job_answers_from_separate_process(answer: Path) -> None:
     async with running(answer) as jobs:
         jobs.serve_inference([NAME])
         text, inference_pid, job_pid = await answered(jobs, answer)

@@ -61,7 +61,7 @@ class JobPool(Protocol):
         """Keep one process prepared until `close()`.
 
         After a process that ended before it had a job, call `process_lost` with its process id and the reason, and
-        prepare another one after a delay. After a job whose process failed, call `job_failed` with its launch number.
+        prepare another one after a delay. After a job with a failed process, call `job_failed` with its launch number.
         """
 
     async def launch(self, parameters: JobLaunch) -> Job:
