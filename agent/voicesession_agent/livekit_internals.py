@@ -11,6 +11,7 @@ job/room_reporter.py replaces on one room. The contract test covers them too.
 import asyncio
 import importlib
 import logging
+import signal
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import reduce
@@ -63,6 +64,19 @@ def kill_process(executor: "ProcJobExecutor") -> None:
     executor._kill_sent = True
     with suppress(ValueError):  # already joined and closed
         executor._proc.kill()
+
+
+def describe_exit(executor: "ProcJobExecutor", limit: float) -> str:
+    """Return the reason of a process's end for the author of the VoiceAgent; it had `limit` seconds to answer."""
+    code = executor.exitcode
+    if executor.killed:
+        return f"its process did not answer within {limit:g} s"
+    if code is None:
+        return "its process did not start"
+    if code >= 0:
+        return f"its process exited with code {code}"
+    hint = "; pod.resources may limit its memory too much" if code == -signal.SIGKILL else ""
+    return f"its process was killed by signal {-code}{hint}"
 
 
 def registered_entrypoint(server: "AgentServer") -> Any:

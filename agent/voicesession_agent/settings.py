@@ -147,7 +147,7 @@ def mark_programs(job: int, env: MutableMapping[str, str] = os.environ) -> None:
 def _provide_cache(env: MutableMapping[str, str], temporary: Path) -> None:
     """Give libraries a writable cache in the read-only file system, and keep the image's HOME with its models.
 
-    The cache links to what the image has in `~/.cache`. A user without a home gets the temporary folder.
+    The cache links to the contents of `~/.cache` in the image. A user without a home gets the temporary folder.
     """
     home = env.get("HOME", "/")
     if home == "/" or not os.access(home, os.R_OK | os.X_OK):
@@ -157,7 +157,7 @@ def _provide_cache(env: MutableMapping[str, str], temporary: Path) -> None:
     if "XDG_CACHE_HOME" in env or os.access(baked if baked.exists() else home, os.W_OK):
         return
     cache.mkdir(exist_ok=True)
-    for entry in baked.iterdir() if baked.exists() else ():
+    for entry in baked.iterdir() if os.access(baked, os.R_OK) else ():
         if not (link := cache / entry.name).is_symlink():
             link.symlink_to(entry)
     env["XDG_CACHE_HOME"] = str(cache)

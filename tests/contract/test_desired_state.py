@@ -92,7 +92,7 @@ async def test_job_gets_metadata_of_agent_and_room() -> None:
     assert "for the agent" not in repr(job)
 
 
-async def test_longest_metadata_fits_into_body_that_pod_accepts() -> None:
+async def test_longest_metadata_fits_into_body_of_control_port() -> None:
     emoji = "\N{HEADPHONE}" * METADATA_CHARACTERS
     body = await sent(LETTA, "agent-1", metadata=emoji)
     assert len(body) < MAX_BODY_BYTES

@@ -68,7 +68,7 @@ def answer(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 async def running(answer: Path) -> AsyncIterator[InferringJobs]:
     jobs, started = InferringJobs(answer), asyncio.Event()
     jobs.server.once("worker_started", started.set)
-    task = asyncio.create_task(jobs.run(lambda *_: None))
+    task = asyncio.create_task(jobs.run(lambda *_: None, lambda *_: None))
     await asyncio.wait_for(started.wait(), DEADLINE)
     yield jobs
     await jobs.close()
@@ -92,7 +92,7 @@ def read(path: Path) -> str:
     return path.read_text() if path.exists() else ""
 
 
-async def test_runner_of_job_answers_from_a_process_of_its_own(answer: Path) -> None:
+async def test_runner_of_job_answers_from_separate_process(answer: Path) -> None:
     async with running(answer) as jobs:
         jobs.serve_inference([NAME])
         text, inference_pid, job_pid = await answered(jobs, answer)

@@ -18,6 +18,7 @@ from multiprocessing.connection import wait as wait_for_exit
 from pathlib import Path
 from types import CodeType, FunctionType
 from typing import Any, get_args
+from unittest.mock import create_autospec
 
 import pytest
 from livekit import rtc
@@ -160,6 +161,22 @@ async def test_kill_process_marks_executor_as_killed() -> None:
     await executor.join()
     assert executor.exitcode == -signal.SIGKILL
     livekit_internals.kill_process(executor)
+
+
+@pytest.mark.parametrize(
+    ("exitcode", "killed", "reason"),
+    [
+        (-signal.SIGKILL, True, "its process did not answer within 120 s"),
+        (None, False, "its process did not start"),
+        (3, False, "its process exited with code 3"),
+        (-signal.SIGSEGV, False, "its process was killed by signal 11"),
+        (-signal.SIGKILL, False, "its process was killed by signal 9; pod.resources may limit its memory too much"),
+    ],
+)
+def test_describe_exit_names_code_or_signal(exitcode: int | None, killed: bool, reason: str) -> None:
+    executor = create_autospec(ProcJobExecutor, instance=True)
+    executor.exitcode, executor.killed = exitcode, killed
+    assert livekit_internals.describe_exit(executor, 120.0) == reason
 
 
 def test_warm_up_modules_equal_modules_of_server() -> None:

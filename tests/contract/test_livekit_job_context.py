@@ -56,7 +56,7 @@ async def started() -> AsyncIterator[Job]:
 
 
 @pytest.mark.parametrize("variant", list(AutoSubscribe))
-async def test_connect_passes_its_variant_and_reports_join(variant: AutoSubscribe) -> None:
+async def test_connect_passes_variant_and_reports_join(variant: AutoSubscribe) -> None:
     async with started() as job:
         await job.ctx.connect(auto_subscribe=variant)
         await job.ctx.connect()

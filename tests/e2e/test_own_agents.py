@@ -55,7 +55,7 @@ def test_starter_works_unchanged(scenario: Scenario, name: str) -> None:
 
 
 @pytest.mark.slow
-def test_job_has_metadata_that_the_room_has_not(scenario: Scenario) -> None:
+def test_job_has_metadata_and_room_has_none(scenario: Scenario) -> None:
     apply(scenario, own_agent(scenario, "starter_agent_server:server", HOME="/app"))
     scenario.kube.wait("voicesession/call", "condition=Ready", scenario.namespace, 120)
     log = wait_for_log(scenario, "starter job ")
@@ -72,15 +72,17 @@ def test_job_has_metadata_that_the_room_has_not(scenario: Scenario) -> None:
 
 
 @pytest.mark.slow
-def test_agent_whose_preparation_fails_twice_becomes_ready(scenario: Scenario) -> None:
+def test_agent_with_two_failed_preparations_becomes_ready(scenario: Scenario) -> None:
     apply(scenario, own_agent(scenario, "starter_flaky:entrypoint"))
     scenario.wait_for_event("call", "AgentInvalid", "ConnectionError: the model server", seconds=60)
     scenario.kube.wait("voicesession/call", "condition=Ready", scenario.namespace, 60)
     assert scenario.session("call").status["replacements"] == 0
 
 
-def test_program_that_exits_at_import_ends_session_with_its_words(scenario: Scenario) -> None:
-    apply(scenario, own_agent(scenario, "starter_unset:entrypoint"), start=15)
-    found = scenario.wait_until_finished("call", 40)
+def test_program_exiting_at_import_ends_session_with_reason(scenario: Scenario) -> None:
+    apply(scenario, own_agent(scenario, "starter_unset:entrypoint"))
+    scenario.wait_for_event("call", "AgentInvalid", "sys.exit: STARTER_URL is not set", seconds=60)
+    scenario.kube.patch("voicesession", "call", scenario.namespace, {"spec": {"limits": {"startSeconds": 1}}})
+    found = scenario.wait_until_finished("call", 30)
     assert found.end_reason == "Invalid"
     assert "sys.exit: STARTER_URL is not set" in found.condition("Finished")["message"]

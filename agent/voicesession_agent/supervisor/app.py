@@ -107,7 +107,7 @@ class SupervisorApp:
         memory.add_done_callback(_log_memory_failure)
         parts = [asyncio.create_task(supervisor.run())]
         if not self._settings.trouble:
-            parts.append(asyncio.create_task(self._jobs.run(self._on_process_lost)))
+            parts.append(asyncio.create_task(self._jobs.run(self._on_process_lost, self._on_job_failed)))
         stop = asyncio.create_task(self._stop.wait())
         await asyncio.wait((stop, *parts), return_when=asyncio.FIRST_COMPLETED)
         code = 0 if stop.done() else 1
@@ -134,6 +134,13 @@ class SupervisorApp:
         if self._state.process_lost(text, pid):
             log.error("cannot serve", extra={"event": "trouble", "reason": text})
         self._changes.notify()
+
+    def _on_job_failed(self, launch: int, text: str) -> None:
+        """Show how the current job's process failed, unless the job itself has reported a problem."""
+        if self._state.accepts(launch) and not self._state.job_trouble:
+            log.error("job in trouble", extra={"event": "job_trouble", "reason": text})
+            self._state.job_trouble = text
+            self._changes.notify()
 
     def _memory(self, address: MemoryAddress, http: aiohttp.ClientSession) -> InstrumentedBackend:
         return InstrumentedBackend(LettaBackend(address, http), self._observe_memory_call)

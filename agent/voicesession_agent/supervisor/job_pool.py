@@ -23,6 +23,8 @@ RETRY_SECONDS: Final = 1.0
 LONGEST_RETRY_SECONDS: Final = 30.0
 """Half of the default startSeconds, so that a session tries a few times before its start deadline."""
 EMBEDDED: Final = ("moonshine", "pico")
+ProcessEnd = Callable[[int, str], None]
+"""Called with a number of the process and the reason of its end."""
 log = logging.getLogger(__name__)
 
 
@@ -59,21 +61,18 @@ class Job(Protocol):
 class JobPool(Protocol):
     """Starts jobs, each in a fresh process. The previous process may still be shutting down."""
 
-    async def run(self, process_lost: Callable[[int, str], None]) -> None:
+    async def run(self, process_lost: Callable[[int, str], None], job_failed: Callable[[int, str], None]) -> None:
         """Keep one process prepared until `close()`.
 
         After a process that ended before it had a job, call `process_lost` with its process id and the reason, and
-        prepare another one after a delay.
+        prepare another one after a delay. After a job with a failed process, call `job_failed` with its launch number.
         """
 
     async def launch(self, parameters: JobLaunch) -> Job:
         """Start a job and return it once a process has accepted it. Raises if no process could."""
 
     def prepare_next(self) -> None:
-        """Prepare a process for the next job. A launch does not do this, because it would slow the join.
-
-        After failed preparations, the next one follows after the shortest delay.
-        """
+        """Prepare a process for the next job, soon after failures. A launch does not: it would slow the join."""
 
     def serve_inference(self, runners: Sequence[str]) -> None:
         """Load the inference runners of a prepared process, each `module:class`, in a process for all jobs."""
@@ -147,20 +146,23 @@ class LiveKitJobs:
         self._retry_seconds = retry_seconds
         self._server: Any = None
         self._inference: livekit_internals.SharedInference | None = None
+        self._process_lost: ProcessEnd = lambda *_: None
+        self._job_failed: ProcessEnd = lambda *_: None
         self._started = asyncio.Event()
         self._is_closing = False
         self._lost = 0
         """Number of processes that ended without a job, since the last job."""
         self._retry: asyncio.TimerHandle | None = None
 
-    async def run(self, process_lost: Callable[[int, str], None]) -> None:
+    async def run(self, process_lost: Callable[[int, str], None], job_failed: Callable[[int, str], None]) -> None:
+        self._process_lost, self._job_failed = process_lost, job_failed
         await asyncio.to_thread(importlib.import_module, "livekit.agents")
         self._server = self._new_server(self._modules)
         livekit_internals.ignore_job_status(self._server)
         running = asyncio.create_task(self._server.run(unregistered=True))
         await asyncio.sleep(0)  # the pool exists once `run` waits for the first time, and has no process yet
         if not running.done():
-            self._pool.on("process_closed", lambda process: self._on_process_closed(process, process_lost))
+            self._pool.on("process_closed", self._on_process_closed)
             self._inference = livekit_internals.SharedInference(self._server)
             self._started.set()
         await running
@@ -190,16 +192,26 @@ class LiveKitJobs:
         if self._inference is not None:
             self._inference.start(runners)
 
-    def _on_process_closed(self, process: Any, process_lost: Callable[[int, str], None]) -> None:
-        """Delay the next process after one that ended without a job; the pool itself would start it at once."""
-        if process.running_job is not None or self._is_closing:
+    def _on_process_closed(self, process: Any) -> None:
+        from voicesession_agent.protocol import launch_of  # noqa: PLC0415 - not before the fork server starts
+
+        if self._is_closing:
             return
+        if process.running_job is None:
+            self._on_process_lost(process)
+        elif process.exitcode and not process.killed and process.exitcode != -signal.SIGKILL:
+            reason = livekit_internals.describe_exit(process, PREPARE_SECONDS)
+            self._job_failed(launch_of(process.running_job.job.id), f"the agent's job failed: {reason}")
+
+    def _on_process_lost(self, process: Any) -> None:
+        """Delay the next process after one that ended without a job; the pool itself would start it at once."""
         self._pool.set_target_idle_processes(0)
         delay = self._prepare_later()
         self._lost += 1
         extra = {"event": "process_lost", "pid": process.pid, "exitcode": process.exitcode, "delay": delay}
         log.warning("a process ended before it had a job", extra=extra)
-        process_lost(process.pid or 0, f"the agent cannot be prepared: {_end_of(process)}")
+        reason = livekit_internals.describe_exit(process, PREPARE_SECONDS)
+        self._process_lost(process.pid or 0, f"the agent cannot be prepared: {reason}")
 
     def _prepare_later(self) -> float:
         """Prepare a process after a delay, and return its seconds."""
@@ -233,10 +245,9 @@ class LiveKitJobs:
             agent_name=self._agent.name,
             state=agent.JobState(status=agent.JobStatus.JS_RUNNING, participant_identity=parameters.identity),
         )
-        name = self._agent.display_name
         return RunningJobInfo(
             worker_id=self._server.id,
-            accept_arguments=JobAcceptArguments(identity=parameters.identity, name=name, metadata=""),
+            accept_arguments=JobAcceptArguments(self._agent.display_name, parameters.identity, metadata=""),
             job=job,
             url=parameters.url or self._url,
             token=parameters.token,
@@ -253,10 +264,8 @@ class LiveKitJobs:
         self._is_closing = True
         self._cancel_retry()
         try:
-            async with asyncio.timeout(CLOSE_SECONDS):
-                if self._inference is not None:
-                    await self._inference.close()
-                await self._server.aclose()
+            inference = () if self._inference is None else (self._inference.close(),)
+            await asyncio.wait_for(asyncio.gather(self._server.aclose(), *inference), CLOSE_SECONDS)
         except TimeoutError:
             log.warning("jobs did not end in time", extra={"event": "close_timeout", "limit": CLOSE_SECONDS})
 
@@ -279,19 +288,6 @@ class LiveKitJob:
 
     def end_programs(self) -> int:
         return job_programs.end_programs(self.pid)
-
-
-def _end_of(process: Any) -> str:
-    """Return the reason why a process of livekit-agents ended, for the author of the VoiceAgent."""
-    code = process.exitcode
-    if process.killed:
-        return f"its process did not answer within {PREPARE_SECONDS:g} s"
-    if code is None:
-        return "its process did not start"
-    if code >= 0:
-        return f"its process exited with code {code}"
-    hint = "; pod.resources may limit its memory too much" if code == -signal.SIGKILL else ""
-    return f"its process was killed by signal {-code}{hint}"
 
 
 def _no_load() -> float:

@@ -14,7 +14,8 @@ async def entrypoint(ctx: JobContext) -> None:
     """Greet the first participant."""
     await ctx.connect(auto_subscribe=AutoSubscribe.AUDIO_ONLY)
     participant = await ctx.wait_for_participant()
-    session: AgentSession[None] = AgentSession(stt=ctx.proc.userdata["stt"], tts=PicoTTS(), vad=None)
+    stt = ctx.proc.userdata["stt"]
+    session: AgentSession[None] = AgentSession(stt=stt, tts=PicoTTS(), turn_handling={"turn_detection": "vad"})
     await session.start(Agent(instructions="Be friendly."), room=ctx.room)
     print(f"starter met {participant.identity} in {ctx.room.name}", flush=True)
     await session.say("Hello.")

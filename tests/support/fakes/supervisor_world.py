@@ -6,7 +6,7 @@ from contextlib import suppress
 
 from voicesession_agent.metrics import Metrics
 from voicesession_agent.supervisor.desired_state import DesiredState
-from voicesession_agent.supervisor.job_pool import JobLaunch
+from voicesession_agent.supervisor.job_pool import JobLaunch, ProcessEnd
 from voicesession_agent.supervisor.job_server import Reports
 from voicesession_agent.supervisor.pod_state import JobPhase, PodState
 from voicesession_agent.supervisor.pod_traces import PodTraces
@@ -56,7 +56,7 @@ class FakeJobs:
         self.process_there = asyncio.Event()
         self.process_there.set()
 
-    async def run(self, process_lost: Callable[[int, str], None]) -> None:
+    async def run(self, process_lost: ProcessEnd, job_failed: ProcessEnd) -> None:
         await asyncio.Event().wait()
 
     async def launch(self, order: JobLaunch) -> FakeJob:

@@ -4,7 +4,7 @@ import asyncio
 import base64
 import os
 import signal
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from voicesession_agent.memory.sync import MemorySync
 from voicesession_agent.settings import AgentSettings
 from voicesession_agent.supervisor.app import FLUSH_SECONDS, SHUTDOWN_SECONDS, SupervisorApp
-from voicesession_agent.supervisor.job_pool import CLOSE_SECONDS, Job, JobLaunch
+from voicesession_agent.supervisor.job_pool import CLOSE_SECONDS, Job, JobLaunch, ProcessEnd
 from voicesession_agent.supervisor.reset import JobTimings
 from voicesession_operator.domain.pod_manifest import TERMINATION_MARGIN_SECONDS
 
@@ -23,7 +23,7 @@ DEADLINE = 60.0
 class IdleJobs:
     """A JobPool without jobs."""
 
-    async def run(self, process_lost: Callable[[int, str], None]) -> None:
+    async def run(self, process_lost: ProcessEnd, job_failed: ProcessEnd) -> None:
         await asyncio.Event().wait()
 
     async def launch(self, parameters: JobLaunch) -> Job:
@@ -45,6 +45,45 @@ def test_shutdown_deadlines_fit_into_pod_grace_period() -> None:
     assert jobs_end + CLOSE_SECONDS + FLUSH_SECONDS + SHUTDOWN_SECONDS < TERMINATION_MARGIN_SECONDS
 
 
+class LosingJobs(IdleJobs):
+    """A JobPool whose first process ends while it is prepared."""
+
+    def __init__(self) -> None:
+        self.ended = asyncio.Event()
+
+    async def run(self, process_lost: ProcessEnd, job_failed: ProcessEnd) -> None:
+        process_lost(7, "its process exited with code 3")
+        job_failed(1, "of no job")
+        self.ended.set()
+        await asyncio.Event().wait()
+
+
+async def test_pod_keeps_running_and_logs_reason_when_process_is_lost(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    jobs = LosingJobs()
+    running = asyncio.create_task(SupervisorApp(AgentSettings.from_env(environment(tmp_path)), jobs).run())
+    async with asyncio.timeout(DEADLINE):
+        await jobs.ended.wait()
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert await running == 0
+    reasons = [vars(record)["reason"] for record in caplog.records if hasattr(record, "reason")]
+    assert reasons == ["its process exited with code 3"]
+
+
+def environment(folder: Path) -> dict[str, str]:
+    """Return the environment of a pod with an own agent."""
+    key = Ed25519PrivateKey.generate().public_key().public_bytes_raw()
+    return {
+        "VOICESESSION_POD_UID": "pod-1",
+        "VOICESESSION_CONTROL_PUBLIC_KEY": base64.b64encode(key).decode(),
+        "VOICESESSION_CONTROL_PORT": "0",
+        "VOICESESSION_METRICS_PORT": "0",
+        "VOICESESSION_JOB_SOCKET": str(folder / "job.sock"),
+        "VOICESESSION_AGENT": '{"entrypoint": "agent:run"}',
+    }
+
+
 async def test_pod_keeps_running_when_memory_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ended = asyncio.Event()
 
@@ -53,16 +92,7 @@ async def test_pod_keeps_running_when_memory_ends(tmp_path: Path, monkeypatch: p
         raise RuntimeError
 
     monkeypatch.setattr(MemorySync, "run", end)
-    key = Ed25519PrivateKey.generate().public_key().public_bytes_raw()
-    env = {
-        "VOICESESSION_POD_UID": "pod-1",
-        "VOICESESSION_CONTROL_PUBLIC_KEY": base64.b64encode(key).decode(),
-        "VOICESESSION_CONTROL_PORT": "0",
-        "VOICESESSION_METRICS_PORT": "0",
-        "VOICESESSION_JOB_SOCKET": str(tmp_path / "job.sock"),
-        "VOICESESSION_AGENT": '{"entrypoint": "agent:run"}',
-    }
-    running = asyncio.create_task(SupervisorApp(AgentSettings.from_env(env), IdleJobs()).run())
+    running = asyncio.create_task(SupervisorApp(AgentSettings.from_env(environment(tmp_path)), IdleJobs()).run())
     async with asyncio.timeout(DEADLINE):
         await ended.wait()
         for _ in range(10):

@@ -19,11 +19,14 @@ from voicesession_agent.supervisor.job_pool import JobLaunch, LiveKitJobs
 
 AGENT = AgentSpec(name="agent-66", display_name="Agent_66")
 DEADLINE = 60.0
+EXITING = "exit with code 3"
 
 
 async def note_and_stay(folder: Path, ctx: JobContext) -> None:
     """Write the job's facts, then process id, address and token of the room, and wait; runs in the job's process."""
     job = ctx.job
+    if job.metadata == EXITING:
+        os._exit(3)
     room = f"{job.room.name} {job.room.sid} {job.room.metadata} {ctx.room.name}"
     people = f"{job.participant.identity!r} {job.state.participant_identity}"
     folder.joinpath("facts").write_text(f"{job.agent_name} {job.metadata} {room} {people}")
@@ -70,11 +73,15 @@ class BareJobs(LiveKitJobs):
         self.server.setup_fnc = partial(setup, folder) if setup else None
         self.server.rtc_session(partial(note_and_stay, folder))
         self.lost: list[str] = []
+        self.failed: list[tuple[int, str]] = []
 
 
 @asynccontextmanager
 async def running(jobs: BareJobs) -> AsyncIterator[None]:
-    task = asyncio.create_task(jobs.run(lambda _, reason: jobs.lost.append(reason)))
+    lost, failed = jobs.lost, jobs.failed
+    task = asyncio.create_task(
+        jobs.run(lambda _, reason: lost.append(reason), lambda launch, reason: failed.append((launch, reason)))
+    )
     yield
     await jobs.close()
     task.cancel()
@@ -129,6 +136,16 @@ async def test_launch_returns_handle_of_started_process(jobs: BareJobs, tmp_path
     assert not ended.done()
     second.kill()
     await asyncio.wait_for(ended, DEADLINE)
+
+
+async def test_failed_process_of_job_is_reported_with_launch(jobs: BareJobs) -> None:
+    job = await jobs.launch(JobLaunch(7, "vs-1", "", "token-1", "agent", metadata=EXITING))
+    await asyncio.wait_for(job.ended(), DEADLINE)
+    async with asyncio.timeout(DEADLINE):
+        while process_pool(jobs.server).processes:  # noqa: ASYNC110 - the pool has no event
+            await asyncio.sleep(0.01)
+    assert jobs.failed == [(7, "the agent's job failed: its process exited with code 3")]
+    assert jobs.lost == []
 
 
 async def test_job_context_has_names_and_metadata_of_agent_and_room(jobs: BareJobs, tmp_path: Path) -> None:
