@@ -4,8 +4,7 @@ The names were read in livekit-agents VERSION. tests/contract/test_livekit_inter
 installed package, so that an upgrade fails there first. The supervisor imports this module before its control port
 answers, so livekit-agents is imported only inside the functions that run in a job.
 
-Not here are the methods that every provider defines (`_run`, `_recognize_impl`), and the public `Room.connect`, which
-job/room_reporter.py replaces on one room. The contract test covers them too.
+The contract test also covers the methods of providers (`_run`, `_recognize_impl`) and the public `Room.connect`.
 """
 
 import asyncio
@@ -27,8 +26,7 @@ if TYPE_CHECKING:
 VERSION: Final = "1.8.9"
 """Version of livekit-agents in which these names were read, and the version that pyproject.toml pins."""
 WARM_UP_MODULES: Final = ("livekit.agents.ipc._preload", "livekit.agents.ipc._preload_freeze")
-"""The modules that AgentServer adds to those of the fork server, in this order: its warm-up, and the freeze of all
-imported modules. Without them each job starts 0.5 to 1 s later."""
+"""Modules that AgentServer adds to the fork server, in this order. Without them each job starts 0.5 to 1 s later."""
 TOOL_TASK_PREFIX: Final = "tool_exec_"
 """Prefix of the names of the tasks that run tools. A session cancels no tool, and waits for all when it closes."""
 LOAD_SECONDS: Final = 300.0

@@ -98,7 +98,7 @@ def grace_ends_at(session: VoiceSession, status: Status, observed: Observed) -> 
 
 
 SHORT_GRACE_SECONDS: Final = 3.0
-"""Longest remaining grace whose start is not stored; the built-in graceSeconds."""
+"""Longest remaining grace that is not stored when it starts; the built-in graceSeconds."""
 
 
 def without_short_grace(session: VoiceSession, status: Status, observed: Observed, now: float) -> Status:
