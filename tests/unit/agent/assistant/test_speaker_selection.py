@@ -16,7 +16,7 @@ class SelectionScene:
         self.reports: list[tuple[str, dict[str, Any]]] = []
         self.occupancy: list[bool] = []
         self.unreached: set[str] = set()
-        """Humans who leave before speech can reach them."""
+        """Humans gone before speech can reach them."""
         session: Any = self.session
         room: Any = self.room
         reporter: Any = self
@@ -55,7 +55,7 @@ def test_returning_human_is_linked_again_and_greeted_once(scene: SelectionScene)
     assert scene.occupancy == [True, False, True]
 
 
-def test_human_who_left_before_greeting_is_greeted_after_return(scene: SelectionScene) -> None:
+def test_human_gone_before_greeting_is_greeted_after_return(scene: SelectionScene) -> None:
     scene.selector.start()
     scene.unreached.add("alice")
     scene.room.join("alice")
