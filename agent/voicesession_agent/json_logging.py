@@ -20,7 +20,7 @@ LOGGED_FIELDS: Final = frozenset(
     (
         *("event", "session", "room", "epoch", "launch", "sid", "at", "lived", "delay", "reason"),
         *("exitcode", "port", "limit", "job_id", "pid", "elapsed_time", "ms", "cause", "outcome", "state", "step"),
-        *("tools", "turns"),
+        *("tools", "turns", "callback", "programs"),
     )
 )
 """Only these record attributes are logged: a library's own attributes may contain speech."""

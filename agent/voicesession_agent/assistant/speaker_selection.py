@@ -4,6 +4,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, Final
 
 from livekit import rtc
@@ -59,9 +60,12 @@ class Audience:
         self._unsubscribed: set[str] = set()
         self._speeches: set[asyncio.Task[None]] = set()
 
-    def say(self, text: str, identity: str) -> None:
-        """Say the text as soon as this human can hear it, or write it; a human gone meanwhile gets neither."""
-        task = asyncio.create_task(self._say(text, identity))
+    def say(self, text: str, identity: str, on_end: Callable[[bool], object] = bool) -> None:
+        """Say the text as soon as this human can hear it, or write it; a human gone meanwhile gets neither.
+
+        `on_end` is then called with true, or with false for a human gone meanwhile.
+        """
+        task = asyncio.create_task(self._say(text, identity, on_end))
         self._speeches.add(task)
         task.add_done_callback(self._speeches.discard)
 
@@ -83,10 +87,12 @@ class Audience:
             task.cancel()
         await asyncio.gather(*self._speeches, return_exceptions=True)
 
-    async def _say(self, text: str, identity: str) -> None:
+    async def _say(self, text: str, identity: str, on_end: Callable[[bool], object]) -> None:
         await self.wait(identity)
-        if identity in self._room.remote_participants:
+        is_present = identity in self._room.remote_participants
+        if is_present:
             self._session.say(text)
+        on_end(is_present)
 
     async def _wait_until_active(self, identity: str) -> None:
         if not self._is_connecting(identity):
@@ -113,12 +119,19 @@ class Audience:
 
 
 class Greeter:
-    """Greets each human once, also across jobs: a job that takes over starts with the humans greeted before."""
+    """Greets each human once, also across jobs: a job that takes over starts with the humans greeted before.
+
+    A human who left before the greeting has not had it, and gets it after a return.
+    """
 
     def __init__(
-        self, say: Callable[[str, str], None], reporter: RoomReporter, greeting: str, greeted: set[str]
+        self,
+        say: Callable[[str, str, Callable[[bool], object]], None],
+        reporter: RoomReporter,
+        greeting: str,
+        greeted: set[str],
     ) -> None:
-        """Greet by `say`, which takes a text and the identity of its human."""
+        """Greet by `say`, which takes a text, the identity of its human, and a function for the result."""
         self._say = say
         self._reporter = reporter
         self._greeting = greeting
@@ -127,14 +140,20 @@ class Greeter:
     def greet(self, identity: str) -> None:
         """Say the greeting unless this human has had it."""
         if self._greeting and identity not in self._greeted:
-            self._say(self._greeting, identity)
-        self.skip(identity)
+            self._greeted.add(identity)
+            self._say(self._greeting, identity, partial(self._on_end, identity))
 
     def skip(self, identity: str) -> None:
         """Mark as greeted: a human already in the conversation needs no greeting."""
         if self._greeting and identity not in self._greeted:
             self._greeted.add(identity)
             self._reporter.report("greeted", identity=identity)
+
+    def _on_end(self, identity: str, is_said: bool) -> None:
+        if is_said:
+            self._reporter.report("greeted", identity=identity)
+        else:
+            self._greeted.discard(identity)
 
 
 class SpeakerSelector:

@@ -51,9 +51,7 @@ class TextInput:
         self._room = room
         self._submit = submit
         self._read_seconds = read_seconds
-        self._digits = DigitCollector(
-            lambda participant, digits: self._add(participant, f"[DTMF] {digits}"), call_later
-        )
+        self._digits = DigitCollector(self._add_number, call_later)
         self._waiting: asyncio.Queue[tuple[rtc.RemoteParticipant, str]] = asyncio.Queue(MAX_MESSAGES)
         self._drops = False
         self._tasks: set[asyncio.Task[None]] = set()

@@ -207,7 +207,7 @@ class JobShutdown:
             try:
                 await (callback(reason) if takes_reason else callback())
             except (Exception, SystemExit) as error:  # not its message, which may quote the conversation
-                extra = {"event": "callback_failed", "callback": _name(callback), "error": type(error).__name__}
+                extra = {"event": "callback_failed", "callback": _name(callback), "reason": type(error).__name__}
                 log.error("a shutdown callback failed", extra=extra)
             finally:
                 self._callbacks_left -= 1

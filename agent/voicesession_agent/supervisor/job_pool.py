@@ -206,6 +206,8 @@ class LiveKitJobs:
     def _on_process_lost(self, process: Any) -> None:
         """Delay the next process after one that ended without a job; the pool itself would start it at once."""
         self._pool.set_target_idle_processes(0)
+        if process.pid is not None:
+            job_programs.end_programs(process.pid)
         delay = self._prepare_later()
         self._lost += 1
         extra = {"event": "process_lost", "pid": process.pid, "exitcode": process.exitcode, "delay": delay}

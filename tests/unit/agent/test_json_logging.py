@@ -1,5 +1,6 @@
 """JSON log lines: allowed fields, hidden tokens, and no text of a conversation."""
 
+import ast
 import asyncio
 import json
 import logging
@@ -10,7 +11,7 @@ from pathlib import Path
 import openai
 import pytest
 import voicesession_agent
-from voicesession_agent.json_logging import AgentJsonFormatter, RedactingFilter, redact_job_logs
+from voicesession_agent.json_logging import LOGGED_FIELDS, AgentJsonFormatter, RedactingFilter, redact_job_logs
 
 CANARY = "HIV positive since March"
 LIBRARY = openai.__file__
@@ -50,6 +51,21 @@ def root_handler() -> Iterator[logging.StreamHandler[object]]:
     logging.getLogger().addHandler(handler)
     yield handler
     logging.getLogger().removeHandler(handler)
+
+
+def extra_fields(source: str) -> Iterator[str]:
+    """Yield the keys of all dictionaries in a module that have an event."""
+    for node in ast.walk(ast.parse(source)):
+        keys = [k.value for k in node.keys if isinstance(k, ast.Constant)] if isinstance(node, ast.Dict) else []
+        if "event" in keys:
+            yield from map(str, keys)
+
+
+def test_every_field_of_own_records_is_allowed() -> None:
+    modules = Path(OURS).parent.rglob("*.py")
+    used = {field for module in modules for field in extra_fields(module.read_text())}
+    assert used > {"event", "callback", "programs"}
+    assert used <= LOGGED_FIELDS
 
 
 def test_line_contains_allowed_fields_only() -> None:

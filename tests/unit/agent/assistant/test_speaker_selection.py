@@ -1,5 +1,6 @@
 """Selection of the human that the assistant hears, and greetings."""
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -14,6 +15,8 @@ class SelectionScene:
         self.room, self.session = FakeRoom(), FakeAgentSession()
         self.reports: list[tuple[str, dict[str, Any]]] = []
         self.occupancy: list[bool] = []
+        self.unreached: set[str] = set()
+        """Humans gone before speech can reach them."""
         session: Any = self.session
         room: Any = self.room
         reporter: Any = self
@@ -26,8 +29,11 @@ class SelectionScene:
         self.now += SPEAKER_SECONDS
         self.room.speak(*identities)
 
-    def say(self, text: str, _: str) -> None:
-        self.session.say(text)
+    def say(self, text: str, identity: str, on_end: Callable[[bool], object]) -> None:
+        is_present = identity not in self.unreached
+        if is_present:
+            self.session.say(text)
+        on_end(is_present)
 
     def report(self, kind: str, **facts: Any) -> None:
         self.reports.append((kind, facts))
@@ -47,6 +53,18 @@ def test_returning_human_is_linked_again_and_greeted_once(scene: SelectionScene)
     assert scene.session.said == ["Hello."]
     assert scene.reports == [("greeted", {"identity": "alice"})]
     assert scene.occupancy == [True, False, True]
+
+
+def test_human_gone_before_greeting_is_greeted_after_return(scene: SelectionScene) -> None:
+    scene.selector.start()
+    scene.unreached.add("alice")
+    scene.room.join("alice")
+    scene.room.leave("alice")
+    assert (scene.session.said, scene.reports) == ([], [])
+    scene.unreached.clear()
+    scene.room.join("alice")
+    assert scene.session.said == ["Hello."]
+    assert scene.reports == [("greeted", {"identity": "alice"})]
 
 
 def test_leave_of_linked_human_links_remaining_human(scene: SelectionScene) -> None:

@@ -294,7 +294,7 @@ async def test_failing_callback_ends_no_other_callback(scene: ShutdownScene, cap
     assert scene.steps == ["over"]
     await scene.until(lambda: scene.exits == [0])
     assert scene.count("background_cancelled") == 1
-    assert [vars(r)["error"] for r in caplog.records if vars(r).get("event") == "callback_failed"] == [
+    assert [vars(r)["reason"] for r in caplog.records if vars(r).get("event") == "callback_failed"] == [
         "ValueError",
         "SystemExit",
     ]

@@ -4,6 +4,7 @@ import asyncio
 import gc
 import os
 import signal
+import subprocess
 import weakref
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
@@ -59,6 +60,16 @@ def exit_twice(folder: Path, _: JobProcess) -> None:
         os._exit(3)
 
 
+def exit_with_program(folder: Path, _: JobProcess) -> None:
+    """End the first process after the start of a program in its session, and prepare the second one."""
+    if count_tries(folder) == 1:
+        os.setsid()
+        folder.joinpath("program").write_text(
+            str(subprocess.Popen(["sleep", "3600"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).pid)
+        )
+        os._exit(3)
+
+
 class BareJobs(LiveKitJobs):
     """A job pool without models and without a supervisor; `server` runs its processes, which write into `folder`.
 
@@ -105,6 +116,14 @@ async def jobs(tmp_path: Path) -> AsyncIterator[BareJobs]:
 
 def read(path: Path) -> str:
     return path.read_text() if path.exists() else ""
+
+
+def is_running(pid: int) -> bool:
+    """Return False for a process that has exited, also if its parent has not removed it yet."""
+    try:
+        return " Z " not in Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return False
 
 
 async def noted(path: Path) -> str:
@@ -182,6 +201,16 @@ async def test_process_exiting_while_prepared_is_reported_and_replaced(tmp_path:
     async with running(jobs):
         assert await prepared(jobs)
     assert jobs.lost == ["the agent cannot be prepared: its process exited with code 3"] * 2
+
+
+async def test_programs_of_lost_process_end(tmp_path: Path) -> None:
+    jobs = BareJobs(tmp_path, exit_with_program)
+    async with running(jobs):
+        assert await prepared(jobs)
+    program = int(read(tmp_path / "program"))
+    async with asyncio.timeout(DEADLINE):
+        while is_running(program):  # noqa: ASYNC110 - another process ends it
+            await asyncio.sleep(0.01)
 
 
 async def test_failed_preparation_is_repeated_after_delay_or_for_job(tmp_path: Path) -> None:
