@@ -122,7 +122,7 @@ class Executor:
                 "name": action.room_name,
                 "url": self._addresses.livekit_url,
                 "sid": action.room_sid,
-                "metadata": action.room_metadata,
+                "metadata": self._directory.marked(action.room_metadata),
             },
             "token": token,
             "adminToken": self._rooms.admin_token(action.room_name, action.ttl_seconds),

@@ -81,8 +81,11 @@ class RoomDirectory:
 
     async def create_room(self, name: str, metadata: str, max_participants: int) -> None:
         """Create the room; an existing one is left unchanged. Raise RetryableError or TerminalError."""
-        marked = with_cluster(metadata, self.cluster)
-        self._change(name, await self.client.create_room(name, marked, max_participants))
+        self._change(name, await self.client.create_room(name, self.marked(metadata), max_participants))
+
+    def marked(self, metadata: str) -> str:
+        """Return the metadata as the room has it, with the cluster of its owner."""
+        return with_cluster(metadata, self.cluster)
 
     async def delete_room(self, name: str) -> None:
         """Delete the room; ignore a missing one. Raise RetryableError or TerminalError."""

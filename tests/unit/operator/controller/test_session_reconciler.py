@@ -3,7 +3,7 @@
 import pytest
 from voicesession_common.errors import ConflictError, RetryableError, TerminalError
 from voicesession_operator.controller.cache import ResourceKind
-from voicesession_operator.domain.naming import pod_name, room_metadata
+from voicesession_operator.domain.naming import pod_name, room_metadata, with_cluster
 from voicesession_operator.domain.observed import AgentPodState, LeaveHint, LeaveReason, RoomUnknown
 
 from tests.support import operator_objects
@@ -45,6 +45,7 @@ async def test_second_reconcile_without_changes_writes_no_object() -> None:
 
 async def test_answering_pod_receives_the_desired_state() -> None:
     world = ReconcilerWorld()
+    world.directory.cluster = "cluster-1"
     world.change_agent({"memory": {"letta": {}}, "limits": {"idleSeconds": 60}}, letta={"agentID": "agent-letta"})
     await world.reconcile()
     world.change_pod(phase="Running", podIP="10.0.0.1")
@@ -58,7 +59,7 @@ async def test_answering_pod_receives_the_desired_state() -> None:
             "name": ROOM,
             "url": "ws://livekit:7880",
             "sid": f"RM_{ROOM}",
-            "metadata": room_metadata(session().build(), "installation-1"),
+            "metadata": with_cluster(room_metadata(session().build(), "installation-1"), "cluster-1"),
         },
         "token": f"token for {IDENTITY} in {ROOM}",
         "adminToken": f"admin token for {ROOM}",
