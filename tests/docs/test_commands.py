@@ -58,8 +58,10 @@ def test_api_server_accepts_manifest(reader: Reader, block: Block) -> None:
 def test_own_agent_example_builds_and_applies(reader: Reader, kube: Kube) -> None:
     try:
         reader.run(blocks.named("own-agent"))
+        reader.run(blocks.named("provider-key"))
     finally:
         kube.delete("voiceagent", "own-agent", constants.EXAMPLE_NAMESPACE)
+        kube.delete("secret", "deepgram", constants.EXAMPLE_NAMESPACE)
 
 
 def test_pip_installs_terminal(reader: Reader, tmp_path: Path) -> None:
