@@ -75,7 +75,7 @@ class ScaleObjects:
     async def _delete(self, kind: Resource, raw: JsonObject) -> None:
         meta = raw["metadata"]
         with suppress(ExternalError):
-            await self.kube.delete(kind, meta.get("namespace", ""), meta["name"], meta["uid"], 0)
+            await self.kube.delete(kind, meta.get("namespace", ""), meta["name"], meta["uid"])
 
     async def _create_session(self, number: int) -> SimulatedSession:
         namespace = self.namespaces[number // SESSIONS_OF_NAMESPACE]
@@ -99,7 +99,8 @@ class ScaleObjects:
     async def _create_pod(self, session: VoiceSession, number: int) -> JsonObject:
         meta = {"name": AGENT, "namespace": session.namespace, "uid": AGENT}
         manifest = build_pod(session, VoiceAgent.parse({**_agent(), "metadata": meta}), 0, self.config)
-        manifest["spec"] |= {"nodeName": self.name, "tolerations": [{"operator": "Exists"}]}
+        tolerations, grace = [{"operator": "Exists"}], {"terminationGracePeriodSeconds": 0}
+        manifest["spec"] |= {"nodeName": self.name, "tolerations": tolerations, **grace}
         pod = await self._retried(lambda: self.kube.create(PODS, session.namespace, manifest))
         made, now, ip = pod["metadata"], to_rfc3339(time.time())[:19] + "Z", _ip(number)
         running = [{"type": "Ready", "status": "True", "lastTransitionTime": now}]
