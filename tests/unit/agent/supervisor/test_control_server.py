@@ -64,7 +64,7 @@ async def port(read_seconds: float) -> AsyncIterator[Port]:
     state = PodState("pod-1", process_started=1.0)
 
     async def set_desired_state(desired: DesiredState) -> None:
-        state.set_desired_state(desired, 2.0)
+        state.set_desired_state(desired, 2.0, 2.0)
 
     raw = KEY.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
     metrics = Metrics()
