@@ -41,7 +41,7 @@ class Payment:
         await asyncio.wait_for(self.running.wait(), DEADLINE)
 
 
-async def test_tool_without_interruptions_ends_by_itself() -> None:
+async def test_tool_without_interruptions_ends_alone() -> None:
     scene, payment = ShutdownScene(step_seconds=DEADLINE), Payment()
     scene.job.before_session_closes(scene.step("idle monitor"))
     await payment.start(scene)

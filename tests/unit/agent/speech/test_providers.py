@@ -51,7 +51,7 @@ def test_unusable_provider_error_lists_alternatives(role: str, provider: Provide
 
 
 @pytest.mark.parametrize("provider", [Provider(name="pico", voice="de-DE", language="de"), Provider(name="pico")])
-def test_language_of_pico_is_that_of_its_voice(provider: Provider) -> None:
+def test_pico_knows_language_of_voice(provider: Provider) -> None:
     assert make("tts", provider).model == f"svox-pico-{provider.voice or 'en-US'}"
 
 

@@ -59,7 +59,7 @@ async def test_dead_job_is_relaunched_with_same_token(world: SupervisorWorld) ->
     assert world.state.render()["reset"] is None
 
 
-async def test_job_after_longer_token_of_same_epoch_uses_it(world: SupervisorWorld) -> None:
+async def test_longer_token_of_same_epoch_is_used_by_next_job(world: SupervisorWorld) -> None:
     job = await world.first_joined()
     await world.supervisor.set_desired_state(replace(desired(), token=TOKEN * 2))
     await world.settle()
