@@ -2,9 +2,8 @@
 
 The names were read in livekit-agents VERSION. tests/contract/test_livekit_internals.py compares each of them with the
 installed package, so that an upgrade fails there first. The supervisor imports this module before its control port
-answers, so livekit-agents is imported only inside the functions that run in a job.
-
-The contract test also covers the methods of providers (`_run`, `_recognize_impl`) and the public `Room.connect`.
+answers, so livekit-agents is imported only inside the functions that run in a job. The contract test also covers the
+methods of providers (`_run`, `_recognize_impl`) and the public `Room.connect`.
 """
 
 import asyncio
@@ -27,8 +26,6 @@ VERSION: Final = "1.8.9"
 """Version of livekit-agents in which these names were read, and the version that pyproject.toml pins."""
 WARM_UP_MODULES: Final = ("livekit.agents.ipc._preload", "livekit.agents.ipc._preload_freeze")
 """Modules that AgentServer adds to the fork server, in this order. Without them each job starts 0.5 to 1 s later."""
-TOOL_TASK_PREFIX: Final = "tool_exec_"
-"""Prefix of the names of the tasks that run tools. A session cancels no tool, and waits for all when it closes."""
 LOAD_SECONDS: Final = 300.0
 """Time to load the models of the runners; AgentServer grants the same."""
 RETRY_SECONDS: Final = 30.0
@@ -103,10 +100,7 @@ def registered_runners() -> list[str]:
 
 
 class RunnerReferences:
-    """Inference runners by name; pickled for the inference process, they become the classes themselves.
-
-    The supervisor hands over the names without importing a module of a user.
-    """
+    """Inference runners by name, pickled as their classes, so that the supervisor imports no module of a user."""
 
     def __init__(self, names: Sequence[str]) -> None:
         self._names = tuple(names)
@@ -205,9 +199,15 @@ class SharedInference:
         )
 
 
-def running_tools() -> "list[asyncio.Task[Any]]":
-    """Return the tasks of the running event loop that run a tool of a session, by TOOL_TASK_PREFIX."""
-    return [task for task in asyncio.all_tasks() if task.get_name().startswith(TOOL_TASK_PREFIX)]
+def running_tools() -> "dict[asyncio.Task[Any], bool]":
+    """Return the tasks in `_RunningTasks`, each with false if its tool called `RunContext.disallow_interruptions`.
+
+    A session cancels none of them, and waits for all when it closes.
+    """
+    from livekit.agents.voice.tool_executor import _RunningTasks  # noqa: PLC0415 - only jobs import livekit-agents
+
+    running = (tool for tools in _RunningTasks.values() for tool in tools.values())
+    return {tool.exe_task: tool.ctx.speech_handle.allow_interruptions for tool in running}
 
 
 def replace_instructions(context: "llm.ChatContext", instructions: str) -> None:

@@ -46,7 +46,7 @@ class Pod:
         self.received: list[DesiredState] = []
 
     async def put_state(self, desired: DesiredState) -> None:
-        self.state.set_desired_state(desired, time.time())
+        self.state.set_desired_state(desired, time.time(), time.monotonic())
         self.received.append(desired)
 
 
@@ -134,11 +134,11 @@ async def test_refused_long_poll_is_retryable(pod: Pod, operator: AgentPodClient
 def test_every_field_of_the_state_is_parsed() -> None:
     state = PodState("pod-1", process_started=1.0)
     state.prepared(2.0)
-    state.set_desired_state(DesiredState("u1", 4, "vs-1", "ws://x", "t", token_expires_at=9000.0), 3.0)
+    state.set_desired_state(DesiredState("u1", 4, "vs-1", "ws://x", "t", token_expires_at=9000.0), 3.0, 3.0)
     state.job_starts()
     state.job_starts()
     state.participant_epoch = "4"
-    state.job_joined("PA_1", 4.0)
+    state.job_joined("PA_1", 4.0, 4.0)
     state.set_humans(("alice",), 4.5)
     state.human_left(HumanLeft("alice", "CLIENT_INITIATED", 5.0))
     state.job_trouble = "in trouble"
@@ -169,13 +169,13 @@ def test_every_field_of_the_state_is_parsed() -> None:
 
 def test_state_shows_a_reset_from_epoch_to_join() -> None:
     state = PodState("pod-1", process_started=1.0)
-    state.set_desired_state(DesiredState("u1", 1, "vs-1", "ws://x", "t"), 2.0)
+    state.set_desired_state(DesiredState("u1", 1, "vs-1", "ws://x", "t"), 2.0, 2.0)
     state.job_starts()
-    state.job_joined("PA_1", 3.0)
-    state.set_desired_state(DesiredState("u1", 2, "vs-1", "ws://x", "t", cause="LastHumanLeft"), 4.0)
+    state.job_joined("PA_1", 3.0, 3.0)
+    state.set_desired_state(DesiredState("u1", 2, "vs-1", "ws://x", "t", cause="LastHumanLeft"), 4.0, 4.0)
     running = to_pod_state(state.render())
     assert (running.epoch, running.job_epoch, running.participant_sid) == (2, 1, "")
     state.job_starts()
-    state.job_joined("PA_2", 4.2)
+    state.job_joined("PA_2", 4.2, 4.2)
     complete = to_pod_state(state.render())
     assert (complete.epoch, complete.job_epoch, complete.participant_sid) == (2, 2, "PA_2")

@@ -227,7 +227,7 @@ async def test_session_and_tools_of_real_job_are_found() -> None:
         tool.cancel()
         await session.aclose()
     assert tool.cancelled()
-    assert livekit_internals.running_tools() == []
+    assert livekit_internals.running_tools() == {}
 
 
 def test_replace_instructions_twice_leaves_single_message() -> None:

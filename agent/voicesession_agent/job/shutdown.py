@@ -174,18 +174,29 @@ class JobShutdown:
             session.input.set_audio_enabled(False)
         self._cancel_entry()
         tools = await self._cancel_tools()
-        for step in (*self._before, *_close_steps(session), *self._after):
+        for step in self._before:
+            await self._run_step(step)
+        await self._finish_tools()
+        for step in (*_close_steps(session), *self._after):
             await self._run_step(step)
         self._reporter.report("background_cancelled", ms=round((time.monotonic() - started) * 1000), tools=tools)
 
     async def _cancel_tools(self) -> int:
-        """Cancel the running tools and return their number."""
-        tools = running_tools()
+        """Cancel the running tools, except those that allow no interruption, and return their number."""
+        tools = [tool for tool, may_be_interrupted in running_tools().items() if may_be_interrupted]
         for tool in tools:
             tool.cancel()
         if tools:
             await asyncio.wait(tools, timeout=self._step_seconds)
         return len(tools)
+
+    async def _finish_tools(self) -> None:
+        """Let the tools that allow no interruption end by themselves, within half of the time of the callbacks."""
+        tools = [tool for tool, may_be_interrupted in running_tools().items() if not may_be_interrupted]
+        if tools:
+            _, late = await asyncio.wait(tools, timeout=self._shutdown_seconds / 2)
+            for tool in late:
+                tool.cancel()
 
     async def _run_step(self, step: Step, seconds: float | None = None) -> None:
         limit = self._step_seconds if seconds is None else seconds

@@ -1,6 +1,7 @@
 """Embedded text-to-speech: SVOX Pico, with the voices from the py-nanotts wheel."""
 
 import asyncio
+import re
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
 
@@ -10,6 +11,10 @@ from py_nanotts import NanoTTS  # type: ignore[import-untyped]
 
 RATE: Final = 16000
 VOICES: Final = ("en-US", "en-GB", "de-DE", "es-ES", "fr-FR", "it-IT")
+PAUSE: Final = bytes(RATE // 10 * 2)
+"""A tenth of a second of silence: livekit-agents takes a text without any sound for a failure."""
+_TAG: Final = re.compile(r"<\s*/?\s*[A-Za-z][^<>]*>")
+"""Markup, which Pico obeys: `<speed level="500">`, `<ignore>`."""
 
 
 class PicoTTS(tts.TTS[Any]):
@@ -40,7 +45,11 @@ class PicoTTS(tts.TTS[Any]):
         return await asyncio.get_running_loop().run_in_executor(self._thread, self._speak, text)
 
     def _speak(self, text: str) -> bytes:
-        return bytes(self._engine.speak(text, voice=self._voice))
+        """Speak a text without its markup; one without letters and digits is a pause."""
+        plain = _TAG.sub(" ", text)
+        if not any(map(str.isalnum, plain)):
+            return PAUSE
+        return bytes(self._engine.speak(plain, voice=self._voice))
 
 
 class _SentenceStream(tts.ChunkedStream):

@@ -3,7 +3,7 @@
 import importlib
 import inspect
 import pkgutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, Final, TypeVar
 
@@ -13,7 +13,10 @@ from voicesession_agent.settings import Provider
 
 NO_KEY: Final = "none"
 """OpenAI's client requires a key; self-hosted endpoints need none."""
-
+FIELDS: Final = {"base_url": "baseURL", "api_key": "apiKeySecretRef"}
+"""Names in the VoiceAgent that differ from those of Provider."""
+KEY_OPTION: Final = "api_key"
+"""Argument of every plug-in that would be readable in the VoiceAgent."""
 
 Engine = TypeVar("Engine", stt.STT[Any], llm.LLM[Any], tts.TTS[Any])
 
@@ -89,6 +92,8 @@ def _plugin(role: str, path: str, provider: Provider, available: list[str]) -> A
     except (ImportError, AttributeError) as error:
         known = ", ".join(available)
         raise ValueError(f'{path}.provider "{provider.name}" is not installed; there is: {known}') from error
+    if KEY_OPTION in provider.options:
+        raise ValueError(f"{path}.options.{KEY_OPTION}: a key belongs into a Secret, see {path}.apiKeySecretRef")
     arguments = _arguments(provider)
     try:
         inspect.signature(engine.__init__).bind(None, **arguments)
@@ -119,7 +124,8 @@ def _installed_plugins() -> list[str]:
 def _moonshine(path: str, provider: Provider) -> stt.STT[Any]:
     from voicesession_agent.speech.moonshine import MoonshineSTT  # noqa: PLC0415 - costs 60 MB of memory
 
-    _require_supported(path, provider, languages=("", "en"))
+    _require_supported(path, provider, languages=("", "en", "en-US", "en-GB"))
+    _require_unset(path, provider, ("model", "base_url", "voice", "api_key"))
     return MoonshineSTT()
 
 
@@ -129,7 +135,8 @@ def _pico(path: str, provider: Provider) -> tts.TTS[Any]:
     voice = provider.voice or provider.language or VOICES[0]
     if voice not in VOICES:
         raise ValueError(f'{path}.voice "{voice}": pico speaks {", ".join(VOICES)}')
-    _require_supported(path, provider, languages=("", *VOICES))
+    _require_supported(path, provider, languages=("", voice, voice.partition("-")[0]))
+    _require_unset(path, provider, ("model", "base_url", "api_key"))
     return PicoTTS(voice)
 
 
@@ -141,3 +148,10 @@ def _require_supported(path: str, provider: Provider, languages: tuple[str, ...]
         )
     if provider.options:
         raise ValueError(f"{path}.options: {provider.name} has none named {', '.join(provider.options)}")
+
+
+def _require_unset(path: str, provider: Provider, fields: Sequence[str]) -> None:
+    """Raise ValueError for a field that an embedded engine would ignore."""
+    for field in fields:
+        if getattr(provider, field):
+            raise ValueError(f"{path}.{FIELDS.get(field, field)}: {provider.name} has none")

@@ -24,7 +24,7 @@ from voicesession_agent.memory.turn_queue import DropReason
 from voicesession_agent.metrics import Metrics, metrics_app, process_started_at
 from voicesession_agent.settings import AgentSettings
 from voicesession_agent.supervisor.control_auth import Verifier
-from voicesession_agent.supervisor.control_server import ControlServer, StateChanges
+from voicesession_agent.supervisor.control_server import ControlServer, StateChanges, start_runner
 from voicesession_agent.supervisor.job_pool import JobPool
 from voicesession_agent.supervisor.job_programs import reap_orphans
 from voicesession_agent.supervisor.job_server import JobServer
@@ -88,11 +88,13 @@ class SupervisorApp:
     async def _serve(self, supervisor: Supervisor, memory_sync: MemorySync) -> list[web.AppRunner]:
         verifier = Verifier(self._settings.public_key, self._settings.pod_uid)
         port = ControlServer(self._state, verifier, self._metrics, supervisor.set_desired_state, self._changes)
-        control = await _start_runner(port.app())
+        control = await start_runner(port.app(), SHUTDOWN_SECONDS)
         await web.TCPSite(control, port=self._settings.control_port).start()
-        jobs = await _start_runner(JobServer(supervisor, memory_sync, self._metrics, self._changes).app())
+        jobs = await start_runner(
+            JobServer(supervisor, memory_sync, self._metrics, self._changes).app(), SHUTDOWN_SECONDS
+        )
         await web.UnixSite(jobs, self._settings.job_socket).start()
-        metrics = await _start_runner(metrics_app(self._metrics))
+        metrics = await start_runner(metrics_app(self._metrics), SHUTDOWN_SECONDS)
         await web.TCPSite(metrics, port=self._settings.metrics_port).start()
         log.info("listening", extra={"event": "listening", "port": self._settings.control_port, "at": time.time()})
         settings = self._settings
@@ -156,12 +158,6 @@ class SupervisorApp:
     def _on_turn_repeated(self) -> None:
         self._metrics.turns_repeated.inc()
         log.warning("a turn is sent again", extra={"event": "turn_repeated"})
-
-
-async def _start_runner(app: web.Application) -> web.AppRunner:
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=SHUTDOWN_SECONDS)
-    await runner.setup()
-    return runner
 
 
 async def _cancel(tasks: list[asyncio.Task[object]]) -> None:

@@ -10,12 +10,12 @@ from typing import Any, Final
 import jwt
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-LEEWAY_SECONDS: Final = 5
-"""Accepted difference between the clocks of two nodes."""
+LEEWAY_SECONDS: Final = 60
+"""Accepted difference between the clocks of two nodes, in both directions."""
 MAX_LIFETIME_SECONDS: Final = 60
 """Twice the lifetime of the operator's tokens; bounds how long a jti must be remembered."""
 MAX_REMEMBERED: Final = 4096
-"""Tokens remembered at once: more than 60 requests per second for a whole lifetime."""
+"""Tokens remembered at once: more than 40 requests per second for the lifetime of a token and the leeway."""
 
 
 class RefusalReason(StrEnum):

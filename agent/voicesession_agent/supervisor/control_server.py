@@ -60,6 +60,11 @@ class StateChanges:
 
 MAX_BODY_BYTES: Final = 512 << 10
 """The metadata of room and agent have up to 16,384 characters each, and JSON may use 12 bytes for one."""
+READ_SECONDS: Final = 5.0
+"""Time to receive a body, which arrives in milliseconds; the sender is known only afterwards."""
+IDLE_SECONDS: Final = 20.0
+"""Lifetime of a connection without a complete request, such as one with half a header. The operator's client closes its
+own idle connections after 15 s."""
 MAX_WAIT_SECONDS: Final = 120
 """Longer than the operator waits; bounds the lifetime of an abandoned request."""
 NOT_MODIFIED: Final = 304
@@ -77,12 +82,14 @@ class ControlServer:
         metrics: Metrics,
         set_desired_state: Callable[[DesiredState], Awaitable[None]],
         changes: StateChanges,
+        read_seconds: float = READ_SECONDS,
     ) -> None:
         self._state = state
         self._verifier = verifier
         self._metrics = metrics
         self._set_desired_state = set_desired_state
         self._changes = changes
+        self._read_seconds = read_seconds
 
     def app(self) -> web.Application:
         app = web.Application(client_max_size=MAX_BODY_BYTES)
@@ -127,14 +134,27 @@ class ControlServer:
         return web.json_response(self._state.render())
 
     async def _authenticate(self, request: web.Request) -> web.Response | None:
-        """Return the 401 response to a request that the operator did not sign, otherwise None."""
+        """Return the response to a request that the operator did not sign, or did not send in time, otherwise None."""
         try:
-            self._verifier.check(request.headers.get("Authorization"), request.method, await request.read())
+            async with asyncio.timeout(self._read_seconds):
+                body = await request.read()
+            self._verifier.check(request.headers.get("Authorization"), request.method, body)
+        except TimeoutError:
+            return _error_response(408, "too slow")
         except RefusedError as refused:
             self._metrics.refused.labels(refused.reason.value).inc()
             log.warning("control request refused", extra={"event": "refused", "reason": refused.reason.value})
             return _error_response(401, refused.reason.value)
         return None
+
+
+async def start_runner(
+    app: web.Application, shutdown_seconds: float, idle_seconds: float = IDLE_SECONDS
+) -> web.AppRunner:
+    """Return the runner of an application, to which sites can be added."""
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=shutdown_seconds, keepalive_timeout=idle_seconds)
+    await runner.setup()
+    return runner
 
 
 def _wait_seconds(prefer: str) -> float:

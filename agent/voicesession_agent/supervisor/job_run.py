@@ -88,7 +88,7 @@ class StopReason(Enum):
 
 @dataclass
 class JobRun:
-    """One run of a job, from its launch until another job is needed. Times are Unix seconds."""
+    """One run of a job, from its launch until another job is needed. Times are those of the supervisor's timer."""
 
     launch: int
     started: float

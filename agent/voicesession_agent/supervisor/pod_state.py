@@ -61,7 +61,7 @@ class CaptureStatus:
 
 @dataclass
 class PodState:
-    """All facts about the pod, its jobs and the humans in the room. Times are Unix seconds."""
+    """All facts about the pod, its jobs and the humans in the room. Times are Unix seconds, except in `reset`."""
 
     pod_uid: str
     process_started: float
@@ -144,10 +144,10 @@ class PodState:
     def desired_epoch(self) -> int:
         return self.desired.epoch if self.desired else 0
 
-    def set_desired_state(self, desired: DesiredState, now: float) -> bool:
+    def set_desired_state(self, desired: DesiredState, now: float, timer: float) -> bool:
         """Set the desired state and return True if it starts a reset. Raises OtherSessionError.
 
-        Epoch and end never go back.
+        Epoch and end never go back. `timer` is the time of a clock that is never set, for the reset's duration.
         """
         before = self.desired
         if before is not None and before.session_uid != desired.session_uid:
@@ -160,12 +160,12 @@ class PodState:
         self.ended = self.ended or desired.end
         if before is None or desired.epoch == before.epoch or self.ended:
             return False
-        self._start_reset(desired, now)
+        self._start_reset(desired, timer)
         return True
 
-    def _start_reset(self, desired: DesiredState, now: float) -> None:
+    def _start_reset(self, desired: DesiredState, timer: float) -> None:
         """Start a reset. A job that has not joined can serve the new epoch, unless it knows people or words."""
-        self.reset = Reset(desired.epoch, desired.cause, now, desired.prewarm)
+        self.reset = Reset(desired.epoch, desired.cause, timer, desired.prewarm)
         knows = self.greeted or self.history or self.ended_epoch
         if self.job is JobPhase.STARTING and not knows:
             self.job_epoch = desired.epoch
@@ -212,13 +212,13 @@ class PodState:
         self.job, self.participant_sid, self.humans = JobPhase.STARTING, "", ()
         return self.launches
 
-    def job_joined(self, sid: str, now: float) -> Reset | None:
+    def job_joined(self, sid: str, now: float, timer: float) -> Reset | None:
         """Record the join, and return the reset that it completes, if any."""
         self.job, self.participant_sid, self.job_trouble = JobPhase.JOINED, sid, ""
         self.joined_at = self.joined_at or now
         if self.reset is None or not self.reset.open:
             return None
-        self.reset.complete(now)
+        self.reset.complete(timer)
         return self.reset
 
     def job_exited(self) -> None:

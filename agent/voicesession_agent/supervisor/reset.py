@@ -52,7 +52,7 @@ class Outcome(StrEnum):
 
 @dataclass
 class Reset:
-    """One reset; `milliseconds` is its duration once it is complete."""
+    """One reset, by the supervisor's timer; `milliseconds` is its duration once it is complete."""
 
     epoch: int
     cause: str

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Protocol
@@ -34,7 +35,8 @@ class Memory(Protocol):
 class Supervisor:
     """Holds the pod's state and keeps a job running while the desired state requires one.
 
-    `notify` is called for changes without a request or a report: a job that died or is unhealthy.
+    `notify` is called for changes without a request or a report: a job that died or is unhealthy. All durations are
+    measured by `timer`, because the node's clock may be set while a job runs.
     """
 
     def __init__(
@@ -47,13 +49,14 @@ class Supervisor:
         traces: PodTraces,
         notify: Callable[[], None],
         timings: JobTimings = JOB_TIMINGS,
+        *,
+        timer: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.state = state
-        self.traces = traces
+        self.state, self.traces = state, traces
         self._jobs = jobs
         self._metrics = metrics
         self._memory = memory
-        self._clock = clock
+        self._clock, self._timer = clock, timer
         self._notify_change = notify
         self._timings = timings
         self._restart, self._health_restarts = RestartPolicy(), HealthRestarts()
@@ -69,7 +72,7 @@ class Supervisor:
         A state of an earlier epoch, from an operator with outdated data, changes nothing.
         """
         first, left, now = self.state.desired is None, self.state.last_human_left, self._clock()
-        reset = self.state.set_desired_state(desired, now)
+        reset = self.state.set_desired_state(desired, now, self._timer())
         if self.state.desired is not desired:
             return
         if first:
@@ -94,9 +97,9 @@ class Supervisor:
         job_run = self._current(launch)
         if job_run is None or (job_run.joined_at is not None and sid == self.state.participant_sid):
             return
-        now = job_run.joined_at = self._clock()
+        now, job_run.joined_at = self._clock(), self._timer()
         job_run.end = ExitCause.DIED
-        reset = self.state.job_joined(sid, now)
+        reset = self.state.job_joined(sid, now, job_run.joined_at)
         self.traces.joined()
         log.info("joined", extra={"event": "joined", "sid": sid, "launch": launch, "at": now})
         if reset is not None:
@@ -126,7 +129,7 @@ class Supervisor:
             job_run.heartbeat.beat()
         if diagnosis is not None:
             self._on_problem(job_run, diagnosis)
-        elif not failed and job_run.is_proven(self.state.diagnosis, self._clock()):
+        elif not failed and job_run.is_proven(self.state.diagnosis, self._timer()):
             self.state.diagnosis = None
 
     async def wait_until_dismissed(self, launch: int) -> Dismissal:
@@ -160,10 +163,10 @@ class Supervisor:
     async def _run_job(self) -> None:
         """Launch a job and wait until the pod needs another one."""
         reset = self.state.reset
-        if reset is not None and reset.open and reset.remaining(self._clock(), self._timings) <= 0:
+        if reset is not None and reset.open and reset.remaining(self._timer(), self._timings) <= 0:
             self.state.reset_escalates()
             raise GaveUpError
-        self._job_run = job_run = JobRun(self.state.job_starts(), self._clock(), timings=self._timings)
+        self._job_run = job_run = JobRun(self.state.job_starts(), self._timer(), timings=self._timings)
         await self._notify()
         job = await self._launch(job_run)
         self._draining.successor_started()
@@ -194,7 +197,7 @@ class Supervisor:
             log.exception("no process accepted the job", extra={"event": "launch_failed", "launch": job_run.launch})
             return None
         self.traces.job_taken()
-        job_run.started = self._clock()
+        job_run.started = self._timer()
         job_run.heartbeat = Heartbeat(job_run.started)
         return job
 
@@ -205,10 +208,10 @@ class Supervisor:
         try:
             while True:
                 job_run.exited = ended.done()
-                reason = job_run.stop_reason(self.state.reset, self.state.dismissed, self._clock())
+                reason = job_run.stop_reason(self.state.reset, self.state.dismissed, self._timer())
                 if reason is not None:
                     return reason
-                await self._wait_for_change(job_run.time_to_join(self.state.reset, self._clock()))
+                await self._wait_for_change(job_run.time_to_join(self.state.reset, self._timer()))
         except asyncio.CancelledError:
             self._draining.add(job_run.launch, job)
             raise
@@ -231,7 +234,7 @@ class Supervisor:
         self._draining.add(job_run.launch, job, has_left=reason is StopReason.LEFT)
 
     def _restart_for_health(self, diagnosis: Diagnosis) -> None:
-        if not self._health_restarts.take(diagnosis, self._clock()):
+        if not self._health_restarts.take(diagnosis, self._timer()):
             raise GaveUpError
         self.state.health_restarts += 1
         self._metrics.health_restarts.labels(diagnosis.problem.value).inc()
@@ -239,11 +242,11 @@ class Supervisor:
     async def _ended(self, job_run: JobRun) -> None:
         self.state.job_exited()
         self._notify_change()
-        lived = self._clock() - job_run.started
+        lived = self._timer() - job_run.started
         log.info("job ended", extra={"event": "job_ended", "launch": job_run.launch, "lived": round(lived, 3)})
         if self.state.has_ended:
             return
-        delay = self._restart.after(lived=lived, end=job_run.end, now=self._clock())
+        delay = self._restart.after(lived=lived, end=job_run.end, now=self._timer())
         if delay is None:
             raise GaveUpError
         log.warning("job will be restarted", extra={"event": "job_restarts", "delay": delay})
@@ -260,7 +263,7 @@ class Supervisor:
             await asyncio.sleep(self._timings.beat_seconds)
             job_run = self._job_run
             if job_run is not None and job_run.heartbeat is not None:
-                job_run.heartbeat.tick(self._clock())
+                job_run.heartbeat.tick(self._timer())
                 if job_run.heartbeat.stuck:
                     self._on_problem(job_run, STUCK)
 

@@ -97,7 +97,10 @@ class FakeMemory:
 
 
 class SupervisorWorld:
-    """A supervisor, its clock `now`, and its fake jobs. Waits of asyncio use the real clock."""
+    """A supervisor, its timer `now`, and its fake jobs. Waits of asyncio use the real clock.
+
+    `step` is the difference of its clock from its timer.
+    """
 
     def __init__(
         self,
@@ -106,6 +109,7 @@ class SupervisorWorld:
         timings: JobTimings = JOB_TIMINGS,
     ) -> None:
         self.now = 100.0
+        self.step = 0.0
         self.jobs = FakeJobs()
         self.memory = memory or FakeMemory()
         self.metrics = Metrics()
@@ -113,7 +117,15 @@ class SupervisorWorld:
         self.traces = PodTraces(tracing or AgentTracing(), lambda: self.now)
         self.notify: list[tuple[JobPhase, bool]] = []
         self.supervisor = Supervisor(
-            self.state, self.jobs, self.metrics, self.memory, lambda: self.now, self.traces, self._publish, timings
+            self.state,
+            self.jobs,
+            self.metrics,
+            self.memory,
+            lambda: self.now + self.step,
+            self.traces,
+            self._publish,
+            timings,
+            timer=lambda: self.now,
         )
         spoken, answered, lost = (
             self.memory.someone_speaks,

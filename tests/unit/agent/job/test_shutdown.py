@@ -200,7 +200,7 @@ async def test_running_tool_is_canceled_and_session_closes() -> None:
     reported = await scene.dismiss(Dismissal.RESET)
     assert reported["tools"] == 1
     assert ended.is_set()
-    assert running_tools() == []
+    assert running_tools() == {}
     assert len(closed) == 1
     await scene.job.close()
 

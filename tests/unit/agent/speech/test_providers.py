@@ -32,6 +32,13 @@ def test_pico_provider_selects_embedded_voice() -> None:
         ("tts", Provider(name="pico", voice="Bob"), "pico speaks en-US"),
         ("tts", Provider(name="pico", options={"speed": 2}), "pico has none named speed"),
         ("stt", Provider(name="moonshine", language="de"), "moonshine knows en"),
+        ("stt", Provider(name="moonshine", model="large"), "stt.model: moonshine has none"),
+        ("stt", Provider(name="moonshine", base_url="http://x"), "stt.baseURL: moonshine has none"),
+        ("stt", Provider(name="moonshine", voice="Bob"), "stt.voice: moonshine has none"),
+        ("stt", Provider(name="moonshine", api_key="k"), "stt.apiKeySecretRef: moonshine has none"),
+        ("tts", Provider(name="pico", model="large"), "tts.model: pico has none"),
+        ("tts", Provider(name="pico", voice="de-DE", language="en-US"), 'tts.language "en-US": pico knows de-DE, de'),
+        ("llm", Provider(name="openai", options={"api_key": "k"}), "llm.options.api_key: a key belongs into a Secret"),
         ("llm", Provider(name="openai", model="m", base_url="http://x", options={"bogus": 1}), "bogus"),
         ("tts", Provider(name="pico", fallback=(Provider(name="acme"),)), 'tts.fallback[0].provider "acme" is not'),
         ("tts", Provider(name="pico", fallback=(Provider(name="pico", voice="Bob"),)), 'tts.fallback[0].voice "Bob"'),
@@ -41,6 +48,11 @@ def test_unusable_provider_error_lists_alternatives(role: str, provider: Provide
     with pytest.raises(ValueError, match=role) as caught:
         make(role, provider)
     assert message in str(caught.value)
+
+
+@pytest.mark.parametrize("provider", [Provider(name="pico", voice="de-DE", language="de"), Provider(name="pico")])
+def test_pico_knows_language_of_voice(provider: Provider) -> None:
+    assert make("tts", provider).model == f"svox-pico-{provider.voice or 'en-US'}"
 
 
 @pytest.mark.parametrize(

@@ -19,9 +19,11 @@ from voicesession_agent.supervisor.control_auth import Verifier
 from voicesession_agent.supervisor.control_server import (
     MAX_BODY_BYTES,
     MAX_WAIT_SECONDS,
+    READ_SECONDS,
     ControlServer,
     StateChanges,
     _wait_seconds,
+    start_runner,
 )
 from voicesession_agent.supervisor.desired_state import DesiredState
 from voicesession_agent.supervisor.pod_state import PodState
@@ -52,18 +54,23 @@ def bearer(method: str, body: bytes = b"") -> str:
 
 
 @pytest.fixture
-async def port() -> AsyncIterator[Port]:
+def read_seconds() -> float:
+    """Return the time limit of a body; a test replaces it with a parameter of this name."""
+    return READ_SECONDS
+
+
+@pytest.fixture
+async def port(read_seconds: float) -> AsyncIterator[Port]:
     state = PodState("pod-1", process_started=1.0)
 
     async def set_desired_state(desired: DesiredState) -> None:
-        state.set_desired_state(desired, 2.0)
+        state.set_desired_state(desired, 2.0, 2.0)
 
     raw = KEY.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
     metrics = Metrics()
-    runner = web.AppRunner(
-        ControlServer(state, Verifier(raw, "pod-1"), metrics, set_desired_state, StateChanges(state)).app()
-    )
-    await runner.setup()
+    changes = StateChanges(state)
+    server = ControlServer(state, Verifier(raw, "pod-1"), metrics, set_desired_state, changes, read_seconds)
+    runner = await start_runner(server.app(), 0.5)
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     async with aiohttp.ClientSession() as http:
         yield Port(f"http://127.0.0.1:{runner.addresses[0][1]}", http, state, metrics)
@@ -138,3 +145,31 @@ def test_prefer_header_sets_bounded_wait(prefer: str, seconds: float) -> None:
 async def test_too_large_body_returns_413(port: Port) -> None:
     async with port.http.put(port.url + "/v1/state", data=b"x" * (MAX_BODY_BYTES + 1)) as answer:
         assert answer.status == 413
+
+
+async def unfinished_body() -> AsyncIterator[bytes]:
+    yield b"{"
+    await asyncio.Event().wait()
+
+
+@pytest.mark.parametrize("read_seconds", [0.05])
+async def test_unfinished_body_is_refused_after_the_read_deadline(port: Port) -> None:
+    headers = {"Authorization": bearer("PUT", b"{}")}
+    async with (
+        asyncio.timeout(DEADLINE),
+        port.http.put(port.url + "/v1/state", data=unfinished_body(), headers=headers) as answer,
+    ):
+        assert (answer.status, await answer.json()) == (408, {"reason": "too slow"})
+    assert (await port.get("/healthz"))[0] == 200
+
+
+@pytest.mark.parametrize("sent", [b"", b"GET /healthz HTTP/1.1\r\nHost: pod"])
+async def test_connection_without_complete_request_is_closed(sent: bytes) -> None:
+    runner = await start_runner(web.Application(), 0.5, idle_seconds=0.05)
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    reader, writer = await asyncio.open_connection(*runner.addresses[0][:2])
+    writer.write(sent)
+    async with asyncio.timeout(DEADLINE):
+        assert await reader.read() == b""
+    writer.close()
+    await runner.cleanup()

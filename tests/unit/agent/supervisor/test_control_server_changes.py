@@ -17,9 +17,9 @@ DEADLINE = 30.0
 def state() -> PodState:
     made = PodState("pod-1", process_started=1.0)
     made.prepared(2.0)
-    made.set_desired_state(DesiredState("u1", 1, "vs-1", "ws://x", "t"), 3.0)
+    made.set_desired_state(DesiredState("u1", 1, "vs-1", "ws://x", "t"), 3.0, 3.0)
     made.job_starts()
-    made.job_joined("PA_1", 4.0)
+    made.job_joined("PA_1", 4.0, 4.0)
     made.set_humans(("alice",), 5.0)
     return made
 
@@ -29,7 +29,7 @@ def unhealthy(state: PodState) -> None:
 
 
 def reset(state: PodState) -> None:
-    state.set_desired_state(DesiredState("u1", 2, "vs-1", "ws://x", "t"), 6.0)
+    state.set_desired_state(DesiredState("u1", 2, "vs-1", "ws://x", "t"), 6.0, 6.0)
 
 
 def memory_unavailable(state: PodState) -> None:
@@ -44,7 +44,7 @@ def memory_unavailable(state: PodState) -> None:
         lambda state: state.human_left(HumanLeft("alice", "CLIENT_INITIATED", 6.0)),
         lambda state: state.job_exited(),
         lambda state: state.agent_ended(),
-        lambda state: state.job_joined("PA_2", 6.0),
+        lambda state: state.job_joined("PA_2", 6.0, 6.0),
         unhealthy,
         reset,
     ],

@@ -18,15 +18,15 @@ def test_pod_phases_follow_order(state: PodState) -> None:
     assert state.phase is PodPhase.PREPARING
     state.prepared(2.0)
     assert state.phase is PodPhase.UNBOUND
-    state.set_desired_state(desired(), 3.0)
+    state.set_desired_state(desired(), 3.0, 3.0)
     assert state.phase is PodPhase.BOUND
-    state.set_desired_state(desired(end=True), 4.0)
+    state.set_desired_state(desired(end=True), 4.0, 4.0)
     assert state.phase is PodPhase.ENDED
     assert not state.ready
 
 
 def test_bind_while_preparing_is_kept(state: PodState) -> None:
-    state.set_desired_state(desired(), 2.0)
+    state.set_desired_state(desired(), 2.0, 2.0)
     assert state.phase is PodPhase.PREPARING
     assert state.render()["sessionUID"] == "u1"
     state.prepared(3.0)
@@ -34,23 +34,23 @@ def test_bind_while_preparing_is_kept(state: PodState) -> None:
 
 
 def test_state_of_other_session_raises(state: PodState) -> None:
-    state.set_desired_state(desired("u1"), 2.0)
+    state.set_desired_state(desired("u1"), 2.0, 2.0)
     with pytest.raises(OtherSessionError):
-        state.set_desired_state(desired("u2"), 3.0)
+        state.set_desired_state(desired("u2"), 3.0, 3.0)
 
 
 def test_epoch_and_end_never_decrease(state: PodState) -> None:
-    state.set_desired_state(desired(epoch=2), 2.0)
-    state.set_desired_state(desired(epoch=1), 3.0)
+    state.set_desired_state(desired(epoch=2), 2.0, 2.0)
+    state.set_desired_state(desired(epoch=1), 3.0, 3.0)
     assert state.render()["epoch"] == 2
-    state.set_desired_state(desired(epoch=2, end=True), 4.0)
-    state.set_desired_state(desired(epoch=2), 5.0)
+    state.set_desired_state(desired(epoch=2, end=True), 4.0, 4.0)
+    state.set_desired_state(desired(epoch=2), 5.0, 5.0)
     assert state.ended
 
 
 def test_repeated_state_keeps_first_bind_time(state: PodState) -> None:
-    state.set_desired_state(desired(), 2.0)
-    state.set_desired_state(desired(), 9.0)
+    state.set_desired_state(desired(), 2.0, 2.0)
+    state.set_desired_state(desired(), 9.0, 9.0)
     assert state.render()["timings"]["bound"] == 2.0
 
 
@@ -76,13 +76,13 @@ def test_job_problem_is_shown_and_keeps_readiness(state: PodState) -> None:
     state.prepared(2.0)
     state.job_trouble = "cannot join"
     assert state.ready
-    state.job_joined("PA_1", 3.0)
+    state.job_joined("PA_1", 3.0, 3.0)
     assert state.render()["trouble"] == ""
 
 
 def test_job_start_counts_launch_and_clears_room_facts(state: PodState) -> None:
     assert state.job_starts() == 1
-    state.job_joined("PA_1", 3.0)
+    state.job_joined("PA_1", 3.0, 3.0)
     state.set_humans(("alice",), 3.0)
     assert state.job_starts() == 2
     job = state.render()["job"]
@@ -115,19 +115,19 @@ def test_render_of_new_pod_has_every_field(state: PodState) -> None:
 
 
 def test_job_epoch_is_set_at_start_and_phase_at_join(state: PodState) -> None:
-    state.set_desired_state(desired(epoch=1), 2.0)
+    state.set_desired_state(desired(epoch=1), 2.0, 2.0)
     state.job_starts()
-    state.job_joined("PA_1", 3.0)
-    assert state.set_desired_state(desired(epoch=2), 4.0)
+    state.job_joined("PA_1", 3.0, 3.0)
+    assert state.set_desired_state(desired(epoch=2), 4.0, 4.0)
     assert state.render()["job"]["participantSID"] == ""
     assert not state.accepts(1)
     assert state.job_starts() == 2
     assert state.render()["job"]["epoch"] == 2
-    completed = state.job_joined("PA_2", 4.212)
+    completed = state.job_joined("PA_2", 4.212, 4.212)
     assert completed is not None
     assert completed.milliseconds == 212
     assert state.accepts(2)
-    assert not state.set_desired_state(desired(epoch=2), 5.0)
+    assert not state.set_desired_state(desired(epoch=2), 5.0, 5.0)
 
 
 def test_long_problem_is_cut_in_the_report(state: PodState) -> None:

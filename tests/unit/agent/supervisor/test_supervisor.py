@@ -7,6 +7,7 @@ import pytest
 from voicesession_agent.memory.backend import MemoryAddress
 from voicesession_agent.supervisor.desired_state import DesiredState
 from voicesession_agent.supervisor.pod_state import JobPhase, PodPhase
+from voicesession_agent.supervisor.reset import Outcome
 from voicesession_agent.supervisor.supervisor import GaveUpError
 
 from tests.support.fakes.supervisor_world import DEADLINE, TOKEN, SupervisorWorld, desired
@@ -58,6 +59,17 @@ async def test_dead_job_is_relaunched_with_same_token(world: SupervisorWorld) ->
     assert world.state.render()["reset"] is None
 
 
+async def test_longer_token_of_same_epoch_is_used_by_next_job(world: SupervisorWorld) -> None:
+    job = await world.first_joined()
+    await world.supervisor.set_desired_state(replace(desired(), token=TOKEN * 2))
+    await world.settle()
+    assert len(world.jobs.orders) == 1, "a token starts no job"
+    world.now += 60
+    job.die()
+    await world.started(2)
+    assert world.jobs.orders[1].token == TOKEN * 2
+
+
 async def test_reports_of_earlier_job_are_ignored(world: SupervisorWorld) -> None:
     job = await world.first_joined()
     world.now += 60
@@ -69,6 +81,16 @@ async def test_reports_of_earlier_job_are_ignored(world: SupervisorWorld) -> Non
     await world.report(1, "left", identity="alice", reason="CLIENT_INITIATED", at=1.0)
     assert world.state.participant_sid == "PA_2"
     assert world.state.humans == ("alice",)
+
+
+@pytest.mark.parametrize("step", [60.0, -60.0])
+async def test_step_of_clock_does_not_change_duration_of_reset(world: SupervisorWorld, step: float) -> None:
+    await world.first_joined()
+    await world.supervisor.set_desired_state(desired(epoch=2))
+    world.step = step
+    await world.joined(2)
+    assert world.state.reset is not None
+    assert (world.state.reset.outcome, world.state.reset.milliseconds) == (Outcome.COMPLETE, 0)
 
 
 async def test_repeatedly_dying_jobs_end_pod(world: SupervisorWorld) -> None:
