@@ -7,7 +7,7 @@ from typing import Any, Final, NamedTuple
 
 from voicesession_common import JsonObject
 from voicesession_common.api import constants
-from voicesession_common.lru import LruDict
+from voicesession_common.bounds import LruDict
 
 from voicesession_operator.domain.naming import room_name
 

@@ -15,8 +15,8 @@ from voicesession_common import JsonObject
 from voicesession_common.api import constants
 from voicesession_common.api.timestamps import from_rfc3339
 from voicesession_common.api.voicesession import VoiceSession
+from voicesession_common.bounds import Rate, TokenBuckets
 from voicesession_common.errors import RetryableError, TerminalError
-from voicesession_common.rate_limit import Rate, TokenBuckets
 
 from voicesession_operator.controller.cache import Key
 from voicesession_operator.controller.ports import AgentPods
