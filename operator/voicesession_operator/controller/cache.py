@@ -13,7 +13,15 @@ from voicesession_operator.domain.naming import room_name
 
 TOMBSTONES: Final = 10_000
 """UIDs of deleted objects kept, so that a late event or an old list cannot restore one."""
-POD_STATUS: Final = ("phase", "podIP", "reason", "message", "conditions", "containerStatuses")
+POD_STATUS: Final = (
+    "phase",
+    "podIP",
+    "reason",
+    "message",
+    "conditions",
+    "containerStatuses",
+    "initContainerStatuses",
+)
 POD_METADATA: Final = (
     "name",
     "namespace",
