@@ -11,6 +11,9 @@ Message = dict[str, Any]
 FACT: Final = re.compile(r"\bmy ([a-z ]{2,40}?) (?:is|are) ([a-z0-9' -]{1,60})", re.IGNORECASE)
 REMEMBER: Final = re.compile(r"\bremember(?:ed)?\b", re.IGNORECASE)
 """Speech recognition sometimes confuses the two words."""
+SUMMARIZE: Final = re.compile(r"^summarize the conversation", re.IGNORECASE)
+SUMMARIZED: Final = re.compile(r"\b(?:my|user's) ([a-z ]{2,40}?) (?:is|are) ([a-z0-9' -]{1,60})", re.IGNORECASE)
+"""A fact in a conversation to summarize, or in its earlier summary."""
 USE_TOOL: Final = re.compile(r"\buse the ([a-z_ ]{2,40}?)(?: tool)?[.!]?$", re.IGNORECASE)
 WHAT_IS_MY: Final = re.compile(r"what(?:'s| is| are) my ([a-z ]+)", re.IGNORECASE)
 ABOUT: Final = re.compile(r"do you know about (.+?)[?.!]*$", re.IGNORECASE)
@@ -19,6 +22,9 @@ FIXED: Final = (
     (re.compile(r"can you hear me", re.IGNORECASE), "Yes, I can hear you."),
     (re.compile(r"long story", re.IGNORECASE), LONG_STORY),
 )
+PAUSE: Final = re.compile(r"pause for ([0-9]{1,2}) seconds", re.IGNORECASE)
+REFUSE: Final = re.compile(r"refuse with status ([45][0-9]{2})", re.IGNORECASE)
+"""Requests for a fault of the model, so that a test or a demonstration can see the assistant's answer to it."""
 FAILED: Final = re.compile(r'"status":\s*"(?:Failed|error)"|unexpected keyword|Error')
 BLOCK_VALUE: Final = re.compile(r"<value>(.*?)</value>", re.DOTALL)
 SENTENCE: Final = re.compile(r"[^.!?\n]+[.!?]?")
@@ -28,9 +34,10 @@ FILLER: Final = frozenset({"this", "that", "the", "your", "our", "my", "about"})
 
 @dataclass(frozen=True)
 class Say:
-    """A reply in words."""
+    """A reply in words, with a pause after its first sentence."""
 
     text: str
+    pause_seconds: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -41,12 +48,21 @@ class ToolCall:
     arguments: dict[str, Any]
 
 
-Reply = Say | ToolCall
+@dataclass(frozen=True)
+class Refuse:
+    """The error of a provider."""
+
+    status: int
+
+
+Reply = Say | ToolCall | Refuse
 
 
 def decide(messages: Sequence[Message], tools: Sequence[dict[str, Any]]) -> Reply:
     """Return the reply to a conversation, given the tools that may be called."""
     offered = {tool.get("function", tool).get("name", ""): tool.get("function", tool) for tool in tools}
+    if SUMMARIZE.search(text_of(messages[0])):
+        return Say(_summarize(text_of(messages[-1])))
     reply = _decide(messages, offered)
     if isinstance(reply, Say) and "send_message" in offered:
         return ToolCall("send_message", _accepted_arguments(offered["send_message"], {"message": reply.text}))
@@ -66,6 +82,17 @@ def _decide(messages: Sequence[Message], tools: dict[str, dict[str, Any]]) -> Re
         return Say(_recall(asked[1].strip().lower(), messages))
     if about := ABOUT.search(heard):
         return Say(_known_about(about[1], messages))
+    return _fault(heard) or _fixed(heard)
+
+
+def _fault(heard: str) -> Reply | None:
+    if pause := PAUSE.search(heard):
+        return Say("Before the pause. After the pause.", float(pause[1]))
+    refused = REFUSE.search(heard)
+    return Refuse(int(refused[1])) if refused else None
+
+
+def _fixed(heard: str) -> Say:
     fixed = next((answer for asked, answer in FIXED if asked.search(heard)), "")
     return Say(fixed or f"You said: {heard}")
 
@@ -106,6 +133,13 @@ def _recall(key: str, messages: Sequence[Message]) -> str:
     conversation = "\n".join(normalize(text_of(m)) for m in messages)
     found = re.findall(rf"(?:my|user's|your) {re.escape(key)} (?:is|are) ([a-z0-9' -]+)", conversation, re.IGNORECASE)
     return f"Your {key} is {found[-1].strip()}." if found else f"I do not know your {key} yet."
+
+
+def _summarize(conversation: str) -> str:
+    """Return the newest value of each fact."""
+    lines = map(normalize, conversation.splitlines())
+    facts = dict(_pair(fact) for line in lines for fact in SUMMARIZED.finditer(line))
+    return " ".join(f"The user's {key} is {value}." for key, value in facts.items()) or "They talked."
 
 
 def _known_about(topic: str, messages: Sequence[Message]) -> str:

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from aiohttp import web
-from rules import Reply, Say, ToolCall, decide, normalize
+from rules import Refuse, Say, ToolCall, decide, normalize
 
 MODEL: Final = "scripted-1"
 OWNER: Final = "scripted"
@@ -33,6 +33,8 @@ async def chat(request: web.Request) -> web.StreamResponse:
     if not isinstance(messages, list) or not messages:
         return _bad_request("messages must be a list with at least one message")
     reply = decide(messages, body.get("tools") or [])
+    if isinstance(reply, Refuse):
+        return web.json_response({"error": {"message": "refused as requested", "type": "error"}}, status=reply.status)
     head = {"id": f"chatcmpl-{uuid.uuid4().hex[:12]}", "created": int(time.time()), "model": body.get("model", MODEL)}
     usage = _usage(messages, reply)
     if not body.get("stream"):
@@ -43,7 +45,7 @@ async def chat(request: web.Request) -> web.StreamResponse:
 
 
 async def _stream(
-    request: web.Request, head: dict[str, Any], reply: Reply, usage: dict[str, int] | None
+    request: web.Request, head: dict[str, Any], reply: Say | ToolCall, usage: dict[str, int] | None
 ) -> web.StreamResponse:
     response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
     await response.prepare(request)
@@ -52,9 +54,10 @@ async def _stream(
         chunk = {**head, "object": "chat.completion.chunk", "choices": choices, **more}
         await response.write(b"data: " + json.dumps(chunk).encode() + b"\n\n")
 
+    pauses = [reply.pause_seconds] if isinstance(reply, Say) and reply.pause_seconds else []
     for delta in _deltas(reply):
         await send([{"index": 0, "delta": delta, "finish_reason": None}])
-        await asyncio.sleep(WORD_SECONDS)
+        await asyncio.sleep(pauses.pop() if pauses and delta.get("content", "").endswith(". ") else WORD_SECONDS)
     await send([{"index": 0, "delta": {}, "finish_reason": _finish(reply)}])
     if usage is not None:
         await send([], usage=usage)
@@ -62,7 +65,7 @@ async def _stream(
     return response
 
 
-def _deltas(reply: Reply) -> Iterator[dict[str, Any]]:
+def _deltas(reply: Say | ToolCall) -> Iterator[dict[str, Any]]:
     if isinstance(reply, Say):
         yield {"role": "assistant", "content": ""}
         for word in re.findall(r"\S+\s*", reply.text):
@@ -72,7 +75,7 @@ def _deltas(reply: Reply) -> Iterator[dict[str, Any]]:
     yield {"tool_calls": [{"index": 0, **_tool_call(reply)}]}
 
 
-def _message(reply: Reply) -> dict[str, Any]:
+def _message(reply: Say | ToolCall) -> dict[str, Any]:
     if isinstance(reply, Say):
         return {"role": "assistant", "content": reply.text}
     return {"role": "assistant", "content": None, "tool_calls": [_tool_call(reply)]}
@@ -83,11 +86,11 @@ def _tool_call(call: ToolCall) -> dict[str, Any]:
     return {"id": f"call_{uuid.uuid4().hex[:8]}", "type": "function", "function": function}
 
 
-def _finish(reply: Reply) -> str:
+def _finish(reply: Say | ToolCall) -> str:
     return "stop" if isinstance(reply, Say) else "tool_calls"
 
 
-def _usage(messages: list[dict[str, Any]], reply: Reply) -> dict[str, int]:
+def _usage(messages: list[dict[str, Any]], reply: Say | ToolCall) -> dict[str, int]:
     """Count words instead of tokens: nothing is billed by them."""
     prompt = sum(len(str(message.get("content") or "").split()) for message in messages)
     completion = len(reply.text.split()) if isinstance(reply, Say) else 1

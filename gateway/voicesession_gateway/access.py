@@ -8,7 +8,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from aiohttp import web
-from voicesession_common.rate_limit import Rate, TokenBuckets
+from voicesession_common.bounds import Rate, TokenBuckets
 
 from voicesession_gateway.auth import Authenticator
 from voicesession_gateway.errors import ApiError, ErrorCode

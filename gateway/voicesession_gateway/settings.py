@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final, Self
 
+from voicesession_common.bounds import Rate
 from voicesession_common.env import (
     LOG_LEVELS,
     SettingsError,
@@ -15,7 +16,6 @@ from voicesession_common.env import (
     read_required,
     read_url,
 )
-from voicesession_common.rate_limit import Rate
 
 from voicesession_gateway.admission import Quota
 

@@ -24,16 +24,10 @@ DEADLINE_SHARE: Final = 0.7
 """Part of the duration after which a holder that cannot renew stops leading, before any candidate may take over."""
 READS_PER_RETRY: Final = 2
 """Reads by a standby per renewal of the holder: a killed leader is found within two reads."""
-QUIET_RETRIES: Final = 1.25
-"""Renewal intervals without a renewal after which a holder without a running pod is dead.
-
-A deleted pod's process may run for some seconds more. It renews while it runs.
-"""
 RELEASE_SECONDS: Final = 3.0
 """Longest wait for the release, part of the 30 s that Kubernetes leaves a terminating pod."""
 CONTAINER: Final = "operator"
 """Name of the operator's container in the chart; a sidecar's end is not the operator's."""
-ENDED_PHASES: Final = ("Failed", "Succeeded")
 
 
 class LeaseLostError(Exception):
@@ -220,7 +214,7 @@ class LeaderElector:
             return True
         if changed or holder is None:
             return False
-        return await self._is_dead(holder, age >= self.retry_seconds * QUIET_RETRIES)
+        return await self._is_dead(holder)
 
     def _observe(self, lease: JsonObject) -> bool:
         """Remember the Lease. Return whether it has changed since the last read."""
@@ -231,19 +225,18 @@ class LeaderElector:
         self._record = Record(version, _holder(lease), duration, self._monotonic())
         return True
 
-    async def _is_dead(self, holder: Identity, quiet: bool) -> bool:
-        """Return whether the holder's pod shows that the holder has ended. `quiet`: it missed a renewal.
+    async def _is_dead(self, holder: Identity) -> bool:
+        """Return whether the holder's pod shows that the holder has ended.
 
-        Without an answer only the Lease decides.
+        Without an answer only the Lease decides. So it does for a pod that is gone: a pod that was deleted by force, or
+        with its node, may still run.
         """
         try:
             pod = await self._kube.get(PODS, self._namespace, holder.pod)
-        except NotFoundError:
-            pod = None
         except ExternalError as error:
             log.debug("the leader's pod cannot be read", extra={"pod": holder.pod, "reason": error.reason})
             return False
-        dead = has_terminated(holder, pod) or (quiet and has_no_pod(holder, pod))
+        dead = has_terminated(holder, pod)
         if dead:
             log.info("the leader has ended", extra={"pod": holder.pod})
         return dead
@@ -278,22 +271,30 @@ def _holder(lease: JsonObject) -> str:
     return _spec(lease).get("holderIdentity") or ""
 
 
-def has_terminated(process: Identity, pod: JsonObject | None) -> bool:
+def has_terminated(process: Identity, pod: JsonObject) -> bool:
     """Return whether the process's container has terminated, even if it runs again.
 
     A container that finished after the start of the process cannot be an earlier one. Both times are of the clock of
     the pod's node; the finish is rounded down to whole seconds, so that a short life may go unnoticed.
     """
-    if pod is None or pod["metadata"]["uid"] != process.uid:
-        return False
     statuses = (pod.get("status") or {}).get("containerStatuses") or ()
-    states = [s.get(state) or {} for s in statuses if s["name"] == CONTAINER for state in ("state", "lastState")]
-    finished = [from_rfc3339((state.get("terminated") or {}).get("finishedAt")) for state in states]
+    own = (status for status in statuses if status["name"] == CONTAINER)
+    return pod["metadata"]["uid"] == process.uid and any(_shows_end(process, status) for status in own)
+
+
+def _shows_end(process: Identity, status: JsonObject) -> bool:
+    """Return whether a container's status shows the end of the process.
+
+    A running container that is not younger than the process may be its own. Then the last container is an earlier one,
+    even if it finished later by a clock that was set back since.
+    """
+    state, last = status.get("state") or {}, status.get("lastState") or {}
+    if "running" in state and (_seconds(state["running"], "startedAt") or 0.0) <= process.started_at:
+        return False
+    finished = [_seconds(part.get("terminated"), "finishedAt") for part in (state, last)]
     return any(seconds is not None and seconds >= process.started_at for seconds in finished)
 
 
-def has_no_pod(process: Identity, pod: JsonObject | None) -> bool:
-    """Return whether the process's pod is deleted or was given up, for example because its node was removed."""
-    if pod is None or pod["metadata"]["uid"] != process.uid:
-        return True
-    return (pod.get("status") or {}).get("phase") in ENDED_PHASES
+def _seconds(state: JsonObject | None, name: str) -> float | None:
+    """Return a time of a container's state in Unix seconds; None if there is none."""
+    return from_rfc3339((state or {}).get(name))

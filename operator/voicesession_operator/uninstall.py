@@ -14,7 +14,7 @@ from typing import Final
 
 from voicesession_common import JsonObject
 from voicesession_common.api.constants import POD_SELECTOR
-from voicesession_common.errors import ConflictError, ExternalError, NotFoundError, TerminalError
+from voicesession_common.errors import ConflictError, ExternalError, NotFoundError, RetryableError, TerminalError
 from voicesession_common.json_logging import configure
 from voicesession_common.kube_client import (
     ALL_NAMESPACES,
@@ -36,6 +36,8 @@ SETTLE_SECONDS: Final = 5.0
 """Time for the operator's queue of deleted sessions, about 200 a second; it also finishes that queue at its end."""
 CONCURRENT_DELETIONS: Final = 16
 POLL_SECONDS: Final = 0.5
+NO_SUCH_KIND: Final = "Status404"
+"""Reason of the API server's plain 404 for a kind whose CRD was deleted, which deletes its objects too."""
 
 
 async def delete_all(
@@ -83,9 +85,17 @@ async def _count_remaining(kube: KubernetesApi, readable: set[str]) -> int:
 
 
 async def _delete_sessions(kube: KubernetesApi, namespace: str) -> int:
-    """Delete every listed session, several at a time. Return the number of listed sessions."""
+    """Delete every listed session, several at a time. Return the number of listed sessions, 0 without the CRD.
+
+    The list of pods that follows shows that the 404 was the API server's: a proxy's would refuse that list too.
+    """
     limit = asyncio.Semaphore(CONCURRENT_DELETIONS)
-    listed, _ = await kube.list(SESSIONS, namespace)
+    try:
+        listed, _ = await kube.list(SESSIONS, namespace)
+    except RetryableError as error:
+        if error.reason != NO_SUCH_KIND:
+            raise
+        return 0
     await asyncio.gather(*(_delete(kube, session, limit) for session in listed))
     return len(listed)
 

@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from voicesession_common.rate_limit import Rate
+from voicesession_common.bounds import Rate
 from voicesession_gateway.admission import Quota
 from voicesession_gateway.settings import GatewaySettings, OidcSettings
 

@@ -8,6 +8,7 @@ import pytest
 from livekit import rtc
 from livekit.agents import AgentSession, io, llm
 from voicesession_agent.assistant.assistant import Assistant, People
+from voicesession_agent.assistant.context_window import ContextWindow
 from voicesession_agent.assistant.idle_prompt import IdleMonitor
 from voicesession_agent.assistant.provider_watch import ENGLISH, ProviderWatch
 from voicesession_agent.assistant.speaker_selection import Audience
@@ -83,7 +84,8 @@ class Conversation:
         idle = IdleMonitor(lambda: None, 0.0)
         facts = JobFacts(frozenset(), digest(()), (), history=history)
         people = People(anything[0], Audience(anything[0], self.session, subscribe_seconds=0.0), lambda: "")
-        self.assistant = Assistant(AgentSpec(instructions="Be brief."), anything[1], facts, idle, people, watch)
+        window, spec = ContextWindow(lambda: self.model), AgentSpec(instructions="Be brief.")
+        self.assistant = Assistant(spec, anything[1], facts, idle, people, watch, window)
         self.heartbeats: asyncio.Task[None] | None = None
 
     async def start(self) -> None:

@@ -1,7 +1,9 @@
 """RoomIO of livekit-agents as the assistant uses it: linked participants, their tracks, and text of everybody."""
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any, Final
 from unittest.mock import AsyncMock, create_autospec
 
@@ -13,6 +15,7 @@ from livekit.agents.voice.io import TextOutput
 from livekit.agents.voice.room_io._input import _ParticipantAudioInputStream
 from voicesession_agent import livekit_internals
 from voicesession_agent.assistant.assistant import ROOM_OPTIONS, Assistant, People
+from voicesession_agent.assistant.context_window import SUMMARY_NOTICE, ContextWindow
 from voicesession_agent.assistant.idle_prompt import IdleMonitor
 from voicesession_agent.assistant.provider_watch import ENGLISH, ProviderWatch
 from voicesession_agent.assistant.speaker_selection import NOBODY, Audience
@@ -20,7 +23,7 @@ from voicesession_agent.assistant.text_input import TextInput
 from voicesession_agent.job.health_monitor import HealthMonitor
 from voicesession_agent.job.supervisor_client import SupervisorClient
 from voicesession_agent.memory.backend import Block, digest
-from voicesession_agent.protocol import JobFacts
+from voicesession_agent.protocol import JobFacts, Message
 from voicesession_agent.settings import AgentSpec
 
 from tests.support.async_polling import until
@@ -75,10 +78,12 @@ class RecordingModel(llm.LLM[Any]):
     def __init__(self) -> None:
         super().__init__()
         self.asked: list[tuple[str, str]] = []
+        self.contexts: list[list[str]] = []
 
     def chat(self, *, chat_ctx: llm.ChatContext, tools: Any = None, conn_options: Any = None, **_: Any) -> Any:
         messages = [item.text_content or "" for item in chat_ctx.items if isinstance(item, llm.ChatMessage)]
         self.asked.append((messages[0], messages[-1]))
+        self.contexts.append(messages)
         return Answer(self, chat_ctx=chat_ctx, tools=tools or [], conn_options=conn_options or APIConnectOptions())
 
 
@@ -144,7 +149,8 @@ async def test_typed_text_of_every_human_is_answered_in_writing_with_fresh_memor
         idle = IdleMonitor(lambda: None, 0.0)
         facts = await supervisor.job_facts()
         watch = ProviderWatch(create_autospec(HealthMonitor, instance=True), ENGLISH)
-        assistant = Assistant(AgentSpec(instructions="Be brief."), client, facts, idle, people, watch)
+        window, spec = ContextWindow(RecordingModel), AgentSpec(instructions="Be brief.")
+        assistant = Assistant(spec, client, facts, idle, people, watch, window)
         text_input = TextInput(room, assistant.answer_text)
         await session.start(assistant, room=room, room_options=ROOM_OPTIONS)
         session.output.transcription = writer
@@ -200,3 +206,27 @@ async def test_room_output_is_measured_below_no_other_output() -> None:
     assert output is not None
     assert meter is not None
     assert (meter.next_in_chain, meter.can_pause, meter.sample_rate) == (output, output.can_pause, output.sample_rate)
+
+
+async def test_long_conversation_is_summarized_between_turns(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    room, supervisor, model, summarizer = connected_room("alice"), Supervisor(), RecordingModel(), RecordingModel()
+    client: Any = supervisor
+    with job_context(room):
+        session: AgentSession[None] = AgentSession(llm=model)
+        people = People(room, Audience(room, session, subscribe_seconds=0.0), lambda: "alice")
+        history = tuple(Message("user", f"{number} " + "word " * 50) for number in range(100))
+        facts = replace(await supervisor.job_facts(), history=history)
+        watch = ProviderWatch(create_autospec(HealthMonitor, instance=True), ENGLISH)
+        window, idle = ContextWindow(lambda: summarizer), IdleMonitor(lambda: None, 0.0)
+        spec = AgentSpec(instructions="Be brief.")
+        await session.start(Assistant(spec, client, facts, idle, people, watch, window))
+        await session.generate_reply(user_input="Hello.")
+        await until(lambda: "is summarized" in caplog.text)
+        await session.generate_reply(user_input="And now?")
+        await session.aclose()
+    assert SUMMARY_NOTICE not in model.contexts[0][1]
+    assert model.contexts[1][1] == f"{SUMMARY_NOTICE}\nI see."
+    assert model.contexts[1][-1] == "And now?"
+    assert len(model.contexts[1]) < len(model.contexts[0])
+    await window.close()

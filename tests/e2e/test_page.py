@@ -1,6 +1,7 @@
 """The gateway's page in a real browser: calls with speech, the microphone, keys, and outages."""
 
 import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from tests.support.cluster import faults, gateway
 from tests.support.cluster.kubectl import Json, Kube, Session
 from tests.support.cluster.rooms import LiveKit
 from tests.support.cluster.scenario import Scenario
+from tests.support.participants import browser_routes
 from tests.support.participants.browser import BrowserTab, microphone_recording, open_tab, wait_until_live
 from tests.support.participants.page_call import (
     BUSY,
@@ -31,6 +33,10 @@ pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600)]
 
 RECOVERY_SECONDS = 240
 """Seconds until the recovery from an outage of LiveKit."""
+SLOW_SECONDS = 12
+"""Delay of the token, beside the 3 s of a slow reload."""
+CLOSED_SECONDS = 120
+"""LiveKit's 22 s until a closed tab is noticed, and reconnectGraceSeconds."""
 ANSWER_SECONDS = 120
 """The microphone repeats its question every 14 s; a busy machine may mishear it a few times."""
 
@@ -116,6 +122,39 @@ def test_reload_within_grace_returns_to_same_agent(scenario: Scenario, tmp_path:
         assert not after.status.get("resets")
         assert len(scenario.kube.all("voicesessions", scenario.namespace)) == 1
         tab.press_button("Disconnect")
+
+
+def test_slow_reload_with_default_grace_returns_to_same_agent(scenario: Scenario, tmp_path: Path) -> None:
+    """Let a phone with a round trip of 400 ms and 400 kbit/s need 15 s for the reload."""
+    with (
+        page_gateway(scenario, tmp_path, gateway.agent("joins", scenario.namespace)) as client,
+        open_tab(client.url, microphone_recording(tmp_path, "Test one")) as tab,
+    ):
+        name = start_call(open_page(tab))
+        before = session_on_page(scenario, tab)
+        sid = scenario.agent_sid(before)
+        tab.use_slow_network(round_trip_ms=400, bytes_per_second=50_000)
+
+        with tab.intercept(browser_routes.delayed(SLOW_SECONDS), "/token"):
+            tab.reload()
+            wait_until_live(tab, START)
+
+        assert until(tab.session, "the session's name", BUSY) == name
+        after = session_on_page(scenario, tab)
+        assert (after.pod, scenario.agent_sid(after)) == (before.pod, sid)
+        assert not after.status.get("resets")
+        assert len(scenario.kube.all("voicesessions", scenario.namespace)) == 1
+
+
+@pytest.mark.slow
+def test_closed_tab_ends_session(scenario: Scenario, tmp_path: Path) -> None:
+    with page_gateway(scenario, tmp_path, gateway.agent("joins", scenario.namespace)) as client:
+        with open_tab(client.url, microphone_recording(tmp_path, "Test one")) as tab:
+            name = start_call(open_page(tab))
+            session_on_page(scenario, tab)
+        closed = time.monotonic()
+        assert scenario.wait_until_finished(name, CLOSED_SECONDS).end_reason == "LastHumanLeft"
+        print(f"ended {time.monotonic() - closed:.0f} s after the tab was closed")
 
 
 def test_denied_microphone_is_reported_and_allowed_later(scenario: Scenario, tmp_path: Path, images: Path) -> None:

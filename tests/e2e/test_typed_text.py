@@ -11,6 +11,9 @@ pytestmark = [pytest.mark.cluster, pytest.mark.speech]
 
 ANSWER_SECONDS = 30
 CANARY = "kumquat"
+LONG_TEXTS = 10
+FILLER = "word " * 300
+"""About 500 tokens; the scripted model repeats it, so that each text costs 1,000."""
 
 
 def test_typed_text_and_digits_of_two_humans_are_answered_in_writing(scenario: Scenario, agent_66: Json) -> None:
@@ -35,3 +38,23 @@ def test_typed_text_and_digits_of_two_humans_are_answered_in_writing(scenario: S
 
     log = scenario.kube.logs(session.pod, scenario.namespace)
     assert CANARY not in log.lower()
+
+
+@pytest.mark.slow
+def test_fact_of_a_conversation_longer_than_the_context_is_still_known(scenario: Scenario, agent_66: Json) -> None:
+    """Type 10,000 tokens: the model sees 6,000, and a summary of the others."""
+    changes: Json = {"greeting": ""}
+    scenario.kube.apply(copy_of(agent_66, "agent-66", scenario.namespace, "memory", **changes))
+    session = scenario.start_session("call", "agent-66")
+    alice = TypingParticipant(scenario.livekit, session, "alice")
+    try:
+        alice.type(f"My secret word is {CANARY}")
+        alice.wait_for_text(CANARY, ANSWER_SECONDS)
+        for number in range(LONG_TEXTS):
+            alice.type(f"Number {number}. {FILLER} Marker {number}.")
+            alice.wait_for_text(f"Marker {number}.", ANSWER_SECONDS)
+        alice.type("What is my secret word?")
+        alice.wait_for_text(f"Your secret word is {CANARY}", ANSWER_SECONDS)
+    finally:
+        alice.leave()
+    assert "summarized" in scenario.kube.logs(session.pod, scenario.namespace)

@@ -4,6 +4,7 @@ import asyncio
 import logging
 import time
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
@@ -24,8 +25,9 @@ from livekit.agents import (
     room_io,
 )
 
+from voicesession_agent.assistant.context_window import ContextWindow
 from voicesession_agent.assistant.idle_prompt import IdleMonitor
-from voicesession_agent.assistant.memory_context import remember_tool, render, shorten
+from voicesession_agent.assistant.memory_context import remember_tool, render
 from voicesession_agent.assistant.provider_watch import ATTEMPT_SECONDS, Chunk, ProviderWatch, spoken_lines
 from voicesession_agent.assistant.speaker_selection import NOBODY, Audience, Greeter, SpeakerSelector
 from voicesession_agent.assistant.text_input import TextInput, attribute
@@ -112,12 +114,13 @@ async def run(
     watch = ProviderWatch(services.health, spoken_lines(spec), attempt_seconds=attempts * ATTEMPT_SECONDS)
     watch.watch(session)
     people = People(ctx.room, audience, lambda: selector.linked)
-    assistant = Assistant(spec, services.supervisor, facts, idle, people, watch)
+    window = ContextWindow(partial(providers.make_llm, spec.llm))
+    assistant = Assistant(spec, services.supervisor, facts, idle, people, watch, window)
     text_input = TextInput(ctx.room, assistant.answer_text)
     services.health.watch_speech(session, lambda: idle.has_prompted)
     async with asyncio.timeout(start_seconds):
         await session.start(assistant, room=ctx.room, room_options=ROOM_OPTIONS)
-    for step in (text_input.close, idle.close, selector.close, audience.close):
+    for step in (text_input.close, idle.close, selector.close, audience.close, window.close):
         services.shutdown.before_session_closes(step)
     services.health.watch_playback(session)
     services.reporter.leave_speech_to_session()
@@ -155,6 +158,7 @@ class Assistant(Agent):
         idle: IdleMonitor,
         people: People,
         watch: ProviderWatch,
+        window: ContextWindow,
     ) -> None:
         super().__init__(
             instructions=render(spec.instructions, facts.blocks),
@@ -168,14 +172,21 @@ class Assistant(Agent):
         self._people = people
         self._echoes = EchoDetector()
         self._watch = watch
+        self._window = window
 
-    def llm_node(
+    async def llm_node(
         self, chat_ctx: llm.ChatContext, tools: list[llm.Tool], model_settings: ModelSettings
     ) -> AsyncIterator[Chunk]:
-        """Return the answer of the language model to the shortened context, under the watch of its provider."""
-        chunks = Agent.default.llm_node(self, shorten(chat_ctx), tools, model_settings)
+        """Yield the answer of the language model to the shortened context, under the watch of its provider.
+
+        A long conversation is summarized while the answer is spoken.
+        """
+        chunks = Agent.default.llm_node(self, self._window.shorten(chat_ctx), tools, model_settings)
         after_tool = bool(chat_ctx.items) and chat_ctx.items[-1].type == "function_call_output"
-        return self._watch.answer(chunks, _label(self.session.llm), may_be_empty=after_tool)
+        async with aclosing(self._watch.answer(chunks, _label(self.session.llm), may_be_empty=after_tool)) as answer:
+            async for chunk in answer:
+                yield chunk
+        self._window.summarize(chat_ctx)
 
     def tts_node(self, text: AsyncIterable[str], model_settings: ModelSettings) -> AsyncIterator[rtc.AudioFrame]:
         """Return the speech of a text, under the watch of its provider."""

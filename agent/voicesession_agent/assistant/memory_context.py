@@ -1,4 +1,4 @@
-"""The model's context: memory blocks in the instructions, the `remember` tool, and the limit of its length."""
+"""Memory in the model's context: blocks in the instructions, and the `remember` tool."""
 
 from collections.abc import Sequence
 from typing import Any, Final
@@ -13,39 +13,6 @@ REMEMBER_DESCRIPTION: Final = (
     "Write a fact into your long-term memory, so that you know it in later conversations too. "
     "Call it when somebody asks you to remember something."
 )
-
-CONTEXT_TOKENS: Final = 6000
-"""Longest context, so that a model of 8,000 tokens has room for tools and its answer."""
-LEAST_TOKENS: Final = 1000
-"""Tokens of the conversation that are kept whatever the length of the instructions."""
-BYTES_PER_TOKEN: Final = 3
-"""UTF-8 bytes of a token: 4 in English text, fewer in other languages and in JSON."""
-ITEM_TOKENS: Final = 8
-"""Tokens around each item: its role and its separators."""
-
-
-def shorten(context: llm.ChatContext) -> llm.ChatContext:
-    """Return the context with its instructions and as many of the newest items as CONTEXT_TOKENS allow.
-
-    The last item always stays, and no output of a tool stays without its call.
-    """
-    instructions = [item for item in context.items if item.type == "message" and item.role in ("system", "developer")]
-    budget = max(CONTEXT_TOKENS - sum(map(_tokens, instructions)), LEAST_TOKENS)
-    for kept, item in enumerate(reversed(context.items)):
-        budget -= _tokens(item)
-        if budget < 0 and kept:
-            return context.copy().truncate(max_items=kept)
-    return context
-
-
-def _tokens(item: llm.ChatItem) -> int:
-    """Estimate the tokens of an item."""
-    text = (item.text_content or "") if item.type == "message" else ""
-    if item.type == "function_call":
-        text = item.arguments
-    elif item.type == "function_call_output":
-        text = item.output
-    return ITEM_TOKENS + len(text.encode()) // BYTES_PER_TOKEN
 
 
 def render(instructions: str, blocks: Sequence[Block]) -> str:

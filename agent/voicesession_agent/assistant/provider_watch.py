@@ -91,7 +91,7 @@ class ProviderWatch:
 
     async def answer(
         self, chunks: AsyncGenerator[Chunk, None], label: str, *, may_be_empty: bool
-    ) -> AsyncIterator[Chunk]:
+    ) -> AsyncGenerator[Chunk, None]:
         """Yield the chunks of an answer, and the spoken lines where they are due.
 
         `label` is livekit-agents' label of the model. An error of the model is replaced by the apology, if there is

@@ -16,7 +16,9 @@ export class Call {
   /** `audio` is the element that plays the agent; `onLevel` receives the agent's loudness. */
   constructor(dispatch, audio, onLevel) {
     Object.assign(this, { dispatch, audio, onLevel });
-    this.room = new Room();
+    // A page that unloads may come back, however slowly, so only Disconnect leaves the room. Otherwise LiveKit notices
+    // the lost connection, and the session waits for reconnectGraceSeconds.
+    this.room = new Room({ disconnectOnPageLeave: false });
     this.ended = new Promise((resolve) => {
       this.room.on(RoomEvent.Disconnected, (reason) => resolve(DisconnectReason[reason] ?? 'UNKNOWN_REASON'));
     });

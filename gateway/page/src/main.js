@@ -106,7 +106,7 @@ find('continue').addEventListener('click', () => resume(state.offer));
 find('key-form').addEventListener('submit', useKey);
 find('agent').addEventListener('change', (event) => dispatch({ type: 'agentChosen', agent: event.target.value }));
 find('microphone').addEventListener('change', (event) => conversation.useMicrophone(event.target.value));
-// livekit-client leaves the room at these events. Suspend first, so that this does not count as the end of the call.
+// The browser closes the connection after these events. Suspend first, so that this does not end the call.
 for (const event of ['beforeunload', 'pagehide', 'freeze']) addEventListener(event, () => conversation.suspend());
 addEventListener('pageshow', (event) => event.persisted && location.reload());
 addEventListener('resume', () => conversation.isSuspended && location.reload());

@@ -8,9 +8,9 @@ from typing import Final
 from voicesession_common import JsonObject
 from voicesession_common.api import constants
 from voicesession_common.api.timestamps import to_rfc3339
+from voicesession_common.bounds import Rate, TokenBuckets
 from voicesession_common.errors import ExternalError
 from voicesession_common.kube_client import EVENTS, KubernetesApi
-from voicesession_common.rate_limit import Rate, TokenBuckets
 
 from voicesession_operator import metrics
 from voicesession_operator.domain.actions import Event

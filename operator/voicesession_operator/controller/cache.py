@@ -7,13 +7,21 @@ from typing import Any, Final, NamedTuple
 
 from voicesession_common import JsonObject
 from voicesession_common.api import constants
-from voicesession_common.lru import LruDict
+from voicesession_common.bounds import LruDict
 
 from voicesession_operator.domain.naming import room_name
 
 TOMBSTONES: Final = 10_000
 """UIDs of deleted objects kept, so that a late event or an old list cannot restore one."""
-POD_STATUS: Final = ("phase", "podIP", "reason", "message", "conditions", "containerStatuses")
+POD_STATUS: Final = (
+    "phase",
+    "podIP",
+    "reason",
+    "message",
+    "conditions",
+    "containerStatuses",
+    "initContainerStatuses",
+)
 POD_METADATA: Final = (
     "name",
     "namespace",

@@ -15,8 +15,8 @@ from voicesession_common import JsonObject
 from voicesession_common.api import constants
 from voicesession_common.api.timestamps import from_rfc3339
 from voicesession_common.api.voicesession import VoiceSession
+from voicesession_common.bounds import Rate, TokenBuckets
 from voicesession_common.errors import RetryableError, TerminalError
-from voicesession_common.rate_limit import Rate, TokenBuckets
 
 from voicesession_operator.controller.cache import Key
 from voicesession_operator.controller.ports import AgentPods
@@ -28,6 +28,7 @@ log = logging.getLogger(__name__)
 
 STARTING: Final = ("", "ContainerCreating", "PodInitializing")
 """Waiting reasons of a normal start."""
+CONTAINER_STATUSES: Final = ("containerStatuses", "initContainerStatuses")
 ORDINAL_DIGITS: Final = 9
 RETRY_SECONDS: Final = 0.25
 """Pause after a poll that failed, at first; half of it is added to the time to Ready."""
@@ -198,13 +199,16 @@ def is_owned_by(raw: JsonObject, session: VoiceSession) -> bool:
 
 
 def to_pod(raw: JsonObject) -> AgentPod:
-    """Convert a v1 Pod, slimmed or complete."""
+    """Convert a v1 Pod, slimmed or complete.
+
+    Containers that others inject beside the agent's, such as a service mesh's, may run after the agent's has ended.
+    """
     meta, status = raw["metadata"], raw.get("status") or {}
     return AgentPod(
         name=meta["name"],
         uid=meta["uid"],
         ordinal=_ordinal(meta),
-        phase=status.get("phase", "Pending"),
+        phase="Failed" if "terminated" in _agent_state(status) else status.get("phase", "Pending"),
         ip=status.get("podIP", ""),
         deleting="deletionTimestamp" in meta,
         created_at=from_rfc3339(meta.get("creationTimestamp")) or 0.0,
@@ -223,18 +227,31 @@ def _is_controlled_by(raw: JsonObject, uid: str) -> bool:
     return any(owner.get("controller") and owner.get("uid") == uid for owner in owners)
 
 
+def _agent_state(status: JsonObject) -> JsonObject:
+    """Return the state of the agent's container; empty before its first state."""
+    named = (c for c in status.get("containerStatuses", ()) if c.get("name") == constants.AGENT_CONTAINER)
+    return next((container.get("state") or {} for container in named), {})
+
+
 def _problem(status: JsonObject) -> str:
-    for container in status.get("containerStatuses", ()):
-        state = container.get("state", {})
-        waiting = state.get("waiting", {})
-        if waiting.get("reason", "") not in STARTING:
-            return _text(waiting)
-        terminated = state.get("terminated")
-        if terminated:
-            return f"{terminated.get('reason', 'Terminated')}: exit code {terminated.get('exitCode')}"
+    state = _agent_state(status)
+    waiting, terminated = state.get("waiting") or {}, state.get("terminated")
+    if waiting.get("reason", "") not in STARTING:
+        return _text(waiting)
+    if terminated:
+        return f"{terminated.get('reason', 'Terminated')}: exit code {terminated.get('exitCode')}"
     if status.get("reason"):
         return _text(status)
-    return _unschedulable(status)
+    return _unschedulable(status) or ("" if "running" in state else _blocking_container(status))
+
+
+def _blocking_container(status: JsonObject) -> str:
+    """Return the problem of another container that cannot start and so holds up the agent's; empty if there is none."""
+    for container in (c for kind in CONTAINER_STATUSES for c in status.get(kind, ())):
+        waiting = (container.get("state") or {}).get("waiting") or {}
+        if waiting.get("reason", "") not in STARTING:
+            return f"container {container.get('name')}: {_text(waiting)}"
+    return ""
 
 
 def _unschedulable(status: JsonObject) -> str:

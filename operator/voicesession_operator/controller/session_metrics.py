@@ -10,7 +10,7 @@ from voicesession_common.api.conditions import find_condition
 from voicesession_common.api.reasons import Cause, ConditionType, EndReason, Reason, ResetOutcome, SessionPhase
 from voicesession_common.api.timestamps import TIMESTAMP_RESOLUTION_SECONDS
 from voicesession_common.api.voicesession import LastReset, Status, VoiceSession
-from voicesession_common.lru import LruDict
+from voicesession_common.bounds import LruDict
 
 from voicesession_operator import metrics
 from voicesession_operator.controller.cache import Cache, ResourceKind

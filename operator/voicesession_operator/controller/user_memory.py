@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Final, NamedTuple, Protocol
 
 from voicesession_common.api.voiceagent import VoiceAgent
-from voicesession_common.lru import LruDict
+from voicesession_common.bounds import LruDict
 
 from voicesession_operator import metrics
 from voicesession_operator.controller.cache import Cache, Key, ResourceKind

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
-from voicesession_common.lru import LruDict
+from voicesession_common.bounds import LruDict
 
 from voicesession_operator import metrics
 from voicesession_operator.clients.livekit import PARTICIPANT_JOINED, PARTICIPANT_LEFT, RoomEvent

@@ -86,7 +86,16 @@ def last_human_left(session: VoiceSession, status: Status, observed: Observed) -
         return ()
     grace = _grace_seconds(session, status.last_human_left_reason)
     message = f"The last human left ({status.last_human_left_reason}) and nobody came back within {grace:g} s"
-    return (Deadline(at, EndOfSession(EndReason.LAST_HUMAN_LEFT, message)),)
+    return (Deadline(at, EndOfSession(EndReason.LAST_HUMAN_LEFT, message), grace_trial_seconds(session, status)),)
+
+
+def grace_trial_seconds(session: VoiceSession, status: Status) -> float:
+    """Return the time for which this process must have watched the session before its grace is over.
+
+    The leave was stored by the clock of an earlier leader, which may be ahead or behind, so a new leader grants the
+    grace once more, but at most TRIAL_SECONDS.
+    """
+    return min(_grace_seconds(session, status.last_human_left_reason), TRIAL_SECONDS)
 
 
 def grace_ends_at(session: VoiceSession, status: Status, observed: Observed) -> float | None:

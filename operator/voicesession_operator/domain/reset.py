@@ -9,7 +9,7 @@ from voicesession_common.api.timestamps import is_rfc3339
 from voicesession_common.api.voicesession import Absence, LastReset, Status, VoiceSession
 
 from voicesession_operator.domain.actions import Decision
-from voicesession_operator.domain.deadlines import grace_ends_at
+from voicesession_operator.domain.deadlines import grace_ends_at, grace_trial_seconds
 from voicesession_operator.domain.lifecycle import derive_phase, set_ready
 from voicesession_operator.domain.naming import pod_name
 from voicesession_operator.domain.observed import Observed
@@ -79,8 +79,9 @@ def due_resets(session: VoiceSession, status: Status, observed: Observed, now: f
         Cause.AGENT_ABSENT: _absence_due_at(status),
     }
     just_completed = is_reset_incomplete(session.status)
+    trials = {Cause.LAST_HUMAN_LEFT: grace_trial_seconds(session, status)}
     return tuple(
-        Decision(at, status if just_completed else _start_reset(session, status, cause, now))
+        Decision(at, status if just_completed else _start_reset(session, status, cause, now), trials.get(cause, 0.0))
         for cause, at in due.items()
         if at is not None
     )

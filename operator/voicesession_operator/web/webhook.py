@@ -12,7 +12,7 @@ from typing import Final
 import jwt
 from aiohttp import web
 from livekit import api
-from voicesession_common.lru import LruDict
+from voicesession_common.bounds import LruDict
 
 from voicesession_operator import metrics
 from voicesession_operator.clients.livekit import (

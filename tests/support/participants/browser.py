@@ -129,6 +129,14 @@ class BrowserTab:
             for path in paths:
                 self._do(self._page.unroute(self._url + path, handler))
 
+    def use_slow_network(self, round_trip_ms: int, bytes_per_second: int) -> None:
+        """Slow down the HTTP requests of the page."""
+        throughput = {"downloadThroughput": bytes_per_second, "uploadThroughput": bytes_per_second}
+        conditions = {"offline": False, "latency": round_trip_ms, **throughput}
+        session = self._do(self._context.new_cdp_session(self._page))
+        self._do(session.send("Network.enable"))
+        self._do(session.send("Network.emulateNetworkConditions", conditions))
+
     def enter_key(self, key: str) -> None:
         """Enter an access key and use it."""
         self._do(self._page.get_by_label("Access key").fill(key))

@@ -134,6 +134,10 @@ class Speaker:
         """Stay in the room, or outside of it, without speaking."""
         self._command("wait", seconds=seconds, timeout=seconds)
 
+    def play_music(self, seconds: float) -> None:
+        """Play music beside the open microphone."""
+        self._command("play_music", seconds=seconds, timeout=seconds + REPLY_SECONDS)
+
     def leave(self) -> float:
         """Leave the room; return the Unix time just before."""
         return float(self._command("leave")["at"])

@@ -7,6 +7,7 @@ import sys
 import time
 from typing import Any
 
+import numpy as np
 from livekit import rtc
 from voicesession_cli.errors import CommandError
 from voicesession_cli.voice import audio as sound
@@ -18,6 +19,9 @@ from tests.support.participants.transcript_match import has_words, misheard
 
 NOT_IN_ROOM = "not in the room"
 GREETING_STARTS_SECONDS = 5
+CHORD_HERTZ = (220.0, 277.2, 329.6)
+BEATS_PER_SECOND = 2.0
+MUSIC_AMPLITUDE = 3000
 Fields = dict[str, Any]
 
 
@@ -72,6 +76,11 @@ class SpeakerCommands:
         await asyncio.sleep(command["seconds"])
         return {}
 
+    async def play_music(self, command: Fields) -> Fields:
+        """Play music; an answer to it is possible, but not wanted."""
+        await self._say_once(_music(command["seconds"]), within=1.0)
+        return {}
+
     async def leave(self, _: Fields) -> Fields:
         """Leave the room."""
         at = time.time()
@@ -113,6 +122,14 @@ class SpeakerCommands:
         if self._participant is None:
             raise CommandError(NOT_IN_ROOM)
         return self._participant
+
+
+def _music(seconds: float) -> Samples:
+    """Return chords with a beat, as loud as a voice, which is no speech."""
+    times = np.arange(int(seconds * sound.MICROPHONE_RATE)) / sound.MICROPHONE_RATE
+    chord = sum(np.sin(2 * np.pi * pitch * times) for pitch in CHORD_HERTZ)
+    beat = 0.5 + 0.5 * np.cos(2 * np.pi * BEATS_PER_SECOND * times)
+    return sound.utterance((MUSIC_AMPLITUDE * beat * chord).astype(np.int16), sound.MICROPHONE_RATE)
 
 
 async def run_commands() -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from aiohttp import ClientSession, web
-from voicesession_common.rate_limit import Rate
+from voicesession_common.bounds import Rate
 from voicesession_common.tracing import Tracing
 from voicesession_gateway import app, metrics
 from voicesession_gateway.admission import Quota

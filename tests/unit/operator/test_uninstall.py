@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 from voicesession_common import JsonObject
-from voicesession_common.errors import ExternalError, NotFoundError, RetryableError, TerminalError
+from voicesession_common.errors import ExternalError, NotFoundError, RetryableError, TerminalError, from_kubernetes
 from voicesession_common.kube_client import Resource
 from voicesession_operator.uninstall import delete_all
 
@@ -23,6 +23,19 @@ class RefusingKubernetes(FakeKubernetes):
     async def list(self, resource: Resource, namespace: str = "", selector: str = "") -> tuple[list[JsonObject], str]:
         if namespace == "team-a":
             raise self._error
+        return await super().list(resource, namespace, selector)
+
+
+class PlainNotFoundKubernetes(FakeKubernetes):
+    """Answers some requests with a 404 that has no Status, as the API server does for a kind without a CRD."""
+
+    def __init__(self, requests: set[str]) -> None:
+        super().__init__()
+        self._requests = requests
+
+    async def list(self, resource: Resource, namespace: str = "", selector: str = "") -> tuple[list[JsonObject], str]:
+        if f"list {resource.plural}" in self._requests:
+            raise from_kubernetes(404, {})
         return await super().list(resource, namespace, selector)
 
 
@@ -100,6 +113,13 @@ async def test_delete_all_passes_over_an_unreadable_namespace(error: ExternalErr
     kube.put("voicesessions", operator_objects.session())
     assert await delete_all(kube, ("team-a", "team-b"), deadline_seconds=seconds, settle_seconds=0) is done
     assert kube.objects == {}
+
+
+@pytest.mark.parametrize(("proxied", "done"), [((), True), (("list pods",), False)])
+async def test_delete_all_without_the_crd_is_done(proxied: tuple[str, ...], done: bool) -> None:
+    """Let a proxy give the same answer to every list in the second case."""
+    kube = PlainNotFoundKubernetes({"list voicesessions", *proxied})
+    assert await delete_all(kube, (), deadline_seconds=0.1, settle_seconds=0) is done
 
 
 async def test_delete_all_without_rights_in_the_cluster_fails() -> None:

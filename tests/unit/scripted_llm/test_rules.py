@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 import pytest
-from rules import Say, ToolCall, decide
+from rules import Refuse, Say, ToolCall, decide
 
 SYSTEM = {
     "role": "system",
@@ -57,6 +57,25 @@ def test_question_about_instructions_finds_no_knowledge() -> None:
 def test_fact_is_recalled_from_conversation() -> None:
     messages = [user("My favorite color is blue."), {"role": "assistant", "content": "ok"}]
     assert decide([*messages, user("What's my favorite color?")], []) == Say("Your favorite color is blue.")
+
+
+def test_summary_has_the_newest_facts_of_conversation_and_earlier_summary() -> None:
+    prompt = {"role": "system", "content": "Summarize the conversation for the assistant that continues it."}
+    lines = (
+        "summary: The user's dog is rex. The user's name is ann.\nuser: my name is Eve\nassistant: I see.\nuser: Hm."
+    )
+    assert decide([prompt, user(lines)], []) == Say("The user's dog is rex. The user's name is eve.")
+    assert decide([prompt, user("user: Hello.")], []) == Say("They talked.")
+
+
+def test_summary_of_the_assistant_is_recalled() -> None:
+    summary = {"role": "assistant", "content": "Summary of this conversation so far:\nThe user's dog is rex."}
+    assert decide([summary, user("What is my dog?")], []) == Say("Your dog is rex.")
+
+
+def test_requested_faults_are_pause_and_refusal() -> None:
+    assert decide([user("Please pause for 12 seconds.")], []) == Say("Before the pause. After the pause.", 12.0)
+    assert decide([user("Please refuse with status 500.")], []) == Refuse(500)
 
 
 def test_long_story_has_twelve_sentences() -> None:

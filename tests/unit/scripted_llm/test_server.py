@@ -1,5 +1,6 @@
 """HTTP API of the scripted model: chat completions, embeddings, models."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from typing import Any
@@ -54,6 +55,26 @@ async def test_chat_completion_streams_tool_call(url: str) -> None:
     _, text = await post(url + "/v1/chat/completions", REQUEST | {"stream": True, "tools": [tool]})
     assert '"name": "send_message"' in text
     assert '"finish_reason": "tool_calls"' in text
+
+
+@pytest.mark.parametrize("stream", [True, False])
+async def test_chat_completion_refuses_as_requested(url: str, stream: bool) -> None:
+    body = {"messages": [{"role": "user", "content": "Refuse with status 503."}], "stream": stream}
+    assert (await post(url + "/v1/chat/completions", body))[0] == 503
+
+
+async def test_chat_completion_pauses_after_first_sentence(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    pauses, sleep = list[float](), asyncio.sleep
+
+    async def record(seconds: float) -> None:
+        pauses.append(seconds)
+        await sleep(0)
+
+    monkeypatch.setattr("scripted_llm.asyncio.sleep", record)
+    body = {"messages": [{"role": "user", "content": "Pause for 12 seconds."}], "stream": True}
+    _, text = await post(url + "/v1/chat/completions", body)
+    assert pauses.count(12.0) == 1
+    assert "pause. " in text[: text.index("After")]
 
 
 @pytest.mark.parametrize("body", [[], {}, {"messages": []}])

@@ -49,7 +49,7 @@ class AssistantScene:
         self.speaker = ""
         room: Any = self.room
         people = People(room, cast("Audience", SimpleNamespace(wait=self.wait)), lambda: self.speaker)
-        self.assistant = Assistant(spec, client, first, self.idle, people, Mock())
+        self.assistant = Assistant(spec, client, first, self.idle, people, Mock(), Mock())
         self.heard = llm.ChatMessage(role="user", content=["hello"])
 
     async def wait(self, identity: str) -> None:

@@ -1,8 +1,8 @@
 """Kubernetes events: their content and the rate limit."""
 
 from voicesession_common import JsonObject
+from voicesession_common.bounds import TokenBuckets
 from voicesession_common.kube_client import Resource
-from voicesession_common.rate_limit import TokenBuckets
 from voicesession_operator.clients.event_recorder import EVENT_RATE, EventRecorder
 from voicesession_operator.domain.actions import Event
 

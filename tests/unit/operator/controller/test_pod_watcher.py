@@ -4,8 +4,8 @@ import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
+from voicesession_common.bounds import Rate
 from voicesession_common.errors import RetryableError, TerminalError
-from voicesession_common.rate_limit import Rate
 from voicesession_operator.clients.agent_pod import WAIT_SECONDS
 from voicesession_operator.controller.cache import Key
 from voicesession_operator.controller.pod_watcher import FRESH_SECONDS, PodWatcher

@@ -10,18 +10,27 @@ from voicesession_operator.domain.naming import pod_name
 from tests.support import operator_objects
 from tests.support.builders import UID, session
 
+WAITING = {"waiting": {"reason": "PodInitializing"}}
+BROKEN = {"waiting": {"reason": "ImagePullBackOff", "message": "no image"}}
+RUNNING: dict[str, Any] = {"running": {}}
+ENDED = {"terminated": {"reason": "Error", "exitCode": 1}}
+
+
+def container(state: dict[str, Any], name: str = constants.AGENT_CONTAINER) -> dict[str, Any]:
+    return {"name": name, "state": state}
+
 
 @pytest.mark.parametrize(
     ("status", "problem"),
     [
         ({}, ""),
-        ({"containerStatuses": [{"state": {"waiting": {"reason": "ContainerCreating"}}}]}, ""),
+        ({"containerStatuses": [container({"waiting": {"reason": "ContainerCreating"}})]}, ""),
         (
-            {"containerStatuses": [{"state": {"waiting": {"reason": "CreateContainerConfigError", "message": "no"}}}]},
+            {"containerStatuses": [container({"waiting": {"reason": "CreateContainerConfigError", "message": "no"}})]},
             "CreateContainerConfigError: no",
         ),
         (
-            {"containerStatuses": [{"state": {"terminated": {"reason": "OOMKilled", "exitCode": 137}}}]},
+            {"containerStatuses": [container({"terminated": {"reason": "OOMKilled", "exitCode": 137}})]},
             "OOMKilled: exit code 137",
         ),
         ({"reason": "Evicted", "message": "disk"}, "Evicted: disk"),
@@ -34,6 +43,38 @@ from tests.support.builders import UID, session
 )
 def test_to_pod_reports_the_problem_of_a_blocked_pod(status: dict[str, Any], problem: str) -> None:
     assert to_pod(operator_objects.pod(**status)).problem == problem
+
+
+@pytest.mark.parametrize(
+    ("agent", "sidecar", "problem"),
+    [
+        (RUNNING, ENDED, ""),
+        (RUNNING, BROKEN, ""),
+        (ENDED, RUNNING, "Error: exit code 1"),
+        (ENDED, BROKEN, "Error: exit code 1"),
+        (WAITING, BROKEN, "container mesh: ImagePullBackOff: no image"),
+        (WAITING, RUNNING, ""),
+    ],
+)
+@pytest.mark.parametrize("kind", ["containerStatuses", "initContainerStatuses"])
+def test_to_pod_with_sidecar_reports_the_problem_of_the_agent(
+    agent: dict[str, Any], sidecar: dict[str, Any], problem: str, kind: str
+) -> None:
+    """Put the sidecar first, as some injectors do; a native sidecar is an init container."""
+    own = container(agent)
+    statuses = {"containerStatuses": [own]} | {kind: [container(sidecar, "mesh")]}
+    if kind == "containerStatuses":
+        statuses[kind].append(own)
+    assert to_pod(operator_objects.pod(**statuses)).problem == problem
+
+
+@pytest.mark.parametrize(("agent", "live"), [(RUNNING, True), (WAITING, True), (ENDED, False)])
+@pytest.mark.parametrize("sidecar", [RUNNING, ENDED])
+def test_pod_with_sidecar_lives_as_long_as_the_agent(
+    agent: dict[str, Any], live: bool, sidecar: dict[str, Any]
+) -> None:
+    statuses = [container(sidecar, "mesh"), container(agent)]
+    assert to_pod(operator_objects.pod(phase="Running", containerStatuses=statuses)).live is live
 
 
 def forged(ordinal: int | str = 0, **meta: Any) -> dict[str, Any]:

@@ -1,9 +1,11 @@
 """Ends by the agent, and after humans leave or stay away: both graces, connecting humans, and LiveKit outages."""
 
+from dataclasses import replace
+
 import pytest
 from voicesession_common.api.reasons import ResetOutcome
 from voicesession_common.api.voicesession import LastReset
-from voicesession_operator.domain.observed import AgentPodState, LeaveReason, Participant, ParticipantKind
+from voicesession_operator.domain.observed import AgentPodState, LeaveReason, Observed, Participant, ParticipantKind
 
 from tests.support.builders import (
     T0,
@@ -57,6 +59,31 @@ def test_leave_reason_selects_grace(reason: str, seconds: float, over: bool) -> 
     if not over:
         grace = 3 if reason == "Left" else 30
         assert found.requeue_after == pytest.approx(min(10, max(grace - seconds, 0.05)))
+
+
+@pytest.mark.parametrize("action", ["Teardown", "Reset", "Recycle"])
+@pytest.mark.parametrize(("reason", "grace"), [("Left", 3), ("ConnectionLost", 30)])
+@pytest.mark.parametrize("earlier", [-5, 0, 5])
+def test_grace_of_an_earlier_leader_is_granted_in_full(action: str, reason: str, grace: int, earlier: int) -> None:
+    """Let the clock of the earlier leader, which stored the leave, be `earlier` seconds ahead."""
+    session = left(reason, NOW + earlier).action(action)
+    first_look = NOW + 1
+    room = replace(joined_cluster().build(), watched_since=first_look)
+    ends_at = max(first_look, NOW + earlier) + grace
+    assert not _is_grace_over(session, room, ends_at - 0.1)
+    assert _is_grace_over(session, room, ends_at)
+
+
+def test_long_grace_of_an_earlier_leader_is_granted_again_for_a_minute() -> None:
+    session = left("ConnectionLost", NOW - 595).graces(3, 600)
+    room = replace(joined_cluster().build(), watched_since=NOW)
+    assert not _is_grace_over(session, room, NOW + 59.9)
+    assert _is_grace_over(session, room, NOW + 60)
+
+
+def _is_grace_over(session: SessionBuilder, observed: Observed, now: float) -> bool:
+    found = decide(session, observed, now)
+    return found.status.end_reason == "LastHumanLeft" or found.status.resets > 0
 
 
 def test_end_message_has_leave_reason_and_duration() -> None:

@@ -1,7 +1,7 @@
-"""Token buckets: the burst, the average rate, and the bound on the number of buckets."""
+"""The bounded dict, and token buckets: the burst, the average rate, and the bound on the number of buckets."""
 
 import pytest
-from voicesession_common.rate_limit import Rate, TokenBuckets
+from voicesession_common.bounds import LruDict, Rate, TokenBuckets
 
 
 def test_take_after_burst_returns_seconds_until_next_token() -> None:
@@ -30,3 +30,25 @@ def test_buckets_over_capacity_drop_least_recently_used_key() -> None:
         buckets.take(key, 0.0)
     assert buckets.take("a", 0.0) > 0
     assert buckets.take("b", 0.0) == 0
+
+
+def test_lru_dict_over_capacity_drops_least_recently_written() -> None:
+    entries: LruDict[str, int] = LruDict(2)
+    for key, value in (("a", 1), ("b", 2), ("a", 3), ("c", 4)):
+        entries[key] = value
+    assert dict(entries) == {"a": 3, "c": 4}
+
+
+def test_lru_dict_read_keeps_order() -> None:
+    entries: LruDict[str, int] = LruDict(2)
+    entries["a"], entries["b"] = 1, 2
+    assert entries["a"] == 1
+    entries["c"] = 3
+    assert dict(entries) == {"b": 2, "c": 3}
+
+
+def test_lru_dict_setdefault_respects_capacity() -> None:
+    entries: LruDict[str, list[int]] = LruDict(1)
+    entries.setdefault("a", []).append(1)
+    entries.setdefault("b", []).append(2)
+    assert dict(entries) == {"b": [2]}

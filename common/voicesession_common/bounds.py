@@ -1,13 +1,28 @@
-"""Token buckets: limits on bursts and on the average rate of events, for each key."""
+"""Bounds on memory and on rates: a dict of limited size, and token buckets for each key."""
 
+from collections import OrderedDict
 from collections.abc import Hashable
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeVar
 
-from voicesession_common.lru import LruDict
-
+K = TypeVar("K")
+V = TypeVar("V")
 CAPACITY: Final = 10_000
 """Number of buckets kept. The least recently used bucket is dropped, which makes it full again."""
+
+
+class LruDict(OrderedDict[K, V]):
+    """A dict of at most `capacity` entries, without the least recently written ones. Reading a key changes nothing."""
+
+    def __init__(self, capacity: int) -> None:
+        super().__init__()
+        self._capacity = capacity
+
+    def __setitem__(self, key: K, value: V) -> None:
+        super().__setitem__(key, value)
+        self.move_to_end(key)
+        while len(self) > self._capacity:
+            self.popitem(last=False)
 
 
 @dataclass(frozen=True)
