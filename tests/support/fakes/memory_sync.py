@@ -36,9 +36,12 @@ class SyncScene:
             self.lost.append,
             self.count_repeated,
             timings,
-            edited=lambda *edit: self.edits.append(edit),
+            edited=self.count_edit,
         )
         self.running = asyncio.create_task(self.memory_sync.run())
+
+    def count_edit(self, edit: MemoryEdit, outcome: EditOutcome) -> None:
+        self.edits.append((edit, outcome))
 
     def count_repeated(self) -> None:
         self.repeated += 1

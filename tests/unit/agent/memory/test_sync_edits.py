@@ -1,6 +1,7 @@
 """Memory sync: edits that memory refuses, and the search of earlier conversations."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from voicesession_agent.memory.backend import (
@@ -16,7 +17,7 @@ from voicesession_agent.memory.facts import EditOutcome, MemoryEdit
 from tests.support.fakes.memory_sync import QUICK, SyncScene, desired_state
 
 
-async def ready(scene: SyncScene, **settings: bool | str) -> None:
+async def ready(scene: SyncScene, **settings: Any) -> None:
     """Apply a desired state with these settings, and wait until memory was read."""
     scene.memory_sync.apply(desired_state(**settings))
     await scene.until(lambda: scene.memory_sync.status.phase is MemoryPhase.OK)
