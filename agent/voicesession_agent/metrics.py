@@ -4,6 +4,7 @@ import os
 import time
 from collections.abc import Callable
 from functools import partial
+from itertools import product
 from typing import Final
 
 from aiohttp import web
@@ -18,6 +19,7 @@ from prometheus_client import (
 
 from voicesession_agent.health.diagnosis import Problem
 from voicesession_agent.memory.backend import MemoryCall, MemoryOutcome
+from voicesession_agent.memory.facts import EditOutcome, MemoryEdit
 from voicesession_agent.memory.turn_queue import DropReason
 from voicesession_agent.protocol import RESPONSE, Stage
 from voicesession_agent.supervisor import control_auth as auth
@@ -52,6 +54,12 @@ class Metrics:
         self.turns_repeated = Counter(
             "voicesession_agent_turns_repeated",
             "Turns sent to memory again because the first attempt had no response.",
+            registry=self.registry,
+        )
+        self.memory_edits = Counter(
+            "voicesession_agent_memory_edits",
+            "Facts that people asked to remember or to forget, by edit and outcome.",
+            ["edit", "outcome"],
             registry=self.registry,
         )
         self.health_restarts = Counter(
@@ -118,6 +126,8 @@ class Metrics:
             self.refused.labels(refusal.value)
         for why in DropReason:
             self.turns_lost.labels(why.value)
+        for edit, outcome in product(MemoryEdit, EditOutcome):
+            self.memory_edits.labels(edit.value, outcome.value)
         for known in Problem:
             self.health_restarts.labels(known.value)
         for stage in Stage:

@@ -64,8 +64,9 @@ def parse_history(raw: Any) -> tuple[Message, ...]:
 class JobFacts:
     """The supervisor's answer to `GET /job`.
 
-    `memory_hash` changes exactly when `blocks` change. `remembers` is true while memory accepts writes. `history` has
-    the newest messages of an earlier job of the same epoch, which ended without a reset.
+    `memory_hash` changes exactly when `blocks` change. `remembers` is true while memory accepts writes, and `recalls`
+    while earlier conversations can be searched. `history` has the newest messages of an earlier job of the same epoch,
+    which ended without a reset.
     """
 
     greeted: frozenset[str]
@@ -76,6 +77,7 @@ class JobFacts:
     admin_token: str = field(default="", repr=False)
     """Token for LiveKit's API in this room, as the operator sent it."""
     history: tuple[Message, ...] = ()
+    recalls: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """Return the facts as JSON; the limit of a block stays with the supervisor."""
@@ -88,6 +90,7 @@ class JobFacts:
                 "hash": self.memory_hash,
                 "blocks": [{"label": b.label, "value": b.value, "description": b.description} for b in self.blocks],
                 "remembers": self.remembers,
+                "recalls": self.recalls,
             },
         }
 
@@ -103,6 +106,7 @@ class JobFacts:
             idle_seconds=raw["idleSeconds"],
             admin_token=raw["adminToken"],
             history=parse_history(raw["history"]),
+            recalls=memory["recalls"],
         )
 
 

@@ -14,6 +14,8 @@ REMEMBER: Final = re.compile(r"\bremember(?:ed)?\b", re.IGNORECASE)
 SUMMARIZE: Final = re.compile(r"^summarize the conversation", re.IGNORECASE)
 SUMMARIZED: Final = re.compile(r"\b(?:my|user's) ([a-z ]{2,40}?) (?:is|are) ([a-z0-9' -]{1,60})", re.IGNORECASE)
 """A fact in a conversation to summarize, or in its earlier summary."""
+FORGET: Final = re.compile(r"\bforget\b( everything\b)?", re.IGNORECASE)
+RECALL: Final = re.compile(r"what did i say about ([a-z0-9' -]{1,60})", re.IGNORECASE)
 USE_TOOL: Final = re.compile(r"\buse the ([a-z_ ]{2,40}?)(?: tool)?[.!]?$", re.IGNORECASE)
 WHAT_IS_MY: Final = re.compile(r"what(?:'s| is| are) my ([a-z ]+)", re.IGNORECASE)
 ABOUT: Final = re.compile(r"do you know about (.+?)[?.!]*$", re.IGNORECASE)
@@ -25,6 +27,8 @@ FIXED: Final = (
 PAUSE: Final = re.compile(r"pause for ([0-9]{1,2}) seconds", re.IGNORECASE)
 REFUSE: Final = re.compile(r"refuse with status ([45][0-9]{2})", re.IGNORECASE)
 """Requests for a fault of the model, so that a test or a demonstration can see the assistant's answer to it."""
+REMARK: Final = re.compile(r"^\S+ caller: (.+)$", re.MULTILINE)
+"""Line of a caller in the result of the tool `recall`."""
 FAILED: Final = re.compile(r'"status":\s*"(?:Failed|error)"|unexpected keyword|Error')
 BLOCK_VALUE: Final = re.compile(r"<value>(.*?)</value>", re.DOTALL)
 SENTENCE: Final = re.compile(r"[^.!?\n]+[.!?]?")
@@ -74,8 +78,8 @@ def _decide(messages: Sequence[Message], tools: dict[str, dict[str, Any]]) -> Re
     heard = normalize(_unwrap(text_of(users[-1]))) if users else ""
     if messages[-1].get("role") == "tool" or _is_event(messages[-1]):
         return Say(_after_tool(messages, heard))
-    if REMEMBER.search(heard) and (fact := FACT.search(heard)):
-        return _remember(fact, tools)
+    if memory := _use_memory(heard, tools):
+        return memory
     if (request := USE_TOOL.search(heard)) and (name := _tool_named(request[1], tools)):
         return ToolCall(name, {})
     if asked := WHAT_IS_MY.search(heard):
@@ -97,6 +101,16 @@ def _fixed(heard: str) -> Say:
     return Say(fixed or f"You said: {heard}")
 
 
+def _use_memory(heard: str, tools: dict[str, dict[str, Any]]) -> Reply | None:
+    """Return the reply to a request to forget, find or remember something, if these words are one."""
+    if (forget := FORGET.search(heard)) and "forget" in tools:
+        return _forget(heard, bool(forget[1]), tools["forget"])
+    if (asked := RECALL.search(heard)) and "recall" in tools:
+        return ToolCall("recall", _accepted_arguments(tools["recall"], {"words": asked[1].strip()}))
+    fact = FACT.search(heard)
+    return _remember(fact, tools) if fact and REMEMBER.search(heard) else None
+
+
 def _remember(fact: re.Match[str], tools: dict[str, dict[str, Any]]) -> Reply:
     """Call a memory tool if there is one, else only confirm: the conversation itself keeps the fact."""
     key, value = _pair(fact)
@@ -112,6 +126,13 @@ def _remember(fact: re.Match[str], tools: dict[str, dict[str, Any]]) -> Reply:
     return Say(f"Okay, I will remember that your {key} is {value}.")
 
 
+def _forget(heard: str, everything: bool, tool: dict[str, Any]) -> Reply:
+    """Call the tool for one fact in the words in which `_remember` stores it, or for all facts."""
+    fact = FACT.search(heard)
+    sentence = "The user's {} is {}.".format(*_pair(fact)) if fact else ""
+    return ToolCall("forget", _accepted_arguments(tool, {"fact": sentence, "everything": everything}))
+
+
 def _tool_named(spoken: str, tools: dict[str, dict[str, Any]]) -> str:
     """Return the tool with this spoken name, or an empty string."""
     names = {name.replace("_", " "): name for name in tools}
@@ -121,7 +142,13 @@ def _tool_named(spoken: str, tools: dict[str, dict[str, Any]]) -> str:
 
 def _after_tool(messages: Sequence[Message], heard: str) -> str:
     results = [text_of(m) for m in messages if m.get("role") == "tool"]
-    if results and FAILED.search(results[-1]):
+    has_failed = bool(results and FAILED.search(results[-1]))
+    if RECALL.search(heard):
+        found = REMARK.search(results[-1]) if results else None
+        return f"You said: {found[1]}" if found else "I find nothing about that."
+    if FORGET.search(heard):
+        return "I could not forget that." if has_failed else "Okay, I have forgotten it."
+    if has_failed:
         return "I could not save that to memory."
     fact = FACT.search(heard)
     if fact is None:

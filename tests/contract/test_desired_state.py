@@ -1,8 +1,10 @@
 """The desired state sent by the operator's executor, parsed by the agent."""
 
 import json
+from dataclasses import replace
 from typing import Any, cast
 
+import pytest
 from voicesession_agent.memory.backend import MemoryAddress
 from voicesession_agent.supervisor.control_server import MAX_BODY_BYTES
 from voicesession_agent.supervisor.desired_state import parse
@@ -42,7 +44,13 @@ class RecordingPods:
 
 
 async def sent(
-    letta_url: str, memory_agent_id: str, read_only: bool = False, traces: SessionTraces = OFF, metadata: str = ""
+    letta_url: str,
+    memory_agent_id: str,
+    read_only: bool = False,
+    traces: SessionTraces = OFF,
+    metadata: str = "",
+    scope: str = "Agent",
+    user: str = "",
 ) -> bytes:
     """Return the body that the executor sends."""
     pods = RecordingPods()
@@ -66,7 +74,8 @@ async def sent(
         room_metadata=metadata,
         agent_metadata=metadata,
     )
-    failure = await executor.execute(session().build(), agent(memory={"letta": {"capture": True}}), action)
+    voice_agent = replace(agent(memory={"letta": {"capture": True, "scope": scope}}), letta_agent_id="agent-shared")
+    failure = await executor.execute(session().user(user).build(), voice_agent, action)
     assert failure is None
     return pods.bodies[0]
 
@@ -120,6 +129,21 @@ async def test_body_contains_cause_and_idle_limit() -> None:
 async def test_read_only_memory_disables_capture() -> None:
     body = json.loads(await sent(LETTA, "agent-1", read_only=True))
     assert (body["memory"]["readOnly"], body["capture"]) == (True, False)
+
+
+@pytest.mark.parametrize(
+    ("scope", "user", "memory_agent_id", "recalls"),
+    [
+        ("User", "alice", "agent-alice", True),
+        ("User", "alice", "agent-shared", False),
+        ("User", "", "agent-shared", False),
+        ("Agent", "alice", "agent-shared", False),
+    ],
+)
+async def test_search_is_allowed_in_memory_of_single_user(
+    scope: str, user: str, memory_agent_id: str, recalls: bool
+) -> None:
+    assert parse(await sent(LETTA, memory_agent_id, scope=scope, user=user)).recall is recalls
 
 
 async def test_agent_parses_the_parent_span() -> None:

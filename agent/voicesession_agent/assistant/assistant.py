@@ -27,7 +27,7 @@ from livekit.agents import (
 
 from voicesession_agent.assistant.context_window import ContextWindow
 from voicesession_agent.assistant.idle_prompt import IdleMonitor
-from voicesession_agent.assistant.memory_context import remember_tool, render
+from voicesession_agent.assistant.memory_context import memory_tools, render
 from voicesession_agent.assistant.provider_watch import ATTEMPT_SECONDS, Chunk, ProviderWatch, spoken_lines
 from voicesession_agent.assistant.speaker_selection import NOBODY, Audience, Greeter, SpeakerSelector
 from voicesession_agent.assistant.text_input import TextInput, attribute
@@ -163,7 +163,7 @@ class Assistant(Agent):
         super().__init__(
             instructions=render(spec.instructions, facts.blocks),
             chat_ctx=_context(facts.history),
-            tools=[remember_tool(client)] if facts.remembers else [],
+            tools=memory_tools(client, facts),
         )
         self._spec = spec
         self._client = client
@@ -227,8 +227,8 @@ class Assistant(Agent):
         before = self._facts
         if self._spec.idle_prompt:
             self._idle.set_seconds(facts.idle_seconds)
-        if facts.remembers != before.remembers:
-            await self.update_tools([remember_tool(self._client)] if facts.remembers else [])
+        if (facts.remembers, facts.recalls) != (before.remembers, before.recalls):
+            await self.update_tools(memory_tools(self._client, facts))
         if facts.memory_hash != before.memory_hash:
             text = render(self._spec.instructions, facts.blocks)
             await self.update_instructions(text)

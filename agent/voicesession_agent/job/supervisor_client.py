@@ -8,13 +8,17 @@ from typing import Any, Final
 import aiohttp
 
 from voicesession_agent.health.diagnosis import HealthReport
-from voicesession_agent.memory.backend import Turn
+from voicesession_agent.memory.backend import Remark, Turn
 from voicesession_agent.protocol import Dismissal, JobFacts
 
 CALL_SECONDS: Final = 2.0
 """The supervisor answers within milliseconds; a supervisor that hangs must not silence the agent."""
-REMEMBER_SECONDS: Final = 6.0
+EDIT_SECONDS: Final = 6.0
 """Slightly longer than the supervisor's own limit for a write to memory."""
+
+
+class MemoryFaultError(Exception):
+    """Memory refuses the request or cannot answer; the message is for a language model."""
 
 
 class SupervisorClient:
@@ -57,11 +61,25 @@ class SupervisorClient:
         async with self._session.post("/turn", json=facts):
             return
 
-    async def remember(self, fact: str) -> str:
-        """Write a fact into memory; return the reason of a failure, or an empty string."""
-        limit = aiohttp.ClientTimeout(total=REMEMBER_SECONDS)
-        async with self._session.post("/remember", json={"fact": fact}, timeout=limit) as answer:
-            return str((await answer.json())["fault"])
+    async def remember(self, fact: str) -> None:
+        """Write a fact into memory. Raise MemoryFaultError too."""
+        await self._ask_memory("/remember", fact=fact)
+
+    async def forget(self, fact: str, *, everything: bool) -> int:
+        """Remove a fact or all facts from memory, and return their number. Raise MemoryFaultError too."""
+        return int(await self._ask_memory("/forget", fact=fact, everything=everything))
+
+    async def recall(self, words: str) -> list[Remark]:
+        """Return remarks of earlier conversations, the best first. Raise MemoryFaultError too."""
+        return [Remark(at, role, text) for at, role, text in await self._ask_memory("/recall", words=words)]
+
+    async def _ask_memory(self, path: str, **request: Any) -> Any:
+        limit = aiohttp.ClientTimeout(total=EDIT_SECONDS)
+        async with self._session.post(path, json=request, timeout=limit) as response:
+            answer = await response.json()
+        if answer["fault"]:
+            raise MemoryFaultError(answer["fault"])
+        return answer["result"]
 
     async def wait_until_dismissed(self) -> Dismissal:
         """Wait without a time limit until the supervisor dismisses this job; raise when the supervisor is gone."""

@@ -1,13 +1,17 @@
-"""Interface of a memory backend (load blocks, capture a turn, write a block): address, status, errors, measurement."""
+"""Interface of a memory backend: its calls, address, settings, status, errors and measurement."""
 
+import asyncio
 import hashlib
 import json
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Protocol
+from typing import Final, Protocol
+
+DEFAULT_LABEL: Final = "human"
+"""Letta's usual label of the block about the human."""
 
 
 @dataclass(frozen=True)
@@ -17,6 +21,28 @@ class MemoryAddress:
     base_url: str
     agent_id: str
     api_key: str = field(default="", repr=False)
+
+
+class MemorySettings(Protocol):
+    """The part of the pod's desired state that concerns memory."""
+
+    @property
+    def memory(self) -> MemoryAddress | None: ...
+
+    @property
+    def capture(self) -> bool: ...
+
+    @property
+    def read_only(self) -> bool: ...
+
+    @property
+    def remember(self) -> bool: ...
+
+    @property
+    def remember_block(self) -> str: ...
+
+    @property
+    def recall(self) -> bool: ...
 
 
 class MemoryPhase(StrEnum):
@@ -46,6 +72,8 @@ class Block:
     description: str = ""
     limit: int = 0
     """Maximum length of `value` in characters; 0 if unknown."""
+    read_only: bool = False
+    """Letta's own mark; its API accepts writes all the same."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +82,16 @@ class Turn:
 
     user: str = field(repr=False)
     assistant: str = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Remark:
+    """Words of a caller (`user`) or of the agent (`assistant`) in an earlier conversation."""
+
+    at: str
+    """Time in ISO 8601."""
+    role: str
+    text: str = field(repr=False)
 
 
 class MemoryBackendError(Exception):
@@ -95,6 +133,9 @@ class MemoryBackend(Protocol):
     async def write(self, label: str, value: str) -> None:
         """Replace the value of the block with that label. Raise MemoryBackendError."""
 
+    async def search(self, words: str) -> tuple[Remark, ...]:
+        """Return the newest captured remarks that contain `words`, in any case. Raise MemoryBackendError."""
+
 
 class GuardedBackend:
     """MemoryBackend that raises only MemoryBackendError, whatever the backend raises: no fault of memory ends a call.
@@ -121,6 +162,11 @@ class GuardedBackend:
         with _translate_errors():
             await self._connected().write(label, value)
 
+    async def search(self, words: str) -> tuple[Remark, ...]:
+        """Search the captured turns. Raise MemoryBackendError."""
+        with _translate_errors():
+            return await self._connected().search(words)
+
     def _connected(self) -> MemoryBackend:
         if self._backend is None:
             self._backend = self._connect()
@@ -138,6 +184,16 @@ def _translate_errors() -> Iterator[None]:
         raise UnexpectedError(f"memory failed: {type(error).__name__}") from error
 
 
+@asynccontextmanager
+async def time_limit(seconds: float) -> AsyncIterator[None]:
+    """Raise UnavailableError after `seconds`."""
+    try:
+        async with asyncio.timeout(seconds):
+            yield
+    except TimeoutError as error:
+        raise UnavailableError("memory did not answer in time") from error
+
+
 def digest(blocks: Sequence[Block]) -> str:
     """Return a hex hash of the blocks' text in the prompt; Letta's blocks have no version."""
     shown = json.dumps([(b.label, b.description, b.value) for b in blocks])
@@ -150,6 +206,7 @@ class MemoryCall(StrEnum):
     LOAD = "load"
     CAPTURE = "capture"
     WRITE = "write"
+    SEARCH = "search"
 
 
 class MemoryOutcome(StrEnum):
@@ -199,6 +256,11 @@ class InstrumentedBackend:
         """Write a block, and measure the call."""
         with self._timed(MemoryCall.WRITE):
             await self._backend.write(label, value)
+
+    async def search(self, words: str) -> tuple[Remark, ...]:
+        """Search the captured turns, and measure the call."""
+        with self._timed(MemoryCall.SEARCH):
+            return await self._backend.search(words)
 
     @contextmanager
     def _timed(self, call: MemoryCall) -> Iterator[None]:

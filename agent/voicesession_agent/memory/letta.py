@@ -10,6 +10,7 @@ from voicesession_agent.memory.backend import (
     Block,
     MemoryAddress,
     RejectedError,
+    Remark,
     Turn,
     UnavailableError,
     UncertainError,
@@ -20,6 +21,9 @@ CONNECT_SECONDS: Final = 0.5
 CALL_SECONDS: Final = 5.0
 """A healthy Letta responds within 0.1 s, a loaded one within 2 s."""
 MAX_ANSWER_BYTES: Final = 4 << 20
+SEARCH_LIMIT: Final = 20
+"""Remarks of one search; the agent says a few of them."""
+ROLES: Final = ("user", "assistant")
 CLIENT_ERROR, SERVER_ERROR, CONFLICT = 400, 500, 409
 LATER: Final = frozenset((401, 403, 404, 408, 429, 503))
 """Status codes of temporary failures.
@@ -71,6 +75,19 @@ class LettaBackend:
         """Replace the value of a block. Raise MemoryBackendError."""
         await self._call("PATCH", f"{self._agent}/core-memory/blocks/{quote(label, safe='')}", json={"value": value})
 
+    async def search(self, words: str) -> tuple[Remark, ...]:
+        """Search the captured turns with the Letta agent's own tool. Raise MemoryBackendError.
+
+        Letta's endpoints for searches need a paid service. Without embeddings this tool compares parts of texts.
+        """
+        arguments = {"query": words, "roles": ROLES, "limit": SEARCH_LIMIT}
+        answer = await self._call("POST", f"{self._agent}/tools/conversation_search/run", json={"args": arguments})
+        try:
+            found = json.loads(answer)["func_return"]["results"]
+            return tuple(_remark(raw) for raw in found if raw["role"] in ROLES and isinstance(raw.get("content"), str))
+        except (AttributeError, KeyError, RecursionError, TypeError, ValueError) as error:
+            raise RejectedError("Letta's answer has no remarks that can be read") from error
+
     async def _call(self, method: str, url: str, **arguments: Any) -> bytes:
         """Send a request and return the response body. A response with a success status completes the call."""
         try:
@@ -119,7 +136,13 @@ def _block(raw: dict[str, Any]) -> Block:
         value=_text(raw["value"]),
         description=_text(raw.get("description") or ""),
         limit=int(raw.get("limit") or 0),
+        read_only=bool(raw.get("read_only")),
     )
+
+
+def _remark(raw: dict[str, Any]) -> Remark:
+    """Return a remark of Letta's answer. Raise KeyError or TypeError if it is malformed."""
+    return Remark(_text(raw["timestamp"]), raw["role"], _text(raw["content"]))
 
 
 def _text(raw: object) -> str:

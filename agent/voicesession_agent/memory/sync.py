@@ -6,38 +6,37 @@ import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Protocol
+from functools import partial
 
 from voicesession_agent.memory.backend import (
+    DEFAULT_LABEL,
     Block,
     GuardedBackend,
     MemoryAddress,
     MemoryBackend,
     MemoryBackendError,
     MemoryPhase,
+    MemorySettings,
     MemoryStatus,
     RejectedError,
+    Remark,
     Turn,
-    UnavailableError,
     UnexpectedError,
+    time_limit,
 )
-from voicesession_agent.memory.facts import remember
+from voicesession_agent.memory.facts import (
+    BlockRefusedError,
+    EditOutcome,
+    EditResult,
+    MemoryEdit,
+    find_block,
+    forget,
+    recall,
+    remember,
+)
 from voicesession_agent.memory.turn_queue import DropReason, TurnQueue
 
 log = logging.getLogger(__name__)
-
-
-class MemorySettings(Protocol):
-    """The part of the pod's desired state that concerns memory."""
-
-    @property
-    def memory(self) -> MemoryAddress | None: ...
-
-    @property
-    def capture(self) -> bool: ...
-
-    @property
-    def read_only(self) -> bool: ...
 
 
 @dataclass(frozen=True)
@@ -51,11 +50,12 @@ class SyncTimings:
     """Minimum time between loads; humans begin to speak more often than memory needs to be loaded."""
     first_retry_seconds: float = 0.5
     max_retry_seconds: float = 10.0
-    remember_seconds: float = 4.0
-    """Timeout of `remember`: the language model waits for it, and the human waits for the model.
+    edit_seconds: float = 4.0
+    """Timeout of `remember` and `forget`: the language model waits for it, and the human waits for the model.
 
     Three calls of a healthy Letta take 0.3 s.
     """
+    recall_seconds: float = 1.5
 
 
 class MemorySync:
@@ -67,40 +67,63 @@ class MemorySync:
         lost: Callable[[DropReason], None],
         repeated: Callable[[], None],
         timings: SyncTimings = SyncTimings(),
+        edited: Callable[[MemoryEdit, EditOutcome], None] = lambda *_: None,
     ) -> None:
         self.blocks: tuple[Block, ...] = ()
         self.status = MemoryStatus()
         self.turns = TurnQueue(lost, repeated)
         self._connect = connect
         self._timings = timings
+        self._on_edit = edited
         self._address: MemoryAddress | None = None
         self._backend: MemoryBackend | None = None
         self._capture = False
-        self._read_only = False
+        self._writable = False
+        self._recall = False
+        self._label = DEFAULT_LABEL
+        self._refusal: BlockRefusedError | None = None
+        """Reason for the last edit's refusal, until the block changes."""
         self._reloading = False
         self._loading_since = 0.0
         self._known = asyncio.Event()
         self._refresh = asyncio.Event()
         self._writing = asyncio.Lock()
         self._written = 0
-        """Number of facts written; blocks are stale if their load began before the last write."""
+        """Number of edits; blocks are stale if their load began before the last edit."""
 
     @property
     def remembers(self) -> bool:
-        """Return True if facts can be written to memory."""
-        return self._backend is not None and not self._read_only
+        """Return True if facts can be remembered and forgotten."""
+        return self._backend is not None and self._writable
+
+    @property
+    def recalls(self) -> bool:
+        """Return True if earlier conversations can be searched."""
+        return self._backend is not None and self._recall
+
+    @property
+    def reported_status(self) -> MemoryStatus:
+        """The status for the operator; the reason of a refused edit is a problem too, although memory can be read."""
+        if self._refusal is None or self.status.phase is not MemoryPhase.OK:
+            return self.status
+        return MemoryStatus(self.status.agent_id, MemoryPhase.UNAVAILABLE, str(self._refusal))
 
     def apply(self, desired: MemorySettings) -> None:
         """Apply the memory settings of the desired state. The address may arrive late, or change."""
         address = desired.memory
         self._capture = desired.capture and not desired.read_only
-        self._read_only = desired.read_only
         if desired.read_only:
             self.turns.forget()
-        if address == self._address or address is None:
+        if address is None:
+            return
+        self._writable = desired.remember and not desired.read_only
+        self._recall = desired.recall and not desired.read_only
+        if desired.remember_block != self._label:
+            self._label, self._refusal = desired.remember_block, None
+        if address == self._address:
             return
         self._address, self._backend = address, GuardedBackend(lambda: self._connect(address))
-        self.status = MemoryStatus(address.agent_id, MemoryPhase.LOADING)
+        self.status, self._refusal = MemoryStatus(address.agent_id, MemoryPhase.LOADING), None
         self._known.set()
         self._refresh.set()
 
@@ -123,17 +146,43 @@ class MemorySync:
 
     async def remember(self, fact: str) -> None:
         """Write `fact` into memory now. Raise MemoryBackendError with a message for a language model."""
+        await self._edit(MemoryEdit.REMEMBER, partial(remember, label=self._label, fact=fact))
+
+    async def forget(self, fact: str, *, everything: bool) -> int:
+        """Remove facts from memory now, and return their number. Raise MemoryBackendError as `remember`."""
+        edit = partial(forget, label=self._label, fact=fact, everything=everything)
+        return (await self._edit(MemoryEdit.FORGET, edit)).removed
+
+    async def recall(self, words: str) -> list[Remark]:
+        """Search earlier conversations. Raise MemoryBackendError as `remember`."""
         backend = self._backend
-        if backend is None or self._read_only:
-            raise RejectedError("there is no memory that can be written to")
+        if backend is None or not self._recall:
+            raise RejectedError("there are no conversations that can be searched")
+        async with time_limit(self._timings.recall_seconds):
+            return await recall(backend, words)
+
+    async def _edit(self, kind: MemoryEdit, edit: Callable[[MemoryBackend], Awaitable[EditResult]]) -> EditResult:
+        outcome = EditOutcome.FAILED
         try:
-            async with asyncio.timeout(self._timings.remember_seconds), self._writing:
-                blocks = await remember(backend, fact)
-        except TimeoutError as error:
-            raise UnavailableError("memory did not answer in time") from error
+            result = await self._timed_edit(edit)
+            outcome, self._refusal = EditOutcome.OK, None
+        except BlockRefusedError as refusal:
+            outcome, self._refusal = refusal.outcome, refusal
+            raise
+        finally:
+            self._on_edit(kind, outcome)
+        return result
+
+    async def _timed_edit(self, edit: Callable[[MemoryBackend], Awaitable[EditResult]]) -> EditResult:
+        backend = self._backend
+        if backend is None or not self._writable:
+            raise RejectedError("there is no memory that can be written to")
+        async with time_limit(self._timings.edit_seconds), self._writing:
+            result = await edit(backend)
         if backend is self._backend:
-            self.blocks = blocks
+            self.blocks = result.blocks
             self._written += 1
+        return result
 
     async def run(self) -> None:
         """Run both loops until canceled; no error ends them."""
@@ -216,9 +265,15 @@ class MemorySync:
             self._fail(error)
             return False
         if backend is self._backend:
-            self.blocks = blocks if written == self._written else self.blocks
-            self._set_status(MemoryPhase.OK, "")
+            self._take(blocks, is_stale=written != self._written)
         return True
+
+    def _take(self, blocks: tuple[Block, ...], *, is_stale: bool) -> None:
+        """Take loaded blocks. A changed block may accept the next edit."""
+        self.blocks = self.blocks if is_stale else blocks
+        if self._refusal is not None and find_block(self.blocks, self._label) != self._refusal.block:
+            self._refusal = None
+        self._set_status(MemoryPhase.OK, "")
 
     def _fail(self, error: MemoryBackendError) -> None:
         """Report memory as unavailable, and log an unexpected error once until memory works again."""

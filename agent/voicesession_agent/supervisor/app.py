@@ -18,6 +18,7 @@ from voicesession_agent.memory.backend import (
     MemoryOutcome,
     MemoryPhase,
 )
+from voicesession_agent.memory.facts import EditOutcome, MemoryEdit
 from voicesession_agent.memory.letta import LettaBackend
 from voicesession_agent.memory.sync import MemorySync
 from voicesession_agent.memory.turn_queue import DropReason
@@ -62,7 +63,10 @@ class SupervisorApp:
         loop.add_signal_handler(signal.SIGCHLD, reap_orphans)
         async with aiohttp.ClientSession() as http:
             memory_sync = MemorySync(
-                lambda address: self._memory(address, http), self._on_turn_lost, self._on_turn_repeated
+                lambda address: self._memory(address, http),
+                self._on_turn_lost,
+                self._on_turn_repeated,
+                edited=self._on_memory_edit,
             )
             supervisor = Supervisor(
                 self._state,
@@ -128,7 +132,7 @@ class SupervisorApp:
             joined=lambda: self._state.job is JobPhase.JOINED,
             problem=lambda: None if self._state.diagnosis is None else self._state.diagnosis.problem,
         )
-        self._state.memory_status = lambda: memory_sync.status
+        self._state.memory_status = lambda: memory_sync.reported_status
         turns = memory_sync.turns
         self._state.capture_status = lambda: CaptureStatus(len(turns), turns.lost, turns.repeated)
 
@@ -150,6 +154,12 @@ class SupervisorApp:
     def _observe_memory_call(self, call: MemoryCall, outcome: MemoryOutcome, seconds: float) -> None:
         self._metrics.observe_memory_call(call, outcome, seconds)
         self._traces.observe_memory_call(call, outcome, seconds)
+
+    def _on_memory_edit(self, edit: MemoryEdit, outcome: EditOutcome) -> None:
+        self._metrics.memory_edits.labels(edit.value, outcome.value).inc()
+        if outcome is not EditOutcome.OK:
+            extra = {"event": "memory_edit_failed", "cause": edit.value, "outcome": outcome.value}
+            log.warning("an edit of memory failed", extra=extra)
 
     def _on_turn_lost(self, reason: DropReason) -> None:
         self._metrics.turns_lost.labels(reason.value).inc()

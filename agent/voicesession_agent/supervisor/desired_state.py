@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import jwt
 
-from voicesession_agent.memory.backend import MemoryAddress
+from voicesession_agent.memory.backend import DEFAULT_LABEL, MemoryAddress
 from voicesession_agent.supervisor.job_pool import JobLaunch
 
 EPOCH_ATTRIBUTE: Final = "voicesession.epoch"
@@ -34,6 +34,12 @@ class DesiredState:
     """Cause of this epoch; for logs only."""
     read_only: bool = False
     """Memory is read only: neither turns nor facts are written to it."""
+    remember: bool = True
+    """The agent may remember and forget facts, unless memory is read only."""
+    remember_block: str = DEFAULT_LABEL
+    """Label of the only block that the agent writes."""
+    recall: bool = False
+    """The agent may search earlier conversations, all of which are those of one user."""
     idle_seconds: float = 0.0
     """Silence after which the operator ends the session; 0 disables it."""
     traceparent: str = ""
@@ -86,7 +92,10 @@ def parse(body: bytes) -> DesiredState:
         capture=_field(raw, "capture", bool, default=False),
         end=_field(raw, "end", bool, default=False),
         cause=_text(raw, "cause", required=False),
-        read_only=False if memory is None else _field(memory, "readOnly", bool, default=False),
+        read_only=_field(memory or {}, "readOnly", bool, default=False),
+        remember=_field(memory or {}, "remember", bool, default=True),
+        remember_block=_text(memory or {}, "rememberBlock", required=False) or DEFAULT_LABEL,
+        recall=_field(memory or {}, "recall", bool, default=False),
         idle_seconds=_seconds(raw, "idleSeconds"),
         traceparent=_text(raw, "traceparent", required=False),
         token_expires_at=_expiry(claims),

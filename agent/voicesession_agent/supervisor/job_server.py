@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 from aiohttp import web
@@ -177,7 +177,10 @@ class Reports:
 
 
 class JobServer:
-    """GET /job (facts, blocks), GET /leave (responds when the job is dismissed), POST /report, /turn, /remember."""
+    """GET /job (facts, blocks), GET /leave (responds when the job is dismissed), POST /report, /turn.
+
+    POST /remember, /forget and /recall answer with a result, or with the fault of memory in words for a language model.
+    """
 
     def __init__(
         self, supervisor: Supervisor, memory_sync: MemorySync, metrics: Metrics, changes: StateChanges
@@ -197,6 +200,8 @@ class JobServer:
                 web.post("/report", self._report),
                 web.post("/turn", self._turn),
                 web.post("/remember", self._remember),
+                web.post("/forget", self._forget),
+                web.post("/recall", self._recall),
             ]
         )
         return app
@@ -208,6 +213,7 @@ class JobServer:
             memory_hash=digest(blocks),
             blocks=blocks,
             remembers=self._memory_sync.remembers,
+            recalls=self._memory_sync.recalls,
             idle_seconds=state.desired.idle_seconds if state.desired else 0,
             admin_token=state.desired.admin_token if state.desired else "",
             history=state.history,
@@ -231,12 +237,19 @@ class JobServer:
         self._memory_sync.turns.lose(DropReason.UNDELIVERED)
 
     async def _remember(self, request: web.Request) -> web.Response:
-        """Respond with the error in words for a language model; the error is empty on success."""
-        try:
-            await self._memory_sync.remember(str((await request.json())["fact"]))
-        except MemoryBackendError as fault:
-            return web.json_response({"fault": str(fault)})
-        return web.json_response({"fault": ""})
+        fact = str((await request.json())["fact"])
+        return await _answer_memory(self._memory_sync.remember(fact))
+
+    async def _forget(self, request: web.Request) -> web.Response:
+        raw = await request.json()
+        return await _answer_memory(self._memory_sync.forget(str(raw["fact"]), everything=bool(raw["everything"])))
+
+    async def _recall(self, request: web.Request) -> web.Response:
+        words = str((await request.json())["words"])
+        return await _answer_memory(self._recalled(words))
+
+    async def _recalled(self, words: str) -> list[list[str]]:
+        return [[remark.at, remark.role, remark.text] for remark in await self._memory_sync.recall(words)]
 
     async def _report(self, request: web.Request) -> web.Response:
         report: dict[str, Any] = await request.json()
@@ -246,3 +259,11 @@ class JobServer:
             raise web.HTTPBadRequest from error
         self._changes.notify()
         return web.json_response({})
+
+
+async def _answer_memory(call: Awaitable[Any]) -> web.Response:
+    """Respond with the result, or with the error of memory."""
+    try:
+        return web.json_response({"fault": "", "result": await call})
+    except MemoryBackendError as fault:
+        return web.json_response({"fault": str(fault), "result": None})

@@ -27,6 +27,7 @@ from voicesession_operator.domain.actions import (
     DeleteSession,
     SetPodState,
 )
+from voicesession_operator.domain.memory import has_user_memory
 from voicesession_operator.domain.observed import Failure
 
 ALREADY_EXISTS: Final = "AlreadyExists"
@@ -129,7 +130,7 @@ class Executor:
             "identity": action.identity,
             "agentMetadata": action.agent_metadata,
             "cause": str(action.cause),
-            "memory": self._memory(action),
+            "memory": self._memory(action, recalls=_has_own_memory(session, agent, action)),
             "capture": bool(agent and agent.letta and agent.letta.capture) and not action.memory_read_only,
             "idleSeconds": action.idle_seconds,
             "end": False,
@@ -137,15 +138,23 @@ class Executor:
             "traceparent": self._traces.traceparent(session),
         }
 
-    def _memory(self, action: SetPodState) -> JsonObject | None:
+    def _memory(self, action: SetPodState, *, recalls: bool) -> JsonObject | None:
         if not action.memory_agent_id or not self._addresses.letta_url:
             return None
         return {
             "baseURL": self._addresses.letta_url,
             "agentID": action.memory_agent_id,
+            "recall": recalls,
             "apiKey": self._addresses.letta_api_key,
             "readOnly": action.memory_read_only,
         }
+
+
+def _has_own_memory(session: VoiceSession, agent: VoiceAgent | None, action: SetPodState) -> bool:
+    """Return True if the memory has conversations of the session's user only."""
+    if agent is None or not has_user_memory(session, agent):
+        return False
+    return action.memory_agent_id != agent.letta_agent_id
 
 
 async def _ignore_missing(delete: Callable[[], Awaitable[JsonObject]]) -> JsonObject | None:

@@ -29,6 +29,10 @@ class Letta:
         """Set the value of a memory block, like an edit in Letta's user interface."""
         self._client.agents.blocks.update(label, agent_id=agent_id, value=value)
 
+    def protect(self, agent_id: str, label: str) -> None:
+        """Mark a memory block as read only."""
+        self._client.agents.blocks.update(label, agent_id=agent_id, read_only=True)
+
     def captured_texts(self, agent_id: str) -> list[str]:
         """Return the captured sentences of humans in Letta's order, each as lower-case words."""
         page = self._client.agents.messages.list(agent_id, limit=MESSAGE_LIMIT, order="asc")

@@ -3,7 +3,7 @@
 import asyncio
 from dataclasses import replace
 
-from voicesession_agent.memory.backend import Block, Turn
+from voicesession_agent.memory.backend import Block, Remark, Turn
 
 
 class FakeMemory:
@@ -13,6 +13,7 @@ class FakeMemory:
         self.fault: Exception | None = None
         self.capture_fault: Exception | None = None
         self.write_faults: list[Exception] = []
+        self.remarks: tuple[Remark, ...] = ()
         self.loads = 0
         self.next_load_waits: asyncio.Event | None = None
         """If set, the next load reads the blocks at once and responds after this event."""
@@ -39,6 +40,12 @@ class FakeMemory:
             raise fault
         self.stored.append(turn.user)
         await self.acknowledges.wait()
+
+    async def search(self, words: str) -> tuple[Remark, ...]:
+        await self.gate.wait()
+        if self.fault:
+            raise self.fault
+        return tuple(remark for remark in self.remarks if words.lower() in remark.text.lower())
 
     async def write(self, label: str, value: str) -> None:
         if self.write_faults:

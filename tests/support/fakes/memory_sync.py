@@ -2,8 +2,10 @@
 
 import asyncio
 from collections.abc import Callable
+from typing import Any
 
 from voicesession_agent.memory.backend import MemoryAddress, Turn
+from voicesession_agent.memory.facts import EditOutcome, MemoryEdit
 from voicesession_agent.memory.sync import MemorySync, SyncTimings
 from voicesession_agent.memory.turn_queue import DropReason
 from voicesession_agent.supervisor.desired_state import DesiredState
@@ -18,9 +20,9 @@ QUICK = SyncTimings(
 
 
 def desired_state(
-    address: MemoryAddress | None = ADDRESS, capture: bool = True, read_only: bool = False
+    address: MemoryAddress | None = ADDRESS, capture: bool = True, read_only: bool = False, **more: Any
 ) -> DesiredState:
-    return DesiredState("u1", 1, "vs-1", "ws://x", "t", memory=address, capture=capture, read_only=read_only)
+    return DesiredState("u1", 1, "vs-1", "ws://x", "t", memory=address, capture=capture, read_only=read_only, **more)
 
 
 class SyncScene:
@@ -28,8 +30,18 @@ class SyncScene:
         self.memory = FakeMemory()
         self.lost: list[DropReason] = []
         self.repeated = 0
-        self.memory_sync = MemorySync(lambda _: self.memory, self.lost.append, self.count_repeated, timings)
+        self.edits: list[tuple[MemoryEdit, EditOutcome]] = []
+        self.memory_sync = MemorySync(
+            lambda _: self.memory,
+            self.lost.append,
+            self.count_repeated,
+            timings,
+            edited=self.count_edit,
+        )
         self.running = asyncio.create_task(self.memory_sync.run())
+
+    def count_edit(self, edit: MemoryEdit, outcome: EditOutcome) -> None:
+        self.edits.append((edit, outcome))
 
     def count_repeated(self) -> None:
         self.repeated += 1

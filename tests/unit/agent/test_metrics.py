@@ -25,6 +25,8 @@ async def test_app_serves_metrics_only() -> None:
         'voicesession_agent_health_restarts_total{state="Stuck"} 0.0',
         'voicesession_agent_response_stage_seconds_count{stage="transcription"} 0.0',
         "voicesession_agent_response_seconds_count 0.0",
+        'voicesession_agent_memory_edits_total{edit="remember",outcome="full"} 0.0',
+        'voicesession_agent_memory_edits_total{edit="forget",outcome="missing"} 0.0',
     ],
 )
 def test_alerted_series_starts_at_zero(series: str) -> None:

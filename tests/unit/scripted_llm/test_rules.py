@@ -117,6 +117,28 @@ def test_fact_to_remember_goes_to_memory_tool() -> None:
     assert decide(failed, [tool("remember", "fact")]) == Say("I could not save that to memory.")
 
 
+def test_fact_to_forget_goes_to_memory_tool() -> None:
+    forget = tool("forget", "fact", "everything")
+    asked = [SYSTEM, user("Forget that my favorite color is blue.")]
+    called = ToolCall("forget", {"fact": "The user's favorite color is blue.", "everything": False})
+    assert decide(asked, [forget]) == called
+    assert decide([user("Please forget everything.")], [forget]) == ToolCall("forget", {"fact": "", "everything": True})
+    done = [*asked, {"role": "tool", "content": "Forgotten: 1 facts."}]
+    assert decide(done, [forget]) == Say("Okay, I have forgotten it.")
+    failed = [*asked, {"role": "tool", "content": "Error: not forgotten, memory does not answer. Say so."}]
+    assert decide(failed, [forget]) == Say("I could not forget that.")
+    assert decide(asked, []) == Say("You said: Forget that my favorite color is blue.")
+
+
+def test_question_about_earlier_words_goes_to_search_tool() -> None:
+    asked = [user("What did I say about the harbor?")]
+    assert decide(asked, [tool("recall", "words")]) == ToolCall("recall", {"words": "the harbor"})
+    found = "Data.\n2026-11-01 you: You said: harbor.\n2026-11-01 caller: My boat lies in the harbor."
+    answered = [*asked, {"role": "tool", "content": found}]
+    assert decide(answered, []) == Say("You said: My boat lies in the harbor.")
+    assert decide([*asked, {"role": "tool", "content": "Nothing."}], []) == Say("I find nothing about that.")
+
+
 def test_fact_without_request_stays_in_conversation() -> None:
     stated = user("My code word is walrus.")
     asked = user("What is my code word?")

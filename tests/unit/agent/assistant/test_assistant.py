@@ -20,9 +20,9 @@ from tests.support.fakes.room import FakeAgentSession, FakeRoom
 from tests.support.fakes.timers import FakeTimers
 
 
-def facts(value: str = "", remembers: bool = False, idle_seconds: float = 0.0) -> JobFacts:
+def facts(value: str = "", remembers: bool = False, idle_seconds: float = 0.0, recalls: bool = False) -> JobFacts:
     blocks = (Block("human", value),)
-    return JobFacts(frozenset(), digest(blocks), blocks, remembers, idle_seconds)
+    return JobFacts(frozenset(), digest(blocks), blocks, remembers, idle_seconds, recalls=recalls)
 
 
 class FakeClient:
@@ -91,15 +91,18 @@ async def test_malformed_block_keeps_instructions(scene: AssistantScene) -> None
     assert "Likes blue." in await scene.complete_turn()
 
 
-async def test_remember_tool_is_offered_while_memory_is_writable(scene: AssistantScene) -> None:
+async def test_memory_tools_are_offered_while_memory_is_writable(scene: AssistantScene) -> None:
     assert scene.tools() == []
     scene.client.facts = facts(remembers=True)
     await scene.complete_turn()
-    assert scene.tools() == ["remember"]
+    assert scene.tools() == ["remember", "forget"]
+    scene.client.facts = facts(remembers=True, recalls=True)
+    await scene.complete_turn()
+    assert scene.tools() == ["remember", "forget", "recall"]
     scene.client.facts = facts()
     await scene.complete_turn()
     assert scene.tools() == []
-    assert AssistantScene(facts(remembers=True)).tools() == ["remember"]
+    assert AssistantScene(facts(remembers=True)).tools() == ["remember", "forget"]
 
 
 async def test_changed_idle_limit_applies_from_next_turn(scene: AssistantScene) -> None:

@@ -10,6 +10,7 @@ from voicesession_agent.memory.backend import (
     MemoryCall,
     MemoryOutcome,
     RejectedError,
+    Remark,
     Turn,
     UnavailableError,
     UncertainError,
@@ -36,6 +37,10 @@ class SlowBackend:
     async def write(self, label: str, value: str) -> None:
         self._work()
 
+    async def search(self, words: str) -> tuple[Remark, ...]:
+        self._work()
+        return (Remark("2026-11-01", "user", words),)
+
     def _work(self) -> None:
         self.now += 1.0
         if self.error is not None:
@@ -47,8 +52,10 @@ async def test_call_is_forwarded_and_measured() -> None:
     assert await slow.memory.load_blocks() == (Block("human", "likes blue"),)
     await slow.memory.capture(Turn("hello", "hi"))
     await slow.memory.write("human", "likes red")
+    assert await slow.memory.search("blue") == (Remark("2026-11-01", "user", "blue"),)
     assert slow.took == [
-        (call, MemoryOutcome.OK, 1.0) for call in (MemoryCall.LOAD, MemoryCall.CAPTURE, MemoryCall.WRITE)
+        (call, MemoryOutcome.OK, 1.0)
+        for call in (MemoryCall.LOAD, MemoryCall.CAPTURE, MemoryCall.WRITE, MemoryCall.SEARCH)
     ]
 
 

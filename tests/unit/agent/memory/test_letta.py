@@ -1,6 +1,7 @@
 """Letta's REST API: requests, and the classification of responses."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -12,6 +13,7 @@ from voicesession_agent.memory.backend import (
     GuardedBackend,
     MemoryAddress,
     RejectedError,
+    Remark,
     Turn,
     UnavailableError,
     UncertainError,
@@ -69,6 +71,60 @@ def connect(session: aiohttp.ClientSession, address: MemoryAddress, **limits: An
     return LettaBackend(address, session, connect_seconds=CONNECT_SECONDS, **limits)
 
 
+def found(*remarks: dict[str, Any]) -> bytes:
+    """Return Letta's answer to a search."""
+    answer = {"status": "success", "func_return": {"message": "Showing results:", "results": remarks}}
+    return json.dumps(answer).encode()
+
+
+async def test_read_only_block_is_marked(letta: tuple[FakeLettaServer, str]) -> None:
+    server, url = letta
+    server.body = b'{"blocks": [{"label": "human", "value": "v", "read_only": true}]}'
+    async with aiohttp.ClientSession() as session:
+        assert await connect(session, MemoryAddress(url, "agent-1")).load_blocks() == (
+            Block("human", "v", read_only=True),
+        )
+
+
+async def test_search_runs_tool_of_agent_and_returns_remarks(letta: tuple[FakeLettaServer, str]) -> None:
+    server, url = letta
+    said = {"timestamp": "2026-11-01T10:00:00+00:00", "time_ago": "26d ago", "role": "user", "content": "I like blue."}
+    server.body = found(
+        said, said | {"role": "assistant", "content": "Fine."}, said | {"content": 42}, said | {"role": "system"}
+    )
+    async with aiohttp.ClientSession() as session:
+        remarks = await connect(session, MemoryAddress(url, "agent-1")).search("blue")
+    at = "2026-11-01T10:00:00+00:00"
+    assert remarks == (Remark(at, "user", "I like blue."), Remark(at, "assistant", "Fine."))
+    method, path, _, body = server.requests[0]
+    assert (method, path) == ("POST", "/v1/agents/agent-1/tools/conversation_search/run")
+    assert body == {"args": {"query": "blue", "roles": ["user", "assistant"], "limit": 20}}
+
+
+async def test_search_without_matches_is_empty(letta: tuple[FakeLettaServer, str]) -> None:
+    server, url = letta
+    server.body = b'{"status": "success", "func_return": {"message": "No results found.", "results": []}}'
+    async with aiohttp.ClientSession() as session:
+        assert await connect(session, MemoryAddress(url, "agent-1")).search("blue") == ()
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"<html>",
+        b'{"status": "error", "func_return": null}',
+        b'{"func_return": "cut off"}',
+        found({"role": "user", "content": "x"}),
+    ],
+)
+async def test_search_with_invalid_body_is_rejected(letta: tuple[FakeLettaServer, str], body: bytes) -> None:
+    server, url = letta
+    server.body = body
+    async with aiohttp.ClientSession() as session:
+        with pytest.raises(RejectedError, match="no remarks"):
+            await connect(session, MemoryAddress(url, "agent-1")).search("blue")
+
+
 async def test_load_returns_blocks(letta: tuple[FakeLettaServer, str]) -> None:
     server, url = letta
     async with aiohttp.ClientSession() as session:
@@ -117,6 +173,8 @@ async def test_malformed_key_is_an_unexpected_error(letta: tuple[FakeLettaServer
             await memory.capture(Turn("hello", "hi"))
         with pytest.raises(UnexpectedError):
             await memory.write("human", "v")
+        with pytest.raises(UnexpectedError):
+            await memory.search("blue")
 
 
 async def test_lone_surrogate_is_replaced(letta: tuple[FakeLettaServer, str]) -> None:

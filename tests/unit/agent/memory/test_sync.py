@@ -200,7 +200,7 @@ async def test_read_only_memory_drops_queued_turns(scene: SyncScene) -> None:
     assert scene.lost == []
 
 
-@pytest.mark.parametrize("timings", [replace(QUICK, remember_seconds=0.01)], ids=["short timeout"])
+@pytest.mark.parametrize("timings", [replace(QUICK, edit_seconds=0.01)], ids=["short timeout"])
 async def test_remember_times_out_without_response(scene: SyncScene) -> None:
     scene.memory_sync.apply(desired_state())
     scene.memory.gate.clear()

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from voicesession_agent.job.supervisor_client import MemoryFaultError, SupervisorClient
 from voicesession_agent.memory.sync import MemorySync
 from voicesession_agent.settings import AgentSettings
 from voicesession_agent.supervisor.app import FLUSH_SECONDS, SHUTDOWN_SECONDS, SupervisorApp
@@ -99,3 +100,24 @@ async def test_pod_keeps_running_when_memory_ends(tmp_path: Path, monkeypatch: p
             await asyncio.sleep(0)
         os.kill(os.getpid(), signal.SIGTERM)
         assert await running == 0
+
+
+def exists(socket: str) -> bool:
+    return Path(socket).exists()
+
+
+async def test_failed_edit_of_memory_is_logged_without_fact(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    settings = AgentSettings.from_env(environment(tmp_path))
+    running = asyncio.create_task(SupervisorApp(settings, IdleJobs()).run())
+    job = SupervisorClient(settings.job_socket, 1, call_seconds=DEADLINE)
+    async with asyncio.timeout(DEADLINE):
+        while not exists(settings.job_socket):  # noqa: ASYNC110 - there is no event to wait for
+            await asyncio.sleep(0.01)
+        with pytest.raises(MemoryFaultError):
+            await job.remember("My canary is yellow.")
+        await job.close()
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert await running == 0
+    (logged,) = [vars(record) for record in caplog.records if vars(record).get("event") == "memory_edit_failed"]
+    assert (logged["cause"], logged["outcome"]) == ("remember", "failed")
+    assert "canary" not in caplog.text

@@ -37,12 +37,19 @@ def test_parse_without_newer_fields_uses_defaults() -> None:
     desired = parse(json.dumps(GOOD).encode())
     assert (desired.cause, desired.read_only, desired.idle_seconds) == ("", False, 0.0)
     assert (desired.admin_token, desired.prewarm) == ("", True)
+    assert (desired.remember, desired.remember_block, desired.recall) == (True, "human", False)
 
 
 def test_parse_sets_cause_read_only_and_idle() -> None:
     more = {"cause": "LastHumanLeft", "idleSeconds": 90, "memory": GOOD["memory"] | {"readOnly": True}}
     desired = parse(json.dumps(GOOD | more).encode())
     assert (desired.cause, desired.read_only, desired.idle_seconds) == ("LastHumanLeft", True, 90.0)
+
+
+def test_parse_sets_block_and_permissions_of_memory() -> None:
+    memory = GOOD["memory"] | {"remember": False, "rememberBlock": "notes", "recall": True}
+    desired = parse(json.dumps(GOOD | {"memory": memory}).encode())
+    assert (desired.remember, desired.remember_block, desired.recall) == (False, "notes", True)
 
 
 @pytest.mark.parametrize(
@@ -89,6 +96,9 @@ def test_parse_with_null_memory_passes() -> None:
         ({"idleSeconds": "60"}, "idleSeconds"),
         ({"cause": 5}, "cause"),
         ({"memory": {"baseURL": "x", "agentID": "y", "readOnly": "no"}}, "readOnly"),
+        ({"memory": {"baseURL": "x", "agentID": "y", "remember": "no"}}, "remember"),
+        ({"memory": {"baseURL": "x", "agentID": "y", "rememberBlock": 5}}, "rememberBlock"),
+        ({"memory": {"baseURL": "x", "agentID": "y", "recall": 1}}, "recall"),
         ({"adminToken": 5}, "adminToken"),
         ({"prewarm": "no"}, "prewarm"),
         ({"capture": "yes"}, "capture must be of type bool"),

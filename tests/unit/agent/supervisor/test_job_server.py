@@ -9,8 +9,8 @@ import aiohttp
 import pytest
 from aiohttp import web
 from voicesession_agent.health.diagnosis import HealthReport
-from voicesession_agent.job.supervisor_client import SupervisorClient, report_now
-from voicesession_agent.memory.backend import Block, MemoryAddress, MemoryPhase, RejectedError, Turn
+from voicesession_agent.job.supervisor_client import MemoryFaultError, SupervisorClient, report_now
+from voicesession_agent.memory.backend import Block, MemoryAddress, MemoryPhase, RejectedError, Remark, Turn
 from voicesession_agent.memory.sync import MemorySync
 from voicesession_agent.memory.turn_queue import DropReason
 from voicesession_agent.protocol import Dismissal, Message
@@ -38,6 +38,11 @@ class Memory:
         if self.refuses:
             raise RejectedError("Letta answers 404")
         self.blocks = (Block(label, value),)
+
+    async def search(self, words: str) -> tuple[Remark, ...]:
+        if self.refuses:
+            raise RejectedError("Letta answers 400")
+        return (Remark("2026-11-01T10:00:00", "user", f"I like {words}."),)
 
 
 class Pod(SupervisorWorld):
@@ -86,7 +91,7 @@ async def test_job_facts_contain_greeted_humans_and_memory(pod: Pod) -> None:
 
 async def test_job_facts_without_memory_are_empty(pod: Pod) -> None:
     facts = await pod.link.job_facts()
-    assert (facts.blocks, facts.remembers, facts.idle_seconds) == ((), False, 0.0)
+    assert (facts.blocks, facts.remembers, facts.recalls, facts.idle_seconds) == ((), False, False, 0.0)
 
 
 async def test_leave_request_returns_dismissal(pod: Pod) -> None:
@@ -134,12 +139,38 @@ async def test_malformed_report_returns_400(pod: Pod) -> None:
 
 
 async def test_remember_returns_error_or_success(pod: Pod) -> None:
-    assert await pod.link.remember("x") == "there is no memory that can be written to"
+    with pytest.raises(MemoryFaultError, match="there is no memory that can be written to"):
+        await pod.link.remember("x")
     pod.memory_sync.apply(desired_state())
-    assert await pod.link.remember("The user's dog is Rex.") == ""
+    await pod.link.remember("The user's dog is Rex.")
     assert pod.kept.blocks[0].value == "likes blue\nThe user's dog is Rex."
     pod.kept.refuses = True
-    assert await pod.link.remember("And more.") == "Letta answers 404"
+    with pytest.raises(MemoryFaultError, match="Letta answers 404"):
+        await pod.link.remember("And more.")
+
+
+async def test_forget_returns_error_or_number_of_facts(pod: Pod) -> None:
+    pod.memory_sync.apply(desired_state())
+    await pod.link.remember("The user's dog is Rex.")
+    assert await pod.link.forget("likes blue", everything=False) == 1
+    assert await pod.link.forget("likes blue", everything=False) == 0
+    assert await pod.link.forget("", everything=True) == 1
+    assert pod.kept.blocks == (Block("human", ""),)
+    with pytest.raises(MemoryFaultError, match="nothing to forget"):
+        await pod.link.forget(" ", everything=False)
+
+
+async def test_recall_returns_error_or_remarks_of_memory(pod: Pod) -> None:
+    pod.memory_sync.apply(desired_state())
+    assert not (await pod.link.job_facts()).recalls
+    with pytest.raises(MemoryFaultError, match="no conversations"):
+        await pod.link.recall("blue")
+    pod.memory_sync.apply(desired_state(recall=True))
+    assert (await pod.link.job_facts()).recalls
+    assert await pod.link.recall("blue") == [Remark("2026-11-01T10:00:00", "user", "I like blue.")]
+    pod.kept.refuses = True
+    with pytest.raises(MemoryFaultError, match="Letta answers 400"):
+        await pod.link.recall("blue")
 
 
 async def test_latency_report_is_measured_and_malformed_report_refused(pod: Pod) -> None:
