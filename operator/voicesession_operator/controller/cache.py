@@ -13,7 +13,7 @@ from voicesession_operator.domain.naming import room_name
 
 TOMBSTONES: Final = 10_000
 """UIDs of deleted objects kept, so that a late event or an old list cannot restore one."""
-POD_STATUS: Final = ("phase", "podIP", "reason", "message", "conditions", "containerStatuses")
+POD_STATUS: Final = ("phase", "podIP", "reason", "message")
 POD_METADATA: Final = (
     "name",
     "namespace",
@@ -196,10 +196,11 @@ def _discard(index: defaultdict[Any, set[Key]], entry: Any, key: Key) -> None:
 def _slim_pod(raw: JsonObject) -> JsonObject:
     """Keep only the fields that decisions use, so that ten times as many pods fit into memory."""
     meta, status = _slim_metadata(raw["metadata"]), raw.get("status") or {}
-    return {
-        "metadata": {name: meta[name] for name in POD_METADATA if name in meta},
-        "status": {name: status[name] for name in POD_STATUS if name in status},
-    }
+    kept = {name: status[name] for name in POD_STATUS if name in status}
+    conditions, containers = status.get("conditions") or (), status.get("containerStatuses") or ()
+    kept["conditions"] = [condition for condition in conditions if condition["type"] == "PodScheduled"]
+    kept["containerStatuses"] = [{"state": container.get("state") or {}} for container in containers]
+    return {"metadata": {name: meta[name] for name in POD_METADATA if name in meta}, "status": kept}
 
 
 def _slim_resource(raw: JsonObject) -> JsonObject:
