@@ -46,7 +46,7 @@ async def test_simulated_session_needs_no_action_and_no_new_status() -> None:
     assert found.steady_until > now
 
 
-async def test_list_of_rooms_has_the_number_of_participants_that_the_operator_expects() -> None:
+async def test_list_of_rooms_has_the_expected_number_of_participants() -> None:
     simulated = SimulatedSession("vs-1", "{}", "uid", "pod-uid", "127.64.0.1", "agent-scale")
     assert simulated.info().num_participants == counted_participants(room_of(simulated)) == 1
     simulated.leave()
