@@ -22,9 +22,9 @@ from typing import Any
 from aiohttp import ClientError, ClientSession
 from voicesession_common.kube_client import SESSIONS, KubeClient, load_configuration
 
-from tests.bench.figures import Section, percentile
+from tests.bench.figures import PERCENTILES, Section, percentile, stamp
 from tests.bench.scale_figures import REST_SECONDS, WEBHOOK_SECONDS, WEBHOOKS_PER_SECOND, Figures
-from tests.bench.scale_objects import ScaleObjects, live_sessions
+from tests.bench.scale_objects import PUBLIC_URL, ScaleObjects, live_sessions
 from tests.bench.simulation import KEY, SimulatedSession
 from tests.support.async_polling import until
 from tests.support.cluster import faults, host_operator, webhooks
@@ -62,6 +62,7 @@ class Bench:
             "INSTALLATION_ID": self.objects.name,
             "WATCH_NAMESPACES": ",".join(self.objects.namespaces),
             "KUBECONFIG": self.kubeconfig,
+            "LIVEKIT_PUBLIC_URL": PUBLIC_URL,
             "LOG_LEVEL": "WARNING",
         }
         livekit, lease_namespace = LiveKit(self.simulation, KEY), self.objects.namespaces[0]
@@ -117,6 +118,7 @@ async def _measure_first(bench: Bench, stack: AsyncExitStack) -> None:
         await asyncio.sleep(0.02)
     bench.found.takeover = time.monotonic() - killed
     bench.found.new_leader = await bench.looked_at_all(time.monotonic())
+    bench.found.loads["new leader"] = os.getloadavg()[0]
     progress(f"new leader has looked at all after {bench.found.new_leader:.1f} s")
 
 
@@ -127,7 +129,8 @@ async def _rest(bench: Bench, leader: HostOperator) -> None:
     await asyncio.sleep(REST_SECONDS)
     bench.found.cores = (_cpu_seconds(leader) - before) / (time.monotonic() - begin)
     bench.found.rss, bench.found.calls = _rss_mib(leader), (await bench.counts())["calls"]
-    progress(f"at rest: {bench.found.rss:.0f} MiB, {bench.found.cores:.2f} cores, load {os.getloadavg()[0]:.1f}")
+    bench.found.loads["at rest"] = os.getloadavg()[0]
+    progress(f"at rest: {bench.found.rss:.0f} MiB, {bench.found.cores:.2f} cores")
 
 
 async def _leaves(bench: Bench, leader: HostOperator) -> None:
@@ -138,9 +141,9 @@ async def _leaves(bench: Bench, leader: HostOperator) -> None:
         leaving = bench.objects.sessions[part * count : (part + 1) * count]
         noticed = await _leave_all(bench, leaving, url)
         bench.found.leaves[way] = noticed
-        progress(
-            f"leave {way}: n {len(noticed)}, p50 {percentile(noticed, 50):.3f}, p99 {percentile(noticed, 99):.3f} s"
-        )
+        bench.found.loads[f"leaves {way}"] = os.getloadavg()[0]
+        figures = ", ".join(f"p{percent} {percentile(noticed or [0.0], percent):.3f} s" for percent in PERCENTILES)
+        progress(f"leave {way}: n {len(noticed)}, {figures}")
 
 
 async def _leave_all(bench: Bench, leaving: list[SimulatedSession], url: str) -> list[float]:
@@ -258,8 +261,8 @@ def _rss_mib(operator: HostOperator) -> float:
 
 
 def progress(text: str) -> None:
-    """Print a line of progress."""
-    print(f"  {text}", flush=True)
+    """Print a line of progress, with the time and the load average of the machine."""
+    print(f"  {time.strftime('%T')} {text} (load {os.getloadavg()[0]:.1f})", flush=True)
 
 
 def run(sessions: int) -> Section:
@@ -276,12 +279,12 @@ def main() -> int:
     parser.add_argument("--sessions", type=int, default=5000)
     parser.add_argument("--kubeconfig", help="an API server other than the kind cluster's")
     parser.add_argument("--lease-seconds", type=int, default=LEASE_SECONDS, help="more on a busy machine")
-    given = parser.parse_args()
+    given, load = parser.parse_args(), os.getloadavg()[0]
     if given.kubeconfig:
         section = asyncio.run(measure(given.kubeconfig, given.sessions, given.lease_seconds)).section()
     else:
         section = run(given.sessions)
-    print(section.render())
+    print(stamp(section, load, "not stored").render())
     return 1 if section.misses else 0
 
 

@@ -26,6 +26,8 @@ class Figures:
     webhooks_failed: int = 0
     drained: float = 0.0
     kept_lead: bool = False
+    loads: dict[str, float] = field(default_factory=dict)
+    """Load average of the machine at the end of a part, which includes the simulation and the API server."""
 
     @property
     def leaves_of_each_way(self) -> int:
@@ -63,6 +65,7 @@ class Figures:
             ["webhooks: answer p99", f"{percentile(answers, 99):.3f} s", ""],
             ["webhooks: from the last one until the queue was empty", f"{self.drained:.1f} s", ""],
             ["webhooks: the leader kept its Lease", "yes" if self.kept_lead else "no", "yes"],
+            ["load average", ", ".join(f"{part} {load:.1f}" for part, load in self.loads.items()), ""],
         ]
         leaves = distribution("Leave -> stored in the status, in s", self.leaves)
         return Section("scale", "14. 5,000 sessions", [table, leaves], [NOTE], self.misses())

@@ -10,13 +10,13 @@ from typing import TypeVar
 
 from voicesession_common import JsonObject
 from voicesession_common.api.conditions import Condition
-from voicesession_common.api.reasons import ConditionType
+from voicesession_common.api.reasons import ConditionType, Reason
 from voicesession_common.api.timestamps import to_rfc3339
 from voicesession_common.api.voiceagent import Inherited, VoiceAgent
 from voicesession_common.api.voicesession import Status, VoiceSession
 from voicesession_common.errors import ExternalError, NotFoundError
 from voicesession_common.kube_client import AGENTS, PODS, SESSIONS, KubeClient, Resource
-from voicesession_operator.domain.naming import agent_identity, room_metadata, room_name
+from voicesession_operator.domain.naming import agent_identity, pod_name, room_metadata, room_name
 from voicesession_operator.domain.observed import Config
 from voicesession_operator.domain.pod_manifest import build_pod
 
@@ -30,6 +30,8 @@ AGENT = "scale"
 CONCURRENT = 24
 SESSIONS_OF_NAMESPACE = 1000
 TRIES = 5
+PUBLIC_URL = "ws://livekit"
+"""LiveKit's URL for humans, which is in every status; that of the simulation is not known yet."""
 
 
 @dataclass
@@ -45,7 +47,7 @@ class ScaleObjects:
     @property
     def config(self) -> Config:
         """Return the configuration of the operator under test, as far as pods show it."""
-        return Config("scale.invalid/agent:none", "Never", "", "ws://livekit", "ws://livekit", self.name)
+        return Config("scale.invalid/agent:none", "Never", "", PUBLIC_URL, PUBLIC_URL, self.name)
 
     async def create(self, count: int) -> None:
         """Create `count` live sessions."""
@@ -83,10 +85,12 @@ class ScaleObjects:
         body = _object("voicesession.dev/v1alpha1", "VoiceSession", f"call-{number}", spec=spec)
         raw = await self._retried(lambda: self.kube.create(SESSIONS, namespace, body))
         session = VoiceSession.parse(raw)
-        pod = await self._create_pod(session, number)
-        status = _live_status(session, pod["metadata"]["name"]).render()
+        status = _live_status(session, pod_name(session.name, session.uid, 0)).render()
         version = raw["metadata"]["resourceVersion"]
-        await self._retried(lambda: self.kube.patch_status(SESSIONS, namespace, session.name, version, status))
+        pod, _ = await asyncio.gather(
+            self._create_pod(session, number),
+            self._retried(lambda: self.kube.patch_status(SESSIONS, namespace, session.name, version, status)),
+        )
         return SimulatedSession(
             room=room_name(session.uid),
             metadata=room_metadata(session, self.name),
@@ -146,16 +150,21 @@ def _ip(number: int) -> str:
 
 
 def _live_status(session: VoiceSession, pod: str) -> Status:
+    """Return the status as the operator stores it, so that no leader has to write one first."""
     now, room = time.time(), room_name(session.uid)
-    kinds = (ConditionType.ROOM_READY, ConditionType.AGENT_JOINED, ConditionType.READY)
+    texts = {
+        ConditionType.ROOM_READY: (Reason.ROOM_CREATED, "The room exists"),
+        ConditionType.AGENT_JOINED: (Reason.JOINED, "The agent is in the room"),
+        ConditionType.READY: (Reason.READY, "The agent is in the room"),
+    }
     return Status(
         observed_generation=1,
         inherited=Inherited(),
-        conditions=tuple(Condition(kind, "True", str(kind), "", now) for kind in kinds),
+        conditions=tuple(Condition(kind, "True", reason, text, now) for kind, (reason, text) in texts.items()),
         phase="Active",
         room_name=room,
         room_sid=f"RM_{room}",
-        room_url="ws://livekit",
+        room_url=PUBLIC_URL,
         agent_pod=pod,
         agent_identity=agent_identity(AGENT),
         agent_epoch=1,

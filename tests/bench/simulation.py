@@ -74,9 +74,9 @@ class SimulatedSession:
         }
 
     def info(self) -> models.Room:
-        """Return the room as ListRooms shows it."""
+        """Return the room as ListRooms shows it; LiveKit does not count agents."""
         return models.Room(
-            name=self.room, sid=f"RM_{self.room}", metadata=self.metadata, num_participants=1 + self.human
+            name=self.room, sid=f"RM_{self.room}", metadata=self.metadata, num_participants=int(self.human)
         )
 
     def participants(self) -> list[models.ParticipantInfo]:

@@ -16,7 +16,7 @@ from voicesession_common.errors import ExternalError, NotFoundError, RetryableEr
 
 from voicesession_operator import metrics
 from voicesession_operator.domain.naming import room_owner
-from voicesession_operator.domain.observed import LeaveHint, ListedRoom, Participant, ParticipantKind
+from voicesession_operator.domain.observed import LeaveHint, ListedRoom, Participant, ParticipantKind, RoomOwner
 
 T = TypeVar("T")
 
@@ -62,6 +62,8 @@ class RoomService:
         self._secret = secret
         self._request_seconds = request_seconds
         self._api = api.LiveKitAPI(url, key, secret, failover=False)
+        self._owners: dict[str, RoomOwner] = {}
+        """The owners of the latest list by metadata: parsing them again would take most of the time of a list."""
 
     async def close(self) -> None:
         await self._api.aclose()
@@ -72,7 +74,14 @@ class RoomService:
         A list of named rooms costs LiveKit no less: its store compares every room with the names.
         """
         listed = await self._call("ListRooms", lambda: self._api.room.list_rooms(api.ListRoomsRequest()))
-        return {room.name: _to_listed_room(room) for room in listed.rooms}
+        known, self._owners = self._owners, {}
+        rooms = {}
+        for room in listed.rooms:
+            owner = known.get(room.metadata) or room_owner(room.metadata)
+            if owner is not None:
+                self._owners[room.metadata] = owner
+            rooms[room.name] = ListedRoom(room.sid, room.num_participants, owner)
+        return rooms
 
     async def list_participants(self, name: str) -> tuple[Participant, ...]:
         """Return the room's participants without those that are leaving.

@@ -13,15 +13,8 @@ from voicesession_operator.domain.naming import room_name
 
 TOMBSTONES: Final = 10_000
 """UIDs of deleted objects kept, so that a late event or an old list cannot restore one."""
-POD_STATUS: Final = (
-    "phase",
-    "podIP",
-    "reason",
-    "message",
-    "conditions",
-    "containerStatuses",
-    "initContainerStatuses",
-)
+POD_STATUS: Final = ("phase", "podIP", "reason", "message")
+CONTAINER_STATUSES: Final = ("containerStatuses", "initContainerStatuses")
 POD_METADATA: Final = (
     "name",
     "namespace",
@@ -204,10 +197,13 @@ def _discard(index: defaultdict[Any, set[Key]], entry: Any, key: Key) -> None:
 def _slim_pod(raw: JsonObject) -> JsonObject:
     """Keep only the fields that decisions use, so that ten times as many pods fit into memory."""
     meta, status = _slim_metadata(raw["metadata"]), raw.get("status") or {}
-    return {
-        "metadata": {name: meta[name] for name in POD_METADATA if name in meta},
-        "status": {name: status[name] for name in POD_STATUS if name in status},
-    }
+    kept = {name: status[name] for name in POD_STATUS if name in status}
+    conditions = status.get("conditions") or ()
+    kept["conditions"] = [condition for condition in conditions if condition["type"] == "PodScheduled"]
+    for kind in CONTAINER_STATUSES:
+        containers = status.get(kind) or ()
+        kept[kind] = [{"name": each.get("name", ""), "state": each.get("state") or {}} for each in containers]
+    return {"metadata": {name: meta[name] for name in POD_METADATA if name in meta}, "status": kept}
 
 
 def _slim_resource(raw: JsonObject) -> JsonObject:

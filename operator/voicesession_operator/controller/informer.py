@@ -11,6 +11,7 @@ from collections.abc import Collection, Iterator
 from typing import Any, Final, cast
 
 import kopf
+from kopf._core.reactor.inventory import ResourceMemories, ResourceMemory
 from voicesession_common import JsonObject
 from voicesession_common.api import constants
 from voicesession_common.api.constants import POD_SELECTOR
@@ -143,6 +144,7 @@ async def watch(
         settings=build_settings(),
         standalone=True,
         identity=IDENTITY,
+        memories=NoMemories(),
         clusterwide=not namespaces,
         namespaces=namespaces,
         stop_flag=stop,
@@ -191,6 +193,28 @@ def build_registry(informer: Informer, kubeconfig: str) -> kopf.OperatorRegistry
     return registry
 
 
+class NoMemories(ResourceMemories):
+    """Keeps nothing of an object: kopf's memory has 14 KiB of each, and only handlers with a state need it."""
+
+    async def recall(self, raw_body: kopf.RawBody, **parameters: Any) -> ResourceMemory:
+        """Return a new memory in any case."""
+        return await super().recall(raw_body, **{**parameters, "ephemeral": True})
+
+
+class NoDifferences(kopf.DiffBaseStorage):
+    """Finds no differences: without it, kopf copies each object several times for handlers that do not exist."""
+
+    def build(self, **_: Any) -> kopf.BodyEssence:
+        """Return nothing to compare."""
+        return kopf.BodyEssence({})
+
+    def fetch(self, **_: Any) -> None:
+        """Find nothing to compare with."""
+
+    def store(self, **_: Any) -> None:
+        """Store nothing."""
+
+
 class Backoffs:
     """An endless sequence of pauses in seconds.
 
@@ -207,6 +231,7 @@ def build_settings() -> kopf.OperatorSettings:
     settings = kopf.OperatorSettings()
     settings.peering.standalone = True
     settings.posting.enabled = False
+    settings.persistence.diffbase_storage = NoDifferences()
     settings.scanning.disabled = True
     settings.watching.label_selectors["pods"] = POD_SELECTOR
     settings.watching.server_timeout = 240

@@ -1,6 +1,7 @@
 """Observation of one session: its room from LiveKit, its pods from the cache, and the pods' own states."""
 
 import asyncio
+import random
 from collections.abc import Callable
 from dataclasses import replace
 from math import inf
@@ -28,7 +29,7 @@ from voicesession_operator.domain.observed import (
     RoomUnknown,
     Watch,
 )
-from voicesession_operator.domain.requeue import RoomLook, RoomReport, is_look_due, room_reports
+from voicesession_operator.domain.requeue import CACHED_SECONDS, RoomLook, RoomReport, is_look_due, room_reports
 
 FAILURE_SECONDS: Final = 1.0
 SLOW_SECONDS: Final = (0.25, 0.75)
@@ -140,7 +141,7 @@ class RoomDirectory:
         """List the participants. An answer without any, or an error, can mean that the room is gone."""
         now, before = self._clock(), self._looks.get(name)
         try:
-            participants = await self._participants(name)
+            participants = await self._participants(name, now)
         except NotFoundError:
             return await self._unlisted(name, now, RoomUnknown(UNAVAILABLE, NO_PARTICIPANTS))
         except ExternalError as error:
@@ -155,10 +156,11 @@ class RoomDirectory:
         if reports is None:
             reports = frozenset() if before is None else before.reports
         self._unreadable.pop(name, None)
-        self._looks[name] = RoomLook(Room(listed.sid, participants), now, events, reports)
+        longest = random.uniform(*CACHED_SECONDS)  # noqa: S311 - spreads load, no security
+        self._looks[name] = RoomLook(Room(listed.sid, participants), now, events, reports, longest)
         return self._looks[name].room
 
-    async def _participants(self, name: str) -> tuple[Participant, ...]:
+    async def _participants(self, name: str, started: float) -> tuple[Participant, ...]:
         """List the participants; if that is slow, ask for the rooms meanwhile. Raise NotFoundError for a lost room."""
         request = asyncio.ensure_future(self.client.list_participants(name))
         try:
@@ -166,7 +168,8 @@ class RoomDirectory:
                 done, _ = await asyncio.wait({request}, timeout=seconds)
                 if done:
                     break
-                if await self._refresh(self._clock()) is None and name not in self._rooms:
+                since = max(started, self._clock() - SLOW_SECONDS[0])  # One list for all looks that are slow at once.
+                if await self._refresh(since) is None and name not in self._rooms:
                     raise NotFoundError(UNAVAILABLE, NO_PARTICIPANTS)
             return await request
         finally:
@@ -205,7 +208,9 @@ class RoomDirectory:
         for name, (at, room) in own.items():
             self._change(name, room, at)
         for name, look in self._looks.items():
-            if self.is_look_due(name, look.events, look.reports):
+            room = self._rooms.get(name)
+            # An old look is no news: the next poll of its session renews it.
+            if room is None or (look.at <= requested_at and look.differs_from(room)):
                 self._on_change(name)
 
     def _change(self, name: str, room: ListedRoom | None, at: float | None = None) -> None:
@@ -262,7 +267,7 @@ class SessionObserver:
         own_memory = has_user_memory(session, agent)
         memory = self._memories.lookup(agent, session.user, key) if agent and own_memory else None
         hints, last_seen = self._hints.hints(key), self._hints.last_seen(key)
-        watched_since = self._look(key).since
+        watched_since = self.watch(key).since
         return Observed(agent, pods, room, states, memory, hints, last_seen, watched_since, failures, is_cached)
 
     async def _room_and_states(
@@ -278,16 +283,17 @@ class SessionObserver:
         self._pods.follow(key, reachable)
         if fresh or self._rooms.is_look_due(name, events):
             look = self._rooms.observe(name, events, None, fresh)
-            return await asyncio.gather(look, self._pod_states(reachable, fresh=fresh))
-        states = await self._pod_states(reachable, fresh=fresh)
+            return await asyncio.gather(look, self.pod_states(reachable, fresh=fresh))
+        states = await self.pod_states(reachable, fresh=fresh)
         return await self._rooms.observe(name, events, room_reports(states), fresh), states
 
-    def _look(self, key: Key) -> Watch:
+    def watch(self, key: Key) -> Watch:
+        """Count a look at the session."""
         now = self._clock()
         self._watches[key] = self._watches.get(key, Watch(now, now)).look(now, self._longest_gap)
         return self._watches[key]
 
-    async def _pod_states(self, pods: list[AgentPod], *, fresh: bool) -> dict[str, AgentPodState]:
+    async def pod_states(self, pods: list[AgentPod], *, fresh: bool = False) -> dict[str, AgentPodState]:
         """Return the states by pod UID; there is more than one pod only during a recycle."""
         answers = await asyncio.gather(*(self._pods.state(pod, fresh=fresh) for pod in pods))
         return {pod.uid: answer for pod, answer in zip(pods, answers, strict=True) if answer is not None}

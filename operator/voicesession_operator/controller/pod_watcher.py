@@ -18,7 +18,7 @@ from voicesession_common.api.voicesession import VoiceSession
 from voicesession_common.bounds import Rate, TokenBuckets
 from voicesession_common.errors import RetryableError, TerminalError
 
-from voicesession_operator.controller.cache import Key
+from voicesession_operator.controller.cache import CONTAINER_STATUSES, Key
 from voicesession_operator.controller.ports import AgentPods
 from voicesession_operator.domain.naming import pod_name
 from voicesession_operator.domain.observed import AgentPod, AgentPodState
@@ -28,7 +28,6 @@ log = logging.getLogger(__name__)
 
 STARTING: Final = ("", "ContainerCreating", "PodInitializing")
 """Waiting reasons of a normal start."""
-CONTAINER_STATUSES: Final = ("containerStatuses", "initContainerStatuses")
 ORDINAL_DIGITS: Final = 9
 RETRY_SECONDS: Final = 0.25
 """Pause after a poll that failed, at first; half of it is added to the time to Ready."""
@@ -56,6 +55,8 @@ class _Poll:
     asked: asyncio.Event = field(default_factory=asyncio.Event)
     """Set once the pod has answered, or has failed to."""
     is_watchable: bool = True
+    waiting: int = 0
+    """Number of reconciles that wait for the first answer."""
     state: AgentPodState | None = None
     """None while the pod does not answer."""
     at: float = 0.0
@@ -116,10 +117,17 @@ class PodWatcher:
         poll = self._polls.get(pod.uid)
         if poll is None or not poll.is_watchable:
             return await self._pods.state(pod.ip, pod.uid)
-        await poll.asked.wait()
+        await self._first_answer(poll)
         if fresh and poll.state is not None and self._clock() - poll.at >= FRESH_SECONDS:
             self._take(poll, await self._pods.state(pod.ip, pod.uid))
         return poll.state
+
+    async def _first_answer(self, poll: _Poll) -> None:
+        poll.waiting += 1
+        try:
+            await poll.asked.wait()
+        finally:
+            poll.waiting -= 1
 
     async def put_state(self, ip: str, pod_uid: str, desired: JsonObject) -> None:
         """Send the desired state, and keep the state that the pod answers. Raise RetryableError or TerminalError."""
@@ -156,8 +164,10 @@ class PodWatcher:
                 await asyncio.sleep(self._retry_seconds * 2 ** min(failures // RETRIES_PER_STEP, RETRY_STEPS))
                 known, failures = "" if poll.state is None else known, failures + 1
                 continue
+            # The reconciles that wait for this answer need no other one.
+            is_awaited = poll.waiting > 0 and not poll.asked.is_set()
             self._take(poll, poll.state if state is None else state)
-            if tag != known:
+            if tag != known and not is_awaited:
                 self._enqueue(key)
             known, failures = tag, 0
             await asyncio.sleep(self._pause_seconds)

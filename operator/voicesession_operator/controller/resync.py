@@ -195,12 +195,12 @@ class Resync:
     async def delete_orphan_rooms(self) -> None:
         """Delete this installation's rooms without an unfinished session. Raise ExternalError if LiveKit fails.
 
-        Rooms are listed before sessions: the session of a room created in between is in the later list. Rooms of a
-        namespace that cannot be listed are kept. A room without this cluster's identity can be that of another cluster
-        with the same installation ID: it is deleted only if its session is here, and finished. In a namespace that is
-        not watched any more, a call goes on until all humans have left.
+        Rooms are listed before sessions: the session of a room created in between is in the later list. A room of an
+        unfinished session in the cache, or of a namespace that cannot be listed, is kept. One without this cluster's
+        identity can be another cluster's with the same installation ID: it is deleted only if its session is here, and
+        finished. In a namespace that is not watched any more, a call goes on until all humans have left.
         """
-        owners = {name: room.owner for name, room in (await self._rooms.rooms()).items()}
+        owners = {name: room.owner for name, room in (await self._rooms.rooms()).items() if not self._is_in_use(name)}
         rooms = {name: owner for name, owner in owners.items() if owner and self._is_own(owner)}
         known = {namespace: await self._rooms_of_sessions(namespace) for namespace in self._namespaces if rooms}
         unwatched = {name for name, owner in rooms.items() if not known.keys() & {ALL_NAMESPACES, owner.namespace}}
@@ -217,6 +217,10 @@ class Resync:
 
     def _is_own(self, owner: RoomOwner) -> bool:
         return owner.installation == self._installation_id and owner.cluster in ("", self._rooms.cluster)
+
+    def _is_in_use(self, room: str) -> bool:
+        key = self._cache.session_of_room(room)
+        return key is not None and not is_finished(self._cache.get(ResourceKind.SESSION, key) or {})
 
     async def _is_empty(self, name: str) -> bool:
         """Return whether no human is in the room or on the way into it."""

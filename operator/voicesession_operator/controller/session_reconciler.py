@@ -14,9 +14,10 @@ from voicesession_common.api.voiceagent import VoiceAgent
 from voicesession_common.api.voicesession import VoiceSession
 from voicesession_common.errors import NotFoundError, RetryableError
 from voicesession_common.kube_client import AGENTS, PODS, KubernetesApi
+from voicesession_common.lru import LruDict
 
 from voicesession_operator import metrics
-from voicesession_operator.controller.cache import Cache, Key, ResourceKind, agent_of, key_of
+from voicesession_operator.controller.cache import Cache, Key, ResourceKind, agent_of, key_of, uid_of
 from voicesession_operator.controller.executor import Executor
 from voicesession_operator.controller.observation import RoomDirectory, SessionObserver
 from voicesession_operator.controller.pod_watcher import owned_pods
@@ -27,14 +28,31 @@ from voicesession_operator.controller.status_writer import NotWritten, write_sta
 from voicesession_operator.controller.webhook_tracking import LeaveHints, LostWebhookCounter
 from voicesession_operator.domain.actions import Action, CreatePod, DeleteSession, Plan
 from voicesession_operator.domain.lifecycle import cleanup_actions
-from voicesession_operator.domain.observed import RETRY_SECONDS, Config, Failure, Observed, RoomUnknown
+from voicesession_operator.domain.memory import has_user_memory
+from voicesession_operator.domain.naming import room_name
+from voicesession_operator.domain.observed import RETRY_SECONDS, Config, Failure, Observed, Room, RoomUnknown
 from voicesession_operator.domain.plan import plan
+from voicesession_operator.domain.requeue import room_reports
 
+PARSED_AGENTS: Final = 1000
 ROUNDS: Final = 6
 """Store a decision, create room and pod, send the desired state, check the result; two more in reserve."""
 JITTER: Final = 0.2
 SLACK_SECONDS: Final = 0.002
 """Added to deadlines: a run just before a deadline would need another run."""
+
+
+@dataclass(frozen=True)
+class _Steady:
+    """The input of a plan that changed nothing."""
+
+    objects: tuple[JsonObject | None, ...]
+    """The session, its VoiceAgent and its pods, as cached."""
+    room: str
+    user: str
+    observed: Observed
+    until: float
+    """Unix seconds of the next deadline."""
 
 
 @dataclass(frozen=True)
@@ -70,6 +88,9 @@ class SessionReconciler:
         self._clock = clock
         self._lost_webhooks = lost_webhooks
         self._timings = SessionTimings(traces)
+        self._steady: dict[Key, _Steady] = {}
+        self._agents: LruDict[Key, tuple[JsonObject, VoiceAgent]] = LruDict(PARSED_AGENTS)
+        """VoiceAgents as cached, and parsed: one may have thousands of sessions."""
         self._observer = SessionObserver(
             cache, clients.rooms, clients.pod_watcher, clients.memories, leave_hints, clock, config.poll_seconds
         )
@@ -87,7 +108,11 @@ class SessionReconciler:
     async def _reconcile_key(self, key: Key) -> float | None:
         for raw in self._cache.deleted_sessions(key):
             await self._clean_up(raw)
-        found = self._cache.get(ResourceKind.SESSION, key)
+        found, steady = self._cache.get(ResourceKind.SESSION, key), self._steady.pop(key, None)
+        if found is not None and steady is not None and await self._is_unchanged(key, found, steady):
+            self._steady[key] = steady
+            left = steady.until - self._clock() + SLACK_SECONDS
+            return max(min(self._poll_seconds(), left), 0.0)
         if found is not None:
             return await self._reconcile_session(found)
         self._leave_hints.forget(key)
@@ -95,6 +120,28 @@ class SessionReconciler:
         self._lost_webhooks.forget(key)
         self._clients.pod_watcher.follow(key, ())
         return None
+
+    async def _is_unchanged(self, key: Key, raw: JsonObject, steady: _Steady) -> bool:
+        """Return whether the plan would be made of the same input, at no cost but a comparison.
+
+        It counts as a look at the session: reports of the pod and of webhooks, the list of rooms and the age of the
+        list of participants are checked as in `SessionObserver.observe`.
+        """
+        if self._clock() >= steady.until or not _are_identical(self._objects(raw), steady.objects):
+            return False
+        self._observer.watch(key)
+        agent, before = steady.observed.agent, steady.observed
+        found = await self._clients.rooms.find(steady.room)
+        states = await self._observer.pod_states([pod for pod in before.pods if pod.live and pod.ip])
+        memory = self._clients.memories.lookup(agent, steady.user, key) if agent and steady.user else None
+        seen = states, self._leave_hints.hints(key), memory
+        if not isinstance(found, Room) or seen != (before.pod_states, before.leave_hints, before.user_memory):
+            return False
+        return not self._clients.rooms.is_look_due(steady.room, self._leave_hints.events(key), room_reports(states))
+
+    def _objects(self, raw: JsonObject) -> tuple[JsonObject | None, ...]:
+        pods = self._cache.pods_of(key_of(raw).namespace, uid_of(raw))
+        return (raw, self._cache.get(ResourceKind.AGENT, agent_of(raw)), *pods)
 
     async def _clean_up(self, raw: JsonObject) -> None:
         session = VoiceSession.parse(raw)
@@ -109,6 +156,7 @@ class SessionReconciler:
         agent = await self._agent(agent_of(raw))
         session = VoiceSession.parse(raw, agent.spec if agent else None)
         await self._find_recorded_pods(session)
+        objects = self._objects(raw)
         observed = await self._observe(session, agent)
         executed: list[Action] = []
         for _ in range(ROUNDS):
@@ -135,6 +183,10 @@ class SessionReconciler:
         stored = await self._store(raw, session, planned, observed)
         if isinstance(stored, NotWritten):
             return stored.requeue_after
+        if not executed and planned.steady_until > now:
+            user = session.user if has_user_memory(session, agent) else ""
+            steady = _Steady(objects, room_name(session.uid), user, observed, planned.steady_until)
+            self._steady[Key(session.namespace, session.name)] = steady
         return self._requeue_after(planned, now)
 
     async def _agent(self, key: Key) -> VoiceAgent | None:
@@ -144,9 +196,13 @@ class SessionReconciler:
             try:
                 raw = await self._clients.kube.get(AGENTS, key.namespace, key.name)
             except NotFoundError:
+                self._agents.pop(key, None)
                 return None
             self._cache.upsert(ResourceKind.AGENT, raw)
-        return VoiceAgent.parse(raw)
+        known = self._agents.get(key)
+        if known is None or known[0] is not raw:
+            known = self._agents[key] = raw, VoiceAgent.parse(raw)
+        return known[1]
 
     async def _find_recorded_pods(self, session: VoiceSession) -> None:
         """Read the pods of the status that the cache lacks, so that no successor is created beside a running pod.
@@ -216,7 +272,15 @@ class SessionReconciler:
             return None
         if wait < self._config.poll_seconds or planned.status.finished_at is not None:
             return max(wait - max(self._clock() - now - SLACK_SECONDS, 0.0), 0.0)
-        return wait * random.uniform(1 - JITTER, 1 + JITTER)  # noqa: S311 - spreads load, no security
+        return self._poll_seconds()
+
+    def _poll_seconds(self) -> float:
+        """Return the seconds until the next poll."""
+        return self._config.poll_seconds * random.uniform(1 - JITTER, 1 + JITTER)  # noqa: S311 - spreads load
+
+
+def _are_identical(now: tuple[object, ...], before: tuple[object, ...]) -> bool:
+    return len(now) == len(before) and all(new is old for new, old in zip(now, before, strict=True))
 
 
 def _is_final(session: VoiceSession, planned: Plan) -> bool:

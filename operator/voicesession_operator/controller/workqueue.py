@@ -5,8 +5,7 @@ A key that is added while it is processed runs once more afterwards, so no chang
 News runs before polls. News is a watch event, a webhook, a pod's report, or the next step of a change in progress.
 Polls are periodic looks and delays. After NEWS_IN_A_ROW news one poll runs, because deadlines are polls too.
 
-Tenants take turns in both lanes, and the keys of one tenant occupy at most `share` workers: any number of its pods may
-be silent.
+Tenants take turns in both lanes. The keys of one tenant occupy at most `share` workers, so its pods may be silent.
 """
 
 import asyncio
@@ -131,14 +130,14 @@ class WorkQueue(Generic[K]):
     ) -> None:
         self.name = name
         self._handle = handle
-        self._workers = workers
-        self._tenant_of = tenant_of
+        self._workers, self._tenant_of = workers, tenant_of
         self._share = workers if share is None else share
         self._waiting: _Waiting[K] = _Waiting(tenant_of)
         self._again: dict[K, bool] = {}
         """Running keys that were added meanwhile, and whether as news."""
         self._running: dict[K, float] = {}
         self._busy: Counter[str] = Counter()
+        self._depth, self._wait = metrics.QUEUE_DEPTH.labels(name), metrics.QUEUE_WAIT_SECONDS.labels(name)
         self._timers: dict[K, tuple[asyncio.TimerHandle, bool]] = {}
         """Timers, and whether they give news."""
         self._failures: dict[K, int] = {}
@@ -183,7 +182,7 @@ class WorkQueue(Generic[K]):
         self._waiting.clear()
         for key in [*self._timers]:
             self._cancel_timer(key)
-        metrics.QUEUE_DEPTH.labels(self.name).set(0)
+        self._depth.set(0)
         self._update_idle()
 
     async def drain(self, seconds: float, keep: Callable[[K], bool] = lambda _: False) -> bool:
@@ -208,8 +207,8 @@ class WorkQueue(Generic[K]):
 
     def healthy(self) -> bool:
         """Return False when a key has been running longer than any reconcile can take."""
-        now = asyncio.get_running_loop().time()
-        return all(now - started < STUCK_SECONDS for started in self._running.values())
+        oldest = asyncio.get_running_loop().time() - STUCK_SECONDS
+        return all(started > oldest for started in self._running.values())
 
     def oldest(self) -> float:
         """Return the age in seconds of the oldest waiting or running key; 0 when there is none."""
@@ -226,7 +225,7 @@ class WorkQueue(Generic[K]):
 
     def _push(self, key: K, *, news: bool) -> None:
         self._waiting.put(key, asyncio.get_running_loop().time(), news=news)
-        metrics.QUEUE_DEPTH.labels(self.name).set(len(self._waiting))
+        self._depth.set(len(self._waiting))
         while self._sleepers:
             sleeper = self._sleepers.popleft()
             if not sleeper.done():
@@ -247,8 +246,8 @@ class WorkQueue(Generic[K]):
 
     async def _process(self, key: K, since: float) -> None:
         now, tenant = asyncio.get_running_loop().time(), self._tenant_of(key)
-        metrics.QUEUE_DEPTH.labels(self.name).set(len(self._waiting))
-        metrics.QUEUE_WAIT_SECONDS.labels(self.name).observe(now - since)
+        self._depth.set(len(self._waiting))
+        self._wait.observe(now - since)
         self._cancel_timer(key)
         self._running[key] = now
         self._busy[tenant] += 1
@@ -258,7 +257,9 @@ class WorkQueue(Generic[K]):
         finally:
             self._again.pop(key, None)
             del self._running[key]
-            self._busy -= Counter((tenant,))
+            self._busy[tenant] -= 1
+            if not self._busy[tenant]:
+                del self._busy[tenant]
             self._update_idle()
 
     def _requeue(self, key: K, seconds: float | None) -> None:

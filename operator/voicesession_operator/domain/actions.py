@@ -1,6 +1,7 @@
 """Results of plan(): actions, events, decisions and deadlines. All actions are idempotent."""
 
 from dataclasses import dataclass, field
+from math import inf
 
 from voicesession_common import JsonObject
 from voicesession_common.api.reasons import Cause, EndReason
@@ -96,6 +97,8 @@ class Plan:
     """Seconds until time alone changes the plan."""
     is_decision: bool = False
     """The status records a decision: it must be stored first, and the next plan has the actions."""
+    steady_until: float = -inf
+    """Unix seconds until which the same observations give this plan, which changes nothing."""
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,11 @@
 """The plan of a session: a pure function of session, observations and time."""
 
 from dataclasses import replace
+from math import inf
 from typing import Final
 
+from voicesession_common.api.conditions import is_condition_true
+from voicesession_common.api.reasons import ConditionType
 from voicesession_common.api.voicesession import Status, VoiceSession
 
 from voicesession_operator.domain.actions import Action, Deadline, Decision, Plan
@@ -71,12 +74,21 @@ def plan(session: VoiceSession, observed: Observed, now: float, config: Config) 
     times = [_time_of(deadline, observed) for deadline in deadlines]
     times += [_time_of(decision, observed) for decision in decisions]
     stored = without_short_grace(session, status, observed, now)
-    return Plan(
+    made = Plan(
         stored,
         _actions(session, status, observed, pods, now, config),
         events_between(session, stored, stored),
         _requeue_after(session, status, observed, pods, times, now, config),
     )
+    return replace(made, steady_until=min(times, default=inf)) if _is_steady(session, observed, made, config) else made
+
+
+def _is_steady(session: VoiceSession, observed: Observed, made: Plan, config: Config) -> bool:
+    """Return True for a live session without a change in progress: only a deadline changes the plan then."""
+    is_changing = made.actions or made.events or observed.failures or made.status.absence or made.status.next_pod
+    if is_changing or made.status != session.status or made.requeue_after != config.poll_seconds:
+        return False
+    return is_condition_true(made.status.conditions, ConditionType.READY)
 
 
 def _observe(session: VoiceSession, observed: Observed, pods: SessionPods, now: float, config: Config) -> Status:

@@ -2,11 +2,13 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Final, NamedTuple
 
 from voicesession_common.api.conditions import is_condition_true
 from voicesession_common.api.constants import EPOCH_ATTRIBUTE
 from voicesession_common.api.reasons import ConditionType
+from voicesession_common.api.timestamps import CLOCK_SKEW_SECONDS
 from voicesession_common.api.voicesession import Status, VoiceSession
 
 from voicesession_operator.domain.humans import connecting_humans, is_call_unanswered, present_humans
@@ -41,11 +43,12 @@ ARRIVING_SECONDS: Final = 3.0
 POLL_UNANSWERED_CALL_SECONDS: Final = 1.0
 """Poll interval while the callee of a SIP call has not answered: LiveKit sends no webhook for the answer."""
 
-LONGEST_CACHED_SECONDS: Final = 60.0
-"""Longest time for which the participants count as unchanged without any sign of a change.
+CACHED_SECONDS: Final = (45.0, 60.0)
+"""Range of the longest time for which the participants count as unchanged without any sign of a change.
 
 It bounds changes without any sign: an agent that LiveKit lost without a webhook and without its pod's knowledge, and
-a human that took another's place while the webhooks and the pod's reports were lost.
+a human that took another's place while the webhooks and the pod's reports were lost. The times differ, because the
+first looks of a new leader are made within seconds.
 """
 
 
@@ -146,6 +149,17 @@ class RoomLook:
     events: int
     """Number of webhooks about the room."""
     reports: frozenset[RoomReport]
+    longest_seconds: float = CACHED_SECONDS[1]
+    """Time for which it counts without any sign of a change."""
+
+    @cached_property
+    def counted(self) -> int:
+        """The number of participants that LiveKit's list of rooms should have."""
+        return counted_participants(self.room)
+
+    def differs_from(self, listed: ListedRoom) -> bool:
+        """Return True if a later list of rooms shows another room, or another number of participants."""
+        return listed.sid != self.room.sid or listed.num_participants != self.counted
 
 
 def is_look_due(
@@ -162,9 +176,9 @@ def is_look_due(
     """
     if look is None or look.room.sid != listed.sid or look.events != events:
         return True
-    if abs(now - look.at) >= LONGEST_CACHED_SECONDS or reports not in (None, look.reports):
+    if abs(now - look.at) >= look.longest_seconds or _has_news(reports, look):
         return True
-    if listed_at >= look.at and listed.num_participants != counted_participants(look.room):
+    if listed_at >= look.at and look.differs_from(listed):
         return True
     if any(not p.active or is_call_unanswered(p) for p in look.room.participants):
         return True
@@ -175,6 +189,23 @@ def counted_participants(room: Room) -> int:
     """Return the number of participants that LiveKit counts in its list of rooms."""
     uncounted = (ParticipantKind.AGENT, ParticipantKind.EGRESS)
     return sum(p.kind not in uncounted and not p.agent and not p.recorder for p in room.participants)
+
+
+def _has_news(reports: frozenset[RoomReport] | None, look: RoomLook) -> bool:
+    """Return True if the reports differ from those at the look.
+
+    A first look does not wait for reports, so that it knows none. It needs no second one if the reports agree with it.
+    """
+    if reports is None or reports == look.reports:
+        return False
+    return bool(look.reports) or not all(_agrees(report, look) for report in reports)
+
+
+def _agrees(report: RoomReport, look: RoomLook) -> bool:
+    """Return True if the look shows the same job and humans, and the last leave was before it by any clock."""
+    present = {human.identity for human in present_humans(look.room)}
+    is_listed = any(participant.sid == report.participant_sid for participant in look.room.participants)
+    return is_listed and present == set(report.humans) and report.left_at < look.at - CLOCK_SKEW_SECONDS
 
 
 def _contradicts(report: RoomReport, room: Room, now: float) -> bool:

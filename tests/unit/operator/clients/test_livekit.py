@@ -12,7 +12,9 @@ from livekit import api
 from livekit.protocol import models
 from livekit.protocol import room as room_messages
 from voicesession_common.errors import ExternalError, RetryableError
+from voicesession_operator.clients import livekit
 from voicesession_operator.clients.livekit import RoomService
+from voicesession_operator.domain.naming import room_owner
 from voicesession_operator.domain.observed import ListedRoom, RoomOwner
 
 from tests.support.http_server import Handler, serving
@@ -152,6 +154,29 @@ async def test_list_rooms_sends_a_single_request_without_names() -> None:
         "vs-1": ListedRoom("RM_1", 2, RoomOwner("inst", "default", "hello")),
         "foreign": ListedRoom("RM_2", 0),
     }
+
+
+async def test_second_list_of_rooms_parses_no_known_owner(monkeypatch: pytest.MonkeyPatch) -> None:
+    parsed: list[str] = []
+
+    def counted_owner(metadata: str) -> RoomOwner | None:
+        parsed.append(metadata)
+        return room_owner(metadata)
+
+    monkeypatch.setattr(livekit, "room_owner", counted_owner)
+    owner = {"installation": "inst", "namespace": "default", "name": "hello"}
+    listed = [api.Room(name="vs-1", sid="RM_1", metadata=json.dumps({"voicesession": owner}))]
+
+    async def answer(_: web.Request) -> web.Response:
+        body = api.ListRoomsResponse(rooms=listed).SerializeToString()
+        return web.Response(body=body, content_type="application/protobuf")
+
+    async with room_service(answer) as service:
+        first = await service.list_rooms()
+        assert await service.list_rooms() == first
+        assert len(parsed) == 1
+        listed[0].metadata = json.dumps({"voicesession": {**owner, "name": "other"}})
+        assert (await service.list_rooms())["vs-1"].owner == RoomOwner("inst", "default", "other")
 
 
 async def test_create_room_returns_the_listed_room() -> None:

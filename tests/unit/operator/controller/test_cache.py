@@ -98,3 +98,23 @@ def test_tombstones_at_capacity_drop_the_oldest() -> None:
     for number in range(3):
         cache.remove(ResourceKind.POD, pod(number))
     assert [cache.upsert(ResourceKind.POD, pod(number)) for number in range(3)] == [True, False, False]
+
+
+def test_cached_pod_keeps_only_the_fields_of_decisions() -> None:
+    cache, raw = Cache(), operator_objects.pod()
+    scheduled = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "no node"}
+    state = {"waiting": {"reason": "ImagePullBackOff"}}
+    raw["status"] = {
+        "phase": "Pending",
+        "conditions": [{"type": "Ready", "status": "False"}, scheduled],
+        "containerStatuses": [{"name": "agent", "image": "a", "imageID": "b", "state": state}, {"name": "proxy"}],
+        "hostIPs": [{"ip": "10.0.0.1"}],
+    }
+    cache.upsert(ResourceKind.POD, raw)
+    (kept,) = cache.pods_of("default", UID)
+    assert kept["status"] == {
+        "phase": "Pending",
+        "conditions": [scheduled],
+        "containerStatuses": [{"name": "agent", "state": state}, {"name": "proxy", "state": {}}],
+        "initContainerStatuses": [],
+    }

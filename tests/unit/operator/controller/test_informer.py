@@ -3,10 +3,11 @@
 from itertools import islice
 from typing import cast
 
+import kopf
 from voicesession_common import JsonObject
 from voicesession_common.kube_client import ALL_NAMESPACES
 from voicesession_operator.controller.cache import Cache, Key, ResourceKind
-from voicesession_operator.controller.informer import Informer, build_settings
+from voicesession_operator.controller.informer import Informer, NoMemories, build_settings
 from voicesession_operator.controller.workqueue import WorkQueue
 
 from tests.support import operator_objects
@@ -68,3 +69,17 @@ def test_watch_of_a_forbidden_namespace_is_retried_endlessly() -> None:
     for _ in range(2):
         pauses = list(islice(backoffs, 1000))
         assert (len(pauses), pauses[0], pauses[-1]) == (1000, 1.0, 55.0)
+
+
+async def test_kopf_keeps_no_memory_of_an_object() -> None:
+    memories, raw = NoMemories(), kopf.RawBody(metadata={"uid": UID})
+    first = await memories.recall(raw, noticed_by_listing=True)
+    assert await memories.recall(raw) is not first
+    assert list(memories.iter_all_memories()) == []
+
+
+def test_kopf_copies_no_object_to_find_differences() -> None:
+    body = kopf.Body(cast(kopf.RawBody, operator_objects.pod()))
+    storage = build_settings().persistence.diffbase_storage
+    assert storage.build(body=body, extra_fields=["status"]) == {}
+    assert storage.fetch(body=body) is None

@@ -1,13 +1,16 @@
 """The directory of rooms: one list for all sessions, and the participants where they may have changed."""
 
 import asyncio
+import itertools
 
 import pytest
 from voicesession_common.errors import ExternalError, NotFoundError, RetryableError
 from voicesession_operator.controller.observation import RoomDirectory
 from voicesession_operator.domain.naming import room_metadata, room_owner
 from voicesession_operator.domain.observed import ListedRoom, Participant, Room, RoomOwner, RoomUnknown
+from voicesession_operator.domain.requeue import CACHED_SECONDS
 
+from tests.support.async_polling import until
 from tests.support.builders import T0, agent_participant, human, session
 from tests.support.fakes.livekit_rooms import FakeRooms
 
@@ -112,6 +115,36 @@ async def test_changed_room_of_the_list_is_reported() -> None:
     scene.now += 9
     await scene.look("vs-3")
     assert scene.changed == ["vs-1", "vs-2"]
+
+
+async def test_old_look_is_no_news_and_looks_of_the_same_time_age_at_different_times() -> None:
+    scene = Scene()
+    scene.rooms.rooms = {f"vs-{number}": [human()] for number in range(50)}
+    for name in scene.rooms.rooms:
+        await scene.look(name)
+    scene.now += CACHED_SECONDS[0] + (CACHED_SECONDS[1] - CACHED_SECONDS[0]) / 2
+    due = sum(scene.directory.is_look_due(name, 0) for name in scene.rooms.rooms)
+    await scene.directory.rooms()
+    assert 0 < due < 50
+    scene.now += CACHED_SECONDS[1]
+    await scene.directory.rooms()
+    assert all(scene.directory.is_look_due(name, 0) for name in scene.rooms.rooms)
+    assert scene.changed == []
+
+
+async def test_simultaneous_slow_looks_share_a_list_of_rooms() -> None:
+    scene = Scene(HangingRooms())
+    scene.rooms.rooms = {f"vs-{number}": [human()] for number in range(50)}
+    ticks = itertools.count()
+    directory = RoomDirectory(scene.rooms, scene.changed.append, lambda: T0 + next(ticks) / 1e6, list_seconds=8)
+    looks = [asyncio.ensure_future(directory.observe(name, 0, None, False)) for name in scene.rooms.rooms]
+    await until(lambda: scene.calls()[0] > 1)
+    for _ in range(100):
+        await asyncio.sleep(0)
+    for look in looks:
+        look.cancel()
+    await asyncio.gather(*looks, return_exceptions=True)
+    assert scene.calls()[0] <= 3
 
 
 async def test_created_room_needs_no_new_list() -> None:

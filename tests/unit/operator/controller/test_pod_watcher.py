@@ -98,9 +98,19 @@ async def test_first_state_is_awaited_and_later_states_need_no_call(watched: Wat
     watched.pods.states["pod-uid-0"] = AgentPodState("Bound")
     assert await watched.watcher.state(pod()) == AgentPodState("Unbound"), "no news has arrived"
     watched.pods.tags.put_nowait("b")
-    await until(lambda: len(watched.enqueued) == 2)
+    await until(lambda: watched.enqueued == [HELLO])
     assert await watched.watcher.state(pod()) == AgentPodState("Bound")
     assert watched.pods.asked == []
+
+
+async def test_first_answer_with_a_waiting_reconcile_enqueues_no_key(watched: WatchedPods) -> None:
+    watched.watcher.follow(HELLO, [pod()])
+    states = [asyncio.create_task(watched.watcher.state(pod())) for _ in range(2)]
+    await watched.polls(1)
+    watched.pods.tags.put_nowait("a")
+    assert await asyncio.gather(*states) == [AgentPodState("Unbound")] * 2
+    await watched.polls(2)
+    assert watched.enqueued == []
 
 
 async def test_life_with_300_seconds_of_talk_needs_10_pod_calls(watched: WatchedPods) -> None:

@@ -31,6 +31,19 @@ async def test_rooms_of_finished_and_missing_sessions_are_deleted() -> None:
     assert scene.rooms.deleted == [room_name("uid-over"), room_name("uid-gone")]
 
 
+async def test_rooms_of_unfinished_sessions_in_the_cache_need_no_list() -> None:
+    scene = ResyncScene()
+    scene.put_session("default")
+    await scene.resync.resync()
+    scene.kube.lists.clear()
+    scene.rooms.owners = {room_name("uid-default-hello"): room_owner("default")}
+    await scene.resync.delete_orphan_rooms()
+    assert (scene.kube.lists, scene.rooms.deleted) == ([], [])
+    scene.rooms.owners[room_name("uid-gone")] = room_owner("default", "gone")
+    await scene.resync.delete_orphan_rooms()
+    assert (scene.kube.lists, scene.rooms.deleted) == (["voicesessions"], [room_name("uid-gone")])
+
+
 @pytest.mark.parametrize("cluster", ["", "another-cluster"])
 async def test_rooms_of_another_cluster_with_the_same_installation_are_kept(cluster: str) -> None:
     scene = ResyncScene()

@@ -12,8 +12,8 @@ from voicesession_operator.domain.observed import (
 )
 from voicesession_operator.domain.requeue import (
     ARRIVING_SECONDS,
+    CACHED_SECONDS,
     LEAVING_SECONDS,
-    LONGEST_CACHED_SECONDS,
     POLL_TRANSITION_SECONDS,
     POLL_UNANSWERED_CALL_SECONDS,
     RoomLook,
@@ -115,10 +115,21 @@ def test_webhook_and_report_of_a_pod_make_a_look_due() -> None:
     assert is_due(state=replace(INSIDE, left_identity="bob", left_at=NOW - 50))
 
 
+def test_agreeing_reports_after_a_first_look_make_no_look_due() -> None:
+    first = replace(look(), reports=frozenset())
+    state = replace(INSIDE, participant_sid=agent_participant().sid)
+    assert not is_due(found=first, state=state)
+    assert not is_due(found=first, state=replace(state, left_identity="alice", left_at=NOW - 11))
+    assert is_due(found=first, state=replace(state, left_identity="alice", left_at=NOW - 9)), "alice may be back"
+    assert is_due(found=first, state=replace(state, humans=()))
+    assert is_due(found=first, state=replace(state, participant_sid="PA_another"))
+    assert is_due(found=look(), state=replace(state, active_at=NOW, job_epoch=9)), "this look knew the report"
+
+
 def test_old_look_is_due() -> None:
-    assert not is_due(now=NOW - 5 + LONGEST_CACHED_SECONDS - 0.1)
-    assert is_due(now=NOW - 5 + LONGEST_CACHED_SECONDS)
-    assert is_due(now=NOW - 5 - LONGEST_CACHED_SECONDS), "the clock was set back"
+    assert not is_due(now=NOW - 5 + CACHED_SECONDS[1] - 0.1)
+    assert is_due(now=NOW - 5 + CACHED_SECONDS[1])
+    assert is_due(now=NOW - 5 - CACHED_SECONDS[1]), "the clock was set back"
 
 
 @pytest.mark.parametrize(
