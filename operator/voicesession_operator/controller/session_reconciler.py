@@ -12,9 +12,9 @@ from voicesession_common import JsonObject
 from voicesession_common.api.reasons import EndReason
 from voicesession_common.api.voiceagent import VoiceAgent
 from voicesession_common.api.voicesession import VoiceSession
+from voicesession_common.bounds import LruDict
 from voicesession_common.errors import NotFoundError, RetryableError
 from voicesession_common.kube_client import AGENTS, PODS, KubernetesApi
-from voicesession_common.lru import LruDict
 
 from voicesession_operator import metrics
 from voicesession_operator.controller.cache import Cache, Key, ResourceKind, agent_of, key_of, uid_of
