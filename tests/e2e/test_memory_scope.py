@@ -1,4 +1,4 @@
-"""`memory.letta.scope: User`: each user has a separate memory, and the user's next session finds it."""
+"""The built-in `memory.letta.scope`, User: each user has a separate memory, and the user's next session finds it."""
 
 import copy
 
@@ -23,7 +23,7 @@ LABEL = "human"
 
 def test_user_memory_is_separate_and_found_again(scenario: Scenario, agent_66: Json) -> None:
     own = copy.deepcopy(agent_66["spec"]["memory"])
-    own["letta"]["scope"] = "User"
+    del own["letta"]["scope"], own["letta"]["remember"]
     scenario.kube.apply(manifests.copy_of(agent_66, "agent-66", scenario.namespace, "greeting", memory=own))
     scenario.kube.wait("voiceagent/agent-66", "condition=Ready", scenario.namespace, 120)
 

@@ -145,6 +145,8 @@ class Executor:
             "agentID": action.memory_agent_id,
             "apiKey": self._addresses.letta_api_key,
             "readOnly": action.memory_read_only,
+            "remember": action.memory_remember,
+            "rememberBlock": action.memory_remember_block,
         }
 
 
