@@ -53,6 +53,10 @@ def run(parsed: arguments.CommandArguments) -> int:  # noqa: PLR0911 - one retur
             from voicesession_cli.commands.reset import reset_or_end
 
             return reset_or_end(parsed)
+        case arguments.ForgetArguments():
+            from voicesession_cli.commands.reset import forget
+
+            return forget(parsed)
         case arguments.DrainCheckArguments():
             from voicesession_cli.commands.drain_check import drain_check
 

@@ -7,6 +7,8 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Final
 
+from voicesession_common.api.constants import USER_CHARACTERS
+
 from voicesession_cli import completion
 
 
@@ -60,6 +62,16 @@ class ResetArguments(WaitArguments):
 @dataclass(frozen=True, kw_only=True)
 class EndArguments(WaitArguments):
     pass
+
+
+@dataclass(frozen=True, kw_only=True)
+class ForgetArguments(CommandArguments):
+    """Arguments of `forget`; `agent` None means every VoiceAgent of the namespace."""
+
+    user: str
+    agent: str | None
+    namespace: str | None
+    timeout: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -179,6 +191,20 @@ def _add_write_commands(commands: Any) -> None:
             "--wait", type=_true_or_false, default=True, metavar="true|false", help=f"wait {condition} (true)"
         )
         command.add_argument("--timeout", type=_seconds, default=60, metavar="SECONDS", help="longest wait (60)")
+    _add_forget(commands)
+
+
+def _add_forget(commands: Any) -> None:
+    forget = _add_command(
+        commands,
+        "forget",
+        ForgetArguments,
+        "delete everything that the memory of VoiceAgents holds about a user, who may have no live session",
+    )
+    forget.add_argument("user", type=_user, metavar="USER", help="the user, as in spec.user of the sessions")
+    forget.add_argument("--agent", metavar="NAME", help="forget for this VoiceAgent (default: all of the namespace)")
+    forget.add_argument("-n", "--namespace", help="its namespace (default: the namespace of the context)")
+    forget.add_argument("--timeout", type=_seconds, default=60, metavar="SECONDS", help="longest wait (60)")
 
 
 def _add_administration_commands(commands: Any) -> None:
@@ -233,3 +259,9 @@ def _true_or_false(text: str) -> bool:
     if text not in ("true", "false"):
         raise argparse.ArgumentTypeError("must be true or false")
     return text == "true"
+
+
+def _user(text: str) -> str:
+    if not 0 < len(text) <= USER_CHARACTERS:
+        raise argparse.ArgumentTypeError(f"must have 1 to {USER_CHARACTERS} characters")
+    return text

@@ -68,7 +68,7 @@ class Controller:
         self.rooms = RoomDirectory(systems.rooms, self._enqueue_room, time.time, LIST_SHARE * self._config.poll_seconds)
         self.pod_watcher = PodWatcher(systems.pods, self._enqueue)
         self._recorder = EventRecorder(systems.kube, settings.pod_name, time.time)
-        self._memories = UserMemories(systems.letta, self.cache, self._enqueue, time.time)
+        self._memories = UserMemories(systems.letta, self.cache, self._recorder, self._enqueue, time.time)
         self._sessions: WorkQueue[Key] = WorkQueue(
             "sessions", self._session_reconciler().reconcile, SESSION_WORKERS, namespace_of, NAMESPACE_WORKERS
         )
@@ -99,8 +99,8 @@ class Controller:
         )
 
     def _agent_reconciler(self) -> AgentReconciler:
-        systems, enqueue = self._systems, self._sessions.add_poll
-        return AgentReconciler(systems.kube, systems.letta, self._recorder, self.cache, enqueue, time.time)
+        kube, letta, enqueue = self._systems.kube, self._systems.letta, self._sessions.add_poll
+        return AgentReconciler(kube, letta, self._memories, self._recorder, self.cache, enqueue, time.time)
 
     async def run(self, catch_signals: Callable[[], None]) -> None:
         """List, watch and work until canceled; the first failure of a task ends all of them.
@@ -109,8 +109,8 @@ class Controller:
         """
         async with asyncio.TaskGroup() as group:
             await self.resync.fill_cache()
-            queues = [queue.run for queue in self.queues]
-            for work in (self.pod_watcher.run, *queues, self.resync.run, self.resync.run_orphans, self._watch):
+            parts = [*(queue.run for queue in self.queues), self._memories.run_retention]
+            for work in (self.pod_watcher.run, *parts, self.resync.run, self.resync.run_orphans, self._watch):
                 group.create_task(work())
             await self._watch_ready.wait()
             catch_signals()

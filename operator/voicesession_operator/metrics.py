@@ -97,7 +97,7 @@ RECONCILE_SECONDS: Final = Histogram(
 )
 LETTA_REQUEST_SECONDS: Final = Histogram(
     "voicesession_letta_request_seconds",
-    "Duration of the operator's memory lookups in Letta, each of one to three requests.",
+    "Duration of the operator's calls of Letta about memory, each of one or more requests.",
     ["call", "outcome"],
     buckets=FAST_SECONDS,
     registry=REGISTRY,
@@ -177,6 +177,9 @@ USER_MEMORY_ERRORS: Final = Counter(
     "Lookups of a user's Letta agent without a result, by kind of answer.",
     ["kind"],
     registry=REGISTRY,
+)
+USER_MEMORIES_DELETED: Final = Counter(
+    "voicesession_user_memories_deleted_total", "Deleted Letta agents of users, by cause.", ["cause"], registry=REGISTRY
 )
 WEBHOOKS: Final = Counter(
     "voicesession_webhooks_total", "LiveKit webhooks received.", ["event", "outcome"], registry=REGISTRY

@@ -41,6 +41,8 @@ class OperatorSettings:
     letta_api_key: str = ""
     letta_model: str = ""
     letta_embedding: str = ""
+    letta_allow_untagged: bool = False
+    """VoiceAgents may use Letta agents that no operator has made, without the tag of their namespace."""
     watch_namespaces: tuple[str, ...] = ()
     http_port: int = 8080
     poll_seconds: float = 10.0
@@ -78,6 +80,7 @@ class OperatorSettings:
             letta_api_key=env.get("LETTA_API_KEY", "").strip(),
             letta_model=env.get("LETTA_MODEL", ""),
             letta_embedding=env.get("LETTA_EMBEDDING", ""),
+            letta_allow_untagged=read_choice(env, "LETTA_ALLOW_UNTAGGED", "false", ("true", "false")) == "true",
             watch_namespaces=read_list(env, "WATCH_NAMESPACES"),
             http_port=int(read_float(env, "HTTP_PORT", 8080, 0, 65535)),
             poll_seconds=read_float(env, "POLL_SECONDS", 10, 1, 300),

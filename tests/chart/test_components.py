@@ -62,7 +62,8 @@ def test_scripted_llm_is_off_by_default() -> None:
 
 
 def test_operator_environment_gives_every_setting() -> None:
-    env = _operator_environment({**EVERYTHING, "letta.embedding": "openai/text-embedding-3-small", **NAMESPACED})
+    letta = {"letta.embedding": "openai/text-embedding-3-small", "letta.allowUntaggedAgents": True}
+    env = _operator_environment({**EVERYTHING, **letta, **NAMESPACED})
     settings = OperatorSettings.from_env({name: v if isinstance(v, str) else GIVEN for name, v in env.items()})
     assert settings == OperatorSettings(
         pod_name=GIVEN,
@@ -80,6 +81,7 @@ def test_operator_environment_gives_every_setting() -> None:
         letta_api_key=GIVEN,
         letta_model="openai-proxy/scripted-1",
         letta_embedding="openai/text-embedding-3-small",
+        letta_allow_untagged=True,
         watch_namespaces=("north", "south"),
     )
 

@@ -8,8 +8,9 @@ from voicesession_common.api import constants
 from voicesession_common.api.conditions import Condition
 from voicesession_common.api.reasons import Action, Cause, EndReason, ResetOutcome
 from voicesession_common.api.timestamps import StartSteps
-from voicesession_common.api.voiceagent import Inherited
+from voicesession_common.api.voiceagent import Forgotten, Inherited, LettaMemorySpec, VoiceAgent
 from voicesession_common.api.voicesession import Absence, LastReset, Outage, Status
+from voicesession_operator.domain.agent_plan import KEPT_ANSWERS
 
 from tests.support.chart.rendering import Object, crd
 
@@ -104,6 +105,32 @@ def test_every_rule_has_message_and_reason(plural: str) -> None:
 def test_inherited_settings_have_no_default(plural: str) -> None:
     with_default = {path for path, node in _nodes(_schema(plural)) if "default" in node}
     assert with_default == ({".spec.ttlSecondsAfterFinished"} if plural == constants.SESSIONS else set())
+
+
+def test_operator_reads_every_field_of_letta_memory() -> None:
+    letta = _schema(constants.AGENTS)["properties"]["spec"]["properties"]["memory"]["properties"]["letta"]
+    given: Object = {"agent": "a", "agentID": "b", "scope": "Agent", "remember": "Disabled", "rememberBlock": "facts"}
+    given |= {"retentionDays": 30, "blocks": [{"label": "facts"}], "capture": False}
+    assert letta["properties"].keys() == given.keys()
+    raw = {"metadata": {"namespace": "a", "name": "b", "uid": "c"}, "spec": {"memory": {"letta": given}}}
+    parsed = VoiceAgent.parse(raw).letta
+    assert parsed == LettaMemorySpec("a", "b", ({"label": "facts"},), False, "Agent", "Disabled", "facts", 30)
+
+
+def test_memory_belongs_to_user_by_default() -> None:
+    letta = _schema(constants.AGENTS)["properties"]["spec"]["properties"]["memory"]["properties"]["letta"]
+    assert "User (the built-in value)" in letta["properties"]["scope"]["description"]
+    assert (LettaMemorySpec().scope, LettaMemorySpec().remembers) == ("User", True)
+    assert not LettaMemorySpec(scope="Agent").remembers
+
+
+def test_rendered_answers_to_forget_requests_equal_schema() -> None:
+    status = _schema(constants.AGENTS)["properties"]["status"]["properties"]["forgotten"]
+    rendered = Forgotten("r1", 0.0, 1, "x" * 2000).render()
+    properties = status["items"]["properties"]
+    assert rendered.keys() == properties.keys()
+    assert len(rendered["problem"]) == properties["problem"]["maxLength"]
+    assert status["maxItems"] == KEPT_ANSWERS
 
 
 def test_session_and_agent_share_field_bounds() -> None:

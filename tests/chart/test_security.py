@@ -25,12 +25,13 @@ RESTRICTED_VOLUMES = {"configMap", "emptyDir", "secret", "projected", "downwardA
 OPERATOR_RULES = {
     ("voicesession.dev", "voicesessions"): {"get", "list", "watch", "delete"},
     ("voicesession.dev", "voicesessions/status"): {"patch"},
-    ("voicesession.dev", "voiceagents"): {"get", "list", "watch"},
+    ("voicesession.dev", "voiceagents"): {"get", "list", "watch", "patch"},
     ("voicesession.dev", "voiceagents/status"): {"patch"},
     ("", "pods"): {"get", "list", "watch", "create", "delete"},
     ("", "events"): {"create"},
 }
-"""The operator's API calls: the watches of kopf, the resync, the executor and the event recorder."""
+"""The operator's API calls: the watches of kopf, the resync, the executor, the event recorder, and the removal of
+requests to forget users."""
 LEADER_RULES = {("coordination.k8s.io", "leases"): {"get", "create", "update"}, ("", "pods"): {"get", "list", "patch"}}
 """The Lease, a standby's look at the leader's pod, and the label on the leader's own pod."""
 GATEWAY_RULES = {

@@ -69,6 +69,8 @@ async def sent(
         3600,
         cause="LastHumanLeft",
         memory_read_only=read_only,
+        memory_remember=not read_only,
+        memory_remember_block="facts",
         idle_seconds=60,
         room_sid="RM_1",
         room_metadata=metadata,
@@ -124,6 +126,11 @@ async def test_agent_parses_missing_memory() -> None:
 async def test_body_contains_cause_and_idle_limit() -> None:
     body = json.loads(await sent(LETTA, "agent-1"))
     assert (body["cause"], body["idleSeconds"], body["memory"]["readOnly"]) == ("LastHumanLeft", 60, False)
+
+
+async def test_body_contains_the_decision_about_remembering() -> None:
+    memory = json.loads(await sent(LETTA, "agent-1"))["memory"]
+    assert (memory["remember"], memory["rememberBlock"]) == (True, "facts")
 
 
 async def test_read_only_memory_disables_capture() -> None:

@@ -36,6 +36,30 @@ SHARED_RULES = {
 AGENT_RULES = SHARED_RULES | {
     "scope": Rule(("memory", "letta", "scope"), "Agent", "Session", "Unsupported value"),
     "scope of users": Rule(("memory", "letta", "scope"), "User", "user", "Unsupported value"),
+    "remember": Rule(("memory", "letta", "remember"), "Disabled", "Never", "Unsupported value"),
+    "remember block": Rule(
+        ("memory", "letta"),
+        {"rememberBlock": "facts", "blocks": [{"label": "facts"}]},
+        {"rememberBlock": "fact", "blocks": [{"label": "facts"}]},
+        "rememberBlock is not the label of one of the blocks",
+    ),
+    "remember block of users": Rule(
+        ("memory", "letta"),
+        {"rememberBlock": "facts"},
+        {"rememberBlock": "fact", "blocks": [{"label": "facts"}], "agentID": "agent-1"},
+        "rememberBlock is not the label of one of the blocks",
+    ),
+    "remember block of an existing agent": Rule(
+        ("memory", "letta"),
+        {"rememberBlock": "fact", "blocks": [{"label": "facts"}], "agentID": "agent-1", "scope": "Agent"},
+        {"rememberBlock": "fact", "blocks": [{"label": "facts"}], "agent": "a", "scope": "Agent"},
+        "rememberBlock is not the label of one of the blocks",
+    ),
+    "built-in remember block": Rule(
+        ("memory", "letta"), {"blocks": [{"label": "facts"}]}, {"rememberBlock": "no label"}, "should match"
+    ),
+    "retention": Rule(("memory", "letta", "retentionDays"), 3650, 3651, "less than or equal to 3650"),
+    "no retention": Rule(("memory", "letta", "retentionDays"), 0, -1, "greater than or equal to 0"),
     "idle prompt": Rule(("idlePrompt",), "x" * 2048, "x" * 2049, "2048"),
     "agent or id": Rule(
         ("memory", "letta"), {"agent": "a"}, {"agent": "a", "agentID": "b"}, "agent and agentID exclude each other"
@@ -76,7 +100,8 @@ DOCUMENTED = {
     "voicesession.spec.onLastHumanLeft": ("grace passes first", "graceSeconds", "Teardown"),
     "voicesession.spec.onLastHumanLeft.action": ("Reset keeps room and pod", "Recycle", "takes over"),
     "voicesession.status.lastReset": ("outcome", "completedAt"),
-    "voiceagent.spec.memory.letta.scope": ("a separate Letta agent",),
+    "voiceagent.spec.memory.letta.scope": ("a separate Letta agent", "User (the built-in value)"),
+    "voiceagent.spec.memory.letta.retentionDays": ("is deleted",),
     "voiceagent.spec.stt.options": ("turnDetection",),
     "voicesession.spec.limits": ("startSeconds", "maxDurationSeconds"),
     "voicesession.spec.end": ("gracefully",),

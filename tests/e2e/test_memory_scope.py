@@ -1,4 +1,4 @@
-"""`memory.letta.scope: User`: each user has a separate memory, which they can read, fill and clear."""
+"""The built-in `memory.letta.scope`, User: each user has a separate memory, which they can read, fill and clear."""
 
 import copy
 from collections.abc import Iterator
@@ -79,9 +79,9 @@ def test_words_of_earlier_session_are_found_by_their_speaker_only(scenario: Scen
 
 
 def _apply_agent(scenario: Scenario, original: Json) -> None:
-    """Apply a copy of the VoiceAgent in which each user has a separate memory."""
+    """Apply a copy of the VoiceAgent without a scope, in which each user has a separate memory."""
     own = copy.deepcopy(original["spec"]["memory"])
-    own["letta"]["scope"] = "User"
+    del own["letta"]["scope"], own["letta"]["remember"]
     scenario.kube.apply(manifests.copy_of(original, "agent-66", scenario.namespace, "greeting", memory=own))
     scenario.kube.wait("voiceagent/agent-66", "condition=Ready", scenario.namespace, 120)
 

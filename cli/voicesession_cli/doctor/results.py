@@ -57,7 +57,7 @@ Rule = tuple[str, str, str, tuple[str, ...]]
 RULES: Final[tuple[Rule, ...]] = (
     (GROUP, SESSIONS, "", ("get", "list", "watch", "delete")),
     (GROUP, SESSIONS, "status", ("patch",)),
-    (GROUP, AGENTS, "", ("get", "list", "watch")),
+    (GROUP, AGENTS, "", ("get", "list", "watch", "patch")),
     (GROUP, AGENTS, "status", ("patch",)),
     ("", "pods", "", ("get", "list", "watch", "create", "delete")),
     ("", "events", "", ("create",)),

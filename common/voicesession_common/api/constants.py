@@ -38,6 +38,10 @@ same key get this session."""
 RESET_REQUESTED_AT_ANNOTATION: Final = "voicesession.dev/reset-requested-at"
 """Annotation of a VoiceSession, set by any client with write access: an RFC 3339 time. Each new value starts one
 reset, regardless of `onLastHumanLeft.action` and of the humans in the room."""
+FORGET_USER_ANNOTATION: Final = "voicesession.dev/forget-user-"
+"""Prefix of annotations of a VoiceAgent, each set by `kubectl voice forget` with the id of a request as its end and a
+`spec.user` as its value. The operator deletes the memory of that user, answers in `status.forgotten` and removes the
+annotation."""
 HUMAN_EXPECTED_AT_ANNOTATION: Final = "voicesession.dev/human-expected-at"
 """Annotation of a VoiceSession without humans: the RFC 3339 time at which the gateway issued a token for it. The
 session waits 15 s from then for that human, if a grace or `joinSeconds` would end before."""
@@ -50,7 +54,9 @@ LEADER_LABEL: Final = "voicesession.dev/leader"
 """Label that the leading operator sets on its own pod; the webhook Service selects it."""
 
 USER_SCOPE: Final = "User"
-"""Value of `memory.letta.scope` of a VoiceAgent that keeps a separate memory for each `spec.user`."""
+"""Value of `memory.letta.scope` of a VoiceAgent that keeps a separate memory for each `spec.user`; the built-in one."""
+USER_CHARACTERS: Final = 253
+"""Longest `spec.user`."""
 
 ROLE_ATTRIBUTE: Final = "voicesession.role"
 """Participant attribute set in the token. It overrides the rules that classify a participant as human or not. It is

@@ -2,11 +2,20 @@
 
 from dataclasses import dataclass, field, fields, replace
 from functools import cache
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from voicesession_common import JsonObject
 from voicesession_common.api.conditions import Condition
+from voicesession_common.api.constants import FORGET_USER_ANNOTATION, USER_SCOPE
 from voicesession_common.api.reasons import Action
+from voicesession_common.api.timestamps import from_rfc3339, to_rfc3339
+
+REMEMBER_BLOCK: Final = "human"
+"""Label of the block that the agent writes, if the VoiceAgent names none."""
+ENABLED: Final = "Enabled"
+"""Value of `memory.letta.remember`."""
+PROBLEM_CHARACTERS: Final = 1024
+"""Longest problem in `status.forgotten`."""
 
 
 @dataclass(frozen=True)
@@ -81,8 +90,40 @@ class LettaMemorySpec:
     agent_id: str = ""
     blocks: tuple[JsonObject, ...] = ()
     capture: bool = True
-    scope: str = "Agent"
+    scope: str = USER_SCOPE
     """`Agent`: one memory for all sessions. `User`: one memory for each `spec.user`."""
+    remember: str = ""
+    """`Enabled` or `Disabled`; empty: enabled for the memory of a user only."""
+    remember_block: str = REMEMBER_BLOCK
+    retention_days: int = 0
+    """Days after which the unused memory of a user is deleted; 0 keeps it."""
+
+    @property
+    def remembers(self) -> bool:
+        """Return whether the agent may write what callers ask it to remember."""
+        return self.remember == ENABLED or (not self.remember and self.scope == USER_SCOPE)
+
+
+@dataclass(frozen=True)
+class Forgotten:
+    """An item of `status.forgotten`: the answer to one request to forget a user."""
+
+    request: str
+    completed_at: float
+    removed: int = 0
+    problem: str = ""
+
+    @classmethod
+    def parse(cls, raw: JsonObject) -> "Forgotten":
+        """Return the stored item as a value."""
+        at = from_rfc3339(raw["completedAt"]) or 0.0
+        return cls(raw["request"], at, raw.get("removed", 0), raw.get("problem", ""))
+
+    def render(self) -> JsonObject:
+        """Return the item as the API server stores it."""
+        completed_at = to_rfc3339(self.completed_at)
+        problem = {"problem": self.problem[:PROBLEM_CHARACTERS]} if self.problem else {}
+        return {"request": self.request, "removed": self.removed, "completedAt": completed_at, **problem}
 
 
 @dataclass(frozen=True)
@@ -101,6 +142,9 @@ class VoiceAgent:
     """From the status: the Letta agent that was found or created; empty until then."""
     observed_generation: int = 0
     conditions: tuple[Condition, ...] = field(default=())
+    forget_requests: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    """Requests to forget a user: id and user, from the annotations."""
+    forgotten: tuple[Forgotten, ...] = ()
 
     @classmethod
     def parse(cls, raw: JsonObject) -> "VoiceAgent":
@@ -117,6 +161,12 @@ class VoiceAgent:
             letta_agent_id=(status.get("letta") or {}).get("agentID") or "",
             observed_generation=status.get("observedGeneration", 0),
             conditions=tuple(Condition.parse(c) for c in status.get("conditions") or ()),
+            forget_requests=tuple(
+                (name.removeprefix(FORGET_USER_ANNOTATION), user)
+                for name, user in sorted((meta.get("annotations") or {}).items())
+                if name.startswith(FORGET_USER_ANNOTATION)
+            ),
+            forgotten=tuple(Forgotten.parse(item) for item in status.get("forgotten") or ()),
         )
 
 
@@ -128,5 +178,8 @@ def _letta(raw: JsonObject | None) -> LettaMemorySpec | None:
         agent_id=raw.get("agentID", ""),
         blocks=tuple(raw.get("blocks", ())),
         capture=raw.get("capture", True),
-        scope=raw.get("scope", "Agent"),
+        scope=raw.get("scope", USER_SCOPE),
+        remember=raw.get("remember", ""),
+        remember_block=raw.get("rememberBlock", REMEMBER_BLOCK),
+        retention_days=raw.get("retentionDays", 0),
     )

@@ -44,6 +44,7 @@ async def connect(settings: OperatorSettings, control_key: Ed25519PrivateKey, st
         settings.letta_model,
         settings.letta_embedding,
         settings.installation_id,
+        allow_untagged=settings.letta_allow_untagged,
     )
     stack.push_async_callback(letta.close)
     tracing = Tracing.connect(SERVICE, settings.pod_name, settings.otlp_endpoint, settings.trace_ratio)

@@ -35,7 +35,9 @@ ANNOTATIONS: Final = frozenset(
         constants.TRACEPARENT_ANNOTATION,
     }
 )
-"""Annotations that the operator reads."""
+"""Annotations that the operator reads, beside the requests to forget users."""
+FORGET_REQUESTS: Final = 16
+"""Requests to forget users that are read from one VoiceAgent at a time."""
 
 
 class Key(NamedTuple):
@@ -214,8 +216,14 @@ def _slim_metadata(meta: JsonObject) -> JsonObject:
     """Leave out managed fields and foreign annotations: anybody may write 256 KiB of these into an object."""
     kept = {name: value for name, value in meta.items() if name != "managedFields"}
     if "annotations" in kept:
-        kept["annotations"] = {name: text for name, text in kept["annotations"].items() if name in ANNOTATIONS}
+        found = kept["annotations"].items()
+        kept["annotations"] = {name: text for name, text in found if name in ANNOTATIONS}
+        kept["annotations"] |= dict([item for item in sorted(found) if _is_forget_request(*item)][:FORGET_REQUESTS])
     return kept
+
+
+def _is_forget_request(name: str, user: str) -> bool:
+    return name.startswith(constants.FORGET_USER_ANNOTATION) and 0 < len(user) <= constants.USER_CHARACTERS
 
 
 SLIM: Final[dict[ResourceKind, Callable[[JsonObject], JsonObject]]] = {

@@ -147,6 +147,8 @@ class Executor:
             "recall": recalls,
             "apiKey": self._addresses.letta_api_key,
             "readOnly": action.memory_read_only,
+            "remember": action.memory_remember,
+            "rememberBlock": action.memory_remember_block,
         }
 
 

@@ -5,6 +5,7 @@ from math import inf
 
 from voicesession_common import JsonObject
 from voicesession_common.api.reasons import Cause, EndReason
+from voicesession_common.api.voiceagent import REMEMBER_BLOCK
 from voicesession_common.api.voicesession import Status
 
 
@@ -56,6 +57,8 @@ class SetPodState:
     cause: str = Cause.START
     """Cause of this epoch, only for the pod's log."""
     memory_read_only: bool = False
+    memory_remember: bool = False
+    memory_remember_block: str = REMEMBER_BLOCK
     idle_seconds: float = 0
     """Silence after which the session ends; 0 disables the limit. The agent may ask before the end."""
     prewarm: bool = True

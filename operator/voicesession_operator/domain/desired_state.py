@@ -80,6 +80,8 @@ def _set_pod_state(
         ttl_seconds=_token_seconds(session),
         cause=_cause(status, pod),
         memory_read_only=memory.read_only,
+        memory_remember=memory.remember,
+        memory_remember_block=memory.remember_block,
         idle_seconds=session.limits.idle_seconds,
         prewarm=session.on_last_human_left.action != Action.TEARDOWN,
         room_sid=status.room_sid,

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from letta_client import Letta as Client
+from letta_client import NotFoundError
 
 from hack.cluster import constants
 from tests.support.cluster.kubectl import Kube
@@ -32,6 +33,27 @@ class Letta:
     def protect(self, agent_id: str, label: str) -> None:
         """Mark a memory block as read only."""
         self._client.agents.blocks.update(label, agent_id=agent_id, read_only=True)
+
+    def exists(self, agent_id: str) -> bool:
+        """Return whether Letta has the agent."""
+        try:
+            self._client.agents.retrieve(agent_id)
+        except NotFoundError:
+            return False
+        return True
+
+    def block_ids(self, agent_id: str) -> list[str]:
+        """Return the IDs of the memory blocks of an agent."""
+        found = self._client.agents.retrieve(agent_id, include=["agent.blocks"])
+        return [str(block.id) for block in found.blocks]
+
+    def block_exists(self, block_id: str) -> bool:
+        """Return whether Letta has the memory block."""
+        try:
+            self._client.blocks.retrieve(block_id)
+        except NotFoundError:
+            return False
+        return True
 
     def captured_texts(self, agent_id: str) -> list[str]:
         """Return the captured sentences of humans in Letta's order, each as lower-case words."""

@@ -86,6 +86,14 @@ class FakeKubernetes:
             raise ConflictError("Conflict", "changed")
         return self.put(resource.plural, {**found, "status": {**found.get("status", {}), **status}})
 
+    async def patch(self, resource: Resource, namespace: str, name: str, body: JsonObject) -> JsonObject:
+        """Apply a merge patch to the annotations."""
+        self._write(f"patch {resource.plural} itself")
+        found = self._find(resource, name)
+        merged = {**found["metadata"].get("annotations", {}), **body["metadata"]["annotations"]}
+        annotations = {key: value for key, value in merged.items() if value is not None}
+        return self.put(resource.plural, {**found, "metadata": {**found["metadata"], "annotations": annotations}})
+
     async def delete(self, resource: Resource, namespace: str, name: str, uid: str) -> JsonObject:
         self._write(f"delete {resource.plural}")
         found = self._find(resource, name)

@@ -31,6 +31,11 @@ def test_letta_key_and_address_are_stripped() -> None:
     assert (settings.letta_url, settings.letta_api_key) == ("http://letta", "key")
 
 
+def test_untagged_letta_agents_are_refused_by_default() -> None:
+    assert not OperatorSettings.from_env(REQUIRED).letta_allow_untagged
+    assert OperatorSettings.from_env({**REQUIRED, "LETTA_ALLOW_UNTAGGED": "true"}).letta_allow_untagged
+
+
 def test_namespaces_are_split_at_commas() -> None:
     assert OperatorSettings.from_env({**REQUIRED, "WATCH_NAMESPACES": "a, b,"}).watch_namespaces == ("a", "b")
 

@@ -8,7 +8,7 @@
   verbs: [patch]
 - apiGroups: [voicesession.dev]
   resources: [voiceagents]
-  verbs: [get, list, watch]
+  verbs: [get, list, watch, patch]
 - apiGroups: [voicesession.dev]
   resources: [voiceagents/status]
   verbs: [patch]

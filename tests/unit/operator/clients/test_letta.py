@@ -1,59 +1,23 @@
-"""The Letta client against a local server that stores agents as Letta does."""
+"""The Letta client against a local server: the memories of VoiceAgents and users, and their namespaces."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from typing import Any
 from unittest.mock import Mock
 
 import pytest
-from aiohttp import web
-from voicesession_common import JsonObject
 from voicesession_common.api.voiceagent import VoiceAgent
 from voicesession_operator.clients.letta import LettaDirectory
 from voicesession_operator.domain.agent_plan import Invalid, NotConfigured, Resolved, Unavailable
 
 from tests.support import operator_objects
-from tests.support.http_server import serving
+from tests.support.fakes.letta_server import (
+    ALICE,
+    BLOCKS,
+    NAMESPACE,
+    USERS,
+    FakeLetta,
+    letta_directory,
+    voice_agent,
+)
 from tests.support.metric_changes import counted
-
-BLOCKS = [{"label": "human", "value": "unknown"}]
-
-
-class FakeLetta:
-    """Agents by tag, in the order of their creation."""
-
-    def __init__(self) -> None:
-        self.agents: list[JsonObject] = []
-        self.status = 200
-        self.page = b""
-        """An answer of another program, if not empty."""
-
-    async def answer(self, request: web.Request) -> web.Response:
-        if self.page:
-            return web.Response(body=self.page, content_type="application/json")
-        if self.status != 200:
-            return web.json_response({"detail": "no"}, status=self.status)
-        if request.method == "POST":
-            body = await request.json()
-            self.agents.append({"id": f"agent-{len(self.agents)}", **body})
-            return web.json_response(self.agents[-1])
-        tags = set(request.query.getall("tags", []))
-        return web.json_response([agent for agent in self.agents if tags <= set(agent["tags"])])
-
-
-@asynccontextmanager
-async def letta_directory(letta: FakeLetta, model: str = "openai/x") -> AsyncIterator[LettaDirectory]:
-    async with serving(letta.answer) as server:
-        url = str(server.make_url(""))
-        directory = LettaDirectory(url, "key", model, "", "installation-1", connect_seconds=5.0)
-        yield directory
-        await directory.close()
-
-
-def voice_agent(namespace: str = "default", **memory: Any) -> VoiceAgent:
-    raw = operator_objects.agent(spec={"memory": {"letta": {"scope": "User", "blocks": BLOCKS, **memory}}})
-    raw["metadata"]["namespace"] = namespace
-    return VoiceAgent.parse(raw)
 
 
 async def test_resolve_user_returns_a_memory_per_agent_and_user() -> None:
@@ -64,7 +28,7 @@ async def test_resolve_user_returns_a_memory_per_agent_and_user() -> None:
         shared = await directory.resolve(voice_agent())
     assert answers == [Resolved("agent-0"), Resolved("agent-1"), Resolved("agent-2"), Resolved("agent-0")]
     assert shared == Resolved("agent-3")
-    assert letta.agents[0]["tags"] == ["voicesession:installation-1:default/agent-66/alice"]
+    assert letta.agents[0]["tags"] == [ALICE, USERS]
     assert letta.agents[0]["memory_blocks"] == BLOCKS
 
 
@@ -128,3 +92,45 @@ async def test_resolve_with_the_answer_of_another_program_is_unavailable(page: b
     async with letta_directory(letta) as directory:
         assert isinstance(await directory.resolve(voice_agent()), Unavailable)
         assert isinstance(await directory.resolve_user(voice_agent(), "alice"), Unavailable)
+
+
+@pytest.mark.parametrize(
+    ("tags", "allow_untagged", "kind"),
+    [
+        (["voicesession:installation-1:default/another"], False, Resolved),
+        ([NAMESPACE], False, Resolved),
+        (["voicesession:installation-1:other/agent-66"], True, Invalid),
+        (["voicesession:installation-2:default/agent-66"], True, Invalid),
+        ([], False, Invalid),
+        ([], True, Resolved),
+    ],
+)
+async def test_agent_id_of_another_namespace_is_refused(tags: list[str], allow_untagged: bool, kind: type) -> None:
+    letta = FakeLetta()
+    agent_id = letta.add(*tags)
+    async with letta_directory(letta, allow_untagged=allow_untagged) as directory:
+        answer = await directory.resolve(voice_agent(agentID=agent_id))
+    assert isinstance(answer, kind)
+    if isinstance(answer, Invalid):
+        assert f'give it the tag "{NAMESPACE}"' in answer.message
+
+
+async def test_agents_with_equal_names_are_separate_in_each_namespace() -> None:
+    letta = FakeLetta()
+    async with letta_directory(letta) as directory:
+        namespaces = ("default", "other", "default", "other")
+        answers = [await directory.resolve(voice_agent(name, agent="Agent_66")) for name in namespaces]
+    assert answers == [Resolved("agent-0"), Resolved("agent-1"), Resolved("agent-0"), Resolved("agent-1")]
+    assert letta.agents[0]["tags"] == ["voicesession:installation-1:default/agent-66", NAMESPACE]
+
+
+@pytest.mark.parametrize(
+    ("tags", "answer"), [(["voicesession:installation-1:default/another"], Resolved("agent-0")), ([], None)]
+)
+async def test_agent_of_equal_name_without_the_tag_is_not_replaced(tags: list[str], answer: Resolved | None) -> None:
+    letta = FakeLetta()
+    letta.add(*tags, name="Agent_66")
+    async with letta_directory(letta) as directory:
+        found = await directory.resolve(voice_agent(agent="Agent_66"))
+    assert found == answer or (answer is None and isinstance(found, Invalid))
+    assert len(letta.agents) == 1

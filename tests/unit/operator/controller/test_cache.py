@@ -1,7 +1,11 @@
 """The cache: versions, tombstones, indexes and slimmed objects."""
 
 from voicesession_common import JsonObject
-from voicesession_common.api.constants import HUMAN_EXPECTED_AT_ANNOTATION, RESET_REQUESTED_AT_ANNOTATION
+from voicesession_common.api.constants import (
+    FORGET_USER_ANNOTATION,
+    HUMAN_EXPECTED_AT_ANNOTATION,
+    RESET_REQUESTED_AT_ANNOTATION,
+)
 from voicesession_operator.controller.cache import Cache, Key, ResourceKind, uid_of
 
 from tests.support import operator_objects
@@ -118,3 +122,14 @@ def test_cached_pod_keeps_only_the_fields_of_decisions() -> None:
         "containerStatuses": [{"name": "agent", "state": state}, {"name": "proxy", "state": {}}],
         "initContainerStatuses": [],
     }
+
+
+def test_valid_forget_requests_are_kept_up_to_a_limit() -> None:
+    agent = operator_objects.agent()
+    users = {f"{FORGET_USER_ANNOTATION}{number:02}": f"user-{number}" for number in range(20)}
+    invalid = {f"{FORGET_USER_ANNOTATION}00-empty": "", f"{FORGET_USER_ANNOTATION}00-long": "x" * 254}
+    agent["metadata"]["annotations"] = users | invalid | {"foreign": "x"}
+    cache = Cache()
+    cache.upsert(ResourceKind.AGENT, agent)
+    (stored,) = cache.all(ResourceKind.AGENT)
+    assert stored["metadata"]["annotations"] == dict(sorted(users.items())[:16])

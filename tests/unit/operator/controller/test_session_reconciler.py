@@ -46,7 +46,8 @@ async def test_second_reconcile_without_changes_writes_no_object() -> None:
 async def test_answering_pod_receives_the_desired_state() -> None:
     world = ReconcilerWorld()
     world.directory.cluster = "cluster-1"
-    world.change_agent({"memory": {"letta": {}}, "limits": {"idleSeconds": 60}}, letta={"agentID": "agent-letta"})
+    spec = {"memory": {"letta": {"scope": "Agent", "remember": "Enabled"}}, "limits": {"idleSeconds": 60}}
+    world.change_agent(spec, letta={"agentID": "agent-letta"})
     await world.reconcile()
     world.change_pod(phase="Running", podIP="10.0.0.1")
     world.pods.states[world.pod()["metadata"]["uid"]] = bound(state="Unbound", session_uid="", participant_sid="")
@@ -66,7 +67,14 @@ async def test_answering_pod_receives_the_desired_state() -> None:
         "identity": IDENTITY,
         "agentMetadata": "",
         "cause": "Start",
-        "memory": {"baseURL": "http://letta:8283", "agentID": "agent-letta", "apiKey": "pw", "readOnly": False},
+        "memory": {
+            "baseURL": "http://letta:8283",
+            "agentID": "agent-letta",
+            "apiKey": "pw",
+            "readOnly": False,
+            "remember": True,
+            "rememberBlock": "human",
+        },
         "capture": True,
         "idleSeconds": 60,
         "end": False,

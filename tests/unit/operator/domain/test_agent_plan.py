@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 import pytest
-from voicesession_common.api.voiceagent import VoiceAgent
+from voicesession_common.api.voiceagent import Forgotten, VoiceAgent
 from voicesession_operator.domain.agent_plan import Invalid, Memory, NotConfigured, Resolved, Unavailable, plan_agent
 
 from tests.support.builders import T0, agent
@@ -55,9 +55,13 @@ def test_letta_outage_keeps_agent_id() -> None:
     assert found.requeue_after == 5.0
 
 
-def test_configured_agent_id_survives_outage() -> None:
+def test_configured_agent_id_survives_outage_only_after_check() -> None:
     definition = agent(memory={"letta": {"agentID": "agent-7"}})
-    assert plan_agent(definition, Unavailable("down"), T0).status["letta"] == {"agentID": "agent-7"}
+    assert plan_agent(definition, Unavailable("down"), T0).status["letta"] is None
+    checked = replace(definition, letta_agent_id="agent-7")
+    assert plan_agent(checked, Unavailable("down"), T0).status["letta"] == {"agentID": "agent-7"}
+    other = replace(definition, letta_agent_id="agent-6")
+    assert plan_agent(other, Unavailable("down"), T0).status["letta"] is None
 
 
 def test_memory_removed_from_spec_is_removed_from_status() -> None:
@@ -69,3 +73,26 @@ def test_new_generation_changes_status() -> None:
     stored = replace(after(REMEMBERS, Resolved("agent-1")), generation=2)
     found = plan_agent(stored, Resolved("agent-1"), T0 + 9)
     assert (found.changed, found.status["observedGeneration"]) == (True, 2)
+
+
+def test_answers_to_forget_requests_are_stored_with_an_event_without_the_user() -> None:
+    stored = replace(after(REMEMBERS, Resolved("agent-1")), forget_requests=(("r1", "alice"), ("r2", "bob")))
+    answers = (Forgotten("r1", T0, removed=1), Forgotten("r2", T0, problem="the session hello of this user is live"))
+    found = plan_agent(stored, Resolved("agent-1"), T0, answers)
+    assert [item["request"] for item in found.status["forgotten"]] == ["r1", "r2"]
+    assert [event.reason for event in found.events] == ["MemoryForgotten"]
+    assert "alice" not in found.events[0].message
+    assert (found.changed, found.requeue_after) == (True, None)
+
+
+def test_forget_request_without_answer_is_tried_again() -> None:
+    stored = replace(after(REMEMBERS, Resolved("agent-1")), forget_requests=(("r1", "alice"),))
+    found = plan_agent(stored, Resolved("agent-1"), T0)
+    assert (found.changed, found.requeue_after) == (False, 5.0)
+
+
+def test_status_keeps_latest_answers_to_forget_requests() -> None:
+    answers = tuple(Forgotten(f"r{number}", T0) for number in range(20))
+    stored = replace(after(REMEMBERS, Resolved("agent-1")), forgotten=answers[:16])
+    found = plan_agent(stored, Resolved("agent-1"), T0, answers[16:])
+    assert [item["request"] for item in found.status["forgotten"]] == [f"r{number}" for number in range(4, 20)]

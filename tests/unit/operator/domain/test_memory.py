@@ -3,14 +3,16 @@
 from dataclasses import replace
 
 import pytest
+from voicesession_common import JsonObject
 from voicesession_operator.domain.actions import SetPodState
 from voicesession_operator.domain.agent_plan import Invalid, Memory, NotConfigured, Resolved, Unavailable
+from voicesession_operator.domain.memory import MemoryTags, RetentionStep, UserAgent, retention_step
 
 from tests.support.builders import T0, ObservedBuilder, agent, bound, joined_cluster, ready_session, session
 from tests.support.plan_queries import action_kinds, decide, reasons, status_and_reason
 
-SHARED = replace(agent(memory={"letta": {}}), letta_agent_id="agent-shared")
-SEPARATE = replace(agent(memory={"letta": {"scope": "User"}}), letta_agent_id="agent-shared")
+SHARED = replace(agent(memory={"letta": {"scope": "Agent"}}), letta_agent_id="agent-shared")
+SEPARATE = replace(agent(memory={"letta": {}}), letta_agent_id="agent-shared")
 
 
 def sent_memory(user: str, cluster: ObservedBuilder) -> tuple[str, bool] | None:
@@ -36,6 +38,35 @@ def test_memory_depends_on_user_and_scope(
     user: str, cluster: ObservedBuilder, expected: tuple[str, bool] | None
 ) -> None:
     assert sent_memory(user, cluster) == expected
+
+
+def test_users_have_separate_memories_by_default() -> None:
+    cluster = joined_cluster().agent(SEPARATE)
+    alices = sent_memory("alice", cluster.user_memory(Resolved("agent-alice")))
+    bobs = sent_memory("bob", cluster.user_memory(Resolved("agent-bob")))
+    assert (alices, bobs) == (("agent-alice", False), ("agent-bob", False))
+
+
+@pytest.mark.parametrize(
+    ("user", "letta", "expected"),
+    [
+        ("alice", {}, (True, "human")),
+        ("alice", {"rememberBlock": "facts"}, (True, "facts")),
+        ("alice", {"remember": "Disabled"}, (False, "human")),
+        ("", {}, (False, "human")),
+        ("", {"remember": "Enabled"}, (False, "human")),
+        ("alice", {"scope": "Agent"}, (False, "human")),
+        ("", {"scope": "Agent"}, (False, "human")),
+        ("", {"scope": "Agent", "remember": "Enabled", "rememberBlock": "facts"}, (True, "facts")),
+        ("", {"scope": "Agent", "remember": "Disabled"}, (False, "human")),
+    ],
+)
+def test_remember_depends_on_scope_and_spec(user: str, letta: JsonObject, expected: tuple[bool, str]) -> None:
+    definition = replace(agent(memory={"letta": letta}), letta_agent_id="agent-shared")
+    cluster = joined_cluster().agent(definition).user_memory(Resolved("agent-alice"))
+    (action,) = decide(ready_session().user(user), cluster, T0 + 9).actions
+    assert isinstance(action, SetPodState)
+    assert (action.memory_remember, action.memory_remember_block) == expected
 
 
 def test_unresolved_memory_does_not_delay_pod() -> None:
@@ -91,3 +122,68 @@ def test_session_without_voice_agent_reads_stored_memory() -> None:
     (action,) = decide(stored, cluster, T0 + 9).actions
     assert isinstance(action, SetPodState)
     assert (action.memory_agent_id, action.memory_read_only) == ("agent-shared", True)
+
+
+TAGS = MemoryTags("i1")
+
+
+@pytest.mark.parametrize(
+    ("tags", "untagged", "allowed"),
+    [
+        (["voicesession-namespace:i1:default"], False, True),
+        (["voicesession:i1:default/agent-66"], False, True),
+        (["voicesession:i1:default/another/alice", "blue"], False, True),
+        (["voicesession:i1:other/agent-66"], True, False),
+        (["voicesession:i1:default-2/agent-66"], True, False),
+        (["voicesession-namespace:i1:other"], True, False),
+        (["voicesession-namespace:i2:default"], True, False),
+        (["voicesession:i2:default/agent-66"], True, False),
+        (["voicesession:i1:other/agent-66", "voicesession-namespace:i1:default"], False, True),
+        (["blue"], False, False),
+        (["blue"], True, True),
+        ([], False, False),
+    ],
+)
+def test_letta_agent_is_usable_in_own_namespace_only(tags: list[str], untagged: bool, allowed: bool) -> None:
+    assert TAGS.may_use("default", tags, untagged=untagged) is allowed
+
+
+@pytest.mark.parametrize(
+    ("tag", "owner"),
+    [
+        (TAGS.user("default", "agent-66", "alice"), ("default", "agent-66", "alice")),
+        (TAGS.user("default", "agent-66", "a/b:c"), ("default", "agent-66", "a/b:c")),
+        (TAGS.agent("default", "agent-66"), None),
+        (TAGS.users, None),
+        (MemoryTags("i2").user("default", "agent-66", "alice"), None),
+    ],
+)
+def test_owner_of_a_memory_is_read_from_tag(tag: str, owner: tuple[str, str, str] | None) -> None:
+    assert TAGS.read_user(["blue", tag]) == owner
+
+
+DAY = 86_400.0
+LIMIT = 30 * DAY + DAY
+"""30 days of retention, and the tolerance for clocks and for uses that are not recorded yet."""
+
+
+@pytest.mark.parametrize(
+    ("used_at", "days", "is_live", "step"),
+    [
+        (T0 - LIMIT, 30, False, RetentionStep.DELETE),
+        (T0 - LIMIT + 1, 30, False, RetentionStep.KEEP),
+        (T0 - LIMIT, 30, True, RetentionStep.KEEP),
+        (T0 - 100 * LIMIT, 0, False, RetentionStep.MARK),
+        (None, 30, False, RetentionStep.MARK),
+        (T0 + 2 * DAY, 30, False, RetentionStep.MARK),
+        (T0, 7, False, RetentionStep.MARK),
+    ],
+)
+def test_retention_step_follows_last_use(used_at: float | None, days: int, is_live: bool, step: RetentionStep) -> None:
+    found = UserAgent("agent-1", ("default", "agent-66", "alice"), used_at, retention_days=30)
+    assert retention_step(found, days, T0, is_live=is_live) == step
+
+
+def test_letta_agent_without_user_is_never_deleted() -> None:
+    found = UserAgent("agent-1", None, used_at=0.0, retention_days=1)
+    assert retention_step(found, 1, T0, is_live=False) == RetentionStep.KEEP

@@ -83,7 +83,7 @@ def test_state_is_sent_to_pod_with_different_state(state: AgentPodState | None, 
 
 
 def test_desired_state_has_all_fields() -> None:
-    definition = replace(agent(memory={"letta": {}}), letta_agent_id="agent-letta")
+    definition = replace(agent(memory={"letta": {"scope": "Agent"}}), letta_agent_id="agent-letta")
     cluster = empty_cluster().agent(definition).room().pods(pod()).state(AgentPodState("Unbound"))
     (action,) = decide(session(), cluster, T0 + 1).actions
     assert action == SetPodState(
@@ -138,7 +138,7 @@ def test_raised_max_duration_sends_longer_token() -> None:
 
 
 def test_memory_resolved_later_is_sent_later() -> None:
-    definition = replace(agent(memory={"letta": {}}), letta_agent_id="agent-letta")
+    definition = replace(agent(memory={"letta": {"scope": "Agent"}}), letta_agent_id="agent-letta")
     assert action_kinds(decide(ready_session(), joined_cluster().agent(definition), T0 + 9)) == ["SetPodState"]
     knows = joined_cluster().agent(definition).state(bound(memory_agent_id="agent-letta"))
     assert action_kinds(decide(ready_session(), knows, T0 + 9)) == []
