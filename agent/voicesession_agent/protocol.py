@@ -41,13 +41,18 @@ class Message:
 
 
 def newest(messages: Sequence[Message]) -> tuple[Message, ...]:
-    """Return the newest messages within HISTORY_MESSAGES and HISTORY_BYTES, the oldest first."""
+    """Return the newest messages within HISTORY_MESSAGES and HISTORY_BYTES, the oldest first.
+
+    The end of a message that is too long is left out, and so is everything before it.
+    """
     room = HISTORY_BYTES
     kept: list[Message] = []
     for message in reversed(messages[-HISTORY_MESSAGES:]):
-        room -= len(message.text.encode())
-        if room < 0:
+        text = message.text.encode()
+        if len(text) > room:
+            kept += [Message(message.role, text[:room].decode(errors="ignore"))] if room else []
             break
+        room -= len(text)
         kept.append(message)
     return tuple(reversed(kept))
 

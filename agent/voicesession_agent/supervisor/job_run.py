@@ -153,6 +153,8 @@ class DrainingJob:
                 await self.job.ended()
         except TimeoutError:
             kill(self.launch, self.job, "it did not end in time")
+        finally:
+            self.timeout = None
         programs = self.job.end_programs()
         if programs:
             extra = {"event": "programs_killed", "launch": self.launch, "programs": programs}

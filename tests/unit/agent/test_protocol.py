@@ -37,9 +37,15 @@ def test_job_facts_survive_json_without_limits_of_blocks() -> None:
 def test_history_keeps_newest_messages_within_limits() -> None:
     many = [Message("user", str(n)) for n in range(1000)]
     assert [message.text for message in newest(many)] == [str(n) for n in range(1000 - HISTORY_MESSAGES, 1000)]
-    long = [Message("user", "я" * 3000)] * 9
-    assert len(newest(long)) == HISTORY_BYTES // 6000
-    assert newest([Message("user", "x" * HISTORY_BYTES * 2)]) == ()
+    long = newest([Message("user", "я" * 3000)] * 9)
+    assert [len(message.text) for message in long] == [HISTORY_BYTES // 2 - 6000, 3000, 3000]
+    assert newest(long) == long
+
+
+def test_history_keeps_beginning_of_a_message_beyond_the_limit() -> None:
+    odd = Message("assistant", "x" + "я" * HISTORY_BYTES)
+    (kept,) = newest([Message("user", "Hello."), odd])
+    assert kept == Message("assistant", "x" + "я" * (HISTORY_BYTES // 2 - 1))
 
 
 @pytest.mark.parametrize("raw", [None, 5, [1], [["user"]], [["system", "x"]], [["user", 5]], [["user", "x", "y"]]])

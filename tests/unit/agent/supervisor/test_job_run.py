@@ -1,13 +1,27 @@
-"""Restart delays of dead jobs, and the limits at which the pod gives up."""
+"""Restart delays of dead jobs, the limits at which the pod gives up, and jobs that are shutting down."""
 
+import pytest
 from voicesession_agent.supervisor.job_run import (
     BUDGET,
     DEATHS,
     MAX_DELAY_SECONDS,
     SUPERSEDED_DELAY_SECONDS,
+    DrainingJob,
     ExitCause,
     RestartPolicy,
 )
+
+from tests.support.fakes.supervisor_world import FakeJob
+
+
+class LateJob(FakeJob):
+    """A job whose answer to its dismissal arrives at its end."""
+
+    draining: DrainingJob
+
+    def end_programs(self) -> int:
+        self.draining.extend(60.0)
+        return super().end_programs()
 
 
 def test_restart_after_long_life_is_immediate() -> None:
@@ -43,3 +57,14 @@ def test_superseded_job_waits_for_pod_deletion() -> None:
     policy = RestartPolicy()
     delays = {policy.after(lived=1, end=ExitCause.SUPERSEDED, now=float(n)) for n in range(20)}
     assert delays == {SUPERSEDED_DELAY_SECONDS}
+
+
+@pytest.mark.parametrize("seconds", [0.0, 60.0])
+async def test_answer_at_the_end_of_a_job_or_of_its_time_changes_nothing(seconds: float) -> None:
+    job = LateJob(1)
+    job.draining = DrainingJob(1, job, seconds)
+    if seconds:
+        job.die()
+    await job.draining.drain()
+    assert job.killed is (seconds == 0)
+    assert job.programs_ended
