@@ -1,14 +1,11 @@
 """Ends of an agent: it ends its session, and its hooks run to their end, whatever ends its job."""
 
-from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
-
 import pytest
 from voicesession_common.api.constants import RESET_REQUESTED_AT_ANNOTATION
 
 from tests.support.cluster.manifests import faulty_agent
 from tests.support.cluster.scenario import Scenario
+from tests.support.observability import pod_log
 from tests.support.polling import until
 
 pytestmark = [pytest.mark.cluster, pytest.mark.slow]
@@ -16,14 +13,6 @@ pytestmark = [pytest.mark.cluster, pytest.mark.slow]
 BUSY = 20
 SPEECH_SECONDS = 10
 CALLBACK_SECONDS = 5
-LOG_SECONDS = 180
-
-
-@contextmanager
-def followed_log(scenario: Scenario, pod: str) -> Iterator[Future[str]]:
-    """Follow the pod's log; the result has all lines until the end of the pod, which is deleted with them."""
-    with ThreadPoolExecutor(1) as pool:
-        yield pool.submit(scenario.kube.run, "logs", "--follow", pod, "-n", scenario.namespace, timeout=LOG_SECONDS)
 
 
 def hooks(job: str) -> list[str]:
@@ -39,7 +28,7 @@ def lines_of(job: str, log: str) -> list[str]:
 def test_agent_ends_session_after_goodbye(scenario: Scenario) -> None:
     scenario.kube.apply(faulty_agent("goodbye", scenario.namespace, "goodbye"))
     session = scenario.start_session("call", "goodbye")
-    with followed_log(scenario, session.pod) as log:
+    with pod_log.followed(scenario.kube, session.pod, scenario.namespace) as log:
         scenario.join_human("call")
 
         ended = scenario.wait_until_finished("call", SPEECH_SECONDS + BUSY)
@@ -55,7 +44,7 @@ def test_agent_ends_session_after_goodbye(scenario: Scenario) -> None:
 def test_hooks_of_old_job_run_after_reset(scenario: Scenario) -> None:
     scenario.kube.apply(faulty_agent("goodbye", scenario.namespace, "goodbye"))
     session = scenario.start_session("call", "goodbye")
-    with followed_log(scenario, session.pod) as log:
+    with pod_log.followed(scenario.kube, session.pod, scenario.namespace) as log:
         annotation = f"{RESET_REQUESTED_AT_ANNOTATION}=2026-01-31T12:00:00Z"
         scenario.kube.run("annotate", "voicesession", "call", annotation, "-n", scenario.namespace)
         after = scenario.wait_for_reset("call", 1)

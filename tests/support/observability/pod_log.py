@@ -1,6 +1,9 @@
 """Logs of agent pods: events (one JSON object a line), and complaints of Python about unfinished work."""
 
 import json
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 
 from hack.cluster import constants
 from tests.support.cluster import operator_pods
@@ -10,6 +13,14 @@ from tests.support.polling import until
 COMPLAINTS = ("Task was destroyed but it is pending", "was never awaited", "exception was never retrieved")
 """Messages of asyncio and the interpreter about a task that was left running, or a coroutine that never ran."""
 KILLED = "job_killed"
+FOLLOW_SECONDS = 180
+
+
+@contextmanager
+def followed(kube: Kube, pod: str, namespace: str) -> Iterator[Future[str]]:
+    """Follow the pod's log; the result has all lines until the end of the pod, which is deleted with them."""
+    with ThreadPoolExecutor(1) as pool:
+        yield pool.submit(kube.run, "logs", "--follow", pod, "-n", namespace, timeout=FOLLOW_SECONDS)
 
 
 def entries(kube: Kube, pod: str, namespace: str, event: str) -> list[Json]:
