@@ -14,7 +14,7 @@ A page of a list has some 20,000 dicts and lists, and almost no object of the op
 
 
 def limit_collections() -> None:
-    """Make full collections rare: each one of a cache with 5,000 sessions stops the event loop for half a second."""
+    """Make full collections rare: each one traverses the whole cache while the event loop waits."""
     gc.freeze()
     gc.set_threshold(*COLLECTION_THRESHOLDS)
 

@@ -37,7 +37,7 @@ SETTLE_SECONDS: Final = 5.0
 CONCURRENT_DELETIONS: Final = 16
 POLL_SECONDS: Final = 0.5
 NO_SUCH_KIND: Final = "Status404"
-"""Reason of the API server's plain 404 for a kind whose CRD was deleted, which deletes its objects too."""
+"""Reason of the API server's plain 404 for a kind without a CRD. The deletion of a CRD deletes its objects too."""
 
 
 async def delete_all(

@@ -12,7 +12,7 @@ log = logging.getLogger(__name__)
 CONTEXT_TOKENS: Final = 6000
 """Longest context, so that a model of 8,000 tokens has room for tools and its answer."""
 LEAST_TOKENS: Final = 1000
-"""Tokens of the conversation that are kept whatever the length of the instructions."""
+"""Tokens of the conversation that are kept, however long the instructions are."""
 BYTES_PER_TOKEN: Final = 3
 """UTF-8 bytes of a token: 4 in English text, fewer in other languages and in JSON."""
 ITEM_TOKENS: Final = 8
@@ -36,8 +36,8 @@ SUMMARY_NOTICE: Final = "Summary of this conversation so far:"
 class ContextWindow:
     """The part of the conversation that the model sees: the instructions, a summary, and the newest items.
 
-    `make_model` creates the model that writes summaries. It is not the session's own, whose errors end turns. A summary
-    is written between two turns, so that it delays no answer. Without one, the oldest items are left out.
+    `make_model` creates the model that writes summaries: errors of the session's own would end turns. A summary is
+    written between two turns, so that it delays no answer. Without one, the oldest items are left out.
     """
 
     def __init__(self, make_model: Callable[[], llm.LLM[Any]], seconds: float = SUMMARY_SECONDS) -> None:

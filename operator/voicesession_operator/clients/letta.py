@@ -259,10 +259,10 @@ async def _delete(letta: "AsyncLetta", found: "AgentState") -> None:
 
     The agent is last, so that an interrupted deletion is found again. Blocks that another agent shares stay.
     """
-    for block in found.blocks or ():
-        owners = await letta.blocks.agents.list(block.id, limit=2)
+    for block in filter(None, (block.id for block in found.blocks or ())):
+        owners = await letta.blocks.agents.list(block, limit=2)
         if {owner.id for owner in owners.items} <= {found.id}:
-            await letta.blocks.delete(block.id)
+            await letta.blocks.delete(block)
     await letta.agents.delete(found.id)
 
 

@@ -8,9 +8,9 @@ from typing import Final, Protocol
 from voicesession_common import JsonObject
 from voicesession_common.api.constants import FORGET_USER_ANNOTATION
 from voicesession_common.api.voiceagent import Forgotten, VoiceAgent
+from voicesession_common.bounds import LruDict
 from voicesession_common.errors import NotFoundError
 from voicesession_common.kube_client import AGENTS, KubernetesApi
-from voicesession_common.lru import LruDict
 
 from voicesession_operator import metrics
 from voicesession_operator.controller.cache import Cache, Key, ResourceKind, key_of

@@ -80,7 +80,7 @@ async def test_refused_edit_is_counted_and_reported_until_block_changes(
     await scene.until(lambda: scene.memory_sync.reported_status.phase is MemoryPhase.OK)
 
 
-async def test_edit_that_succeeds_ends_reported_refusal(scene: SyncScene) -> None:
+async def test_successful_edit_ends_reported_refusal(scene: SyncScene) -> None:
     scene.memory.blocks = (Block("human", "likes blue", limit=10),)
     await ready(scene)
     with pytest.raises(RejectedError, match="full"):
@@ -126,7 +126,7 @@ async def test_recall_is_rejected_unless_allowed(scene: SyncScene, settings: dic
 
 
 @pytest.mark.parametrize("timings", [replace(QUICK, recall_seconds=0.01)], ids=["short timeout"])
-async def test_recall_times_out_and_errors_end_nothing(scene: SyncScene) -> None:
+async def test_slow_or_failing_recall_is_harmless(scene: SyncScene) -> None:
     await ready(scene, recall=True)
     scene.memory.gate.clear()
     with pytest.raises(UnavailableError, match="in time"):

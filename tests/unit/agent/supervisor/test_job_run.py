@@ -60,7 +60,7 @@ def test_superseded_job_waits_for_pod_deletion() -> None:
 
 
 @pytest.mark.parametrize("seconds", [0.0, 60.0])
-async def test_answer_at_the_end_of_a_job_or_of_its_time_changes_nothing(seconds: float) -> None:
+async def test_late_answer_of_an_ending_job_is_ignored(seconds: float) -> None:
     job = LateJob(1)
     job.draining = DrainingJob(1, job, seconds)
     if seconds:

@@ -63,7 +63,7 @@ async def test_new_leader_needs_a_single_list_and_a_single_plan(plans: list[Plan
     assert len(plans) == 1
 
 
-async def test_unchanged_session_keeps_its_poll_interval(plans: list[Plan]) -> None:
+async def test_unchanged_session_keeps_the_poll_interval(plans: list[Plan]) -> None:
     life = await talk()
     plans.clear()
     wait = await life.world.reconcile()
@@ -143,7 +143,7 @@ async def test_deadline_is_met_exactly_after_polls_without_a_plan() -> None:
     assert finished_at - ready_at == pytest.approx(60, abs=0.01)
 
 
-async def test_memory_of_a_user_that_is_found_later_leads_to_a_new_plan(plans: list[Plan]) -> None:
+async def test_late_memory_of_a_user_leads_to_a_new_plan(plans: list[Plan]) -> None:
     life = SimulatedLife()
     life.world.memories.answers["alice"] = Resolved("agent-1")
     life.world.change_agent({"memory": {"letta": {"scope": "User"}}})

@@ -75,7 +75,7 @@ def test_change_in_progress_is_not_steady(observed: Observed) -> None:
 
 @settings(max_examples=300, deadline=None)
 @given(states, hints, limits, st.booleans(), st.floats(0, LONGEST_SECONDS))
-def test_steady_plan_stays_the_same_until_its_time(
+def test_steady_plan_stays_the_same_until_the_deadline(
     state: AgentPodState, leaves: list[LeaveHint], limit: Limits, is_inside: bool, passed: float
 ) -> None:
     participants = (agent_participant(), human()) if is_inside else (agent_participant(),)
