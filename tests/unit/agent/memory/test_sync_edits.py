@@ -126,12 +126,16 @@ async def test_recall_is_rejected_unless_allowed(scene: SyncScene, settings: dic
 
 
 @pytest.mark.parametrize("timings", [replace(QUICK, recall_seconds=0.01)], ids=["short timeout"])
-async def test_slow_or_failing_recall_is_harmless(scene: SyncScene) -> None:
+async def test_slow_recall_is_harmless(scene: SyncScene) -> None:
     await ready(scene, recall=True)
     scene.memory.gate.clear()
     with pytest.raises(UnavailableError, match="in time"):
         await scene.memory_sync.recall("berlin")
-    scene.memory.gate.set()
+    assert not scene.running.done()
+
+
+async def test_failing_recall_is_harmless(scene: SyncScene) -> None:
+    await ready(scene, recall=True)
     scene.memory.fault = RecursionError()
     with pytest.raises(UncertainError):
         await scene.memory_sync.recall("berlin")

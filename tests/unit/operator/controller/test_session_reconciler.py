@@ -72,6 +72,7 @@ async def test_answering_pod_receives_the_desired_state() -> None:
             "agentID": "agent-letta",
             "apiKey": "pw",
             "readOnly": False,
+            "recall": False,
             "remember": True,
             "rememberBlock": "human",
         },
