@@ -92,7 +92,7 @@ class FakeAgent:
         except rtc.ConnectError:
             self._on_disconnected(room)
             return
-        self.state.job_joined(room.local_participant.sid, time.time())
+        self.state.job_joined(room.local_participant.sid, time.time(), time.monotonic())
         log("agent joined", epoch=self.state.job_epoch)
         self._update_humans()
 
@@ -131,7 +131,7 @@ class FakeAgent:
         try:
             self._verifier.check(request.headers.get("Authorization"), request.method, body)
             if request.method == "PUT":
-                self.state.set_desired_state(parse(body), time.time())
+                self.state.set_desired_state(parse(body), time.time(), time.monotonic())
                 self._changed.set()
         except RefusedError as refused:
             return web.json_response({"reason": refused.reason}, status=401)
