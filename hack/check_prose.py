@@ -45,6 +45,7 @@ def check_structure(paths: Iterable[Path]) -> list[str]:
         *(f"{path}: remove it from {structure.SHORT_FILES.name}" for path in reasons if not Path(path).is_file()),
         *structure.check_test_files(code, frozenset(map(str, everything))),
         *structure.check_private_modules(code),
+        *structure.check_patches(code),
         *structure.check_class_names(code, (path for path in everything if path.parts[0] in structure.PACKAGES)),
     ]
 

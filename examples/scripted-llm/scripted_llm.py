@@ -3,13 +3,13 @@
 It replaces a real model for demos and tests, and its name says so: `scripted-1`.
 """
 
-import asyncio
 import hashlib
 import json
 import math
 import re
 import time
 import uuid
+from asyncio import sleep
 from collections.abc import Iterator
 from typing import Any, Final
 
@@ -57,7 +57,7 @@ async def _stream(
     pauses = [reply.pause_seconds] if isinstance(reply, Say) and reply.pause_seconds else []
     for delta in _deltas(reply):
         await send([{"index": 0, "delta": delta, "finish_reason": None}])
-        await asyncio.sleep(pauses.pop() if pauses and delta.get("content", "").endswith(". ") else WORD_SECONDS)
+        await sleep(pauses.pop() if pauses and delta.get("content", "").endswith(". ") else WORD_SECONDS)
     await send([{"index": 0, "delta": {}, "finish_reason": _finish(reply)}])
     if usage is not None:
         await send([], usage=usage)

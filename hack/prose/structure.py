@@ -25,6 +25,17 @@ INTERNALS = Path("agent/voicesession_agent/livekit_internals.py")
 """The only file with private names of LiveKit's libraries; ruff's SLF keeps private attributes out of the others."""
 
 
+PATCHED_SLEEP = re.compile(r"setattr\([^)]*\b(time|asyncio)(\.|\", \"|, \")sleep")
+"""A test that replaces `sleep` in its own module: threads of other tests in the same process call it too."""
+
+
+def check_patches(paths: Iterable[Path]) -> Iterator[str]:
+    """Yield tests that replace the sleep of the whole process instead of the name in one module, or an argument."""
+    for path in paths:
+        if path.parts[0] == "tests" and PATCHED_SLEEP.search(path.read_text()):
+            yield f"{path}: replaces sleep for the whole process"
+
+
 def check_lengths(paths: Iterable[Path], reasons: dict[str, str]) -> Iterator[str]:
     """Yield files that are too long, and production files that are short without a reason."""
     for path in paths:

@@ -9,6 +9,7 @@ import asyncio
 import logging
 import sys
 import time
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Final
 
@@ -45,6 +46,7 @@ async def delete_all(
     namespaces: tuple[str, ...],
     deadline_seconds: float = DEADLINE_SECONDS,
     settle_seconds: float = SETTLE_SECONDS,
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
 ) -> bool:
     """Delete every VoiceSession in these namespaces (empty: all) and wait until their pods are gone.
 
@@ -55,10 +57,10 @@ async def delete_all(
     readable, seen = set(namespaces or (ALL_NAMESPACES,)), False
     while time.monotonic() < deadline:
         if not await _count_remaining(kube, readable):
-            await asyncio.sleep(settle_seconds if seen else 0)
+            await sleep(settle_seconds if seen else 0)
             return True
         seen = True
-        await asyncio.sleep(POLL_SECONDS)
+        await sleep(POLL_SECONDS)
     return False
 
 

@@ -3,10 +3,10 @@
 import heapq
 import json
 import sys
-import time
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
+from time import sleep
 from typing import Final
 
 from voicesession_common import JsonObject
@@ -157,7 +157,7 @@ def logs(arguments: LogsArguments) -> int:
         problem = _print_problem(reader, problem)
         if not arguments.follow or session.is_finished:
             return EXIT_PROBLEM if problem else 0
-        time.sleep(FOLLOW_SECONDS)
+        sleep(FOLLOW_SECONDS)
         try:
             session = SessionRow.parse(api.get(label, session_path))
         except ObjectNotFoundError:

@@ -2,8 +2,8 @@
 
 import json
 import secrets
-import time
 from collections.abc import Callable
+from time import monotonic, sleep
 from typing import Final
 
 from voicesession_common import JsonObject
@@ -85,14 +85,14 @@ def is_reset_complete(raw: JsonObject, resets_before: int, request: str, label: 
 def _wait(
     api: KubeApi, arguments: WaitArguments, label: str, path: str, is_done: Callable[[JsonObject], bool]
 ) -> JsonObject:
-    deadline = time.monotonic() + arguments.timeout
+    deadline = monotonic() + arguments.timeout
     while True:
         raw = api.get(label, path)
         if is_done(raw):
             return raw
-        if time.monotonic() > deadline:
+        if monotonic() > deadline:
             raise CommandError(f"{label}: not done after {arguments.timeout:.0f} s")
-        time.sleep(POLL_SECONDS)
+        sleep(POLL_SECONDS)
 
 
 def _end_reason(raw: JsonObject) -> str:
@@ -108,7 +108,7 @@ def forget(arguments: ForgetArguments) -> int:
     namespace = arguments.namespace or api.namespace
     agents = _agents(api, arguments.agent, namespace)
     _refuse_live_session(api, arguments.user, agents, namespace)
-    request, deadline = secrets.token_hex(8), time.monotonic() + arguments.timeout
+    request, deadline = secrets.token_hex(8), monotonic() + arguments.timeout
     patch = {"metadata": {"annotations": {FORGET_USER_ANNOTATION + request: arguments.user}}}
     for name in agents:
         api.merge(f"voiceagent {namespace}/{name}", path(AGENTS, namespace, name), patch)
@@ -152,9 +152,9 @@ def _wait_for_answer(api: KubeApi, namespace: str, name: str, request: str, dead
         for answer in status.get("forgotten") or ():
             if answer["request"] == request:
                 return dict(answer)
-        if time.monotonic() > deadline:
+        if monotonic() > deadline:
             raise CommandError(f"{label}: no answer in time; the request stays until the operator reaches Letta")
-        time.sleep(POLL_SECONDS)
+        sleep(POLL_SECONDS)
 
 
 def _print(arguments: WaitArguments, result: JsonObject, text: str) -> None:

@@ -201,3 +201,21 @@ def test_reasons_for_short_files_are_complete() -> None:
     reasons = structure.read_reasons(structure.SHORT_FILES.read_text())
     assert list(reasons) == sorted(reasons)
     assert [path for path in reasons if not Path(path).is_file()] == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "is_found"),
+    [
+        ('(command.time, "sleep", sleep)', True),
+        ('("package.module.asyncio.sleep", sleep)', True),
+        ('(command, "sleep", sleep)', False),
+    ],
+)
+def test_patched_sleep_of_the_process_is_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: str, is_found: bool
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    path = Path("tests/test_x.py")
+    path.parent.mkdir()
+    path.write_text(f"monkeypatch.setattr{arguments}")
+    assert any(structure.check_patches([path])) is is_found

@@ -92,11 +92,10 @@ async def test_delete_all_leaves_time_for_rooms_of_deleted_sessions(
         waits.append(seconds)
 
     monkeypatch.setattr("voicesession_operator.uninstall.POLL_SECONDS", 0.001)
-    monkeypatch.setattr("voicesession_operator.uninstall.asyncio.sleep", sleep)
     kube = FakeKubernetes()
     for number in range(sessions):
         kube.put("voicesessions", operator_objects.session(name=f"s{number}", uid=f"u{number}"))
-    assert await delete_all(kube, (), settle_seconds=7.0)
+    assert await delete_all(kube, (), settle_seconds=7.0, sleep=sleep)
     assert waits == expected
 
 

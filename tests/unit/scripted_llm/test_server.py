@@ -1,6 +1,5 @@
 """HTTP API of the scripted model: chat completions, embeddings, models."""
 
-import asyncio
 import json
 from collections.abc import AsyncIterator
 from typing import Any
@@ -64,13 +63,12 @@ async def test_chat_completion_refuses_as_requested(url: str, stream: bool) -> N
 
 
 async def test_chat_completion_pauses_after_first_sentence(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    pauses, sleep = list[float](), asyncio.sleep
+    pauses = list[float]()
 
     async def record(seconds: float) -> None:
         pauses.append(seconds)
-        await sleep(0)
 
-    monkeypatch.setattr("scripted_llm.asyncio.sleep", record)
+    monkeypatch.setattr("scripted_llm.sleep", record)
     body = {"messages": [{"role": "user", "content": "Pause for 12 seconds."}], "stream": True}
     _, text = await post(url + "/v1/chat/completions", body)
     assert pauses.count(12.0) == 1

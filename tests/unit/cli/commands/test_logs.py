@@ -68,7 +68,7 @@ def run_between_rounds(monkeypatch: pytest.MonkeyPatch, *steps: Callable[[], Non
             return
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(command.time, "sleep", sleep)
+    monkeypatch.setattr(command, "sleep", sleep)
 
 
 def run(*, follow: bool = False, json_output: bool = True) -> int:

@@ -33,7 +33,7 @@ class SessionSequence(FakeKubeApi):
 
 @pytest.fixture(autouse=True)
 def no_sleep(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reset.time, "sleep", lambda _: None)
+    monkeypatch.setattr(reset, "sleep", lambda _: None)
 
 
 def run(

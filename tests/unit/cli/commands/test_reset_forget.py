@@ -48,7 +48,7 @@ class AnsweringOperator(FakeKubeApi):
 
 @pytest.fixture(autouse=True)
 def no_sleep(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reset.time, "sleep", lambda _: None)
+    monkeypatch.setattr(reset, "sleep", lambda _: None)
 
 
 def run(api: FakeKubeApi, monkeypatch: pytest.MonkeyPatch, agent_name: str | None = None, timeout: float = 60) -> int:
