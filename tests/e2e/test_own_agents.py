@@ -96,7 +96,7 @@ def test_agents_hand_over_in_writing_and_end_call_by_tool(scenario: Scenario, ag
 
 @pytest.mark.slow
 def test_outbound_agent_uses_room_service_and_deletes_room(scenario: Scenario) -> None:
-    apply(scenario, own_agent(scenario, "starter_outbound:server"))
+    apply(scenario, own_agent(scenario, "starter_outbound:server"), grace=60)
     scenario.kube.wait("voicesession/call", "condition=Ready", scenario.namespace, 120)
     alice = scenario.join_human("call")
     wait_for_log(scenario, f"outbound: callee is ['{SECRETIVE}']")
