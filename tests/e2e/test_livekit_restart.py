@@ -17,7 +17,7 @@ BACK_SECONDS = 120
 
 def test_restarted_livekit_keeps_three_calls(scenario: Scenario, agent_66: Json) -> None:
     scenario.kube.apply(copy_of(agent_66, "agent-66", scenario.namespace, "memory"))
-    before = {name: scenario.start_session(name, "agent-66") for name in CALLS}
+    before = {name: scenario.start_session(name, "agent-66", grace=60, reconnect_grace=120) for name in CALLS}
     for name in CALLS:
         scenario.join_human(name)
     sids = {name: scenario.agent_sid(before[name]) for name in CALLS}

@@ -103,9 +103,15 @@ class UserMemories:
             metrics.USER_MEMORIES_DELETED.labels(cause)
 
     def lookup(self, agent: VoiceAgent, user: str, session: Key) -> Memory | None:
-        """Return the known memory without waiting; schedule a lookup if it is missing or stale."""
+        """Return the known memory without waiting; schedule a lookup if it is missing or stale.
+
+        A finished session needs none: its lookup would create the memory again after the user was forgotten.
+        """
         key = UserKey(Key(agent.namespace, agent.name), user)
         answer = self._answers.get(key)
+        raw = self._cache.get(ResourceKind.SESSION, session)
+        if raw is not None and is_finished(raw):
+            return None if answer is None else answer.memory
         if answer is None or not answer.is_fresh(self._clock()):
             self._waiting.setdefault(key, set()).add(session)
             self.queue.add(key)

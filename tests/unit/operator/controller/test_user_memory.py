@@ -172,6 +172,14 @@ async def test_other_and_finished_sessions_do_not_prevent_forget(user: str, stat
     assert await scene.memories.forget(VoiceAgent.parse(DEFINITION), "alice") == Deleted(1)
 
 
+async def test_finished_session_requests_no_lookup() -> None:
+    scene = Scene()
+    scene.start_session("alice", phase="Finished", finishedAt="2026-01-31T12:00:00Z")
+    assert scene.lookup() is None
+    await scene.memories.resolve(KEY)
+    assert scene.enqueued == []
+
+
 async def test_unused_memory_is_deleted_with_event_and_metric() -> None:
     scene = sweeping(user_agent(1, 31), user_agent(2, 30))
     with counted() as rise:
