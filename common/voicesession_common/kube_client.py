@@ -61,6 +61,7 @@ EVENTS: Final = Resource("/api/v1", "events")
 LEASES: Final = Resource("/apis/coordination.k8s.io/v1", "leases")
 SESSIONS: Final = Resource(f"/apis/{constants.GROUP}/{constants.VERSION}", constants.SESSIONS)
 AGENTS: Final = Resource(f"/apis/{constants.GROUP}/{constants.VERSION}", constants.AGENTS)
+POOLS: Final = Resource(f"/apis/{constants.GROUP}/{constants.VERSION}", constants.POOLS)
 
 
 async def load_configuration(kubeconfig: str) -> Configuration:
@@ -127,7 +128,9 @@ class KubernetesApi(Protocol):
     async def patch_status(
         self, resource: Resource, namespace: str, name: str, version: str, status: JsonObject
     ) -> JsonObject: ...
-    async def delete(self, resource: Resource, namespace: str, name: str, uid: str) -> JsonObject: ...
+    async def delete(
+        self, resource: Resource, namespace: str, name: str, uid: str, version: str = ""
+    ) -> JsonObject: ...
 
 
 class KubeClient:
@@ -203,9 +206,13 @@ class KubeClient:
         body = {"metadata": {"resourceVersion": version}, "status": status}
         return await self._request("PATCH", "patch", resource, resource.path(namespace, name, "status"), body)
 
-    async def delete(self, resource: Resource, namespace: str, name: str, uid: str) -> JsonObject:
-        """Delete the object with this UID; raise ConflictError if the name belongs to another object now."""
-        body: JsonObject = {"apiVersion": "v1", "kind": "DeleteOptions", "preconditions": {"uid": uid}}
+    async def delete(self, resource: Resource, namespace: str, name: str, uid: str, version: str = "") -> JsonObject:
+        """Delete the object with this UID; raise ConflictError if the name belongs to another object now.
+
+        A `version` (resourceVersion) also raises ConflictError if the object has changed since.
+        """
+        conditions = {"uid": uid} | ({"resourceVersion": version} if version else {})
+        body: JsonObject = {"apiVersion": "v1", "kind": "DeleteOptions", "preconditions": conditions}
         return await self._request("DELETE", "delete", resource, resource.path(namespace, name), body)
 
     async def _request(

@@ -10,7 +10,7 @@ from hack.reference.markdown import code, section, table
 
 Schema = dict[str, Any]
 
-KINDS = ("voicesessions", "voiceagents")
+KINDS = ("voicesessions", "voiceagents", "voicepools")
 
 
 def render() -> str:

@@ -33,6 +33,23 @@ class ReplacementReason(StrEnum):
     """The pod created by a recycle ended, or did not join the room in time."""
 
 
+class ClaimResult(StrEnum):
+    """Result of the search for a warm pod, for a session whose VoiceAgent has a VoicePool."""
+
+    HIT = "hit"
+    MISS = "miss"
+    """No pod was warm; the session starts cold."""
+
+
+class PoolPodState(StrEnum):
+    """State of an agent pod that a VoicePool created."""
+
+    WARM = "warm"
+    WARMING = "warming"
+    STALE = "stale"
+    CLAIMED = "claimed"
+
+
 class LastHumanOutcome(StrEnum):
     """Result of the last human's leaving."""
 

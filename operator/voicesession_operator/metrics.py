@@ -1,5 +1,7 @@
 """All metrics of the operator. Each label takes values from a small fixed set."""
 
+from collections.abc import Iterable
+from enum import StrEnum
 from typing import Final
 
 from prometheus_client import (
@@ -17,7 +19,14 @@ from voicesession_common.api.reasons import Cause, ConditionType, EndReason, Res
 from voicesession_common.errors import ConflictError, ExternalError, NotFoundError, RetryableError, TerminalError
 from voicesession_common.kube_client import READ_VERBS, VERBS
 
-from voicesession_operator.metric_labels import LastHumanOutcome, LostWebhookEvent, ReplacementReason, StartStage
+from voicesession_operator.metric_labels import (
+    ClaimResult,
+    LastHumanOutcome,
+    LostWebhookEvent,
+    PoolPodState,
+    ReplacementReason,
+    StartStage,
+)
 
 # Creation times of series are unused and would make up a third of every scrape.
 disable_created_metrics()  # type: ignore[no-untyped-call]
@@ -32,24 +41,8 @@ START_SECONDS: Final = (0.5, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0, 15.0, 20.0
 STAGE_SECONDS: Final = (0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0, 20.0, 30.0, 60.0, 120.0)
 RESET_BUCKETS: Final = (0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.75, 1.0, 2.0, 5.0, 10.0, 20.0, 30.0)
 LAST_HUMAN_BUCKETS: Final = (
-    0.25,
-    0.5,
-    1.0,
-    2.0,
-    3.0,
-    3.5,
-    4.0,
-    5.0,
-    7.5,
-    10.0,
-    20.0,
-    30.0,
-    31.0,
-    32.5,
-    35.0,
-    45.0,
-    60.0,
-    120.0,
+    *(0.25, 0.5, 1.0, 2.0, 3.0, 3.5, 4.0, 5.0, 7.5, 10.0, 20.0),
+    *(30.0, 31.0, 32.5, 35.0, 45.0, 60.0, 120.0),
 )
 WEBHOOK_SECONDS: Final = (1.0, 1.5, 2.0, 3.0, 5.0, 8.0, 12.0, 20.0, 30.0, 60.0, 120.0, 360.0)
 """LiveKit's webhook timestamps have whole seconds; it retries for about 15 s and signs for 5 minutes."""
@@ -128,6 +121,25 @@ SESSIONS_DEGRADED: Final = Gauge(
     "Unfinished sessions that have been Ready, by condition that is not True.",
     ["condition"],
     registry=REGISTRY,
+)
+POOL_CLAIMS: Final = Counter(
+    "voicesession_pool_claims_total",
+    "Pods that sessions of an agent with a VoicePool needed, by result; a miss starts cold.",
+    ["result"],
+    registry=REGISTRY,
+)
+CLAIM_SECONDS: Final = Histogram(
+    "voicesession_claim_seconds",
+    "Duration of successful claims of a warm pod.",
+    buckets=FAST_SECONDS,
+    registry=REGISTRY,
+)
+POOL_PODS: Final = Gauge("voicesession_pool_pods", "Pods of all VoicePools, by state.", ["state"], registry=REGISTRY)
+POOLS_NOT_READY: Final = Gauge(
+    "voicesession_pools_not_ready", "VoicePools with fewer warm pods than warm.min.", registry=REGISTRY
+)
+POOLS_NOT_PROGRESSING: Final = Gauge(
+    "voicesession_pools_not_progressing", "VoicePools whose new pods do not get warm.", registry=REGISTRY
 )
 VOICE_AGENTS: Final = Gauge("voicesession_voiceagents", "VoiceAgents by readiness.", ["ready"], registry=REGISTRY)
 SESSIONS_FINISHED: Final = Counter(
@@ -236,36 +248,36 @@ DEGRADING_CONDITIONS: Final = (
     ConditionType.MEMORY_READY,
 )
 """Conditions counted by voicesession_sessions_degraded."""
-QUEUES: Final = ("sessions", "agents", "users")
+QUEUES: Final = ("sessions", "agents", "pools", "users")
 
 
 def _initialize_series() -> None:
     """Create the series that alerts use. Without a value of 0, Prometheus sees no increase at the first failure."""
-    for phase in SessionPhase:
-        SESSIONS.labels(phase.value)
-    for end_reason in EndReason:
-        SESSIONS_FINISHED.labels(end_reason.value)
-    for reason in ReplacementReason:
-        REPLACEMENTS.labels(reason.value)
+    series: tuple[tuple[Counter | Gauge | Histogram, Iterable[StrEnum]], ...] = (
+        (SESSIONS, SessionPhase),
+        (SESSIONS_FINISHED, EndReason),
+        (REPLACEMENTS, ReplacementReason),
+        (LAST_HUMAN_SECONDS, LastHumanOutcome),
+        (POOL_CLAIMS, ClaimResult),
+        (POOL_PODS, PoolPodState),
+        (START_STAGE_SECONDS, StartStage),
+        (WEBHOOKS_LOST, LostWebhookEvent),
+        (SESSIONS_DEGRADED, DEGRADING_CONDITIONS),
+    )
+    for metric, values in series:
+        for value in values:
+            metric.labels(value.value)
     for cause in set(Cause) - {Cause.START, Cause.REPLACED}:
         for outcome in set(ResetOutcome) - {ResetOutcome.RUNNING}:
             RESETS.labels(cause.value, outcome.value)
-    for last_human_outcome in LastHumanOutcome:
-        LAST_HUMAN_SECONDS.labels(last_human_outcome.value)
-    for stage in StartStage:
-        START_STAGE_SECONDS.labels(stage.value)
     for event in LostWebhookEvent:
-        WEBHOOKS_LOST.labels(event.value)
         WEBHOOKS.labels(event.value, "accepted")
-    for condition in DEGRADING_CONDITIONS:
-        SESSIONS_DEGRADED.labels(condition.value)
     for verb in VERBS:
         for kind in (RetryableError, ConflictError, NotFoundError, TerminalError):
             KUBERNETES_ERRORS.labels(verb, kind.__name__)
     for queue in QUEUES:
-        QUEUE_OLDEST_SECONDS.labels(queue)
-        QUEUE_WAIT_SECONDS.labels(queue)
-        QUEUE_RETRIES.labels(queue)
+        for metric in (QUEUE_OLDEST_SECONDS, QUEUE_WAIT_SECONDS, QUEUE_RETRIES):
+            metric.labels(queue)
 
 
 _initialize_series()

@@ -1,8 +1,8 @@
-"""`python -m voicesession_operator.uninstall`: delete every VoiceSession before the operator is removed.
+"""`python -m voicesession_operator.uninstall`: delete VoiceSessions and VoicePools before the operator is removed.
 
 Runs as the chart's pre-delete hook while the operator is still running, so that the operator closes the rooms and
-deletes the pods. The hook may only list and delete VoiceSessions, and list pods. Sessions have no finalizers, so a
-session that is left behind blocks nothing.
+deletes the pods. Pools go too, because nothing would make their pods of use any more. The hook may only list and delete
+both kinds, and list pods. They have no finalizers, so an object that is left behind blocks nothing.
 """
 
 import asyncio
@@ -20,9 +20,11 @@ from voicesession_common.json_logging import configure
 from voicesession_common.kube_client import (
     ALL_NAMESPACES,
     PODS,
+    POOLS,
     SESSIONS,
     KubeClient,
     KubernetesApi,
+    Resource,
     load_configuration,
 )
 
@@ -48,7 +50,7 @@ async def delete_all(
     settle_seconds: float = SETTLE_SECONDS,
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
 ) -> bool:
-    """Delete every VoiceSession in these namespaces (empty: all) and wait until their pods are gone.
+    """Delete every VoicePool and VoiceSession in these namespaces (empty: all) and wait until their pods are gone.
 
     If there were any, leave the operator `settle_seconds` to delete the last rooms, which no object in Kubernetes
     shows. Return False if sessions or pods remain at the deadline.
@@ -65,7 +67,7 @@ async def delete_all(
 
 
 async def _count_remaining(kube: KubernetesApi, readable: set[str]) -> int:
-    """Delete the sessions of each namespace. Return the number of sessions, or else of pods, that are left.
+    """Delete pools and sessions of each namespace. Return the number of these, or else of pods, that are left.
 
     A namespace whose list fails counts as one. If the namespace is gone or forbidden, it is left out from now on, so
     that it keeps no session of another namespace alive.
@@ -73,7 +75,8 @@ async def _count_remaining(kube: KubernetesApi, readable: set[str]) -> int:
     remaining = 0
     for namespace in sorted(readable):
         try:
-            remaining += await _delete_sessions(kube, namespace) or await _count_pods(kube, namespace)
+            deleted = sum([await _delete_all(kube, kind, namespace) for kind in (POOLS, SESSIONS)])
+            remaining += deleted or await _count_pods(kube, namespace)
         except (TerminalError, NotFoundError) as error:
             log.warning("a namespace cannot be read", extra={"namespace": namespace, "reason": error.reason})
             if namespace == ALL_NAMESPACES:
@@ -86,19 +89,19 @@ async def _count_remaining(kube: KubernetesApi, readable: set[str]) -> int:
     return remaining
 
 
-async def _delete_sessions(kube: KubernetesApi, namespace: str) -> int:
-    """Delete every listed session, several at a time. Return the number of listed sessions, 0 without the CRD.
+async def _delete_all(kube: KubernetesApi, kind: Resource, namespace: str) -> int:
+    """Delete every listed object, several at a time. Return the number of listed objects, 0 without the CRD.
 
     The list of pods that follows shows that the 404 was the API server's: a proxy's would refuse that list too.
     """
     limit = asyncio.Semaphore(CONCURRENT_DELETIONS)
     try:
-        listed, _ = await kube.list(SESSIONS, namespace)
+        listed, _ = await kube.list(kind, namespace)
     except RetryableError as error:
         if error.reason != NO_SUCH_KIND:
             raise
         return 0
-    await asyncio.gather(*(_delete(kube, session, limit) for session in listed))
+    await asyncio.gather(*(_delete(kube, kind, raw, limit) for raw in listed))
     return len(listed)
 
 
@@ -107,13 +110,13 @@ async def _count_pods(kube: KubernetesApi, namespace: str) -> int:
     return len(pods)
 
 
-async def _delete(kube: KubernetesApi, session: JsonObject, limit: asyncio.Semaphore) -> None:
-    meta = session["metadata"]
+async def _delete(kube: KubernetesApi, kind: Resource, raw: JsonObject, limit: asyncio.Semaphore) -> None:
+    meta = raw["metadata"]
     if "deletionTimestamp" in meta:
         return
     async with limit:
         with suppress(NotFoundError, ConflictError):
-            await kube.delete(SESSIONS, meta["namespace"], meta["name"], meta["uid"])
+            await kube.delete(kind, meta["namespace"], meta["name"], meta["uid"])
 
 
 async def run(settings: UninstallSettings) -> int:

@@ -35,7 +35,7 @@ def schema_folder(kubectl: list[str], tmp_path_factory: pytest.TempPathFactory) 
         pytest.fail(f"the cluster of `make up` does not answer: {done.stderr.strip()}", pytrace=False)
     folder = tmp_path_factory.mktemp("schemas")
     schemas.write_builtin(json.loads(done.stdout), folder)
-    for plural in ("voiceagents", "voicesessions"):
+    for plural in ("voiceagents", "voicepools", "voicesessions"):
         schemas.write_crd(rendering.crd(plural), folder)
     return folder
 

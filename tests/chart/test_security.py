@@ -27,7 +27,9 @@ OPERATOR_RULES = {
     ("voicesession.dev", "voicesessions/status"): {"patch"},
     ("voicesession.dev", "voiceagents"): {"get", "list", "watch", "patch"},
     ("voicesession.dev", "voiceagents/status"): {"patch"},
-    ("", "pods"): {"get", "list", "watch", "create", "delete"},
+    ("voicesession.dev", "voicepools"): {"get", "list", "watch"},
+    ("voicesession.dev", "voicepools/status"): {"patch"},
+    ("", "pods"): {"get", "list", "watch", "create", "patch", "delete"},
     ("", "events"): {"create"},
 }
 """The operator's API calls: the watches of kopf, the resync, the executor, the event recorder, and the removal of
@@ -39,7 +41,11 @@ GATEWAY_RULES = {
     ("voicesession.dev", "voiceagents"): {"list", "watch"},
 }
 """In one namespace: two watches, and the calls of the session service."""
-UNINSTALL_RULES = {("voicesession.dev", "voicesessions"): {"list", "delete"}, ("", "pods"): {"list"}}
+UNINSTALL_RULES = {
+    ("voicesession.dev", "voicesessions"): {"list", "delete"},
+    ("voicesession.dev", "voicepools"): {"list", "delete"},
+    ("", "pods"): {"list"},
+}
 
 
 def test_operator_container_has_the_name_of_leader_election() -> None:

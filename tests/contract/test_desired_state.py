@@ -17,7 +17,7 @@ from voicesession_operator.clients.livekit import RoomService
 from voicesession_operator.controller.cache import Cache
 from voicesession_operator.controller.executor import Addresses, Executor
 from voicesession_operator.controller.observation import RoomDirectory
-from voicesession_operator.controller.ports import AgentPods, LiveKitRooms
+from voicesession_operator.controller.ports import AgentPods, LiveKitRooms, WarmPods
 from voicesession_operator.controller.session_traces import OFF, SessionTraces
 from voicesession_operator.domain.actions import SetPodState
 
@@ -56,7 +56,15 @@ async def sent(
     pods = RecordingPods()
     addresses = Addresses("ws://livekit:7880", letta_url, "letta-key")
     rooms = RoomDirectory(cast(LiveKitRooms, FakeTokens()), lambda _: None, lambda: T0, list_seconds=0)
-    executor = Executor(cast(KubernetesApi, None), rooms, cast(AgentPods, pods), cast(Cache, None), addresses, traces)
+    executor = Executor(
+        cast(KubernetesApi, None),
+        rooms,
+        cast(AgentPods, pods),
+        cast(Cache, None),
+        addresses,
+        cast(WarmPods, None),
+        traces,
+    )
     action = SetPodState(
         "10.0.0.1",
         "pod-1",

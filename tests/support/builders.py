@@ -121,6 +121,7 @@ def ready_session(at: float = T0 + 5) -> SessionBuilder:
         room_sid="RM_1",
         room_url=CONFIG.public_url,
         agent_pod=pod_name("hello", UID, 0),
+        pod_ordinal=0,
         agent_identity=IDENTITY,
         agent_epoch=1,
         started_at=T0,

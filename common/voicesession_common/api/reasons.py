@@ -15,9 +15,14 @@ class ConditionType(StrEnum):
     MEMORY_READY = "MemoryReady"
     """Present only after a memory problem: a session can talk without memory."""
     READY = "Ready"
-    """Of a VoiceSession: RoomReady and AgentJoined are True. Of a VoiceAgent: sessions can use it."""
+    """Of a VoiceSession: RoomReady and AgentJoined are True. Of a VoiceAgent: sessions can use it. Of a VoicePool: at
+    least `warm.min` pods are warm."""
     FINISHED = "Finished"
     """The session is finished; the reason is the end reason. Absent before the end."""
+    PROGRESSING = "Progressing"
+    """Of a VoicePool: True while it creates or replaces pods, and when all are as wanted; False if it cannot."""
+    SCALING_LIMITED = "ScalingLimited"
+    """Of a VoicePool: its wanted number of pods is limited by `warm`, or by the room in the cluster."""
 
 
 class Reason(StrEnum):
@@ -103,6 +108,31 @@ class Reason(StrEnum):
 
     Also an event: Normal for a planned end, Warning for StartDeadline, Invalid, AgentLost and RoomLost.
     """
+
+
+class PoolReason(StrEnum):
+    """Reasons of a VoicePool's conditions and events; the API server's reasons for a refused pod come beside them."""
+
+    WARM = "Warm"
+    """Ready: at least `warm.min` pods are warm."""
+    WARMING = "Warming"
+    """Ready is False: pods are starting. Progressing: pods are starting, or leave."""
+    COMPLETE = "Complete"
+    """Progressing: all pods are as wanted."""
+    ROLLING_OUT = "RollingOut"
+    """Progressing: pods of an earlier template are being replaced."""
+    AGENT_NOT_FOUND = "AgentNotFound"
+    """Ready and Progressing are False: no VoiceAgent of that name in the namespace."""
+    POD_NOT_WARM = "PodNotWarm"
+    """Progressing is False: a pod does not get warm; the message has the cause, from Kubernetes or from the agent."""
+    DESIRED_WITHIN_RANGE = "DesiredWithinRange"
+    """ScalingLimited is False: the pool has as many pods as its arrivals need."""
+    TOO_FEW_REPLICAS = "TooFewReplicas"
+    """ScalingLimited: `warm.min` is more than the arrivals need."""
+    TOO_MANY_REPLICAS = "TooManyReplicas"
+    """ScalingLimited: `warm.max` is less than the arrivals need."""
+    UNSCHEDULABLE = "Unschedulable"
+    """ScalingLimited: no node has room for another pod; the pool creates none until there is."""
 
 
 class EndReason(StrEnum):

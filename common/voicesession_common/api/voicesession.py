@@ -92,27 +92,28 @@ class Status:
 
     observed_generation: int = 0
     inherited: Inherited | None = None
-    """Settings inherited from the VoiceAgent; None until the VoiceAgent is known."""
+    """None until the VoiceAgent is known."""
     conditions: tuple[Condition, ...] = ()
     phase: str = "Pending"
     room_name: str = ""
     room_sid: str = ""
     room_url: str = ""
     outages: tuple[Outage, ...] = ()
-    """The latest outages after Ready, in order."""
+    """The latest ones after Ready."""
     agent_pod: str = ""
     """The serving pod; empty while there is none."""
+    pod_ordinal: int | None = None  # None also in the status of an earlier operator
     next_pod: str = ""
     """The successor during a recycle: the pod that will take over."""
     agent_identity: str = ""
     agent_epoch: int = 0
     absence: Absence | None = None
-    """None while the agent is in the room, and in the status of an earlier operator."""
+    """None while the agent is in the room."""
     memory_agent_id: str = ""
     humans: int = 0
     resets: int = 0
+    """Recycles included."""
     recycles: int = 0
-    """Number of resets that were recycles."""
     last_reset: LastReset | None = None
     refused_request: str = ""
     """A reset request that is not a timestamp; empty after the annotation is corrected or removed."""
@@ -122,7 +123,6 @@ class Status:
     started_at: float | None = None
     ready_at: float | None = None
     start: StartSteps | None = None
-    """None before Ready, and in the status of an earlier operator."""
     first_human_at: float | None = None
     last_human_left_at: float | None = None
     last_human_left_reason: str = ""
@@ -158,6 +158,7 @@ class Status:
             room_url=room.get("url", ""),
             outages=tuple(Outage.parse(outage) for outage in room.get("outages") or ()),
             agent_pod=agent.get("pod", ""),
+            pod_ordinal=agent.get("podOrdinal"),
             next_pod=agent.get("nextPod") or "",
             agent_identity=agent.get("identity", ""),
             agent_epoch=agent.get("epoch", 0),
@@ -182,19 +183,19 @@ class Status:
 
     def render(self) -> JsonObject:
         """Return the status as the API server stores it. Absent values are null, so that a merge patch clears them."""
-        times = {
-            "startedAt": self.started_at,
-            "readyAt": self.ready_at,
-            "firstHumanAt": self.first_human_at,
-            "lastHumanLeftAt": self.last_human_left_at,
-            "finishedAt": self.finished_at,
-        }
+        times = {"startedAt": self.started_at, "readyAt": self.ready_at, "firstHumanAt": self.first_human_at}
+        times |= {"lastHumanLeftAt": self.last_human_left_at, "finishedAt": self.finished_at}
         return {
             "observedGeneration": self.observed_generation,
             "inherited": None if self.inherited is None else self.inherited.render(),
             "conditions": [c.render() for c in self.conditions],
             "phase": str(self.phase),
-            "room": self._render_room(),
+            "room": {
+                "name": self.room_name,
+                "sid": self.room_sid,
+                "url": self.room_url,
+                "outages": [outage.render() for outage in self.outages] or None,
+            },
             "agent": self._render_agent(),
             "humans": self.humans,
             "resets": self.resets,
@@ -209,13 +210,10 @@ class Status:
             **{name: None if at is None else to_rfc3339(at) for name, at in times.items()},
         }
 
-    def _render_room(self) -> JsonObject:
-        outages = [outage.render() for outage in self.outages]
-        return {"name": self.room_name, "sid": self.room_sid, "url": self.room_url, "outages": outages or None}
-
     def _render_agent(self) -> JsonObject:
         return {
             "pod": self.agent_pod,
+            "podOrdinal": self.pod_ordinal,
             "nextPod": self.next_pod or None,
             "identity": self.agent_identity,
             "epoch": self.agent_epoch,
@@ -280,7 +278,7 @@ class VoiceSession:
             ttl_seconds_after_finished=spec.get("ttlSecondsAfterFinished", 600),
             reset_request=_reset_request(meta),
             human_expected_at=_human_expected_at(meta),
-            traceparent=(meta.get("annotations") or {}).get(constants.TRACEPARENT_ANNOTATION, ""),
+            traceparent=_annotation(meta, constants.TRACEPARENT_ANNOTATION),
             status=status,
         )
 
@@ -290,10 +288,13 @@ def _parse_times(raw: list[str] | None) -> tuple[float, ...] | None:
 
 
 def _reset_request(meta: JsonObject) -> str:
-    written = (meta.get("annotations") or {}).get(constants.RESET_REQUESTED_AT_ANNOTATION, "")
-    return str(written)[:MAX_RESET_REQUEST_CHARACTERS]
+    return _annotation(meta, constants.RESET_REQUESTED_AT_ANNOTATION)[:MAX_RESET_REQUEST_CHARACTERS]
 
 
 def _human_expected_at(meta: JsonObject) -> float | None:
-    written = str((meta.get("annotations") or {}).get(constants.HUMAN_EXPECTED_AT_ANNOTATION, "")).upper()
+    written = _annotation(meta, constants.HUMAN_EXPECTED_AT_ANNOTATION).upper()
     return from_rfc3339(written) if is_rfc3339(written) else None
+
+
+def _annotation(meta: JsonObject, name: str) -> str:
+    return str((meta.get("annotations") or {}).get(name, ""))

@@ -14,6 +14,7 @@ from voicesession_operator.domain.naming import room_name
 TOMBSTONES: Final = 10_000
 """UIDs of deleted objects kept, so that a late event or an old list cannot restore one."""
 POD_STATUS: Final = ("phase", "podIP", "reason", "message")
+POD_CONDITIONS: Final = ("PodScheduled", "Ready")
 CONTAINER_STATUSES: Final = ("containerStatuses", "initContainerStatuses")
 POD_METADATA: Final = (
     "name",
@@ -30,6 +31,7 @@ ANNOTATIONS: Final = frozenset(
     {
         constants.SESSION_ANNOTATION,
         constants.ORDINAL_ANNOTATION,
+        constants.CLAIMED_AT_ANNOTATION,
         constants.RESET_REQUESTED_AT_ANNOTATION,
         constants.HUMAN_EXPECTED_AT_ANNOTATION,
         constants.TRACEPARENT_ANNOTATION,
@@ -55,6 +57,7 @@ class ResourceKind(StrEnum):
 
     SESSION = "VoiceSession"
     AGENT = "VoiceAgent"
+    POOL = "VoicePool"
     POD = "Pod"
 
 
@@ -81,14 +84,17 @@ def is_finished(session: JsonObject) -> bool:
 
 
 class Cache:
-    """All watched sessions, VoiceAgents and agent pods, with indexes."""
+    """All watched sessions, VoiceAgents, VoicePools and agent pods, with indexes."""
 
     def __init__(self, tombstones: int = TOMBSTONES) -> None:
         self._objects: dict[ResourceKind, dict[Key, JsonObject]] = {kind: {} for kind in ResourceKind}
         self._tombstones: LruDict[str, None] = LruDict(tombstones)
-        self._by_session: defaultdict[Key, set[Key]] = defaultdict(set)
-        """Pods by namespace and UID of their session: a namespace cannot fill the index of another one."""
+        self._by_owner: defaultdict[Key, set[Key]] = defaultdict(set)
+        """Pods by namespace and UID of their owner: a namespace cannot fill the index of another one."""
         self._by_agent: defaultdict[Key, set[Key]] = defaultdict(set)
+        self._pools_by_agent: defaultdict[Key, set[Key]] = defaultdict(set)
+        self._by_pool: defaultdict[Key, set[Key]] = defaultdict(set)
+        """Pods by namespace and value of POOL_LABEL, also after a session has claimed them."""
         self._by_room: dict[str, Key] = {}
         self._deleted_sessions: defaultdict[Key, dict[str, JsonObject]] = defaultdict(dict)
 
@@ -101,12 +107,12 @@ class Cache:
     def upsert(self, kind: ResourceKind, raw: JsonObject) -> bool:
         """Store an object. Return False if it is older than the cached one, equal to it, or deleted.
 
-        Raise KeyError for a session without agentRef, before anything changes.
+        Raise KeyError for a session or a pool without agentRef, before anything changes.
         """
         key, known = key_of(raw), self._objects[kind].get(key_of(raw))
         if uid_of(raw) in self._tombstones or (known is not None and version_of(raw) <= version_of(known)):
             return False
-        if kind is ResourceKind.SESSION:
+        if kind in (ResourceKind.SESSION, ResourceKind.POOL):
             agent_of(raw)
         if known is not None and uid_of(known) != uid_of(raw):
             self.remove(kind, known)
@@ -129,10 +135,19 @@ class Cache:
             self._deleted_sessions[key][uid] = raw
         return True
 
-    def pods_of(self, namespace: str, session_uid: str) -> list[JsonObject]:
-        """Return the pods of this session in this namespace, and pods without a controller that are labeled with it."""
+    def pods_of(self, namespace: str, owner_uid: str) -> list[JsonObject]:
+        """Return the pods of this session or pool, and pods without a controller that are labeled with the session."""
         pods = self._objects[ResourceKind.POD]
-        return [pods[key] for key in sorted(self._by_session.get(Key(namespace, session_uid), ()))]
+        return [pods[key] for key in sorted(self._by_owner.get(Key(namespace, owner_uid), ()))]
+
+    def pods_from_pool(self, namespace: str, label: str) -> list[JsonObject]:
+        """Return the pods with this value of POOL_LABEL, claimed or not."""
+        pods = self._objects[ResourceKind.POD]
+        return [pods[key] for key in sorted(self._by_pool.get(Key(namespace, label), ()))]
+
+    def pools_of(self, agent: Key) -> list[Key]:
+        """Return the pools with an agentRef to this VoiceAgent."""
+        return sorted(self._pools_by_agent.get(agent, ()))
 
     def sessions_of(self, agent: Key) -> list[Key]:
         """Return the sessions with an agentRef to this VoiceAgent."""
@@ -155,7 +170,11 @@ class Cache:
     def _index(self, kind: ResourceKind, key: Key) -> None:
         raw = self._objects[kind][key]
         if kind is ResourceKind.POD:
-            self._by_session[Key(key.namespace, session_uid_of(raw))].add(key)
+            self._by_owner[Key(key.namespace, session_uid_of(raw))].add(key)
+            if pool := pool_label_of(raw):
+                self._by_pool[Key(key.namespace, pool)].add(key)
+        elif kind is ResourceKind.POOL:
+            self._pools_by_agent[agent_of(raw)].add(key)
         elif kind is ResourceKind.SESSION:
             self._by_agent[agent_of(raw)].add(key)
             self._by_room[room_name(uid_of(raw))] = key
@@ -165,7 +184,10 @@ class Cache:
         if raw is None:
             return
         if kind is ResourceKind.POD:
-            _discard(self._by_session, Key(key.namespace, session_uid_of(raw)), key)
+            _discard(self._by_owner, Key(key.namespace, session_uid_of(raw)), key)
+            _discard(self._by_pool, Key(key.namespace, pool_label_of(raw)), key)
+        elif kind is ResourceKind.POOL:
+            _discard(self._pools_by_agent, agent_of(raw), key)
         elif kind is ResourceKind.SESSION:
             _discard(self._by_agent, agent_of(raw), key)
             self._by_room.pop(room_name(uid_of(raw)), None)
@@ -186,8 +208,14 @@ def session_key_of(pod: JsonObject) -> Key | None:
     return Key(namespace, name) if name and namespace == pod["metadata"]["namespace"] else None
 
 
-def agent_of(session: JsonObject) -> Key:
-    return Key(session["metadata"]["namespace"], session["spec"]["agentRef"]["name"])
+def pool_label_of(pod: JsonObject) -> str:
+    """Return the label with the pod's pool; empty for a pod that no pool created."""
+    return str(pod["metadata"].get("labels", {}).get(constants.POOL_LABEL, ""))
+
+
+def agent_of(referrer: JsonObject) -> Key:
+    """Return the VoiceAgent of a session or of a pool."""
+    return Key(referrer["metadata"]["namespace"], referrer["spec"]["agentRef"]["name"])
 
 
 def _discard(index: defaultdict[Any, set[Key]], entry: Any, key: Key) -> None:
@@ -201,7 +229,7 @@ def _slim_pod(raw: JsonObject) -> JsonObject:
     meta, status = _slim_metadata(raw["metadata"]), raw.get("status") or {}
     kept = {name: status[name] for name in POD_STATUS if name in status}
     conditions = status.get("conditions") or ()
-    kept["conditions"] = [condition for condition in conditions if condition["type"] == "PodScheduled"]
+    kept["conditions"] = [condition for condition in conditions if condition["type"] in POD_CONDITIONS]
     for kind in CONTAINER_STATUSES:
         containers = status.get(kind) or ()
         kept[kind] = [{"name": each.get("name", ""), "state": each.get("state") or {}} for each in containers]
@@ -229,5 +257,6 @@ def _is_forget_request(name: str, user: str) -> bool:
 SLIM: Final[dict[ResourceKind, Callable[[JsonObject], JsonObject]]] = {
     ResourceKind.SESSION: _slim_resource,
     ResourceKind.AGENT: _slim_resource,
+    ResourceKind.POOL: _slim_resource,
     ResourceKind.POD: _slim_pod,
 }

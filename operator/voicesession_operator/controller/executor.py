@@ -16,7 +16,7 @@ from voicesession_common.kube_client import PODS, SESSIONS, KubernetesApi
 from voicesession_operator.controller.cache import Cache, Key, ResourceKind, session_uid_of, uid_of
 from voicesession_operator.controller.observation import RoomDirectory
 from voicesession_operator.controller.pod_watcher import is_owned_by
-from voicesession_operator.controller.ports import DesiredStateReceiver
+from voicesession_operator.controller.ports import DesiredStateReceiver, WarmPods
 from voicesession_operator.controller.session_traces import OFF, SessionTraces
 from voicesession_operator.domain.actions import (
     Action,
@@ -54,6 +54,7 @@ class Executor:
         pods: DesiredStateReceiver,
         cache: Cache,
         addresses: Addresses,
+        claims: WarmPods,
         traces: SessionTraces = OFF,
     ) -> None:
         self._kube = kube
@@ -61,6 +62,7 @@ class Executor:
         self._pods = pods
         self._cache = cache
         self._addresses = addresses
+        self._claims = claims
         self._traces = traces
 
     async def execute(self, session: VoiceSession, agent: VoiceAgent | None, action: Action) -> Failure | None:
@@ -88,6 +90,9 @@ class Executor:
         return None
 
     async def _create_pod(self, session: VoiceSession, manifest: JsonObject) -> None:
+        """Claim a warm pod, or else create one."""
+        if await self._claims.claim(session, manifest) is not None:
+            return
         try:
             pod = await self._kube.create(PODS, session.namespace, manifest)
         except ConflictError as error:

@@ -18,7 +18,16 @@ from voicesession_common.api.constants import POD_SELECTOR
 from voicesession_common.errors import ExternalError, NotFoundError
 from voicesession_common.kube_client import ALL_NAMESPACES, PODS, KubernetesApi, load_credentials
 
-from voicesession_operator.controller.cache import Cache, Key, ResourceKind, is_finished, key_of, session_key_of, uid_of
+from voicesession_operator.controller.cache import (
+    Cache,
+    Key,
+    ResourceKind,
+    is_finished,
+    key_of,
+    pool_label_of,
+    session_key_of,
+    uid_of,
+)
 from voicesession_operator.controller.workqueue import WorkQueue
 
 log = logging.getLogger(__name__)
@@ -28,6 +37,11 @@ FINISHED_SECONDS: Final = (2.0, 10.0)
 ERROR_BACKOFFS: Final = (1.0, 2.0, 3.0, 5.0, 8.0, 13.0, 21.0, 34.0, 55.0)
 """Seconds between retries while the API server fails or forbids a request; the last value repeats."""
 
+RESOURCES: Final = (
+    (constants.SESSIONS, ResourceKind.SESSION),
+    (constants.AGENTS, ResourceKind.AGENT),
+    (constants.POOLS, ResourceKind.POOL),
+)
 IDENTITY: Final = cast(Any, "voicesession-operator")
 """Used by peering only. kopf would otherwise derive it from the user, and a container's user has no name."""
 
@@ -35,15 +49,22 @@ IDENTITY: Final = cast(Any, "voicesession-operator")
 class Informer:
     """Updates the cache and enqueues the affected keys. All methods return whether the cache changed."""
 
-    def __init__(self, cache: Cache, sessions: WorkQueue[Key], agents: WorkQueue[Key], kube: KubernetesApi) -> None:
-        self._kube = kube
+    def __init__(
+        self,
+        cache: Cache,
+        sessions: WorkQueue[Key],
+        agents: WorkQueue[Key],
+        pools: WorkQueue[Key],
+        kube: KubernetesApi,
+    ) -> None:
+        self._kube, self._pools = kube, pools
         self._cache = cache
         self._sessions = sessions
         self._agents = agents
         self._accepted: set[str] = set()
 
     def accept_sessions(self, namespace: str) -> None:
-        """Accept sessions of this namespace, or of ALL_NAMESPACES, from now on.
+        """Accept sessions and pools of this namespace, or of ALL_NAMESPACES, from now on.
 
         Until then they are ignored, because their pods may not be in the cache yet. A list follows, so none is missed.
         """
@@ -67,7 +88,8 @@ class Informer:
         return changed
 
     def _upsert(self, kind: ResourceKind, raw: JsonObject) -> bool:
-        if kind is ResourceKind.SESSION and self._accepted.isdisjoint((ALL_NAMESPACES, key_of(raw).namespace)):
+        needs_pods = kind in (ResourceKind.SESSION, ResourceKind.POOL)
+        if needs_pods and self._accepted.isdisjoint((ALL_NAMESPACES, key_of(raw).namespace)):
             return False
         try:
             return self._cache.upsert(kind, raw)
@@ -118,8 +140,14 @@ class Informer:
             owner = session_key_of(raw)
             if owner is not None:
                 self._sessions.add_poll(owner)
+            self._enqueue_pool_of(raw)
         else:
             self._enqueue(kind, raw)
+
+    def _enqueue_pool_of(self, pod: JsonObject) -> None:
+        pool = pool_label_of(pod)
+        if pool:
+            self._pools.add(Key(key_of(pod).namespace, pool))
 
     def _enqueue(self, kind: ResourceKind, raw: JsonObject) -> None:
         if kind is ResourceKind.SESSION:
@@ -128,8 +156,13 @@ class Informer:
             owner = session_key_of(raw)
             if owner is not None:
                 self._sessions.add(owner)
+            self._enqueue_pool_of(raw)
+        elif kind is ResourceKind.POOL:
+            self._pools.add(key_of(raw))
         else:
             self._agents.add(key_of(raw))
+            for pool in self._cache.pools_of(key_of(raw)):
+                self._pools.add(pool)
             # A VoiceAgent may have thousands of sessions, and none of their callers waits for its change.
             for session in self._cache.sessions_of(key_of(raw)):
                 self._sessions.add_poll(session)
@@ -187,7 +220,7 @@ def build_registry(informer: Informer, kubeconfig: str) -> kopf.OperatorRegistry
         )
 
     kopf.on.login(registry=registry)(log_in)
-    for plural, kind in ((constants.SESSIONS, ResourceKind.SESSION), (constants.AGENTS, ResourceKind.AGENT)):
+    for plural, kind in RESOURCES:
         _register(registry, informer, kind, constants.GROUP, constants.VERSION, plural)
     _register(registry, informer, ResourceKind.POD, "", "v1", "pods")
     return registry

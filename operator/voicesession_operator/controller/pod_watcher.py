@@ -13,7 +13,7 @@ from typing import Final
 
 from voicesession_common import JsonObject
 from voicesession_common.api import constants
-from voicesession_common.api.timestamps import from_rfc3339
+from voicesession_common.api.timestamps import from_rfc3339, is_rfc3339
 from voicesession_common.api.voicesession import VoiceSession
 from voicesession_common.bounds import Rate, TokenBuckets
 from voicesession_common.errors import RetryableError, TerminalError
@@ -199,13 +199,14 @@ def is_owned_by(raw: JsonObject, session: VoiceSession) -> bool:
 
     Anybody may write labels, annotations and owner references into the pods of their own namespace, also with the UID
     of a session elsewhere. The namespace is the session's, so its pods are as trusted as the session. An own pod has
-    the name that follows from session and ordinal, and an ordinal that the session allows.
+    an ordinal that the session allows, and the name that follows from session and ordinal, unless a pool created it.
     """
     meta = raw["metadata"]
     if meta["namespace"] != session.namespace or not _is_controlled_by(raw, session.uid):
         return False
-    ordinal = _ordinal(meta)
-    return ordinal <= highest_allowed_ordinal(session) and meta["name"] == pod_name(session.name, session.uid, ordinal)
+    ordinal, is_claimed = _ordinal(meta), constants.POOL_LABEL in meta.get("labels", {})
+    is_named = is_claimed or meta["name"] == pod_name(session.name, session.uid, ordinal)
+    return ordinal <= highest_allowed_ordinal(session) and is_named
 
 
 def to_pod(raw: JsonObject) -> AgentPod:
@@ -221,9 +222,16 @@ def to_pod(raw: JsonObject) -> AgentPod:
         phase="Failed" if "terminated" in _agent_state(status) else status.get("phase", "Pending"),
         ip=status.get("podIP", ""),
         deleting="deletionTimestamp" in meta,
-        created_at=from_rfc3339(meta.get("creationTimestamp")) or 0.0,
+        created_at=_available_since(meta),
         problem=_problem(status),
     )
+
+
+def _available_since(meta: JsonObject) -> float:
+    """Return the time from which the session has had the pod: of its claim from a pool, or else of its creation."""
+    written = str((meta.get("annotations") or {}).get(constants.CLAIMED_AT_ANNOTATION, ""))
+    claimed_at = from_rfc3339(written) if is_rfc3339(written) else None
+    return claimed_at or from_rfc3339(meta.get("creationTimestamp")) or 0.0
 
 
 def _ordinal(meta: JsonObject) -> int:

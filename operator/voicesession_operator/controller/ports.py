@@ -5,6 +5,7 @@ from typing import Protocol
 
 from voicesession_common import JsonObject
 from voicesession_common.api.voiceagent import VoiceAgent
+from voicesession_common.api.voicesession import VoiceSession
 
 from voicesession_operator.controller.cache import Key
 from voicesession_operator.domain.actions import Event
@@ -35,6 +36,18 @@ class DesiredStateReceiver(Protocol):
     """The way of desired states to agent pods."""
 
     async def put_state(self, ip: str, pod_uid: str, desired: JsonObject) -> object: ...
+
+
+class PodProblems(Protocol):
+    """The states of pods that no session has claimed; see clients.agent_pod."""
+
+    async def state(self, ip: str, pod_uid: str) -> AgentPodState | None: ...
+
+
+class WarmPods(Protocol):
+    """The warm pods of the pools; see controller.pod_claims."""
+
+    async def claim(self, session: VoiceSession, manifest: JsonObject) -> JsonObject | None: ...
 
 
 class PodStates(Protocol):

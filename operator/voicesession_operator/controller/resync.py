@@ -4,28 +4,33 @@ import asyncio
 import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import suppress
 from typing import Final
 
-from voicesession_common import JsonObject
-from voicesession_common.api.constants import POD_SELECTOR, SESSION_UID_LABEL
-from voicesession_common.errors import ConflictError, ExternalError, NotFoundError, RetryableError
-from voicesession_common.kube_client import AGENTS, ALL_NAMESPACES, NAMESPACES, PODS, SESSIONS, KubernetesApi, ListPage
+from voicesession_common.api.constants import POD_SELECTOR
+from voicesession_common.errors import ExternalError, RetryableError
+from voicesession_common.kube_client import (
+    AGENTS,
+    ALL_NAMESPACES,
+    NAMESPACES,
+    PODS,
+    POOLS,
+    SESSIONS,
+    KubernetesApi,
+    ListPage,
+)
 
 from voicesession_operator import metrics
 from voicesession_operator.controller.cache import (
     Cache,
-    Key,
     ResourceKind,
     is_finished,
     key_of,
-    session_key_of,
-    session_uid_of,
     uid_of,
     version_of,
 )
 from voicesession_operator.controller.informer import Informer
 from voicesession_operator.controller.observation import RoomDirectory
+from voicesession_operator.controller.orphan_pods import OrphanPods
 from voicesession_operator.domain.humans import connecting_humans, present_humans
 from voicesession_operator.domain.naming import cluster_id, room_name
 from voicesession_operator.domain.observed import Room, RoomOwner
@@ -44,8 +49,11 @@ LISTED: Final = (
     # Agents come first: a session without its agent in the cache would be reported as AgentNotFound.
     (ResourceKind.AGENT, AGENTS, ""),
     (ResourceKind.POD, PODS, POD_SELECTOR),
+    (ResourceKind.POOL, POOLS, ""),
     (ResourceKind.SESSION, SESSIONS, ""),
 )
+NO_SUCH_KIND: Final = "Status404"
+"""Reason of the API server's plain 404 for a kind without a CRD, as after an upgrade that did not apply the CRDs."""
 
 
 class Resync:
@@ -78,6 +86,7 @@ class Resync:
         """Namespaces that were listed at least once."""
         self._unreadable: set[str] = set()
         self._unwatched_rooms = 0
+        self.orphan_pods = OrphanPods(kube, cache)
         metrics.UNWATCHED_ROOMS.set(0)
         metrics.NAMESPACES_UNREADABLE.set(0)
         for kind, _, _ in LISTED:
@@ -126,7 +135,7 @@ class Resync:
         """Delete orphan rooms and orphan pods now and then periodically, forever."""
         while True:
             await self._attempt("orphan rooms", self.delete_orphan_rooms)
-            await self._attempt("orphan pods", self.delete_orphan_pods)
+            await self._attempt("orphan pods", self.orphan_pods.delete)
             await asyncio.sleep(ORPHAN_SECONDS)
 
     async def resync(self) -> bool:
@@ -156,10 +165,14 @@ class Resync:
 
     async def _list(self, namespace: str) -> None:
         for kind, resource, selector in LISTED:
-            if kind is ResourceKind.SESSION:
-                # A session without its pods in the cache would get another pod.
+            if kind is ResourceKind.POOL:
+                # A session or a pool without its pods in the cache would get other ones.
                 self._informer.accept_sessions(namespace)
-            await self._compare(kind, namespace, self._kube.pages(resource, namespace, selector))
+            try:
+                await self._compare(kind, namespace, self._kube.pages(resource, namespace, selector))
+            except RetryableError as error:
+                if kind is not ResourceKind.POOL or error.reason != NO_SUCH_KIND:
+                    raise
 
     def _set_readable(self, namespace: str) -> None:
         if namespace in self._unreadable:
@@ -255,35 +268,6 @@ class Resync:
         metrics.ORPHAN_ROOMS.inc()
         log.info("an orphan room was deleted", extra=extra)
 
-    async def delete_orphan_pods(self) -> None:
-        """Delete agent pods whose session does not exist: `kubectl delete --cascade=orphan` leaves them."""
-        for raw in list(self._cache.all(ResourceKind.POD)):
-            session = session_key_of(raw)
-            if session is None or not _may_be_orphan(raw):
-                continue
-            extra = {"pod": raw["metadata"]["name"], "session": str(session)}
-            try:
-                if not await self._exists(session, session_uid_of(raw)):
-                    await self._delete_orphan_pod(raw)
-                    log.info("an orphan pod was deleted", extra=extra)
-            except ExternalError as error:
-                log.warning("an orphan pod could not be deleted", extra={**extra, "reason": error.reason})
-
-    async def _exists(self, session: Key, uid: str) -> bool:
-        """Return whether the session with this UID exists; the API server decides, not the cache."""
-        known = self._cache.get(ResourceKind.SESSION, session)
-        if known is not None and uid_of(known) == uid:
-            return True
-        try:
-            return uid_of(await self._kube.get(SESSIONS, session.namespace, session.name)) == uid
-        except NotFoundError:
-            return False
-
-    async def _delete_orphan_pod(self, raw: JsonObject) -> None:
-        key = key_of(raw)
-        with suppress(NotFoundError, ConflictError):
-            await self._kube.delete(PODS, key.namespace, key.name, uid_of(raw))
-
     async def _attempt(self, task: str, work: Callable[[], Awaitable[object]]) -> None:
         """Do the work. No error may end the task, because the leader would end with it."""
         try:
@@ -292,9 +276,3 @@ class Resync:
             log.warning("failed, will be retried", extra={"task": task, "reason": error.reason})
         except Exception:
             log.exception("unexpected error, will be retried", extra={"task": task})
-
-
-def _may_be_orphan(pod: JsonObject) -> bool:
-    """Return whether the pod could outlive its session. A pod with another controller only has copied labels."""
-    meta = pod["metadata"]
-    return meta.get("labels", {}).get(SESSION_UID_LABEL) == session_uid_of(pod) and "deletionTimestamp" not in meta

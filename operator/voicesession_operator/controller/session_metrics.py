@@ -17,7 +17,7 @@ from voicesession_operator.controller.cache import Cache, ResourceKind
 from voicesession_operator.controller.session_traces import OFF, SessionTraces
 from voicesession_operator.controller.workqueue import WorkQueue
 from voicesession_operator.domain.observed import Observed, Timings
-from voicesession_operator.metric_labels import LastHumanOutcome, ReplacementReason, StartStage
+from voicesession_operator.metric_labels import LastHumanOutcome, PoolPodState, ReplacementReason, StartStage
 
 CAPACITY: Final = 10_000
 """More sessions than one operator is meant for; the least recently changed one is dropped first."""
@@ -46,8 +46,20 @@ class SessionGauges:
         agents = Counter(_is_ready(raw) for raw in self._cache.all(ResourceKind.AGENT))
         for ready in (True, False):
             metrics.VOICE_AGENTS.labels(str(ready).lower()).set(agents[ready])
+        self._update_pools()
         for queue in self._queues:
             metrics.QUEUE_OLDEST_SECONDS.labels(queue.name).set(queue.oldest())
+
+    def _update_pools(self) -> None:
+        statuses = [raw.get("status") or {} for raw in self._cache.all(ResourceKind.POOL)]
+        for state in PoolPodState:
+            metrics.POOL_PODS.labels(state.value).set(sum(status.get(state.value) or 0 for status in statuses))
+        metrics.POOLS_NOT_READY.set(sum(_is_false(status, ConditionType.READY) for status in statuses))
+        metrics.POOLS_NOT_PROGRESSING.set(sum(_is_false(status, ConditionType.PROGRESSING) for status in statuses))
+
+
+def _is_false(status: JsonObject, kind: ConditionType) -> bool:
+    return any(c["type"] == kind and c["status"] == "False" for c in status.get("conditions") or ())
 
 
 def _degraded_conditions(status: JsonObject) -> set[str]:

@@ -8,7 +8,7 @@ from typing import Final
 from voicesession_common import JsonObject
 from voicesession_common.api.reasons import Reason
 from voicesession_common.errors import ConflictError, NotFoundError, TerminalError
-from voicesession_common.kube_client import AGENTS, SESSIONS, KubernetesApi
+from voicesession_common.kube_client import AGENTS, POOLS, SESSIONS, KubernetesApi
 
 from voicesession_operator.controller.cache import Cache, Key, ResourceKind, key_of
 from voicesession_operator.controller.ports import EventSink
@@ -17,7 +17,7 @@ from voicesession_operator.domain.actions import Event
 log = logging.getLogger(__name__)
 
 CONFLICT_SECONDS: Final = 0.05
-RESOURCES: Final = {ResourceKind.SESSION: SESSIONS, ResourceKind.AGENT: AGENTS}
+RESOURCES: Final = {ResourceKind.SESSION: SESSIONS, ResourceKind.AGENT: AGENTS, ResourceKind.POOL: POOLS}
 REFUSED: Final = ("Invalid", "RequestEntityTooLarge")
 """The API server's reasons for a status that the CRD does not accept."""
 

@@ -27,7 +27,7 @@ class DeleteRoom:
 
 @dataclass(frozen=True)
 class CreatePod:
-    """Create an agent pod from the manifest."""
+    """Create an agent pod from the manifest, or claim a warm one with the same spec."""
 
     manifest: JsonObject
 

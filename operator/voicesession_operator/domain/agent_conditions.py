@@ -66,7 +66,8 @@ def observe_agent(session: VoiceSession, status: Status, observed: Observed, pod
     named = replace(
         status,
         agent_pod=known.name if known else status.agent_pod,
-        next_pod=status.next_pod if _is_recycling(status, pods) else "",
+        pod_ordinal=known.ordinal if known else status.pod_ordinal,
+        next_pod=_next_pod(status, pods),
     )
     counted = count_replacements(named, pods.highest_ordinal - status.recycles, now)
     counted = mark_reset_replaced(session.status, counted)
@@ -89,9 +90,11 @@ def _absence(stored: Status, joined: Condition, serving: AgentPod | None, now: f
     return Absence(pod, now, left=serving is not None and _was_joined(stored, serving))
 
 
-def _is_recycling(status: Status, pods: SessionPods) -> bool:
-    """Return True while a pod from before the recycle serves."""
-    return pods.serving is not None and pods.serving.ordinal < status.newest_ordinal
+def _next_pod(status: Status, pods: SessionPods) -> str:
+    """Return the successor while a pod from before the recycle serves; one claimed from a pool has its own name."""
+    if pods.serving is None or pods.serving.ordinal >= status.newest_ordinal:
+        return ""
+    return pods.successor.name if pods.successor and status.next_pod else status.next_pod
 
 
 def _joined_condition(session: VoiceSession, status: Status, observed: Observed, pods: SessionPods) -> Condition:

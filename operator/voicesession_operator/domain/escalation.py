@@ -124,4 +124,5 @@ def _abandon_serving_pod(status: Status, pods: SessionPods, now: float) -> Statu
     next_pod = pods.successor.name if pods.successor else ""
     counted = count_replacements(status, status.replacements + int(not status.next_pod), now)
     abandoned = replace(counted, last_reset=last, agent_pod=next_pod, next_pod="", absence=Absence(next_pod, now))
+    abandoned = replace(abandoned, pod_ordinal=pods.successor.ordinal if pods.successor else None)
     return replace(abandoned, agent_epoch=abandoned.desired_epoch)

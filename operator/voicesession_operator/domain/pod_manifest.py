@@ -1,11 +1,13 @@
-"""The manifest of an agent pod."""
+"""The manifest of an agent pod, of a session or of a pool."""
 
+import hashlib
 import json
 from typing import Final
 
 from voicesession_common import JsonObject
 from voicesession_common.api import constants
 from voicesession_common.api.voiceagent import VoiceAgent
+from voicesession_common.api.voicepool import VoicePool
 from voicesession_common.api.voicesession import VoiceSession
 
 from voicesession_operator.domain.naming import label_value, pod_name
@@ -25,6 +27,9 @@ VARIABLE_BYTES: Final = 98_304
 """Linux refuses to start a process with a variable of 128 KiB (MAX_ARG_STRLEN), its name included."""
 SCHEDULING_FIELDS: Final = ("nodeSelector", "tolerations", "priorityClassName", "runtimeClassName")
 PROVIDERS: Final = ("stt", "llm", "tts")
+POOL_PREFIX_CHARACTERS: Final = 57
+"""The API server adds five characters to a generated name; a host name has 63."""
+HASH_CHARACTERS: Final = 16
 
 
 def build_pod(session: VoiceSession, agent: VoiceAgent, ordinal: int, config: Config) -> JsonObject:
@@ -37,30 +42,52 @@ def build_pod(session: VoiceSession, agent: VoiceAgent, ordinal: int, config: Co
     }
 
 
+def build_warm_pod(pool: VoicePool, agent: VoiceAgent, config: Config) -> JsonObject:
+    """Return a v1 Pod of the pool: the pod of a session, without the session. The API server completes its name."""
+    spec = _pod_spec(agent, config)
+    labels = {constants.POOL_LABEL: label_value(pool.name), constants.TEMPLATE_HASH_LABEL: template_hash(spec)}
+    metadata = {
+        "generateName": f"{pool.name[:POOL_PREFIX_CHARACTERS].replace('.', '-').strip('-')}-",
+        "namespace": pool.namespace,
+        "labels": {**_labels(agent), **labels},
+        "ownerReferences": [_owner(constants.POOL_KIND, pool)],
+    }
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}
+
+
+def template_hash(pod_spec: JsonObject) -> str:
+    """Return 16 hex digits of the SHA-256 of a pod's spec, as the operator sends it."""
+    text = json.dumps(pod_spec, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:HASH_CHARACTERS]
+
+
 def _metadata(session: VoiceSession, agent: VoiceAgent, ordinal: int) -> JsonObject:
     return {
         "name": pod_name(session.name, session.uid, ordinal),
         "namespace": session.namespace,
-        "labels": {
-            constants.MANAGED_BY_LABEL: constants.MANAGED_BY,
-            constants.COMPONENT_LABEL: constants.AGENT_POD_COMPONENT,
-            constants.SESSION_UID_LABEL: session.uid,
-            constants.AGENT_LABEL: label_value(agent.name),
-        },
+        "labels": {**_labels(agent), constants.SESSION_UID_LABEL: session.uid},
         "annotations": {
             constants.SESSION_ANNOTATION: f"{session.namespace}/{session.name}",
             constants.ORDINAL_ANNOTATION: str(ordinal),
         },
-        "ownerReferences": [_owner(session)],
+        "ownerReferences": [_owner(constants.SESSION_KIND, session)],
     }
 
 
-def _owner(session: VoiceSession) -> JsonObject:
+def _labels(agent: VoiceAgent) -> JsonObject:
+    return {
+        constants.MANAGED_BY_LABEL: constants.MANAGED_BY,
+        constants.COMPONENT_LABEL: constants.AGENT_POD_COMPONENT,
+        constants.AGENT_LABEL: label_value(agent.name),
+    }
+
+
+def _owner(kind: str, owner: VoiceSession | VoicePool) -> JsonObject:
     return {
         "apiVersion": f"{constants.GROUP}/{constants.VERSION}",
-        "kind": constants.SESSION_KIND,
-        "name": session.name,
-        "uid": session.uid,
+        "kind": kind,
+        "name": owner.name,
+        "uid": owner.uid,
         "controller": True,
         "blockOwnerDeletion": False,
     }

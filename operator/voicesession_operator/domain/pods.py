@@ -1,6 +1,7 @@
 """The agent pods of a session: their roles, their creation, deletion and replacement."""
 
 from dataclasses import dataclass, replace
+from functools import partial
 from math import inf
 from typing import Final
 
@@ -39,13 +40,15 @@ def classify_pods(session: VoiceSession, observed: Observed) -> SessionPods:
     status = session.status
     lowest = status.newest_ordinal
     valid = [pod for pod in observed.pods if pod.ordinal >= lowest]
-    newest_live = max((pod for pod in valid if pod.live), key=_ordinal, default=None)
+    # Two pods can have one ordinal if an earlier leader did not see its own claim; the recorded one stays.
+    rank = partial(_rank, (status.agent_pod, status.next_pod))
+    newest_live = max((pod for pod in valid if pod.live), key=rank, default=None)
     recorded = next((pod for pod in observed.pods if pod.live and pod.name == status.agent_pod), None)
     serving, successor = _roles(status, observed, newest_live, recorded)
-    newest = max(valid, key=_ordinal, default=None)
+    newest = max(valid, key=rank, default=None)
     kept = [serving, successor, newest if status.next_pod else None]
     # The stored status is the only trace of a pod that has vanished.
-    known = lowest if status.agent_pod == pod_name(session.name, session.uid, lowest) else lowest - 1
+    known = lowest if _recorded_ordinal(session) == lowest else lowest - 1
     return SessionPods(
         serving=serving,
         successor=successor,
@@ -83,8 +86,17 @@ def delete_pods(pods: tuple[AgentPod, ...]) -> tuple[DeletePod, ...]:
     return tuple(DeletePod(pod.name, pod.uid) for pod in pods if not pod.deleting)
 
 
-def _ordinal(pod: AgentPod) -> int:
-    return pod.ordinal
+def _rank(recorded: tuple[str, str], pod: AgentPod) -> tuple[int, bool, str]:
+    return pod.ordinal, pod.name in recorded, pod.name
+
+
+def _recorded_ordinal(session: VoiceSession) -> int | None:
+    """Return the ordinal of the pod in the stored status; an earlier operator stored only its name."""
+    status = session.status
+    if status.pod_ordinal is not None or not status.agent_pod:
+        return status.pod_ordinal
+    lowest = status.newest_ordinal
+    return lowest if status.agent_pod == pod_name(session.name, session.uid, lowest) else None
 
 
 STEADY_SECONDS: Final = 10.0

@@ -46,8 +46,13 @@ def delete(kube: Kube, name: str) -> None:
 
 def holder(kube: Kube) -> str:
     """Return the pod that holds the Lease; empty if none does."""
+    return holder_process(kube).partition("_")[0]
+
+
+def holder_process(kube: Kube) -> str:
+    """Return the process that holds the Lease, in the form of `holderIdentity`; empty if none does."""
     lease = kube.get("lease", f"{constants.RELEASE}-voicesession-operator", constants.NAMESPACE)
-    return str(lease["spec"].get("holderIdentity") or "").partition("_")[0] if lease else ""
+    return str(lease["spec"].get("holderIdentity") or "") if lease else ""
 
 
 def all_ready(kube: Kube) -> bool:

@@ -2,6 +2,7 @@
 
 import asyncio
 import copy
+import itertools
 from collections.abc import AsyncIterator, Callable, Iterable
 from typing import Any
 
@@ -13,6 +14,7 @@ from voicesession_common.kube_client import ListPage, Resource
 from voicesession_operator.controller.cache import Cache, Key, ResourceKind
 from voicesession_operator.controller.executor import Addresses, Executor
 from voicesession_operator.controller.observation import RoomDirectory
+from voicesession_operator.controller.pod_claims import PodClaims
 from voicesession_operator.controller.session_reconciler import Clients, SessionReconciler
 from voicesession_operator.controller.session_traces import OFF, SessionTraces
 from voicesession_operator.controller.webhook_tracking import LeaveHints, LostWebhookCounter
@@ -35,7 +37,7 @@ class FakeKubernetes:
     """Objects by resource and name; every write assigns the next resourceVersion. `clock` returns Unix seconds."""
 
     def __init__(self, clock: Callable[[], float] = lambda: T0) -> None:
-        self._clock = clock
+        self._clock, self._suffixes = clock, itertools.count()
         self.objects: dict[tuple[str, str], JsonObject] = {}
         self.version = 100
         self.writes: list[str] = []
@@ -72,9 +74,10 @@ class FakeKubernetes:
 
     async def create(self, resource: Resource, namespace: str, body: JsonObject) -> JsonObject:
         self._write(f"create {resource.plural}")
-        if (resource.plural, body["metadata"]["name"]) in self.objects:
+        name = body["metadata"].get("name") or f"{body['metadata']['generateName']}{next(self._suffixes):05}"
+        if (resource.plural, name) in self.objects:
             raise ConflictError("AlreadyExists", "taken")
-        metadata = {**body["metadata"], "creationTimestamp": to_rfc3339(self._clock())}
+        metadata = {**body["metadata"], "name": name, "creationTimestamp": to_rfc3339(self._clock())}
         return self.put(resource.plural, {**body, "metadata": metadata, "status": {"phase": "Pending"}})
 
     async def patch_status(
@@ -87,18 +90,23 @@ class FakeKubernetes:
         return self.put(resource.plural, {**found, "status": {**found.get("status", {}), **status}})
 
     async def patch(self, resource: Resource, namespace: str, name: str, body: JsonObject) -> JsonObject:
-        """Apply a merge patch to the annotations."""
+        """Apply a merge patch to the metadata, unless the object has changed since the version in the patch."""
         self._write(f"patch {resource.plural} itself")
-        found = self._find(resource, name)
-        merged = {**found["metadata"].get("annotations", {}), **body["metadata"]["annotations"]}
-        annotations = {key: value for key, value in merged.items() if value is not None}
-        return self.put(resource.plural, {**found, "metadata": {**found["metadata"], "annotations": annotations}})
+        found = self._find(resource, name)["metadata"]
+        given = body["metadata"]
+        if {**found, **{key: given[key] for key in ("uid", "resourceVersion") if key in given}} != found:
+            raise ConflictError("Conflict", "changed")
+        merged = {**found, **given}
+        for field in ("labels", "annotations"):
+            values = {**found.get(field, {}), **given.get(field, {})}
+            merged[field] = {key: value for key, value in values.items() if value is not None}
+        return self.put(resource.plural, {**self._find(resource, name), "metadata": merged})
 
-    async def delete(self, resource: Resource, namespace: str, name: str, uid: str) -> JsonObject:
+    async def delete(self, resource: Resource, namespace: str, name: str, uid: str, version: str = "") -> JsonObject:
         self._write(f"delete {resource.plural}")
         found = self._find(resource, name)
-        if found["metadata"]["uid"] != uid:
-            raise ConflictError("Conflict", "another uid")
+        if found["metadata"]["uid"] != uid or version not in ("", found["metadata"]["resourceVersion"]):
+            raise ConflictError("Conflict", "another uid or version")
         if resource.plural != "pods":
             return self.objects.pop((resource.plural, name))
         found["metadata"]["deletionTimestamp"] = "2025-11-22T23:20:11Z"
@@ -224,6 +232,7 @@ class ReconcilerWorld:
         """Create the world; without `list_seconds`, every look reads a new list of rooms."""
         self.now, self.list_seconds = T0 + 1, list_seconds
         self.changed_rooms: list[str] = []
+        self.changed_pools: list[Key] = []
         self.kube, self.rooms, self.pods = FakeKubernetes(lambda: self.now), FakeRooms(), FakeAgentPods()
         self.recorder, self.cache, self.memories = FakeEventRecorder(), Cache(), FakeUserMemories()
         self.leave_hints, self.pod_watcher = LeaveHints(), FakePodWatcher(self.pods)
@@ -239,7 +248,8 @@ class ReconcilerWorld:
         addresses = Addresses("ws://livekit:7880", "http://letta:8283", "pw")
         on_change, clock = self.changed_rooms.append, lambda: self.now
         self.directory = RoomDirectory(self.rooms, on_change, clock, self.list_seconds, failure_seconds=0)
-        executor = Executor(self.kube, self.directory, self.pods, self.cache, addresses, self._traces)
+        self.claims = PodClaims(self.kube, self.cache, self.changed_pools.append, clock)
+        executor = Executor(self.kube, self.directory, self.pods, self.cache, addresses, self.claims, self._traces)
         clients = Clients(self.kube, self.directory, self.recorder, self.memories, self.pod_watcher)
         self.reconciler = SessionReconciler(
             clients, executor, self.cache, self.leave_hints, CONFIG, lambda: self.now, self.lost_webhooks, self._traces

@@ -43,9 +43,10 @@ class ResyncScene:
 
     def __init__(self, *namespaces: str) -> None:
         self.kube, self.rooms, self.cache, self.now = NamespacedKubernetes(), FakeRooms(), Cache(), 1000.0
-        self.sessions, self.agents = RecordingQueue(), RecordingQueue()
+        self.sessions, self.agents, self.pools = RecordingQueue(), RecordingQueue(), RecordingQueue()
         sessions, agents = cast(WorkQueue[Key], self.sessions), cast(WorkQueue[Key], self.agents)
-        self.informer = Informer(self.cache, sessions, agents, self.kube)
+        pools = cast(WorkQueue[Key], self.pools)
+        self.informer = Informer(self.cache, sessions, agents, pools, self.kube)
         self.directory = directory_of(self.rooms)
         self.directory.cluster = CLUSTER
         self.resync = Resync(

@@ -110,7 +110,7 @@ def test_cached_pod_keeps_only_the_fields_of_decisions() -> None:
     state = {"waiting": {"reason": "ImagePullBackOff"}}
     raw["status"] = {
         "phase": "Pending",
-        "conditions": [{"type": "Ready", "status": "False"}, scheduled],
+        "conditions": [{"type": "Initialized", "status": "True"}, scheduled],
         "containerStatuses": [{"name": "agent", "image": "a", "imageID": "b", "state": state}, {"name": "proxy"}],
         "hostIPs": [{"ip": "10.0.0.1"}],
     }

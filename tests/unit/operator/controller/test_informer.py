@@ -19,9 +19,11 @@ class Scene:
     """An informer of a cache, with the enqueued keys."""
 
     def __init__(self) -> None:
-        self.cache, self.sessions, self.agents = Cache(), RecordingQueue(), RecordingQueue()
+        self.cache, self.pools = Cache(), RecordingQueue()
+        self.sessions, self.agents = RecordingQueue(), RecordingQueue()
         sessions, agents = cast(WorkQueue[Key], self.sessions), cast(WorkQueue[Key], self.agents)
-        self.informer = Informer(self.cache, sessions, agents, FakeKubernetes())
+        pools = cast(WorkQueue[Key], self.pools)
+        self.informer = Informer(self.cache, sessions, agents, pools, FakeKubernetes())
         self.informer.accept_sessions("default")
 
 

@@ -20,9 +20,10 @@ class Scene:
 
     def __init__(self) -> None:
         self.kube, self.cache = FakeKubernetes(), Cache()
-        self.sessions, self.agents = RecordingQueue(), RecordingQueue()
+        self.sessions, self.agents, self.pools = RecordingQueue(), RecordingQueue(), RecordingQueue()
         sessions, agents = cast(WorkQueue[Key], self.sessions), cast(WorkQueue[Key], self.agents)
-        self.informer = Informer(self.cache, sessions, agents, self.kube)
+        pools = cast(WorkQueue[Key], self.pools)
+        self.informer = Informer(self.cache, sessions, agents, pools, self.kube)
         self.stored = self.kube.put("pods", operator_objects.pod())
         self.informer.on_update(ResourceKind.POD, self.stored)
         self.sessions.keys.clear()

@@ -24,7 +24,7 @@ class Scene:
     def __init__(self) -> None:
         self.kube, self.cache, self.sessions = FakeKubernetes(), Cache(), RecordingQueue()
         sessions, agents = cast(WorkQueue[Key], self.sessions), cast(WorkQueue[Key], RecordingQueue())
-        informer = Informer(self.cache, sessions, agents, self.kube)
+        informer = Informer(self.cache, sessions, agents, agents, self.kube)
         self.resync = Resync(
             self.kube, directory_of(FakeRooms()), self.cache, informer, "installation-1", (), lambda: 1000.0
         )
@@ -59,7 +59,7 @@ async def swept(scene: Scene, pod: JsonObject) -> bool:
     """Return whether the sweep deletes the pod."""
     scene.kube.put("pods", pod)
     await scene.resync.resync()
-    await scene.resync.delete_orphan_pods()
+    await scene.resync.orphan_pods.delete()
     (stored,) = (raw for (kind, _), raw in scene.kube.objects.items() if kind == "pods")
     return scene.kube.writes == ["delete pods"] and "deletionTimestamp" in stored["metadata"]
 
@@ -86,7 +86,7 @@ async def test_pod_of_an_uncached_session_is_kept() -> None:
     scene.kube.put("pods", orphan_pod())
     await scene.resync.resync()
     scene.kube.put("voicesessions", operator_objects.session())
-    await scene.resync.delete_orphan_pods()
+    await scene.resync.orphan_pods.delete()
     assert scene.kube.writes == []
 
 
@@ -104,7 +104,7 @@ async def test_other_pods_are_never_deleted(name: str) -> None:
     scene = Scene()
     scene.kube.put("pods", orphan_pod(**OTHERS[name]))
     await scene.resync.resync()
-    await scene.resync.delete_orphan_pods()
+    await scene.resync.orphan_pods.delete()
     assert scene.kube.writes == []
 
 
@@ -113,7 +113,7 @@ async def test_orphan_pods_are_kept_when_their_session_cannot_be_read() -> None:
     scene.kube.put("pods", orphan_pod())
     await scene.resync.resync()
     scene.kube.errors["get voicesessions"] = RetryableError("KubernetesUnavailable", "down")
-    await scene.resync.delete_orphan_pods()
+    await scene.resync.orphan_pods.delete()
     assert scene.kube.writes == []
-    await scene.resync.delete_orphan_pods()
+    await scene.resync.orphan_pods.delete()
     assert scene.kube.writes == ["delete pods"]

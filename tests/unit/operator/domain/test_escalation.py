@@ -129,7 +129,14 @@ def used_up(*times: float) -> Status:
     """Return the status of a session with these replacements; the newest pod serves."""
     stored = talking().build().status
     count = len(times)
-    return replace(stored, replacements=count, replaced_at=times, agent_pod=pod(count).name, agent_epoch=1 + count)
+    return replace(
+        stored,
+        replacements=count,
+        replaced_at=times,
+        agent_pod=pod(count).name,
+        pod_ordinal=count,
+        agent_epoch=1 + count,
+    )
 
 
 def test_replacements_of_last_hour_count() -> None:

@@ -233,7 +233,7 @@ def test_replacement_is_counted_and_emits_event() -> None:
 
 def crashing(ordinal: int, since: float) -> SessionBuilder:
     lost = decide(ready_session(), empty_cluster().room(), since).status
-    status = replace(lost, replacements=ordinal, agent_pod=pod(ordinal).name)
+    status = replace(lost, replacements=ordinal, agent_pod=pod(ordinal).name, pod_ordinal=ordinal)
     return session().stored(status).limits(start_seconds=600, max_replacements=10)
 
 
@@ -251,13 +251,17 @@ def test_repeated_pod_losses_back_off(ordinal: int, wait: float) -> None:
 
 
 def test_steady_pod_is_replaced_without_backoff() -> None:
-    old = ready_session().status(replacements=2, agent_pod=pod(2).name)
+    old = ready_session().status(replacements=2, agent_pod=pod(2).name, pod_ordinal=2)
     assert action_kinds(decide(old, empty_cluster().room(), T0 + 50)) == ["CreatePod"]
 
 
 @pytest.mark.parametrize(("allowed", "used", "over"), [(3, 2, False), (3, 3, True), (0, 0, True)])
 def test_used_up_replacements_end_session(allowed: int, used: int, over: bool) -> None:
-    start = ready_session().status(replacements=used, agent_pod=pod(used).name).limits(max_replacements=allowed)
+    start = (
+        ready_session()
+        .status(replacements=used, agent_pod=pod(used).name, pod_ordinal=used)
+        .limits(max_replacements=allowed)
+    )
     found = decide(start, empty_cluster().room(), T0 + 50)
     assert (found.status.end_reason == "AgentLost") is over
 

@@ -1,0 +1,208 @@
+"""Reconciles VoicePools: creates and deletes warm pods, and writes the status."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from math import ceil
+from typing import Final
+
+from voicesession_common import JsonObject
+from voicesession_common.api.constants import SESSION_UID_LABEL, TEMPLATE_HASH_LABEL
+from voicesession_common.api.timestamps import from_rfc3339
+from voicesession_common.api.voiceagent import VoiceAgent
+from voicesession_common.api.voicepool import AutoscalingMode, PoolStatus, VoicePool
+from voicesession_common.errors import ConflictError, ExternalError, NotFoundError
+from voicesession_common.kube_client import PODS, KubernetesApi
+
+from voicesession_operator import metrics
+from voicesession_operator.controller.cache import Cache, Key, ResourceKind, agent_of
+from voicesession_operator.controller.pod_claims import PodClaims, is_ready
+from voicesession_operator.controller.pod_watcher import to_pod
+from voicesession_operator.controller.ports import EventSink, PodProblems
+from voicesession_operator.controller.status_writer import NotWritten, write_status
+from voicesession_operator.domain.observed import Config
+from voicesession_operator.domain.pod_manifest import build_warm_pod
+from voicesession_operator.domain.pool_plan import RETRY_SECONDS, ObservedPool, PoolPlan, PoolPod, plan_pool
+
+log = logging.getLogger(__name__)
+
+STATUS_SECONDS: Final = 2.0
+"""Shortest time between two writes of a status in which only numbers have changed: a claim must not cost a write."""
+
+
+@dataclass
+class _Memory:
+    """Facts about one pool that only this leader needs."""
+
+    written_at: float = 0.0
+    refused: str = ""
+    """The API server's words for the last refused pod."""
+    refused_at: float = 0.0
+
+
+class PoolReconciler:
+    """Reconciles VoicePools. `clock` returns Unix seconds."""
+
+    def __init__(
+        self,
+        kube: KubernetesApi,
+        recorder: EventSink,
+        cache: Cache,
+        claims: PodClaims,
+        pods: PodProblems,
+        config: Config,
+        clock: Callable[[], float],
+    ) -> None:
+        self._kube = kube
+        self._recorder = recorder
+        self._cache = cache
+        self._claims = claims
+        self._pods = pods
+        self._config = config
+        self._clock = clock
+        self._memories: dict[Key, _Memory] = {}
+
+    async def reconcile(self, key: Key) -> float | None:
+        """Reconcile one pool. Return the seconds until the next run, if any; raise ExternalError."""
+        started, outcome = time.monotonic(), "error"
+        try:
+            raw = self._cache.get(ResourceKind.POOL, key)
+            if raw is None:
+                self._forget(key)
+            requeue_after = None if raw is None else await self._reconcile_pool(key, raw)
+            outcome = "ok"
+        finally:
+            metrics.RECONCILE_SECONDS.labels("pool", outcome).observe(time.monotonic() - started)
+        return requeue_after
+
+    def _forget(self, key: Key) -> None:
+        self._claims.forget(key)
+        self._memories.pop(key, None)
+
+    async def _reconcile_pool(self, key: Key, raw: JsonObject) -> float | None:
+        pool, memory = VoicePool.parse(raw), self._memories.setdefault(key, _Memory())
+        agent = self._cache.get(ResourceKind.AGENT, agent_of(raw))
+        manifest = None if agent is None else build_warm_pod(pool, VoiceAgent.parse(agent), self._config)
+        observed = await self._observe(pool, memory, manifest)
+        planned = plan_pool(pool, observed, self._clock())
+        if manifest is not None:
+            await self._create(key, memory, manifest, planned.create)
+        await asyncio.gather(*(self._delete(pool, pod) for pod in planned.delete))
+        wait = await self._store(key, raw, pool, planned, observed)
+        waits = (planned.requeue_after, wait, _retry_after(memory, self._clock()))
+        return min((seconds for seconds in waits if seconds is not None), default=None)
+
+    async def _observe(self, pool: VoicePool, memory: _Memory, manifest: JsonObject | None) -> ObservedPool:
+        raw_pods = self._cache.pods_of(pool.namespace, pool.uid)
+        pods = await asyncio.gather(*(self._pool_pod(raw) for raw in raw_pods))
+        if memory.refused and self._clock() - memory.refused_at >= RETRY_SECONDS:
+            memory.refused = ""
+        tally = self._claims.tally(Key(pool.namespace, pool.name))
+        return ObservedPool(
+            template_hash="" if manifest is None else manifest["metadata"]["labels"][TEMPLATE_HASH_LABEL],
+            pods=tuple(pods),
+            wanted=_wanted(pool),
+            claimed=sum(map(_is_claimed, self._cache.pods_from_pool(pool.namespace, pool.name))),
+            hits=tally.hits,
+            misses=tally.misses,
+            arrivals_per_minute=len(tally.arrivals),
+            refill_seconds=max((_refill_seconds(raw) for raw in raw_pods), default=0),
+            refused=memory.refused,
+        )
+
+    async def _pool_pod(self, raw: JsonObject) -> PoolPod:
+        """Convert a pod. One that is running and not ready is asked for its problem, which Kubernetes cannot know."""
+        pod, meta, ready = to_pod(raw), raw["metadata"], is_ready(raw)
+        problem = pod.problem
+        if pod.live and pod.ip and not ready and not problem:
+            state = await self._pods.state(pod.ip, pod.uid)
+            problem = state.problem if state is not None else ""
+        return PoolPod(
+            name=pod.name,
+            uid=pod.uid,
+            version=meta["resourceVersion"],
+            template_hash=meta.get("labels", {}).get(TEMPLATE_HASH_LABEL, ""),
+            created_at=pod.created_at,
+            live=pod.live,
+            ready=ready,
+            deleting=pod.deleting,
+            problem=problem,
+            unschedulable=problem.startswith("Unschedulable"),
+        )
+
+    async def _create(self, key: Key, memory: _Memory, manifest: JsonObject, count: int) -> None:
+        """Create the pods. A refusal, for example by a quota, stops further tries for RETRY_SECONDS."""
+        for _ in range(count):
+            try:
+                pod = await self._kube.create(PODS, key.namespace, manifest)
+            except ExternalError as error:
+                memory.refused, memory.refused_at = f"{error.reason}: {error.message}", self._clock()
+                log.warning("a warm pod was refused", extra={"pool": str(key), "reason": error.reason})
+                return
+            self._cache.upsert(ResourceKind.POD, pod)
+
+    async def _delete(self, pool: VoicePool, pod: PoolPod) -> None:
+        """Delete the pod unless it has changed: a session may have claimed it."""
+        try:
+            answer = await self._kube.delete(PODS, pool.namespace, pod.name, pod.uid, pod.version)
+        except (NotFoundError, ConflictError):
+            return
+        if answer.get("kind") == "Pod":
+            self._cache.upsert(ResourceKind.POD, answer)
+
+    async def _store(
+        self, key: Key, raw: JsonObject, pool: VoicePool, planned: PoolPlan, observed: ObservedPool
+    ) -> float | None:
+        """Write the status if it is due. Return the seconds until it is, if it is not."""
+        if planned.status == pool.status:
+            return None
+        memory, now = self._memories[key], self._clock()
+        due_in = memory.written_at + STATUS_SECONDS - now
+        if _differ_in_numbers_only(planned.status, pool.status) and 0 < due_in <= STATUS_SECONDS:
+            return due_in
+        rendered = planned.status.render()
+        stored = await write_status(self._kube, self._recorder, self._cache, ResourceKind.POOL, raw, rendered)
+        if isinstance(stored, NotWritten):
+            return stored.requeue_after
+        memory.written_at = now
+        self._claims.settle(key, observed.hits, observed.misses)
+        for event in planned.events:
+            await self._recorder.record(ResourceKind.POOL, stored, event)
+        return None
+
+
+def _wanted(pool: VoicePool) -> int:
+    """Return the number of pods that the pool should have, before its limits."""
+    if pool.mode == AutoscalingMode.DISABLED and pool.replicas is not None:
+        return pool.replicas
+    return pool.minimum
+
+
+def _retry_after(memory: _Memory, now: float) -> float | None:
+    return max(memory.refused_at + RETRY_SECONDS - now, 0.0) if memory.refused else None
+
+
+def _is_claimed(pod: JsonObject) -> bool:
+    meta = pod["metadata"]
+    is_over = "deletionTimestamp" in meta or (pod.get("status") or {}).get("phase") in ("Failed", "Succeeded")
+    return SESSION_UID_LABEL in meta.get("labels", {}) and not is_over
+
+
+def _differ_in_numbers_only(new: PoolStatus, old: PoolStatus) -> bool:
+    """Return whether two different statuses agree in all that is written at once."""
+    return (new.conditions, new.desired, new.observed_generation, new.selector) == (
+        old.conditions,
+        old.desired,
+        old.observed_generation,
+        old.selector,
+    )
+
+
+def _refill_seconds(pod: JsonObject) -> int:
+    """Return the seconds from the pod's creation until it was ready; 0 if it is not."""
+    conditions = (pod.get("status") or {}).get("conditions") or ()
+    times = (c.get("lastTransitionTime") for c in conditions if c["type"] == "Ready" and c["status"] == "True")
+    ready_at, created_at = from_rfc3339(next(times, None)), from_rfc3339(pod["metadata"].get("creationTimestamp"))
+    return 0 if ready_at is None or created_at is None else max(ceil(ready_at - created_at), 0)
