@@ -146,8 +146,7 @@ class KubeClient:
 
     async def list(self, resource: Resource, namespace: str = "", selector: str = "") -> tuple[list[JsonObject], str]:
         """Return all objects, and the resourceVersion of the list."""
-        found: list[JsonObject] = []
-        version = "0"
+        found, version = list[JsonObject](), "0"
         async for page in self.pages(resource, namespace, selector):
             found += page.items
             version = page.version

@@ -20,11 +20,7 @@ from voicesession_operator.controller.session_traces import OFF, SessionTraces
 from voicesession_operator.controller.webhook_tracking import LeaveHints, LostWebhookCounter
 from voicesession_operator.domain.actions import Event
 from voicesession_operator.domain.agent_plan import Memory
-from voicesession_operator.domain.observed import (
-    AgentPod,
-    AgentPodState,
-    PodNews,
-)
+from voicesession_operator.domain.observed import AgentPod, AgentPodState, PodNews
 
 from tests.support import operator_objects
 from tests.support.builders import AGENT, CONFIG, T0

@@ -257,12 +257,8 @@ def test_steady_pod_is_replaced_without_backoff() -> None:
 
 @pytest.mark.parametrize(("allowed", "used", "over"), [(3, 2, False), (3, 3, True), (0, 0, True)])
 def test_used_up_replacements_end_session(allowed: int, used: int, over: bool) -> None:
-    start = (
-        ready_session()
-        .status(replacements=used, agent_pod=pod(used).name, pod_ordinal=used)
-        .limits(max_replacements=allowed)
-    )
-    found = decide(start, empty_cluster().room(), T0 + 50)
+    start = ready_session().status(replacements=used, agent_pod=pod(used).name, pod_ordinal=used)
+    found = decide(start.limits(max_replacements=allowed), empty_cluster().room(), T0 + 50)
     assert (found.status.end_reason == "AgentLost") is over
 
 
