@@ -20,9 +20,9 @@ class ConditionType(StrEnum):
     FINISHED = "Finished"
     """The session is finished; the reason is the end reason. Absent before the end."""
     PROGRESSING = "Progressing"
-    """Of a VoicePool: True while it creates or replaces pods, and when all are as wanted; False if it cannot."""
+    """Of a VoicePool: True while it creates or replaces pods, and when all are as desired; False if it cannot."""
     SCALING_LIMITED = "ScalingLimited"
-    """Of a VoicePool: its wanted number of pods is limited by `warm`, or by the room in the cluster."""
+    """Of a VoicePool: its desired number of pods is limited by `warm`, or by the room in the cluster."""
 
 
 class Reason(StrEnum):
@@ -118,7 +118,7 @@ class PoolReason(StrEnum):
     WARMING = "Warming"
     """Ready is False: pods are starting. Progressing: pods are starting, or leave."""
     COMPLETE = "Complete"
-    """Progressing: all pods are as wanted."""
+    """Progressing: all pods are as desired."""
     ROLLING_OUT = "RollingOut"
     """Progressing: pods of an earlier template are being replaced."""
     AGENT_NOT_FOUND = "AgentNotFound"

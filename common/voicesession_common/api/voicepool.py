@@ -22,7 +22,7 @@ class PoolStatus:
 
     observed_generation: int = 0
     desired: int = 0
-    """Wanted number of warm pods."""
+    """Desired number of warm pods."""
     replicas: int = 0
     """Pods of the pool that no session has claimed."""
     warm: int = 0

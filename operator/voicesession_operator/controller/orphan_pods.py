@@ -1,4 +1,4 @@
-"""Deletes agent pods whose session does not exist."""
+"""Deletes agent pods without a session: `kubectl delete --cascade=orphan` leaves them."""
 
 import logging
 from contextlib import suppress
@@ -29,7 +29,7 @@ class OrphanPods:
         self._cache = cache
 
     async def delete(self) -> None:
-        """Delete agent pods whose session does not exist: `kubectl delete --cascade=orphan` leaves them."""
+        """Delete the agent pods of missing sessions."""
         for raw in list(self._cache.all(ResourceKind.POD)):
             session = session_key_of(raw)
             if session is None or not _may_be_orphan(raw):

@@ -64,8 +64,8 @@ class PodClaims:
         pools = self._cache.pools_of(Key(session.namespace, session.agent_ref))
         if not pools:
             return None
-        started, wanted, tried = time.monotonic(), template_hash(manifest["spec"]), set[tuple[str, str]]()
-        while len(tried) < TRIES and (found := self._candidate(pools, wanted, tried)) is not None:
+        started, template, tried = time.monotonic(), template_hash(manifest["spec"]), set[tuple[str, str]]()
+        while len(tried) < TRIES and (found := self._candidate(pools, template, tried)) is not None:
             pool, pod = found
             tried.add(_version(pod))
             claimed = await self._take(pod, manifest)
@@ -92,13 +92,13 @@ class PodClaims:
         """Forget a pool that is gone."""
         self._tallies.pop(pool, None)
 
-    def _candidate(self, pools: list[Key], wanted: str, tried: set[tuple[str, str]]) -> tuple[Key, JsonObject] | None:
+    def _candidate(self, pools: list[Key], template: str, tried: set[tuple[str, str]]) -> tuple[Key, JsonObject] | None:
         """Return the oldest warm pod with this template, and its pool."""
         found = [
             (pod["metadata"]["creationTimestamp"], pod["metadata"]["name"], pool, pod)
             for pool in pools
             for pod in self._pods(pool)
-            if is_warm(pod, wanted) and uid_of(pod) not in self._reserved and _version(pod) not in tried
+            if is_warm(pod, template) and uid_of(pod) not in self._reserved and _version(pod) not in tried
         ]
         oldest = min(found, key=lambda item: item[:2], default=None)
         return None if oldest is None else oldest[2:]
@@ -155,10 +155,10 @@ class PodClaims:
         self._enqueue(pool)
 
 
-def is_warm(pod: JsonObject, wanted: str) -> bool:
-    """Return whether the pod can be claimed: ready, reachable, and of the wanted template."""
+def is_warm(pod: JsonObject, template: str) -> bool:
+    """Return whether the pod can be claimed: ready, reachable, and of the template template."""
     meta, status = pod["metadata"], pod.get("status") or {}
-    is_current = meta.get("labels", {}).get(TEMPLATE_HASH_LABEL) == wanted
+    is_current = meta.get("labels", {}).get(TEMPLATE_HASH_LABEL) == template
     is_alive = "deletionTimestamp" not in meta and status.get("phase") == "Running" and bool(status.get("podIP"))
     return is_current and is_alive and is_ready(pod)
 

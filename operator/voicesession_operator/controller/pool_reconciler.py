@@ -103,7 +103,7 @@ class PoolReconciler:
         return ObservedPool(
             template_hash="" if manifest is None else manifest["metadata"]["labels"][TEMPLATE_HASH_LABEL],
             pods=tuple(pods),
-            wanted=_wanted(pool),
+            needed=_needed(pool),
             claimed=sum(map(_is_claimed, self._cache.pods_from_pool(pool.namespace, pool.name))),
             hits=tally.hits,
             misses=tally.misses,
@@ -173,7 +173,7 @@ class PoolReconciler:
         return None
 
 
-def _wanted(pool: VoicePool) -> int:
+def _needed(pool: VoicePool) -> int:
     """Return the number of pods that the pool should have, before its limits."""
     if pool.mode == AutoscalingMode.DISABLED and pool.replicas is not None:
         return pool.replicas

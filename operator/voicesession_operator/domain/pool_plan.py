@@ -1,4 +1,4 @@
-"""The plan of a VoicePool: a pure function of the pool, its pods, its wanted size and the time."""
+"""The plan of a VoicePool: a pure function of the pool, its pods, its desired size and the time."""
 
 from dataclasses import dataclass, replace
 from math import ceil
@@ -13,7 +13,7 @@ from voicesession_operator.domain.actions import Event
 from voicesession_operator.domain.naming import label_value
 
 SURGE_SHARE: Final = 0.25
-"""Pods above the wanted number during a rollout, as in a Deployment; at least one."""
+"""Pods above the desired number during a rollout, as in a Deployment; at least one."""
 LEAST_WARMING: Final = 4
 """Pods that may start at a time in a small pool: each loads models, beside calls on the same nodes."""
 RETRY_SECONDS: Final = 30.0
@@ -50,7 +50,7 @@ class ObservedPool:
     template_hash: str
     """Hash of the spec of a new pod; empty without the VoiceAgent."""
     pods: tuple[PoolPod, ...]
-    wanted: int
+    needed: int
     """The number of pods that the arrivals need, before the limits of the pool."""
     claimed: int = 0
     hits: int = 0
@@ -90,20 +90,20 @@ class _Sorted:
 
 def plan_pool(pool: VoicePool, observed: ObservedPool, now: float) -> PoolPlan:
     """Return the plan for `now` (Unix seconds). Total, and safe to execute twice."""
-    wanted = wanted_within_limits(pool, observed) if observed.template_hash else 0
+    desired = desired_replicas(pool, observed) if observed.template_hash else 0
     pods = _sort(observed)
     problem = _problem(pods, observed, now)
-    create = _missing(pool, pods, wanted, problem, now)
-    delete = () if pool.deleting else (*_expired(pods, now), *_surplus(pods, wanted))
-    status = _status(pool, observed, pods, wanted, now)
+    create = _missing(pool, pods, desired, problem, now)
+    delete = () if pool.deleting else (*_expired(pods, now), *_surplus(pods, desired))
+    status = _status(pool, observed, pods, desired, now)
     status = replace(status, conditions=_conditions(pool, observed, pods, status, problem, now))
     events = _events(pool.status, status)
     return PoolPlan(status, 0 if pool.deleting else create, delete, events, _requeue_after(pods, problem, now))
 
 
-def wanted_within_limits(pool: VoicePool, observed: ObservedPool) -> int:
-    """Return the wanted number of warm pods, from `warm.min` to `warm.max`."""
-    return min(max(observed.wanted, pool.minimum), pool.maximum)
+def desired_replicas(pool: VoicePool, observed: ObservedPool) -> int:
+    """Return the desired number of warm pods, from `warm.min` to `warm.max`."""
+    return min(max(observed.needed, pool.minimum), pool.maximum)
 
 
 def _sort(observed: ObservedPool) -> _Sorted:
@@ -133,7 +133,7 @@ def _late(pod: PoolPod, now: float) -> str:
     return f"the pod is not ready after {WARM_SECONDS:.0f} s"
 
 
-def _missing(pool: VoicePool, pods: _Sorted, wanted: int, problem: str, now: float) -> int:
+def _missing(pool: VoicePool, pods: _Sorted, desired: int, problem: str, now: float) -> int:
     """Return the number of pods to create now.
 
     A problem stops the creation. After it, one pod tries alone until it is warm.
@@ -141,12 +141,12 @@ def _missing(pool: VoicePool, pods: _Sorted, wanted: int, problem: str, now: flo
     if problem:
         return 0
     warming, live = len(pods.warming), len(pods.warm) + len(pods.warming)
-    most = max(LEAST_WARMING, ceil(wanted * SURGE_SHARE)) - warming
+    most = max(LEAST_WARMING, ceil(desired * SURGE_SHARE)) - warming
     if is_condition_false(pool.status.conditions, ConditionType.PROGRESSING) and not pods.warm:
         most = 1 - warming
-    surge = max(1, ceil(wanted * SURGE_SHARE))
-    room = wanted + surge - live - len(pods.stale)
-    return max(min(wanted - live, room, most), 0)
+    surge = max(1, ceil(desired * SURGE_SHARE))
+    room = desired + surge - live - len(pods.stale)
+    return max(min(desired - live, room, most), 0)
 
 
 def _expired(pods: _Sorted, now: float) -> tuple[PoolPod, ...]:
@@ -154,7 +154,7 @@ def _expired(pods: _Sorted, now: float) -> tuple[PoolPod, ...]:
     return (*pods.over, *(pod for pod in pods.failed if now - pod.created_at >= RETRY_SECONDS))
 
 
-def _surplus(pods: _Sorted, wanted: int) -> tuple[PoolPod, ...]:
+def _surplus(pods: _Sorted, desired: int) -> tuple[PoolPod, ...]:
     """Return the live pods that are too many: those of an earlier template only as far as others are warm.
 
     Without room in the cluster one pod keeps asking for it, so that a cluster autoscaler can see the need.
@@ -164,15 +164,15 @@ def _surplus(pods: _Sorted, wanted: int) -> tuple[PoolPod, ...]:
     kept = (*pods.warm, *starting, *waiting[:1])
     unready = tuple(pod for pod in pods.stale if not pod.ready)
     ready = tuple(pod for pod in pods.stale if pod.ready)
-    spare = max(len(pods.warm) + len(ready) - wanted, 0)
-    return (*kept[wanted:], *waiting[1:], *unready, *ready[:spare])
+    spare = max(len(pods.warm) + len(ready) - desired, 0)
+    return (*kept[desired:], *waiting[1:], *unready, *ready[:spare])
 
 
-def _status(pool: VoicePool, observed: ObservedPool, pods: _Sorted, wanted: int, now: float) -> PoolStatus:
+def _status(pool: VoicePool, observed: ObservedPool, pods: _Sorted, desired: int, now: float) -> PoolStatus:
     return replace(
         pool.status,
         observed_generation=pool.generation,
-        desired=wanted,
+        desired=desired,
         replicas=sum(pod.live for pod in observed.pods),
         warm=len(pods.warm),
         warming=len(pods.warming),
@@ -235,10 +235,10 @@ def _scaling_limited(pool: VoicePool, observed: ObservedPool, pods: _Sorted, sta
     blocked = next((pod for pod in pods.warming if pod.unschedulable), None)
     if blocked is not None:
         return Condition(kind, "True", PoolReason.UNSCHEDULABLE, blocked.problem)
-    needed = f"The arrivals need {observed.wanted}"
-    if observed.wanted > pool.maximum:
+    needed = f"The arrivals need {observed.needed}"
+    if observed.needed > pool.maximum:
         return Condition(kind, "True", PoolReason.TOO_MANY_REPLICAS, f"{needed}, warm.max is {pool.maximum}")
-    if observed.wanted < pool.minimum:
+    if observed.needed < pool.minimum:
         return Condition(kind, "True", PoolReason.TOO_FEW_REPLICAS, f"{needed}, warm.min is {pool.minimum}")
     return Condition(kind, "False", PoolReason.DESIRED_WITHIN_RANGE, "The pool may have as many pods as it needs")
 

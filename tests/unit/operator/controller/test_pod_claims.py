@@ -120,7 +120,7 @@ async def test_changed_pod_is_read_again_and_claimed() -> None:
     assert scene.owner() == "hello"
 
 
-async def test_pod_that_is_gone_is_no_longer_tried() -> None:
+async def test_missing_pod_is_no_longer_tried() -> None:
     scene = Scene(pods=2)
     del scene.kube.objects["pods", "front-0"]
     assert (await scene.claim() or {})["metadata"]["name"] == "front-1"
@@ -151,7 +151,7 @@ async def test_unknown_outcome_of_a_claim_is_raised() -> None:
         {"conditions": [{"type": "Ready", "status": "False"}]},
     ],
 )
-async def test_pod_that_is_not_warm_is_never_claimed(change: JsonObject) -> None:
+async def test_unready_pod_is_never_claimed(change: JsonObject) -> None:
     scene, raw = Scene(pods=0), operator_objects.warm_pod()
     scene.add({**raw, "status": {**raw["status"], **change}})
     assert await scene.claim() is None
@@ -170,7 +170,7 @@ async def test_pod_of_an_earlier_definition_is_never_claimed() -> None:
     assert scene.owner() == "front"
 
 
-async def test_pod_that_has_served_is_never_claimed_again() -> None:
+async def test_pod_of_a_session_is_never_claimed_again() -> None:
     scene = Scene()
     await scene.claim()
     raw = scene.kube.objects["pods", "front-0"]

@@ -58,7 +58,7 @@ class Scene:
         return found["status"], found["reason"], found["message"]
 
 
-async def test_pool_creates_pods_that_belong_to_it_and_know_no_session() -> None:
+async def test_created_pods_belong_to_the_pool_and_know_no_session() -> None:
     scene = Scene()
     await scene.reconcile()
     first, second = scene.created()
@@ -111,7 +111,7 @@ async def test_claims_of_a_failed_status_write_are_counted_later() -> None:
     assert scene.status()["hits"] == 1
 
 
-async def test_pod_that_was_claimed_meanwhile_is_not_deleted() -> None:
+async def test_pod_claimed_meanwhile_is_not_deleted() -> None:
     scene = Scene(min=0)
     raw = scene.kube.put("pods", operator_objects.warm_pod())
     scene.cache.upsert(ResourceKind.POD, raw)
@@ -144,7 +144,7 @@ async def test_refused_pod_is_reported_and_tried_again_later(error: Exception) -
     assert len(scene.created()) == 1
 
 
-async def test_problem_that_only_the_pod_knows_is_reported() -> None:
+async def test_problem_known_to_the_pod_alone_is_reported() -> None:
     scene = Scene()
     await scene.reconcile()
     scene.change_pods(phase="Running", podIP="10.0.1.1")
@@ -155,7 +155,7 @@ async def test_problem_that_only_the_pod_knows_is_reported() -> None:
     assert [event.message for event in scene.recorder.events] == ["no module named own_agent"]
 
 
-async def test_pool_of_a_missing_agent_reports_it() -> None:
+async def test_pool_of_a_missing_agent_reports_cause() -> None:
     scene = Scene()
     scene.cache.remove(ResourceKind.AGENT, scene.kube.objects.pop(("voiceagents", "agent-66")))
     assert await scene.reconcile() is None
@@ -163,7 +163,7 @@ async def test_pool_of_a_missing_agent_reports_it() -> None:
     assert scene.condition("Ready")[:2] == ("False", "AgentNotFound")
 
 
-async def test_scaled_pool_keeps_its_replicas_within_bounds() -> None:
+async def test_scaled_pool_keeps_replicas_within_bounds() -> None:
     scene = Scene()
     raw = operator_objects.pool(warm={"min": 1, "max": 3}, replicas=2)
     scene.put(ResourceKind.POOL, "voicepools", raw)

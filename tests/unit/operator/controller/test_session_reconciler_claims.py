@@ -24,7 +24,7 @@ def own_pods(world: ReconcilerWorld) -> list[JsonObject]:
     return [raw for raw in found if constants.SESSION_UID_LABEL in raw["metadata"]["labels"]]
 
 
-async def test_session_claims_a_warm_pod_and_binds_it_in_one_reconcile() -> None:
+async def test_session_claims_and_binds_warm_pod_in_single_reconcile() -> None:
     world = world_with_warm_pods(1)
     await world.reconcile()
     assert world.session()["status"]["agent"]["pod"] == "front-0"
@@ -39,7 +39,7 @@ async def test_session_without_a_warm_pod_starts_cold() -> None:
     assert world.kube.writes == ["create pods", "patch voicesessions"]
 
 
-async def test_lost_pod_is_replaced_by_a_warm_one() -> None:
+async def test_lost_pod_is_replaced_by_warm_pod() -> None:
     world = world_with_warm_pods(2)
     await world.reconcile()
     world.rooms.rooms[ROOM].append(agent_participant())
@@ -68,7 +68,7 @@ async def test_lost_warm_pod_is_noticed_by_the_next_leader() -> None:
     assert world.pod()["metadata"]["annotations"][constants.ORDINAL_ANNOTATION] == "1"
 
 
-async def test_second_pod_of_the_same_ordinal_is_deleted() -> None:
+async def test_second_pod_of_same_ordinal_is_deleted() -> None:
     world = world_with_warm_pods(1)
     await world.reconcile()
     double = operator_objects.pod(phase="Running", podIP="10.0.0.2")

@@ -33,7 +33,7 @@ def pod(number: int = 0, template: str = "new", **values: Any) -> PoolPod:
 
 
 def plan(of: VoicePool, *pods: PoolPod, now: float = T0 + 1, template: str = "new", **values: Any) -> PoolPlan:
-    return plan_pool(of, ObservedPool(template, pods, values.pop("wanted", of.minimum), **values), now)
+    return plan_pool(of, ObservedPool(template, pods, values.pop("needed", of.minimum), **values), now)
 
 
 def reason(planned: PoolPlan, kind: ConditionType) -> tuple[str, str]:
@@ -52,7 +52,7 @@ def broken(of: VoicePool) -> VoicePool:
     return replace(of, status=PoolStatus(conditions=(condition,)))
 
 
-def test_empty_pool_creates_its_minimum() -> None:
+def test_empty_pool_creates_minimum() -> None:
     planned = plan(pool(3))
     assert (planned.create, planned.delete) == (3, ())
     assert reason(planned, ConditionType.READY) == ("False", PoolReason.WARMING)
@@ -78,20 +78,20 @@ def test_terminating_pod_is_replaced_at_once() -> None:
 
 
 @pytest.mark.parametrize(
-    ("wanted", "desired", "limited"),
+    ("needed", "desired", "limited"),
     [
         (0, 1, ("True", PoolReason.TOO_FEW_REPLICAS)),
         (3, 3, ("False", PoolReason.DESIRED_WITHIN_RANGE)),
         (9, 5, ("True", PoolReason.TOO_MANY_REPLICAS)),
     ],
 )
-def test_wanted_number_stays_within_bounds(wanted: int, desired: int, limited: tuple[str, str]) -> None:
-    planned = plan(pool(1, 5), wanted=wanted)
+def test_desired_number_stays_within_bounds(needed: int, desired: int, limited: tuple[str, str]) -> None:
+    planned = plan(pool(1, 5), needed=needed)
     assert planned.status.desired == desired
     assert reason(planned, ConditionType.SCALING_LIMITED) == limited
 
 
-def test_surplus_pods_are_deleted_and_starting_ones_first() -> None:
+def test_surplus_pods_are_deleted_and_starting_pods_first() -> None:
     warm, starting = [pod(n, created_at=T0 + n) for n in range(2)], pod(2, ready=False)
     assert names(plan(pool(2), *warm, starting)) == ["front-2"]
     assert names(plan(pool(1), *warm)) == ["front-1"]
@@ -109,7 +109,7 @@ def test_rollout_keeps_capacity_until_new_pods_are_warm() -> None:
     assert plan(pool(4), *old[1:], pod(4)).create == 1
 
 
-def test_old_pod_that_is_not_ready_is_deleted_at_once() -> None:
+def test_unready_old_pod_is_deleted_at_once() -> None:
     assert names(plan(pool(2), pod(0, template="old", ready=False))) == ["front-0"]
 
 
@@ -142,13 +142,13 @@ def test_known_problem_stays_in_view_during_the_next_try() -> None:
     assert reason(plan(broken(pool(1)), pod(0)), ConditionType.PROGRESSING) == ("True", PoolReason.COMPLETE)
 
 
-def test_pod_that_never_gets_ready_is_a_problem() -> None:
+def test_pod_without_readiness_is_a_problem() -> None:
     planned = plan(pool(2), pod(0, ready=False), now=T0 + WARM_SECONDS)
     assert planned.create == 0
     assert reason(planned, ConditionType.PROGRESSING) == ("False", PoolReason.POD_NOT_WARM)
 
 
-def test_unschedulable_pods_are_reported_and_a_single_one_keeps_asking() -> None:
+def test_unschedulable_pods_are_reported_and_a_single_pod_stays() -> None:
     waiting = [pod(n, ready=False, unschedulable=True, problem="Unschedulable: no memory") for n in range(3)]
     planned = plan(pool(5), *waiting)
     assert planned.create == 0
@@ -164,7 +164,7 @@ def test_refused_pod_stops_the_creation() -> None:
     assert found.message == "QuotaExceeded: exceeded quota"
 
 
-def test_pool_without_its_agent_deletes_its_pods_and_reports_it() -> None:
+def test_pool_without_agent_deletes_pods_and_reports_cause() -> None:
     planned = plan(pool(2), pod(0), pod(1), template="")
     assert (planned.create, sorted(names(planned))) == (0, ["front-0", "front-1"])
     assert reason(planned, ConditionType.READY) == ("False", PoolReason.AGENT_NOT_FOUND)
@@ -201,8 +201,8 @@ PODS = st.lists(
 
 
 @given(st.integers(0, 8), st.integers(0, 8), st.integers(0, 50), PODS)
-def test_plan_never_takes_capacity_below_the_wanted_number(minimum: int, more: int, wanted: int, pods: Any) -> None:
-    planned = plan(pool(minimum, minimum + more), *pods, wanted=wanted)
+def test_plan_never_takes_capacity_below_the_desired_number(minimum: int, more: int, needed: int, pods: Any) -> None:
+    planned = plan(pool(minimum, minimum + more), *pods, needed=needed)
     desired = planned.status.desired
     assert minimum <= desired <= minimum + more
     ready = [found for found in pods if found.live and found.ready and not found.deleting]
@@ -212,7 +212,7 @@ def test_plan_never_takes_capacity_below_the_wanted_number(minimum: int, more: i
 
 
 @given(st.integers(1, 12), st.booleans())
-def test_pool_converges_to_its_size_after_a_change_of_the_template(size: int, starts_full: bool) -> None:
+def test_pool_converges_after_a_change_of_the_template(size: int, starts_full: bool) -> None:
     pods = [pod(n, template="old") for n in range(size if starts_full else 0)]
     number = size
     for _ in range(6 * size + 6):
