@@ -23,7 +23,16 @@ DEFINITION: Final = "VOICESESSION_AGENT"
 """Variable with the definition of the agent; VOICESESSION_AGENT_2, _3 … continue a long one."""
 VARIABLE_BYTES: Final = 98_304
 """Linux refuses to start a process with a variable of 128 KiB (MAX_ARG_STRLEN), its name included."""
-SCHEDULING_FIELDS: Final = ("nodeSelector", "tolerations", "priorityClassName", "runtimeClassName")
+POD_FIELDS: Final = (
+    *("nodeSelector", "tolerations", "affinity", "priorityClassName", "runtimeClassName"),
+    *("serviceAccountName", "imagePullSecrets"),
+)
+"""Fields of a VoiceAgent's `pod` that become fields of the pod's spec."""
+EVICTION_HINTS: Final = {
+    "cluster-autoscaler.kubernetes.io/safe-to-evict": "false",
+    "karpenter.sh/do-not-disrupt": "true",
+}
+"""Annotations that keep an autoscaler of nodes from ending a call in order to save a node."""
 PROVIDERS: Final = ("stt", "llm", "tts")
 
 
@@ -38,16 +47,20 @@ def build_pod(session: VoiceSession, agent: VoiceAgent, ordinal: int, config: Co
 
 
 def _metadata(session: VoiceSession, agent: VoiceAgent, ordinal: int) -> JsonObject:
+    pod = agent.spec.get("pod", {})
     return {
         "name": pod_name(session.name, session.uid, ordinal),
         "namespace": session.namespace,
         "labels": {
+            **pod.get("labels", {}),
             constants.MANAGED_BY_LABEL: constants.MANAGED_BY,
             constants.COMPONENT_LABEL: constants.AGENT_POD_COMPONENT,
             constants.SESSION_UID_LABEL: session.uid,
             constants.AGENT_LABEL: label_value(agent.name),
         },
         "annotations": {
+            **EVICTION_HINTS,
+            **pod.get("annotations", {}),
             constants.SESSION_ANNOTATION: f"{session.namespace}/{session.name}",
             constants.ORDINAL_ANNOTATION: str(ordinal),
         },
@@ -82,8 +95,8 @@ def _pod_spec(agent: VoiceAgent, config: Config) -> JsonObject:
             "seccompProfile": {"type": "RuntimeDefault"},
         },
         "containers": [_container(agent, config)],
-        "volumes": [{"name": "tmp", "emptyDir": {}}],
-        **{key: overrides[key] for key in SCHEDULING_FIELDS if key in overrides},
+        "volumes": [{"name": "tmp", "emptyDir": {}}, *overrides.get("volumes", [])],
+        **{key: overrides[key] for key in POD_FIELDS if key in overrides},
     }
 
 
@@ -94,6 +107,7 @@ def _container(agent: VoiceAgent, config: Config) -> JsonObject:
         "image": overrides.get("image") or config.agent_image,
         "imagePullPolicy": config.pull_policy,
         "env": _environment(agent, config),
+        "envFrom": overrides.get("envFrom", []),
         "ports": [
             {"name": "control", "containerPort": constants.CONTROL_PORT, "protocol": "TCP"},
             {"name": "metrics", "containerPort": constants.METRICS_PORT, "protocol": "TCP"},
@@ -108,7 +122,10 @@ def _container(agent: VoiceAgent, config: Config) -> JsonObject:
             "failureThreshold": 6,
         },
         "resources": overrides.get("resources", {}),
-        "volumeMounts": [{"name": "tmp", "mountPath": "/tmp"}],  # noqa: S108 - a path inside the container
+        "volumeMounts": [
+            {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108 - a path inside the container
+            *overrides.get("volumeMounts", []),
+        ],
         "securityContext": {
             "allowPrivilegeEscalation": False,
             "readOnlyRootFilesystem": True,

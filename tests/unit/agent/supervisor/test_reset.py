@@ -262,15 +262,6 @@ async def test_end_after_reset_starts_no_job(world: SupervisorWorld) -> None:
     assert len(world.jobs.orders) == 1
 
 
-async def test_higher_epoch_after_end_starts_no_job(world: SupervisorWorld) -> None:
-    await world.first_joined()
-    await world.supervisor.end()
-    await world.supervisor.set_desired_state(desired(epoch=2))
-    await world.settle()
-    assert len(world.jobs.orders) == 1
-    assert world.state.render()["reset"] is None
-
-
 async def test_human_joining_during_reset_is_seen_by_new_job(world: SupervisorWorld) -> None:
     await world.first_joined()
     await world.supervisor.set_desired_state(desired(epoch=2))

@@ -166,6 +166,15 @@ async def test_state_of_earlier_epoch_is_ignored(world: SupervisorWorld) -> None
     assert (world.state.desired, world.memory.desired) == (now, [now])
 
 
+async def test_higher_epoch_after_end_starts_no_job(world: SupervisorWorld) -> None:
+    await world.first_joined()
+    await world.supervisor.end()
+    await world.supervisor.set_desired_state(desired(epoch=2))
+    await world.settle()
+    assert len(world.jobs.orders) == 1
+    assert world.state.render()["reset"] is None
+
+
 async def test_close_dismisses_job(world: SupervisorWorld) -> None:
     await world.supervisor.close()
     assert await asyncio.wait_for(world.supervisor.wait_until_dismissed(1), DEADLINE) == "leave"
