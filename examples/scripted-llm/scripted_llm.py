@@ -19,6 +19,11 @@ from rules import Refuse, Say, ToolCall, decide, normalize
 MODEL: Final = "scripted-1"
 OWNER: Final = "scripted"
 CONTEXT_TOKENS: Final = 32000
+SMALL_MODEL: Final = "scripted-8k"
+"""The same model with a context of SMALL_CONTEXT_TOKENS: a longer request is refused, as hosted models do."""
+SMALL_CONTEXT_TOKENS: Final = 8000
+BYTES_PER_TOKEN: Final = 4
+"""UTF-8 bytes of a token in English text."""
 DIMENSIONS: Final = 1536
 """The dimensions of OpenAI's text-embedding-3-small, which Letta requests by that name."""
 WORD_SECONDS: Final = 0.005
@@ -32,6 +37,8 @@ async def chat(request: web.Request) -> web.StreamResponse:
     messages = body.get("messages")
     if not isinstance(messages, list) or not messages:
         return _bad_request("messages must be a list with at least one message")
+    if body.get("model") == SMALL_MODEL and _tokens(messages) > SMALL_CONTEXT_TOKENS:
+        return _bad_request(f"the context has {SMALL_CONTEXT_TOKENS} tokens", "context_length_exceeded")
     reply = decide(messages, body.get("tools") or [])
     if isinstance(reply, Refuse):
         return web.json_response({"error": {"message": "refused as requested", "type": "error"}}, status=reply.status)
@@ -88,6 +95,11 @@ def _tool_call(call: ToolCall) -> dict[str, Any]:
 
 def _finish(reply: Say | ToolCall) -> str:
     return "stop" if isinstance(reply, Say) else "tool_calls"
+
+
+def _tokens(messages: list[dict[str, Any]]) -> int:
+    """Estimate the tokens of a request from its length."""
+    return len(json.dumps(messages, ensure_ascii=False).encode()) // BYTES_PER_TOKEN
 
 
 def _usage(messages: list[dict[str, Any]], reply: Say | ToolCall) -> dict[str, int]:
@@ -147,8 +159,8 @@ async def _body(request: web.Request) -> dict[str, Any]:
     return body
 
 
-def _bad_request(message: str) -> web.Response:
-    return web.json_response({"error": {"message": message, "type": "invalid_request_error"}}, status=400)
+def _bad_request(message: str, code: str | None = None) -> web.Response:
+    return web.json_response({"error": {"message": message, "type": "invalid_request_error", "code": code}}, status=400)
 
 
 def make_app() -> web.Application:

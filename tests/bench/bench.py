@@ -11,6 +11,7 @@ from tests.bench import (
     crashes,
     figures,
     leader_failures,
+    long_conversation,
     page_clicks,
     reconnect_cycles,
     recovery,
@@ -39,6 +40,7 @@ BENCHES: dict[str, tuple[Callable[[int], Section], int]] = {
     "resetting-without-webhooks": (resets.run_without_webhooks, 50),
     "cycles": (reconnect_cycles.run, 25),
     "soak": (soak.run, 200),
+    "conversation": (long_conversation.run, 60),
     "healing": (recovery.run, 1),
     "scale": (scale.run, 5000),
 }

@@ -31,7 +31,6 @@ DESIRED: dict[str, Any] = {
     "identity": "agent-agent-66",
     "memory": {"baseURL": "http://letta:8283", "agentID": "agent-1", "apiKey": "key"},
     "capture": True,
-    "end": False,
 }
 
 

@@ -60,6 +60,28 @@ AGENT_RULES = SHARED_RULES | {
     ),
     "retention": Rule(("memory", "letta", "retentionDays"), 3650, 3651, "less than or equal to 3650"),
     "no retention": Rule(("memory", "letta", "retentionDays"), 0, -1, "greater than or equal to 0"),
+    "volume": Rule(
+        ("pod", "volumes"),
+        [{"name": "models", "persistentVolumeClaim": {"claimName": "models"}}],
+        [{"name": "models", "secret": {"secretName": "a"}, "emptyDir": {}}],
+        "exactly one of secret, configMap, emptyDir and persistentVolumeClaim is required",
+    ),
+    "volume of the operator": Rule(
+        ("pod", "volumes"), [{"name": "temporary", "emptyDir": {}}], [{"name": "tmp", "emptyDir": {}}], "the name tmp"
+    ),
+    "volume mount": Rule(
+        ("pod", "volumeMounts"),
+        [{"name": "models", "mountPath": "/models"}],
+        [{"name": "models", "mountPath": "/tmp"}],  # noqa: S108
+        "belongs to the operator's own volume",
+    ),
+    "environment source": Rule(
+        ("pod", "envFrom"),
+        [{"secretRef": {"name": "keys"}}],
+        [{"prefix": "A_"}],
+        "exactly one of secretRef and configMapRef is required",
+    ),
+    "pull secret": Rule(("pod", "imagePullSecrets"), [{"name": "registry"}], [{}], "Required value"),
     "idle prompt": Rule(("idlePrompt",), "x" * 2048, "x" * 2049, "2048"),
     "agent or id": Rule(
         ("memory", "letta"), {"agent": "a"}, {"agent": "a", "agentID": "b"}, "agent and agentID exclude each other"

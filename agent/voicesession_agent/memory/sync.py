@@ -240,6 +240,9 @@ class MemorySync:
             return False
         try:
             await self.turns.send_oldest(backend)
+        except RejectedError:
+            # Memory works, and the turn is counted as lost; the next load shows whether the agent is gone.
+            pass
         except MemoryBackendError as error:
             self._fail(error)
             return False

@@ -21,6 +21,8 @@ class DropReason(StrEnum):
     OVERFLOW = "overflow"
     REJECTED = "rejected"
     STOPPED = "stopped"
+    FORGOTTEN = "forgotten"
+    """Memory became read only, so that the turn must not be sent any more."""
     UNDELIVERED = "undelivered"
     """A job could not deliver the turn to its supervisor."""
 
@@ -95,16 +97,19 @@ class TurnQueue:
             self.lose(DropReason.REJECTED)
 
     def forget(self) -> None:
-        """Drop all turns without counting them as lost; they must not be sent."""
-        self._turns.clear()
+        """Drop all turns and count them as lost; they must not be sent."""
+        self._drop_all(DropReason.FORGOTTEN)
         self._unexpected = 0
         self._some.clear()
 
     def give_up(self) -> None:
         """Drop all turns and count them as lost, at the end of the process."""
+        self._drop_all(DropReason.STOPPED)
+
+    def _drop_all(self, reason: DropReason) -> None:
         while self._turns:
             self._turns.popleft()
-            self.lose(DropReason.STOPPED)
+            self.lose(reason)
 
     def lose(self, why: DropReason) -> None:
         """Count one lost turn, including a turn that never reached this queue."""

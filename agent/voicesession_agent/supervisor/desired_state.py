@@ -29,7 +29,6 @@ class DesiredState:
     identity: str = ""
     memory: MemoryAddress | None = None
     capture: bool = False
-    end: bool = False
     cause: str = ""
     """Cause of this epoch; for logs only."""
     read_only: bool = False
@@ -90,7 +89,6 @@ def parse(body: bytes) -> DesiredState:
         identity=_text(raw, "identity", required=False),
         memory=None if memory is None else _memory(_field(raw, "memory", dict)),
         capture=_field(raw, "capture", bool, default=False),
-        end=_field(raw, "end", bool, default=False),
         cause=_text(raw, "cause", required=False),
         read_only=_field(memory or {}, "readOnly", bool, default=False),
         remember=_field(memory or {}, "remember", bool, default=True),

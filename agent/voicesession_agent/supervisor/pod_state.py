@@ -70,7 +70,7 @@ class PodState:
     joined_at: float | None = None
     desired: DesiredState | None = None
     ended: bool = False
-    """The pod ends: the desired state says so, or the process gets a signal."""
+    """The process has got a signal to end."""
     ended_epoch: int = 0
     """Epoch in which the agent ended its session; 0 while it has not, and again after a reset."""
     job: JobPhase = JobPhase.NONE
@@ -147,7 +147,7 @@ class PodState:
     def set_desired_state(self, desired: DesiredState, now: float, timer: float) -> bool:
         """Set the desired state and return True if it starts a reset. Raises OtherSessionError.
 
-        Epoch and end never go back. `timer` is the time of a clock that is never set, for the reset's duration.
+        The epoch never goes back. `timer` is the time of a clock that is never set, for the reset's duration.
         """
         before = self.desired
         if before is not None and before.session_uid != desired.session_uid:
@@ -157,7 +157,6 @@ class PodState:
         if before is None:
             self.bound_at = now
         self.desired = desired
-        self.ended = self.ended or desired.end
         if before is None or desired.epoch == before.epoch or self.ended:
             return False
         self._start_reset(desired, timer)

@@ -53,9 +53,7 @@ class Supervisor:
         timer: Callable[[], float] = time.monotonic,
     ) -> None:
         self.state, self.traces = state, traces
-        self._jobs = jobs
-        self._metrics = metrics
-        self._memory = memory
+        self._jobs, self._metrics, self._memory = jobs, metrics, memory
         self._clock, self._timer = clock, timer
         self._notify_change = notify
         self._timings = timings
@@ -67,10 +65,7 @@ class Supervisor:
         self._dismissals = asyncio.Condition()
 
     async def set_desired_state(self, desired: DesiredState) -> None:
-        """Accept the desired state and return at once. Raises OtherSessionError.
-
-        A state of an earlier epoch, from an operator with outdated data, changes nothing.
-        """
+        """Accept the desired state, unless its epoch is outdated, and return at once. Raises OtherSessionError."""
         first, left, now = self.state.desired is None, self.state.last_human_left, self._clock()
         reset = self.state.set_desired_state(desired, now, self._timer())
         if self.state.desired is not desired:
@@ -153,10 +148,14 @@ class Supervisor:
             watching.cancel()
             await asyncio.gather(watching, return_exceptions=True)
 
-    async def close(self) -> None:
-        """Leave the room at once, give each job the time to end, and stop all processes."""
+    async def end(self) -> None:
+        """Let the job leave the room; no other one follows."""
         self.state.ended = True
         await self._notify()
+
+    async def close(self) -> None:
+        """End, give each job the time to end, and stop all processes."""
+        await self.end()
         await self._draining.close()
         await self._jobs.close()
 
@@ -225,13 +224,14 @@ class Supervisor:
             self.state.dismiss()
             kill(job_run.launch, job, "it did not join in time")
         elif reason is StopReason.UNHEALTHY and job_run.diagnosis is not None:
-            self._restart_for_health(job_run.diagnosis)
             self.state.dismiss()
             if job_run.diagnosis is STUCK:
                 kill(job_run.launch, job, job_run.diagnosis.message)
         elif reason is StopReason.DISMISSED and job_run.joined_at is None:
             kill(job_run.launch, job, "its join would disconnect its successor")
         self._draining.add(job_run.launch, job, has_left=reason is StopReason.LEFT)
+        if reason is StopReason.UNHEALTHY and job_run.diagnosis is not None:
+            self._restart_for_health(job_run.diagnosis)
 
     def _restart_for_health(self, diagnosis: Diagnosis) -> None:
         if not self._health_restarts.take(diagnosis, self._timer()):

@@ -31,11 +31,10 @@ SESSION_ANNOTATION: Final = "voicesession.dev/session"
 ORDINAL_ANNOTATION: Final = "voicesession.dev/ordinal"
 """Annotation of an agent pod: 0 for the first pod of its session, increased by one for each later pod."""
 POOL_LABEL: Final = "voicesession.dev/pool"
-"""Label of an agent pod that a VoicePool created, also after a session has claimed it: the name of the pool, or the
-start of the name's SHA-256 if it is too long."""
+"""Label of an agent pod that a VoicePool created, also after a session has claimed it: the name of the pool."""
 TEMPLATE_HASH_LABEL: Final = "voicesession.dev/template-hash"
-"""Label of an agent pod that a VoicePool created: the start of the SHA-256 of the pod's spec. A session claims only a
-pod whose spec is the one that it would create itself."""
+"""Label of an agent pod: the start of the SHA-256 of the part that VoiceAgent and settings decide. A session claims
+only a warm pod with the hash of the pod that it would create itself."""
 CLAIMED_AT_ANNOTATION: Final = "voicesession.dev/claimed-at"
 """Annotation of an agent pod that a session has claimed from a VoicePool: the RFC 3339 time, by the operator's clock.
 It takes the place of the pod's creation time, which is earlier than the session."""

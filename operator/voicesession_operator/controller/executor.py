@@ -138,7 +138,6 @@ class Executor:
             "memory": self._memory(action, recalls=_has_own_memory(session, agent, action)),
             "capture": bool(agent and agent.letta and agent.letta.capture) and not action.memory_read_only,
             "idleSeconds": action.idle_seconds,
-            "end": False,
             "prewarm": action.prewarm,
             "traceparent": self._traces.traceparent(session),
         }

@@ -16,7 +16,7 @@ from voicesession_common.kube_client import PODS, KubernetesApi
 
 from voicesession_operator import metrics
 from voicesession_operator.controller.cache import Cache, Key, ResourceKind, key_of, uid_of
-from voicesession_operator.domain.pod_manifest import template_hash
+from voicesession_operator.domain.pool_size import LONG_SECONDS
 from voicesession_operator.metric_labels import ClaimResult
 
 log = logging.getLogger(__name__)
@@ -24,8 +24,7 @@ log = logging.getLogger(__name__)
 TRIES: Final = 8
 """Pods that one claim tries. Each try fails only if the pod has changed since the watch reported it."""
 KEPT_ARRIVALS: Final = 10_000
-"""Arrivals kept for each pool; more in a minute count as this many."""
-ARRIVAL_SECONDS: Final = 60.0
+"""Arrivals kept for each pool; more in LONG_SECONDS count as this many."""
 
 
 @dataclass
@@ -58,13 +57,14 @@ class PodClaims:
     async def claim(self, session: VoiceSession, manifest: JsonObject) -> JsonObject | None:
         """Return a warm pod that now belongs to the session, or None if there is none.
 
-        `manifest` is the pod that the session would create: only a pod with an equal spec is taken. Raise
+        `manifest` is the pod that the session would create: only a pod with an equal template is taken. Raise
         RetryableError if the outcome is unknown.
         """
         pools = self._cache.pools_of(Key(session.namespace, session.agent_ref))
         if not pools:
             return None
-        started, template, tried = time.monotonic(), template_hash(manifest["spec"]), set[tuple[str, str]]()
+        started, template = time.monotonic(), manifest["metadata"]["labels"][TEMPLATE_HASH_LABEL]
+        tried = set[tuple[str, str]]()
         while len(tried) < TRIES and (found := self._candidate(pools, template, tried)) is not None:
             pool, pod = found
             tried.add(_version(pod))
@@ -77,9 +77,9 @@ class PodClaims:
         return None
 
     def tally(self, pool: Key) -> Tally:
-        """Return the tally of the pool; arrivals older than ARRIVAL_SECONDS are left out."""
+        """Return the tally of the pool, without arrivals older than LONG_SECONDS."""
         tally = self._tallies.setdefault(pool, Tally())
-        while tally.arrivals and tally.arrivals[0] < self._clock() - ARRIVAL_SECONDS:
+        while tally.arrivals and tally.arrivals[0] < self._clock() - LONG_SECONDS:
             tally.arrivals.popleft()
         return tally
 

@@ -18,16 +18,19 @@ from voicesession_common.kube_client import PODS, KubernetesApi
 
 from voicesession_operator import metrics
 from voicesession_operator.controller.cache import Cache, Key, ResourceKind, agent_of
-from voicesession_operator.controller.pod_claims import PodClaims, is_ready
+from voicesession_operator.controller.pod_claims import PodClaims, Tally, is_ready
 from voicesession_operator.controller.pod_watcher import to_pod
 from voicesession_operator.controller.ports import EventSink, PodProblems
 from voicesession_operator.controller.status_writer import NotWritten, write_status
 from voicesession_operator.domain.observed import Config
 from voicesession_operator.domain.pod_manifest import build_warm_pod
 from voicesession_operator.domain.pool_plan import RETRY_SECONDS, ObservedPool, PoolPlan, PoolPod, plan_pool
+from voicesession_operator.domain.pool_size import SHORT_SECONDS, Recommendations, held_pods, hold, needed_pods
 
 log = logging.getLogger(__name__)
 
+LOOK_SECONDS: Final = 10.0
+"""Time between two looks at the arrivals; a claim causes one at once."""
 STATUS_SECONDS: Final = 2.0
 """Shortest time between two writes of a status in which only numbers have changed: a claim must not cost a write."""
 
@@ -40,6 +43,7 @@ class _Memory:
     refused: str = ""
     """The API server's words for the last refused pod."""
     refused_at: float = 0.0
+    recommendations: Recommendations = ()
 
 
 class PoolReconciler:
@@ -91,7 +95,8 @@ class PoolReconciler:
             await self._create(key, memory, manifest, planned.create)
         await asyncio.gather(*(self._delete(pool, pod) for pod in planned.delete))
         wait = await self._store(key, raw, pool, planned, observed)
-        waits = (planned.requeue_after, wait, _retry_after(memory, self._clock()))
+        look = None if pool.mode == AutoscalingMode.DISABLED else LOOK_SECONDS
+        waits = (planned.requeue_after, wait, look, _retry_after(memory, self._clock()))
         return min((seconds for seconds in waits if seconds is not None), default=None)
 
     async def _observe(self, pool: VoicePool, memory: _Memory, manifest: JsonObject | None) -> ObservedPool:
@@ -99,16 +104,17 @@ class PoolReconciler:
         pods = await asyncio.gather(*(self._pool_pod(raw) for raw in raw_pods))
         if memory.refused and self._clock() - memory.refused_at >= RETRY_SECONDS:
             memory.refused = ""
-        tally = self._claims.tally(Key(pool.namespace, pool.name))
+        tally, now = self._claims.tally(Key(pool.namespace, pool.name)), self._clock()
+        refill_seconds = max((_refill_seconds(raw) for raw in raw_pods), default=0)
         return ObservedPool(
             template_hash="" if manifest is None else manifest["metadata"]["labels"][TEMPLATE_HASH_LABEL],
             pods=tuple(pods),
-            needed=_needed(pool),
+            needed=_needed(pool, memory, tally, refill_seconds, now),
             claimed=sum(map(_is_claimed, self._cache.pods_from_pool(pool.namespace, pool.name))),
             hits=tally.hits,
             misses=tally.misses,
-            arrivals_per_minute=len(tally.arrivals),
-            refill_seconds=max((_refill_seconds(raw) for raw in raw_pods), default=0),
+            arrivals_per_minute=sum(now - SHORT_SECONDS < at for at in tally.arrivals),
+            refill_seconds=refill_seconds,
             refused=memory.refused,
         )
 
@@ -173,11 +179,15 @@ class PoolReconciler:
         return None
 
 
-def _needed(pool: VoicePool) -> int:
+def _needed(pool: VoicePool, memory: _Memory, tally: Tally, refill_seconds: int, now: float) -> int:
     """Return the number of pods that the pool should have, before its limits."""
-    if pool.mode == AutoscalingMode.DISABLED and pool.replicas is not None:
-        return pool.replicas
-    return pool.minimum
+    if pool.mode == AutoscalingMode.DISABLED:
+        return pool.minimum if pool.replicas is None else pool.replicas
+    # A new leader has seen no arrivals, so the number of the last one counts for a while.
+    known = memory.recommendations or ((now, pool.status.desired),)
+    needed = needed_pods(tally.arrivals, refill_seconds or pool.status.refill_seconds, now)
+    memory.recommendations = hold(known, needed, now)
+    return held_pods(memory.recommendations)
 
 
 def _retry_after(memory: _Memory, now: float) -> float | None:

@@ -12,7 +12,7 @@ from voicesession_common.api.voicesession import Status, VoiceSession
 from voicesession_operator.domain.actions import Action, DeleteRoom, DeleteSession, EndOfSession, Plan
 from voicesession_operator.domain.naming import agent_identity, room_name
 from voicesession_operator.domain.observed import AgentPod, Config, Observed
-from voicesession_operator.domain.pods import delete_pods
+from voicesession_operator.domain.pods import claimed_at, delete_pods
 
 REQUIRED: Final = (ConditionType.ROOM_READY, ConditionType.AGENT_JOINED)
 """Ready is True when both of these are."""
@@ -26,11 +26,19 @@ def initial_status(session: VoiceSession, observed: Observed, now: float, config
         status,
         observed_generation=session.generation,
         inherited=status.inherited or known,
-        started_at=now if status.started_at is None else status.started_at,
+        started_at=_started_at(session, observed, now),
         room_name=room_name(session.uid),
         room_url=config.public_url,
         agent_identity=agent_identity(session.agent_ref),
     )
+
+
+def _started_at(session: VoiceSession, observed: Observed, now: float) -> float:
+    """Return the stored start, or that of a session without a status, which may have claimed a pod already."""
+    if session.status.started_at is not None:
+        return session.status.started_at
+    claims = (claimed_at(session, pod) for pod in observed.pods)
+    return min([now, *(at for at in claims if at is not None)])
 
 
 def set_ready(status: Status, now: float) -> Status:

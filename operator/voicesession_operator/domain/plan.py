@@ -42,6 +42,7 @@ from voicesession_operator.domain.pods import (
     pod_actions,
     replace_failed_successor,
     replacement_due_at,
+    short_start_ends_at,
 )
 from voicesession_operator.domain.requeue import poll_interval
 from voicesession_operator.domain.reset import complete_reset, due_resets, set_refused_request
@@ -74,6 +75,9 @@ def plan(session: VoiceSession, observed: Observed, now: float, config: Config) 
     times = [_time_of(deadline, observed) for deadline in deadlines]
     times += [_time_of(decision, observed) for decision in decisions]
     stored = without_short_grace(session, status, observed, now)
+    start_ends_at = short_start_ends_at(session, status, observed, pods)
+    if start_ends_at is not None and now < start_ends_at:
+        stored, times = session.status, [*times, start_ends_at]
     made = Plan(
         stored,
         _actions(session, status, observed, pods, now, config),

@@ -25,7 +25,16 @@ DEFINITION: Final = "VOICESESSION_AGENT"
 """Variable with the definition of the agent; VOICESESSION_AGENT_2, _3 … continue a long one."""
 VARIABLE_BYTES: Final = 98_304
 """Linux refuses to start a process with a variable of 128 KiB (MAX_ARG_STRLEN), its name included."""
-SCHEDULING_FIELDS: Final = ("nodeSelector", "tolerations", "priorityClassName", "runtimeClassName")
+POD_FIELDS: Final = (
+    *("nodeSelector", "tolerations", "affinity", "priorityClassName", "runtimeClassName"),
+    *("serviceAccountName", "imagePullSecrets"),
+)
+"""Fields of a VoiceAgent's `pod` that become fields of the pod's spec."""
+EVICTION_HINTS: Final = {
+    "cluster-autoscaler.kubernetes.io/safe-to-evict": "false",
+    "karpenter.sh/do-not-disrupt": "true",
+}
+"""Annotations that keep an autoscaler of nodes from ending a call in order to save a node."""
 PROVIDERS: Final = ("stt", "llm", "tts")
 POOL_PREFIX_CHARACTERS: Final = 57
 """The API server adds five characters to a generated name; a host name has 63."""
@@ -34,52 +43,50 @@ HASH_CHARACTERS: Final = 16
 
 def build_pod(session: VoiceSession, agent: VoiceAgent, ordinal: int, config: Config) -> JsonObject:
     """Return the v1 Pod with this ordinal (0 is the first); it satisfies the restricted Pod Security profile."""
-    return {
-        "apiVersion": "v1",
-        "kind": "Pod",
-        "metadata": _metadata(session, agent, ordinal),
-        "spec": _pod_spec(agent, config),
-    }
-
-
-def build_warm_pod(pool: VoicePool, agent: VoiceAgent, config: Config) -> JsonObject:
-    """Return a v1 Pod of the pool: the pod of a session, without the session. The API server completes its name."""
-    spec = _pod_spec(agent, config)
-    labels = {constants.POOL_LABEL: label_value(pool.name), constants.TEMPLATE_HASH_LABEL: template_hash(spec)}
+    made = _template(agent, config)
+    given = made["metadata"]
     metadata = {
-        "generateName": f"{pool.name[:POOL_PREFIX_CHARACTERS].replace('.', '-').strip('-')}-",
-        "namespace": pool.namespace,
-        "labels": {**_labels(agent), **labels},
-        "ownerReferences": [_owner(constants.POOL_KIND, pool)],
-    }
-    return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}
-
-
-def template_hash(pod_spec: JsonObject) -> str:
-    """Return 16 hex digits of the SHA-256 of a pod's spec, as the operator sends it."""
-    text = json.dumps(pod_spec, sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()[:HASH_CHARACTERS]
-
-
-def _metadata(session: VoiceSession, agent: VoiceAgent, ordinal: int) -> JsonObject:
-    return {
         "name": pod_name(session.name, session.uid, ordinal),
         "namespace": session.namespace,
-        "labels": {**_labels(agent), constants.SESSION_UID_LABEL: session.uid},
+        "labels": {**given["labels"], constants.SESSION_UID_LABEL: session.uid},
         "annotations": {
+            **EVICTION_HINTS,
+            **given["annotations"],
             constants.SESSION_ANNOTATION: f"{session.namespace}/{session.name}",
             constants.ORDINAL_ANNOTATION: str(ordinal),
         },
         "ownerReferences": [_owner(constants.SESSION_KIND, session)],
     }
+    return {**made, "metadata": metadata}
 
 
-def _labels(agent: VoiceAgent) -> JsonObject:
-    return {
+def build_warm_pod(pool: VoicePool, agent: VoiceAgent, config: Config) -> JsonObject:
+    """Return a v1 Pod of the pool: the pod of a session, without the session. The API server completes its name."""
+    made = _template(agent, config)
+    metadata = {
+        "generateName": f"{pool.name[:POOL_PREFIX_CHARACTERS].replace('.', '-').strip('-')}-",
+        "namespace": pool.namespace,
+        "labels": {**made["metadata"]["labels"], constants.POOL_LABEL: pool.name},
+        "annotations": made["metadata"]["annotations"],
+        "ownerReferences": [_owner(constants.POOL_KIND, pool)],
+    }
+    return {**made, "metadata": metadata}
+
+
+def _template(agent: VoiceAgent, config: Config) -> JsonObject:
+    """Return the part of a pod that its VoiceAgent and the settings decide, with the hash of that part as a label."""
+    given = agent.spec.get("pod", {})
+    labels, annotations = given.get("labels", {}), given.get("annotations", {})
+    made = {"metadata": {"labels": labels, "annotations": annotations}, "spec": _pod_spec(agent, config)}
+    text = json.dumps(made, sort_keys=True, separators=(",", ":"))
+    own = {
         constants.MANAGED_BY_LABEL: constants.MANAGED_BY,
         constants.COMPONENT_LABEL: constants.AGENT_POD_COMPONENT,
         constants.AGENT_LABEL: label_value(agent.name),
+        constants.TEMPLATE_HASH_LABEL: hashlib.sha256(text.encode()).hexdigest()[:HASH_CHARACTERS],
     }
+    metadata = {"labels": {**labels, **own}, "annotations": annotations}
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": made["spec"]}
 
 
 def _owner(kind: str, owner: VoiceSession | VoicePool) -> JsonObject:
@@ -109,8 +116,8 @@ def _pod_spec(agent: VoiceAgent, config: Config) -> JsonObject:
             "seccompProfile": {"type": "RuntimeDefault"},
         },
         "containers": [_container(agent, config)],
-        "volumes": [{"name": "tmp", "emptyDir": {}}],
-        **{key: overrides[key] for key in SCHEDULING_FIELDS if key in overrides},
+        "volumes": [{"name": "tmp", "emptyDir": {}}, *overrides.get("volumes", [])],
+        **{key: overrides[key] for key in POD_FIELDS if key in overrides},
     }
 
 
@@ -121,6 +128,7 @@ def _container(agent: VoiceAgent, config: Config) -> JsonObject:
         "image": overrides.get("image") or config.agent_image,
         "imagePullPolicy": config.pull_policy,
         "env": _environment(agent, config),
+        "envFrom": overrides.get("envFrom", []),
         "ports": [
             {"name": "control", "containerPort": constants.CONTROL_PORT, "protocol": "TCP"},
             {"name": "metrics", "containerPort": constants.METRICS_PORT, "protocol": "TCP"},
@@ -135,7 +143,10 @@ def _container(agent: VoiceAgent, config: Config) -> JsonObject:
             "failureThreshold": 6,
         },
         "resources": overrides.get("resources", {}),
-        "volumeMounts": [{"name": "tmp", "mountPath": "/tmp"}],  # noqa: S108 - a path inside the container
+        "volumeMounts": [
+            {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108 - a path inside the container
+            *overrides.get("volumeMounts", []),
+        ],
         "securityContext": {
             "allowPrivilegeEscalation": False,
             "readOnlyRootFilesystem": True,

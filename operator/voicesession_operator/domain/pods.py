@@ -99,6 +99,27 @@ def _recorded_ordinal(session: VoiceSession) -> int | None:
     return lowest if status.agent_pod == pod_name(session.name, session.uid, lowest) else None
 
 
+CLAIMED_START_SECONDS: Final = 1.0
+"""Time in which the agent of a claimed pod usually joins; a model that loads beside it delays this."""
+
+
+def claimed_at(session: VoiceSession, pod: AgentPod | None) -> float | None:
+    """Return the time at which the session claimed the pod; None for a pod that was created for it."""
+    if pod is None or pod.name == pod_name(session.name, session.uid, pod.ordinal):
+        return None
+    return pod.created_at
+
+
+def short_start_ends_at(session: VoiceSession, status: Status, observed: Observed, pods: SessionPods) -> float | None:
+    """Return the time until which the first status waits for Ready, so that a warm start needs one write.
+
+    None if it does not wait: the session has a status, is Ready, starts cold, or has a failure to report.
+    """
+    is_first = session.status.started_at is None and status.ready_at is None and not observed.failures
+    at = claimed_at(session, pods.serving) if is_first else None
+    return None if at is None else at + CLAIMED_START_SECONDS
+
+
 STEADY_SECONDS: Final = 10.0
 """An agent that was in the room for this long did not fail at its start, so its replacement need not wait."""
 MAX_DOUBLINGS: Final = 6

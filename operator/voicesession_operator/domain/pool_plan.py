@@ -10,7 +10,6 @@ from voicesession_common.api.reasons import ConditionType, PoolReason
 from voicesession_common.api.voicepool import PoolStatus, VoicePool
 
 from voicesession_operator.domain.actions import Event
-from voicesession_operator.domain.naming import label_value
 
 SURGE_SHARE: Final = 0.25
 """Pods above the desired number during a rollout, as in a Deployment; at least one."""
@@ -182,7 +181,7 @@ def _status(pool: VoicePool, observed: ObservedPool, pods: _Sorted, desired: int
         misses=pool.status.misses + observed.misses,
         arrivals_per_minute=observed.arrivals_per_minute,
         refill_seconds=observed.refill_seconds or pool.status.refill_seconds,
-        selector=f"{constants.POOL_LABEL}={label_value(pool.name)},!{constants.SESSION_UID_LABEL}",
+        selector=f"{constants.POOL_LABEL}={pool.name},!{constants.SESSION_UID_LABEL}",
     )
 
 

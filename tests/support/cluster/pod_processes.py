@@ -17,7 +17,12 @@ for status in /proc/[0-9]*/status; do cat "$status" 2>/dev/null; done | awk '
   END { emit() }'
 """
 """List all processes of the node: PID, parent's PID, state letter, resident KiB (0 for zombies)."""
-DESCRIPTORS = 'for pid in "$@"; do echo "$pid" "$(ls "/proc/$pid/fd" 2>/dev/null | wc -l)"; done'
+DETAILS = """
+for pid in "$@"; do
+  pss=$(awk '/^Pss:/ { print $2 }' "/proc/$pid/smaps_rollup" 2>/dev/null)
+  echo "$pid" "$(ls "/proc/$pid/fd" 2>/dev/null | wc -l)" "${pss:-0}"
+done"""
+"""List PID, number of open descriptors, and proportional set size in KiB (0 for zombies)."""
 ZOMBIE = "Z"
 
 
@@ -31,6 +36,8 @@ class Process:
     rss: int
     """Resident memory in bytes."""
     descriptors: int = 0
+    pss: int = 0
+    """Proportional set size in bytes: a page that several processes share counts in parts, so that sums are true."""
 
 
 @dataclass(frozen=True)
@@ -55,9 +62,9 @@ def survey(node: str, supervisor: int) -> Survey:
     """Return the supervisor and its descendants; `supervisor` is its PID on the node (nodes.supervisor)."""
     listing = nodes.on_node(node, "sh", "-c", SURVEY)
     found = family([_process(line) for line in listing.splitlines()], supervisor)
-    counts = nodes.on_node(node, "sh", "-c", DESCRIPTORS, "count", *(str(p.pid) for p in found))
-    descriptors = {int(pid): int(count) for pid, count in (line.split() for line in counts.splitlines())}
-    first, *others = (Process(p.pid, p.parent, p.state, p.rss, descriptors.get(p.pid, 0)) for p in found)
+    listed = nodes.on_node(node, "sh", "-c", DETAILS, "details", *(str(p.pid) for p in found))
+    details = {int(pid): (int(count), int(pss) * KIB) for pid, count, pss in map(str.split, listed.splitlines())}
+    first, *others = (Process(p.pid, p.parent, p.state, p.rss, *details.get(p.pid, (0, 0))) for p in found)
     return Survey(first, tuple(others))
 
 

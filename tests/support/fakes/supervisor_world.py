@@ -176,14 +176,13 @@ class SupervisorWorld:
         await asyncio.sleep(0.01)
 
 
-def desired(epoch: int = 1, end: bool = False, cause: str = "Start") -> DesiredState:
+def desired(epoch: int = 1, cause: str = "Start") -> DesiredState:
     return DesiredState(
         session_uid="u1",
         epoch=epoch,
         room_name="vs-1",
         room_url="ws://x",
         token=TOKEN,
-        end=end,
         cause=cause,
         token_epoch=str(epoch),
     )

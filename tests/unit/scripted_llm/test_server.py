@@ -92,3 +92,10 @@ async def test_embeddings_are_near_for_equal_words(url: str) -> None:
     assert len(one) == 1536
     assert sum(a * b for a, b in zip(one, two, strict=True)) == pytest.approx(1)
     assert sum(a * b for a, b in zip(one, three, strict=True)) < 0.5
+
+
+@pytest.mark.parametrize(("model", "status"), [("scripted-1", 200), ("scripted-8k", 400)])
+async def test_small_model_refuses_request_above_context(url: str, model: str, status: int) -> None:
+    body = {"model": model, "messages": [{"role": "user", "content": "word " * 8000}]}
+    found, text = await post(url + "/v1/chat/completions", body)
+    assert (found, "context_length_exceeded" in text) == (status, status == 400)

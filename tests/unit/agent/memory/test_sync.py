@@ -61,6 +61,7 @@ async def test_rejected_turn_is_lost_and_next_turn_is_sent(scene: SyncScene) -> 
     scene.memory.capture_fault = RejectedError("no")
     scene.say("one")
     await scene.until(lambda: scene.lost == [DropReason.REJECTED])
+    assert scene.memory_sync.status.phase is MemoryPhase.OK
     scene.memory.capture_fault = None
     scene.say("two")
     await scene.until(lambda: scene.memory.stored == ["two"])
@@ -197,7 +198,7 @@ async def test_read_only_memory_drops_queued_turns(scene: SyncScene) -> None:
     scene.memory_sync.apply(desired_state())
     scene.say("two")
     await scene.until(lambda: scene.memory.stored == ["two"])
-    assert scene.lost == []
+    assert scene.lost == [DropReason.FORGOTTEN]
 
 
 @pytest.mark.parametrize("timings", [replace(QUICK, edit_seconds=0.01)], ids=["short timeout"])

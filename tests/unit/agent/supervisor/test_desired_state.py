@@ -16,7 +16,6 @@ GOOD: dict[str, Any] = {
     "identity": "agent-a",
     "memory": {"baseURL": "http://letta", "agentID": "agent-1", "apiKey": "secret-key"},
     "capture": True,
-    "end": False,
 }
 
 

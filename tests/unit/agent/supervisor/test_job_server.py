@@ -101,7 +101,7 @@ async def test_leave_request_returns_dismissal(pod: Pod) -> None:
     assert not going.done()
     await pod.supervisor.set_desired_state(desired(epoch=2))
     assert await going is Dismissal.RESET
-    await pod.supervisor.set_desired_state(desired(epoch=2, end=True))
+    await pod.supervisor.end()
     assert await pod.link.wait_until_dismissed() is Dismissal.LEAVE
 
 

@@ -5,8 +5,8 @@ from voicesession_agent.supervisor.desired_state import DesiredState
 from voicesession_agent.supervisor.pod_state import HumanLeft, JobPhase, OtherSessionError, PodPhase, PodState
 
 
-def desired(uid: str = "u1", epoch: int = 0, end: bool = False) -> DesiredState:
-    return DesiredState(uid, epoch, "vs-1", "ws://x", "t", end=end)
+def desired(uid: str = "u1", epoch: int = 0) -> DesiredState:
+    return DesiredState(uid, epoch, "vs-1", "ws://x", "t")
 
 
 @pytest.fixture
@@ -20,7 +20,7 @@ def test_pod_phases_follow_order(state: PodState) -> None:
     assert state.phase is PodPhase.UNBOUND
     state.set_desired_state(desired(), 3.0, 3.0)
     assert state.phase is PodPhase.BOUND
-    state.set_desired_state(desired(end=True), 4.0, 4.0)
+    state.ended = True
     assert state.phase is PodPhase.ENDED
     assert not state.ready
 
@@ -39,13 +39,10 @@ def test_state_of_other_session_raises(state: PodState) -> None:
         state.set_desired_state(desired("u2"), 3.0, 3.0)
 
 
-def test_epoch_and_end_never_decrease(state: PodState) -> None:
+def test_epoch_never_decreases(state: PodState) -> None:
     state.set_desired_state(desired(epoch=2), 2.0, 2.0)
     state.set_desired_state(desired(epoch=1), 3.0, 3.0)
     assert state.render()["epoch"] == 2
-    state.set_desired_state(desired(epoch=2, end=True), 4.0, 4.0)
-    state.set_desired_state(desired(epoch=2), 5.0, 5.0)
-    assert state.ended
 
 
 def test_repeated_state_keeps_first_bind_time(state: PodState) -> None:

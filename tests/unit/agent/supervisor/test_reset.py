@@ -241,7 +241,7 @@ async def test_end_overrides_reset(world: SupervisorWorld) -> None:
     world.jobs.process_there.clear()
     await world.supervisor.set_desired_state(desired(epoch=2))
     await world.until(lambda: len(world.jobs.orders) == 2)
-    await world.supervisor.set_desired_state(desired(epoch=2, end=True))
+    await world.supervisor.end()
     assert await asyncio.wait_for(world.supervisor.wait_until_dismissed(1), DEADLINE) == "leave"
     world.jobs.process_there.set()
     new = await world.started(2)
@@ -257,17 +257,9 @@ async def test_end_overrides_reset(world: SupervisorWorld) -> None:
 async def test_end_after_reset_starts_no_job(world: SupervisorWorld) -> None:
     await world.first_joined()
     await world.supervisor.set_desired_state(desired(epoch=2))
-    await world.supervisor.set_desired_state(desired(epoch=2, end=True))
+    await world.supervisor.end()
     await world.until(lambda: world.state.job is JobPhase.EXITED)
     assert len(world.jobs.orders) == 1
-
-
-async def test_end_with_higher_epoch_starts_no_job(world: SupervisorWorld) -> None:
-    await world.first_joined()
-    await world.supervisor.set_desired_state(desired(epoch=2, end=True))
-    await world.settle()
-    assert len(world.jobs.orders) == 1
-    assert world.state.render()["reset"] is None
 
 
 async def test_human_joining_during_reset_is_seen_by_new_job(world: SupervisorWorld) -> None:

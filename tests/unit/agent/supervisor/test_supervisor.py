@@ -141,7 +141,7 @@ async def test_superseded_job_waits_before_restart(world: SupervisorWorld) -> No
 
 async def test_end_dismisses_job_without_successor(world: SupervisorWorld) -> None:
     job = await world.first_joined()
-    await world.supervisor.set_desired_state(desired(end=True))
+    await world.supervisor.end()
     assert await asyncio.wait_for(world.supervisor.wait_until_dismissed(1), DEADLINE) == "leave"
     job.die()
     await world.until(lambda: world.state.job is JobPhase.EXITED)
@@ -161,9 +161,18 @@ async def test_state_of_earlier_epoch_is_ignored(world: SupervisorWorld) -> None
     address = MemoryAddress("http://letta", "agent-1")
     now = DesiredState("u1", 2, "vs-1", "ws://x", TOKEN, memory=address, capture=True)
     await world.supervisor.set_desired_state(now)
-    late = DesiredState("u1", 1, "vs-1", "ws://x", TOKEN, memory=address, read_only=True, end=True)
+    late = DesiredState("u1", 1, "vs-1", "ws://x", TOKEN, memory=address, read_only=True)
     await world.supervisor.set_desired_state(late)
-    assert (world.state.desired, world.memory.desired, world.state.ended) == (now, [now], False)
+    assert (world.state.desired, world.memory.desired) == (now, [now])
+
+
+async def test_higher_epoch_after_end_starts_no_job(world: SupervisorWorld) -> None:
+    await world.first_joined()
+    await world.supervisor.end()
+    await world.supervisor.set_desired_state(desired(epoch=2))
+    await world.settle()
+    assert len(world.jobs.orders) == 1
+    assert world.state.render()["reset"] is None
 
 
 async def test_close_dismisses_job(world: SupervisorWorld) -> None:

@@ -205,11 +205,15 @@ async def test_exhausted_restart_budget_ends_pod(world: SupervisorWorld) -> None
         with pytest.raises(GaveUpError):
             await world.running
     assert world.state.render()["health"]["remedies"] == 3
+    last = world.jobs.jobs[-1]
+    last.die()
+    await world.supervisor.close()
+    assert last.programs_ended
 
 
 async def test_problem_of_ending_pod_is_ignored(world: SupervisorWorld) -> None:
     await world.first_joined()
-    await world.supervisor.set_desired_state(desired(end=True))
+    await world.supervisor.end()
     await send_heartbeat(world, 1, HealthReport(muted=True))
     await world.settle()
     assert len(world.jobs.orders) == 1

@@ -65,7 +65,7 @@ async def test_created_pods_belong_to_the_pool_and_know_no_session() -> None:
     assert first["metadata"]["name"] != second["metadata"]["name"]
     assert [owner["kind"] for owner in first["metadata"]["ownerReferences"]] == ["VoicePool"]
     assert constants.SESSION_UID_LABEL not in first["metadata"]["labels"]
-    assert "annotations" not in first["metadata"]
+    assert first["metadata"]["annotations"] == {}
     assert (scene.status()["desired"], scene.condition("Ready")[:2]) == (2, ("False", "Warming"))
 
 

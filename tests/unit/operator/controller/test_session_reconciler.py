@@ -78,7 +78,6 @@ async def test_answering_pod_receives_the_desired_state() -> None:
         },
         "capture": True,
         "idleSeconds": 60,
-        "end": False,
         "prewarm": False,
         "traceparent": "",
     }

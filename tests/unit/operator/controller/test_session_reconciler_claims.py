@@ -1,9 +1,12 @@
 """The reconciler of sessions and warm pods."""
 
+import pytest
 from voicesession_common import JsonObject
 from voicesession_common.api import constants
+from voicesession_common.api.timestamps import to_rfc3339
 from voicesession_operator.controller.cache import ResourceKind
 from voicesession_operator.domain.observed import AgentPodState
+from voicesession_operator.domain.pods import CLAIMED_START_SECONDS
 
 from tests.support import operator_objects
 from tests.support.builders import ROOM, agent_participant, bound
@@ -24,13 +27,29 @@ def own_pods(world: ReconcilerWorld) -> list[JsonObject]:
     return [raw for raw in found if constants.SESSION_UID_LABEL in raw["metadata"]["labels"]]
 
 
-async def test_session_claims_and_binds_warm_pod_in_single_reconcile() -> None:
+async def test_warm_start_needs_two_writes() -> None:
+    world = world_with_warm_pods(1)
+    started_at = to_rfc3339(world.now)
+    assert await world.reconcile() == pytest.approx(CLAIMED_START_SECONDS, abs=0.1)
+    assert [desired["epoch"] for desired in world.pods.received] == [1]
+    assert world.kube.writes == ["patch pods itself"]
+    world.rooms.rooms[ROOM].append(agent_participant())
+    world.pods.states["front-uid-0"] = bound()
+    world.now += 0.5
+    await world.reconcile()
+    assert world.kube.writes == ["patch pods itself", "patch voicesessions"]
+    status = world.session()["status"]
+    assert (status["agent"]["pod"], status["agent"]["podOrdinal"]) == ("front-0", 0)
+    assert (status["startedAt"], status["readyAt"]) == (started_at, to_rfc3339(world.now))
+
+
+async def test_slow_warm_start_is_stored_after_a_second() -> None:
     world = world_with_warm_pods(1)
     await world.reconcile()
+    world.now += CLAIMED_START_SECONDS
+    await world.reconcile()
     assert world.session()["status"]["agent"]["pod"] == "front-0"
-    assert world.session()["status"]["agent"]["podOrdinal"] == 0
-    assert [desired["epoch"] for desired in world.pods.received] == [1]
-    assert world.kube.writes == ["patch pods itself", "patch voicesessions"]
+    assert world.condition("AgentJoined")["reason"] == "Starting"
 
 
 async def test_session_without_a_warm_pod_starts_cold() -> None:
@@ -70,6 +89,8 @@ async def test_lost_warm_pod_is_noticed_by_the_next_leader() -> None:
 
 async def test_second_pod_of_same_ordinal_is_deleted() -> None:
     world = world_with_warm_pods(1)
+    await world.reconcile()
+    world.now += CLAIMED_START_SECONDS
     await world.reconcile()
     double = operator_objects.pod(phase="Running", podIP="10.0.0.2")
     world.cache.upsert(ResourceKind.POD, world.kube.put("pods", double))

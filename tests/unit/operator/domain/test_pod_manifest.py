@@ -8,6 +8,8 @@ from voicesession_operator.domain.pod_manifest import build_pod
 
 from tests.support.builders import CONFIG, UID, agent, session
 
+SESSION = "voicesession.dev/session"
+
 
 def container(manifest: dict[str, Any]) -> dict[str, Any]:
     found: dict[str, Any] = manifest["spec"]["containers"][0]
@@ -20,13 +22,14 @@ def environment(manifest: dict[str, Any]) -> dict[str, Any]:
 
 def test_pod_names_session_in_metadata() -> None:
     meta = build_pod(session().build(), agent(), 2, CONFIG)["metadata"]
-    assert meta["labels"] == {
+    assert {name: value for name, value in meta["labels"].items() if name != "voicesession.dev/template-hash"} == {
         "app.kubernetes.io/managed-by": "voicesession-operator",
         "app.kubernetes.io/component": "agent-pod",
         "voicesession.dev/session-uid": UID,
         "voicesession.dev/agent": "agent-66",
     }
-    assert meta["annotations"] == {"voicesession.dev/session": "default/hello", "voicesession.dev/ordinal": "2"}
+    own = {name: value for name, value in meta["annotations"].items() if name.startswith("voicesession.dev/")}
+    assert own == {SESSION: "default/hello", "voicesession.dev/ordinal": "2"}
     (owner,) = meta["ownerReferences"]
     assert (owner["uid"], owner["controller"], owner["blockOwnerDeletion"]) == (UID, True, False)
     assert (owner["apiVersion"], owner["kind"]) == ("voicesession.dev/v1alpha1", "VoiceSession")
@@ -112,3 +115,41 @@ def test_grace_period_leaves_time_after_shutdown_callbacks(given: dict[str, int]
     made = build_pod(session().build(), agent(pod=given), 0, CONFIG)
     assert environment(made)["VOICESESSION_SHUTDOWN_SECONDS"]["value"] == str(seconds)
     assert made["spec"]["terminationGracePeriodSeconds"] == seconds + 10
+
+
+EXTRAS = {
+    "serviceAccountName": "caller",
+    "imagePullSecrets": [{"name": "registry"}],
+    "affinity": {"nodeAffinity": {}},
+    "volumes": [{"name": "models", "persistentVolumeClaim": {"claimName": "models"}}],
+    "volumeMounts": [{"name": "models", "mountPath": "/models", "readOnly": True}],
+    "envFrom": [{"secretRef": {"name": "keys"}}],
+}
+
+
+def test_volumes_and_sources_of_voice_agent_stand_beside_own_parts() -> None:
+    made = build_pod(session().build(), agent(pod=EXTRAS), 0, CONFIG)
+    spec = made["spec"]
+    assert (spec["serviceAccountName"], spec["automountServiceAccountToken"]) == ("caller", False)
+    assert (spec["imagePullSecrets"], spec["affinity"]) == ([{"name": "registry"}], {"nodeAffinity": {}})
+    assert [volume["name"] for volume in spec["volumes"]] == ["tmp", "models"]
+    assert [mount["mountPath"] for mount in container(made)["volumeMounts"]] == ["/tmp", "/models"]  # noqa: S108
+    assert container(made)["envFrom"] == EXTRAS["envFrom"]
+
+
+def test_call_is_protected_from_node_autoscalers_unless_annotations_differ() -> None:
+    protected = build_pod(session().build(), agent(), 0, CONFIG)["metadata"]["annotations"]
+    assert protected["cluster-autoscaler.kubernetes.io/safe-to-evict"] == "false"
+    assert protected["karpenter.sh/do-not-disrupt"] == "true"
+    changed = agent(pod={"annotations": {"karpenter.sh/do-not-disrupt": "false", "team": "a"}})
+    found = build_pod(session().build(), changed, 0, CONFIG)["metadata"]["annotations"]
+    assert (found["karpenter.sh/do-not-disrupt"], found["team"]) == ("false", "a")
+
+
+def test_labels_and_annotations_of_voice_agent_replace_none_of_the_operator() -> None:
+    plain = build_pod(session().build(), agent(), 0, CONFIG)["metadata"]
+    own = {"labels": dict.fromkeys(plain["labels"], "x") | {"team": "a"}, "annotations": {SESSION: "other/session"}}
+    found = build_pod(session().build(), agent(pod=own), 0, CONFIG)["metadata"]
+    hashes = [meta["labels"].pop("voicesession.dev/template-hash") for meta in (plain, found)]
+    assert (found["labels"], len(set(hashes))) == (plain["labels"] | {"team": "a"}, 2)
+    assert found["annotations"][SESSION] == plain["annotations"][SESSION]
