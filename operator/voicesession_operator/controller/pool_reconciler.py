@@ -91,12 +91,13 @@ class PoolReconciler:
         manifest = None if agent is None else build_warm_pod(pool, VoiceAgent.parse(agent), self._config)
         observed = await self._observe(pool, memory, manifest)
         planned = plan_pool(pool, observed, self._clock())
-        if manifest is not None:
-            await self._create(key, memory, manifest, planned.create)
+        is_refused = manifest is not None and not await self._create(key, memory, manifest, planned.create)
         await asyncio.gather(*(self._delete(pool, pod) for pod in planned.delete))
         wait = await self._store(key, raw, pool, planned, observed)
         look = None if pool.mode == AutoscalingMode.DISABLED else LOOK_SECONDS
-        waits = (planned.requeue_after, wait, look, _retry_after(memory, self._clock()))
+        # The refusal of this pass is not in its status yet.
+        retry = 0.0 if is_refused else _retry_after(memory, self._clock())
+        waits = (planned.requeue_after, wait, look, retry)
         return min((seconds for seconds in waits if seconds is not None), default=None)
 
     async def _observe(self, pool: VoicePool, memory: _Memory, manifest: JsonObject | None) -> ObservedPool:
@@ -138,16 +139,17 @@ class PoolReconciler:
             unschedulable=problem.startswith("Unschedulable"),
         )
 
-    async def _create(self, key: Key, memory: _Memory, manifest: JsonObject, count: int) -> None:
-        """Create the pods. A refusal, for example by a quota, stops further tries for RETRY_SECONDS."""
+    async def _create(self, key: Key, memory: _Memory, manifest: JsonObject, count: int) -> bool:
+        """Create the pods. Return False after a refusal, for example by a quota; then none is created for a while."""
         for _ in range(count):
             try:
                 pod = await self._kube.create(PODS, key.namespace, manifest)
             except ExternalError as error:
                 memory.refused, memory.refused_at = f"{error.reason}: {error.message}", self._clock()
                 log.warning("a warm pod was refused", extra={"pool": str(key), "reason": error.reason})
-                return
+                return False
             self._cache.upsert(ResourceKind.POD, pod)
+        return True
 
     async def _delete(self, pool: VoicePool, pod: PoolPod) -> None:
         """Delete the pod unless it has changed: a session may have claimed it."""

@@ -20,6 +20,7 @@ GROUPS = {
     "endpointslice": "/apis/discovery.k8s.io/v1",
     "customresourcedefinition": "/apis/apiextensions.k8s.io/v1",
     "voiceagent": "/apis/voicesession.dev/v1alpha1",
+    "voicepool": "/apis/voicesession.dev/v1alpha1",
     "voicesession": "/apis/voicesession.dev/v1alpha1",
 }
 """Paths of the kinds outside the core group, by singular name."""

@@ -47,6 +47,17 @@ def fake_agent(name: str, namespace: str, **env: str) -> Json:
     return agent(name, namespace, {"pod": {"image": FAKE_IMAGE, "resources": SMALL, "env": _variables(env)}})
 
 
+def pool(name: str, namespace: str, agent: str = "fake", **spec: Any) -> Json:
+    """Return a VoicePool."""
+    metadata = {"name": name, "namespace": namespace}
+    return {
+        "apiVersion": API_VERSION,
+        "kind": "VoicePool",
+        "metadata": metadata,
+        "spec": {"agentRef": {"name": agent}, **spec},
+    }
+
+
 def faulty_agent(name: str, namespace: str, function: str, **env: str) -> Json:
     """Return a VoiceAgent with a faulty agent of hack/images/trial-agent and the action Reset."""
     pod = {"image": FAULTY_AGENT_IMAGE, "env": _variables(env)}

@@ -133,8 +133,8 @@ async def test_surplus_pod_is_deleted() -> None:
 async def test_refused_pod_is_reported_and_tried_again_later(error: Exception) -> None:
     scene = Scene()
     scene.kube.errors["create pods"] = error  # type: ignore[assignment]
-    await scene.reconcile()
-    await scene.reconcile()
+    assert await scene.reconcile() == 0.0
+    assert await scene.reconcile() == 5.0
     assert scene.created() == []
     status, reason, message = scene.condition("Progressing")
     assert (status, reason) == ("False", "PodNotWarm")

@@ -54,7 +54,7 @@ def test_burst_counts_by_the_short_window_and_talk_by_the_long_window() -> None:
     assert arrival_rate([T0] * 30, T0 + 601) == 0
 
 
-def test_arrivals_of_a_clock_that_was_set_back_are_ignored() -> None:
+def test_arrivals_of_a_late_clock_are_ignored() -> None:
     assert arrival_rate([T0 + 100], T0) == 0
 
 
