@@ -22,6 +22,7 @@ from tests.bench import (
     spoken_turns,
     teardown,
     token_requests,
+    warm_sessions,
 )
 from tests.bench.environment import versions
 from tests.bench.figures import Section
@@ -42,6 +43,7 @@ BENCHES: dict[str, tuple[Callable[[int], Section], int]] = {
     "soak": (soak.run, 200),
     "conversation": (long_conversation.run, 60),
     "healing": (recovery.run, 1),
+    "warm": (warm_sessions.run, 50),
     "scale": (scale.run, 5000),
 }
 
