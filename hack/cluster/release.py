@@ -9,6 +9,7 @@ from hack.cluster.constants import (
     CONTEXT,
     EXAMPLE_AGENT,
     EXAMPLE_NAMESPACE,
+    EXAMPLE_POOL,
     EXAMPLE_SESSION,
     NAMESPACE,
     RELEASE,
@@ -54,7 +55,10 @@ def install(log: Log) -> None:
 
 
 def start_example(log: Log, *, recreate: bool) -> None:
-    """Apply the example agent and session and wait for Ready; recreate a finished session, or any if `recreate`."""
+    """Apply the example agent and session, wait for Ready, and apply the pool that makes the next session warm.
+
+    A finished session is created again, or any if `recreate`.
+    """
     log(kubectl("apply", "-n", EXAMPLE_NAMESPACE, "-f", str(EXAMPLES / f"{EXAMPLE_AGENT}.yaml")))
     session = ("-n", EXAMPLE_NAMESPACE, "-f", str(EXAMPLES / f"{EXAMPLE_SESSION}.yaml"))
     if recreate or _example_is_finished():
@@ -67,6 +71,7 @@ def start_example(log: Log, *, recreate: bool) -> None:
         kubectl("delete", *session, "--timeout=60s")
         log(kubectl("apply", *session))
     _wait_for_example(log)
+    log(kubectl("apply", "-n", EXAMPLE_NAMESPACE, "-f", str(EXAMPLES / f"{EXAMPLE_POOL}.yaml")))
 
 
 def _machine_values() -> list[str]:

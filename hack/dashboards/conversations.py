@@ -81,6 +81,33 @@ STARTS = Row(
     ],
 )
 
+POOLS = Row(
+    "Warm pools",
+    [
+        Panel(
+            "Pods of the pools",
+            "Warm and starting pods, pods of an earlier template, and pods in live sessions.",
+            [Query("sum by (state) (voicesession_pool_pods)", "{{state}}")],
+            stacked=True,
+        ),
+        Panel(
+            "Hits and misses",
+            "Sessions in the window that got a warm pod, and sessions that found none.",
+            [increase("voicesession_pool_claims_total", "result")],
+            stacked=True,
+        ),
+        Panel("Claim", "Duration, p50 and p99.", quantiles("voicesession_claim_seconds", 0.5, 0.99), unit="s"),
+        Panel(
+            "Pools with a problem",
+            "Pools with fewer warm pods than warm.min, and pools whose new pods do not get warm.",
+            [
+                Query("sum(voicesession_pools_not_ready)", "not ready"),
+                Query("sum(voicesession_pools_not_progressing)", "not progressing"),
+            ],
+        ),
+    ],
+)
+
 ANSWERS = Row(
     "From the end of speech to the first audio",
     [
@@ -155,5 +182,5 @@ DASHBOARD = Dashboard(
     "voicesession-conversations",
     "Voice sessions: conversations",
     "Number of humans, waiting times, and how sessions end.",
-    [NOW, STARTS, ANSWERS, ENDS],
+    [NOW, STARTS, POOLS, ANSWERS, ENDS],
 )

@@ -10,7 +10,7 @@ from tests.bench.soak import LONGEST, MEMORY, Measure
 from tests.bench.trend import growth_per_hour
 from tests.support.cluster import nodes
 from tests.support.cluster.pod_processes import Survey, node_of, survey
-from tests.support.participants.speaker import Answer, Speaker
+from tests.support.participants.speaker import REPLY_SECONDS, Answer, Speaker
 from tests.support.participants.typing_participant import TypingParticipant
 
 MODEL = "scripted-8k"
@@ -61,7 +61,7 @@ def run(minutes: int) -> Section:
         log = env.kube.run("logs", session.pod, "-n", env.scenario.namespace, "--tail=-1")
     talk.summaries = log.count('"event": "summarized"')
     talk.resets, talk.replacements = after.status["resets"], after.status["replacements"]
-    latencies = [answer.latency for answer in talk.answers]
+    latencies = [answer.latency for answer in talk.answers if answer.latency]
     part = max(1, len(latencies) // 10)
     parts = {"every turn": latencies, "the first tenth": latencies[:part], "the last tenth": latencies[-part:]}
     latency = distribution("End of speech -> first audio, in s", parts)
@@ -88,7 +88,7 @@ def _talk(
             _type(bob, number)
             talk.typed += 1
         else:
-            talk.answers.append(alice.say(SENTENCE))
+            talk.answers.append(alice.say_once(SENTENCE, REPLY_SECONDS))
         talk.surveys.append(survey(node, supervisor))
         talk.times.append(time.time() - begin)
         _print(env, talk, number)
@@ -105,7 +105,7 @@ def _type(bob: TypingParticipant, number: int) -> None:
 
 def _print(env: BenchEnvironment, talk: Talk, number: int) -> None:
     if number % 10 == 0:
-        memory = MEMORY["all processes (PSS)"](talk.surveys[-1])
+        memory = MEMORY["all processes (anonymous)"](talk.surveys[-1])
         env.print_progress(
             f"{talk.times[-1] / 60:.1f} min, turn {number}: {memory:.0f} MiB, {talk.answers[-1].latency:.2f} s"
         )
@@ -116,7 +116,6 @@ def _table(talk: Talk) -> Table:
     table.rows = [
         ["spoken turns, typed turns", f"{len(talk.answers)}, {talk.typed}"],
         ["spoken turns without an answer", str(sum(not answer.transcript for answer in talk.answers))],
-        ["spoken turns said twice", str(sum(answer.repeated for answer in talk.answers))],
         ["characters of the typed texts", str(talk.typed * TYPED_CHARACTERS)],
         ["summaries", str(talk.summaries)],
         ["answer to the question about the first turn", talk.last],
@@ -140,7 +139,7 @@ def _growth(times: Sequence[float], values: Sequence[float]) -> float:
 
 
 def _misses(talk: Talk) -> list[str]:
-    growth = _growth(talk.times, [MEMORY["all processes (PSS)"](found) for found in talk.surveys])
+    growth = _growth(talk.times, [MEMORY["all processes (anonymous)"](found) for found in talk.surveys])
     aims = {
         "the fact of the first turn is forgotten": WORD not in talk.last.lower(),
         "no summary was written": talk.summaries == 0,

@@ -27,9 +27,9 @@ Measure = Callable[[Survey], float]
 MEMORY: dict[str, Measure] = {
     "supervisor": lambda s: s.supervisor.rss / MIB,
     "largest other process": lambda s: max((p.rss for p in s.others), default=0) / MIB,
-    "all processes (PSS)": lambda s: sum(p.pss for p in s.all) / MIB,
+    "all processes (anonymous)": lambda s: sum(p.anonymous for p in s.all) / MIB,
 }
-"""Resident memory of single processes, and proportional memory of the pod."""
+"""Resident memory of single processes, and the memory of the pod that no file backs and no other pod shares."""
 DESCRIPTORS: dict[str, Measure] = {
     "supervisor": lambda s: s.supervisor.descriptors,
     "all processes": lambda s: sum(p.descriptors for p in s.all),
@@ -112,7 +112,7 @@ def _measure_one(env: BenchEnvironment, alice: Speaker, number: int, node: str, 
     seen = cycle.survey
     env.print_progress(
         f"{number + 1}: supervisor {seen.supervisor.rss / MIB:.1f} MiB, {seen.supervisor.descriptors} descriptors; "
-        f"{len(seen.all)} processes, {MEMORY['all processes (PSS)'](seen):.1f} MiB, {seen.zombies} zombies"
+        f"{len(seen.all)} processes, {MEMORY['all processes (anonymous)'](seen):.1f} MiB, {seen.zombies} zombies"
     )
     return cycle
 

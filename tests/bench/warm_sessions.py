@@ -19,6 +19,8 @@ ASKED_CLAIM = {50: 0.040, 90: 0.080, 99: 0.200}
 ASKED_READY = {50: 0.250, 99: 0.700}
 ASKED_BURST, ASKED_LOSS = 3.0, 1.5
 
+QUOTA = {"apiVersion": "v1", "kind": "ResourceQuota", "spec": {"hard": {"count/pods": "0"}}}
+
 Times = dict[str, tuple[float, float]]
 """Seconds from apply until the claim, and until Ready, by session."""
 
@@ -104,11 +106,13 @@ def _one_by_one(env: BenchEnvironment, rounds: int) -> tuple[Times, float]:
 
 
 def _at_rate(env: BenchEnvironment, count: int, pause: float) -> Times:
+    """Start as many sessions as there are warm pods. A quota keeps the pool from refilling beside them."""
     _warm_up(env, count)
     names = [f"r{count}-{number}" for number in range(count)]
-    env.kube.apply(manifests.pool(POOL, env.scenario.namespace, warm={"min": 0, "max": 0}))
+    env.kube.apply(QUOTA | {"metadata": {"name": "full", "namespace": env.scenario.namespace}})
     found = _start(env, names, pause)
     env.print_progress(f"{count} starts, the last Ready after {max(at for _, at in found.values()):.2f} s")
+    env.kube.delete("resourcequota", "full", env.scenario.namespace)
     _end(env, names)
     return found
 

@@ -58,19 +58,6 @@ REFUSALS = 20
 NO_AGENT = "agent-00000000-0000-4000-8000-000000000000"
 IMAGES = "DASHBOARD_IMAGES"
 """Environment variable with the folder for pictures of the dashboards; by default they are discarded."""
-IDLE_PANELS = frozenset(
-    {
-        "Retries",
-        "Differences found by resyncs",
-        "Orphaned rooms",
-        "Failed Kubernetes requests",
-        "Failed Kubernetes requests of the gateway",
-        "Rejected control requests",
-        "Repeated turns",
-        "User memory errors",
-    }
-)
-"""Panels of events that these tests do not cause reliably; a line at 0 is enough."""
 
 
 @pytest.fixture(scope="module")
@@ -186,6 +173,15 @@ def test_repeatedly_lost_pods_fire_alert(server: Prometheus, scenario: Scenario)
     assert server.values('sum(increase(voicesession_agent_replacements_total{reason="PodLost"}[60s]))')[0] > 2.5
 
 
+def test_pools_without_warm_pods_fire_alerts(server: Prometheus, scenario: Scenario) -> None:
+    monitoring_faults.start_cold(scenario, 4)
+    server.wait_until_firing("VoicesessionPoolExhausted", SEEN_SECONDS)
+    server.wait_until_firing("VoicesessionPoolStuck", SEEN_SECONDS)
+    monitoring_faults.start_warm(scenario)
+    claims = 'sum(increase(voicesession_pool_claims_total{result="hit"}[60s]))'
+    until(lambda: server.values(claims)[0] > 0, "a hit is counted", SEEN_SECONDS, poll=1.0)
+
+
 def test_escalated_reset_fires_alert(server: Prometheus, scenario: Scenario) -> None:
     agent = manifests.fake_agent("resetting", scenario.namespace)
     scenario.kube.apply({**agent, "spec": {**agent["spec"], "onLastHumanLeft": RESET}})
@@ -284,7 +280,7 @@ def test_every_dashboard_panel_has_lines(server: Prometheus, name: str, tmp_path
     dashboard_images.draw(server, DASHBOARDS[name], path, server.began, end, WINDOW)
     shown = DASHBOARDS[name].panels
     assert [panel.title for panel, lines in zip(shown, dashboard_images.lines_in(path), strict=True) if not lines] == []
-    moving = [panel for panel in shown if panel.title not in IDLE_PANELS]
+    moving = [panel for panel in shown if panel.title not in monitoring_faults.IDLE_PANELS]
     assert [
         panel.title for panel in moving if dashboard_images.peak(server, panel, end - server.began, WINDOW) <= 0
     ] == []

@@ -107,7 +107,7 @@ BAD = {
 
 
 @pytest.mark.parametrize("name", BAD)
-def test_pool_that_cannot_get_warm_reports_cause(scenario: Scenario, name: str) -> None:
+def test_pool_without_warm_pods_reports_cause(scenario: Scenario, name: str) -> None:
     spec, reason, message = BAD[name]
     if spec is not None:
         scenario.kube.apply(agent("wrong", scenario.namespace, spec))

@@ -5,7 +5,7 @@ import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from math import ceil
+from math import ceil, inf
 from typing import Final
 
 from voicesession_common import JsonObject
@@ -29,6 +29,11 @@ from voicesession_operator.domain.pool_size import SHORT_SECONDS, Recommendation
 
 log = logging.getLogger(__name__)
 
+PAUSE_SECONDS: Final = 1.0
+"""Pause between a claim and the refill: in that time the agent of the claimed pod joins its room, which a model that
+loads beside it would delay."""
+LONGEST_PAUSE_SECONDS: Final = 3.0
+"""Longest pause while claims follow each other."""
 LOOK_SECONDS: Final = 10.0
 """Time between two looks at the arrivals; a claim causes one at once."""
 STATUS_SECONDS: Final = 2.0
@@ -44,6 +49,8 @@ class _Memory:
     """The API server's words for the last refused pod."""
     refused_at: float = 0.0
     recommendations: Recommendations = ()
+    paused_since: float | None = None
+    """Start of the pause before the next refill; None if no refill waits."""
 
 
 class PoolReconciler:
@@ -91,13 +98,15 @@ class PoolReconciler:
         manifest = None if agent is None else build_warm_pod(pool, VoiceAgent.parse(agent), self._config)
         observed = await self._observe(pool, memory, manifest)
         planned = plan_pool(pool, observed, self._clock())
-        is_refused = manifest is not None and not await self._create(key, memory, manifest, planned.create)
+        pause = self._pause(key, memory) if planned.create else 0.0
+        count = 0 if pause else planned.create
+        is_refused = manifest is not None and not await self._create(key, memory, manifest, count)
         await asyncio.gather(*(self._delete(pool, pod) for pod in planned.delete))
         wait = await self._store(key, raw, pool, planned, observed)
         look = None if pool.mode == AutoscalingMode.DISABLED else LOOK_SECONDS
         # The refusal of this pass is not in its status yet.
         retry = 0.0 if is_refused else _retry_after(memory, self._clock())
-        waits = (planned.requeue_after, wait, look, retry)
+        waits = (planned.requeue_after, wait, look, retry, pause or None)
         return min((seconds for seconds in waits if seconds is not None), default=None)
 
     async def _observe(self, pool: VoicePool, memory: _Memory, manifest: JsonObject | None) -> ObservedPool:
@@ -138,6 +147,15 @@ class PoolReconciler:
             problem=problem,
             unschedulable=problem.startswith("Unschedulable"),
         )
+
+    def _pause(self, key: Key, memory: _Memory) -> float:
+        """Return the seconds until the refill may start; 0 if it may."""
+        now, arrivals = self._clock(), self._claims.tally(key).arrivals
+        since = memory.paused_since = now if memory.paused_since is None else memory.paused_since
+        last = arrivals[-1] if arrivals else -inf
+        pause = max(min(last + PAUSE_SECONDS, since + LONGEST_PAUSE_SECONDS) - now, 0.0)
+        memory.paused_since = since if pause else None
+        return pause
 
     async def _create(self, key: Key, memory: _Memory, manifest: JsonObject, count: int) -> bool:
         """Create the pods. Return False after a refusal, for example by a quota; then none is created for a while."""

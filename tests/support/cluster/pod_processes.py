@@ -19,10 +19,10 @@ for status in /proc/[0-9]*/status; do cat "$status" 2>/dev/null; done | awk '
 """List all processes of the node: PID, parent's PID, state letter, resident KiB (0 for zombies)."""
 DETAILS = """
 for pid in "$@"; do
-  pss=$(awk '/^Pss:/ { print $2 }' "/proc/$pid/smaps_rollup" 2>/dev/null)
-  echo "$pid" "$(ls "/proc/$pid/fd" 2>/dev/null | wc -l)" "${pss:-0}"
+  sizes=$(awk '/^Pss:/ { all = $2 } /^Pss_Anon:/ { print all, $2 }' "/proc/$pid/smaps_rollup" 2>/dev/null)
+  echo "$pid" "$(ls "/proc/$pid/fd" 2>/dev/null | wc -l)" ${sizes:-0 0}
 done"""
-"""List PID, number of open descriptors, and proportional set size in KiB (0 for zombies)."""
+"""List PID, number of open descriptors, proportional set size and its anonymous part in KiB (0 for zombies)."""
 ZOMBIE = "Z"
 
 
@@ -37,7 +37,12 @@ class Process:
     """Resident memory in bytes."""
     descriptors: int = 0
     pss: int = 0
-    """Proportional set size in bytes: a page that several processes share counts in parts, so that sums are true."""
+    """Proportional set size in bytes: a page that several processes share counts in parts, so that sums are true.
+
+    Pods of one image share the pages of its files, so another pod on the node makes it smaller.
+    """
+    anonymous: int = 0
+    """The part of it without files, which only this pod changes."""
 
 
 @dataclass(frozen=True)
@@ -63,8 +68,8 @@ def survey(node: str, supervisor: int) -> Survey:
     listing = nodes.on_node(node, "sh", "-c", SURVEY)
     found = family([_process(line) for line in listing.splitlines()], supervisor)
     listed = nodes.on_node(node, "sh", "-c", DETAILS, "details", *(str(p.pid) for p in found))
-    details = {int(pid): (int(count), int(pss) * KIB) for pid, count, pss in map(str.split, listed.splitlines())}
-    first, *others = (Process(p.pid, p.parent, p.state, p.rss, *details.get(p.pid, (0, 0))) for p in found)
+    details = {pid: (count, pss * KIB, own * KIB) for pid, count, pss, own in map(_numbers, listed.splitlines())}
+    first, *others = (Process(p.pid, p.parent, p.state, p.rss, *details.get(p.pid, (0, 0, 0))) for p in found)
     return Survey(first, tuple(others))
 
 
@@ -82,6 +87,11 @@ def family(processes: list[Process], ancestor: int) -> list[Process]:
 def node_of(pod: Json) -> str:
     """Return the name of the pod's node."""
     return str(pod["spec"]["nodeName"])
+
+
+def _numbers(line: str) -> tuple[int, int, int, int]:
+    pid, count, pss, anonymous = map(int, line.split())
+    return pid, count, pss, anonymous
 
 
 def _process(line: str) -> Process:

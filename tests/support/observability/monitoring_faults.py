@@ -1,4 +1,4 @@
-"""Faults and load for the tests of monitoring: a slow model, an agent on the gateway, many turns."""
+"""Faults and load for the tests of monitoring: a slow model, an agent on the gateway, many turns, pools."""
 
 import secrets
 from collections.abc import Iterator
@@ -11,6 +11,19 @@ from tests.support.cluster.kubectl import Json, Kube
 from tests.support.cluster.scenario import Scenario
 from tests.support.polling import until
 
+IDLE_PANELS = frozenset(
+    {
+        "Retries",
+        "Differences found by resyncs",
+        "Orphaned rooms",
+        "Failed Kubernetes requests",
+        "Failed Kubernetes requests of the gateway",
+        "Rejected control requests",
+        "Repeated turns",
+        "User memory errors",
+    }
+)
+"""Panels of events that these tests do not cause reliably; a line at 0 is enough."""
 LISTED_SECONDS = 30
 READY_SECONDS = 60
 SCRIPTED_LLM = "app.kubernetes.io/component=scripted-llm"
@@ -55,3 +68,18 @@ def offered_agent(kube: Kube, limits: Json | None = None, **env: str) -> Iterato
         yield client, name
     finally:
         kube.delete("voiceagent", name, constants.EXAMPLE_NAMESPACE)
+
+
+def start_cold(scenario: Scenario, count: int) -> None:
+    """Start sessions beside a pool without warm pods, and apply a pool that cannot have any."""
+    scenario.kube.apply(manifests.pool("empty", scenario.namespace, warm={"min": 0}))
+    scenario.kube.apply(manifests.pool("lost", scenario.namespace, "nobody", warm={"min": 1}))
+    for number in range(count):
+        scenario.start_session(f"cold-{number}", join=3600)
+
+
+def start_warm(scenario: Scenario) -> None:
+    """Start a session with a warm pod."""
+    scenario.kube.apply(manifests.pool("full", scenario.namespace, warm={"min": 1}))
+    scenario.kube.wait("voicepool/full", "condition=Ready", scenario.namespace, READY_SECONDS)
+    scenario.start_session("warm", join=3600)

@@ -48,6 +48,21 @@ async def test_delete_all_deletes_every_session() -> None:
     assert kube.writes == ["delete voicesessions"] * 2
 
 
+async def test_delete_all_deletes_pools_before_sessions() -> None:
+    kube = FakeKubernetes()
+    kube.put("voicesessions", operator_objects.session())
+    kube.put("voicepools", operator_objects.pool())
+    assert await delete_all(kube, (), settle_seconds=0)
+    assert kube.writes == ["delete voicepools", "delete voicesessions"]
+
+
+async def test_delete_all_works_without_the_definition_of_pools() -> None:
+    kube = PlainNotFoundKubernetes({"list voicepools"})
+    kube.put("voicesessions", operator_objects.session())
+    assert await delete_all(kube, (), settle_seconds=0)
+    assert kube.objects == {}
+
+
 async def test_delete_all_retries_after_an_outage() -> None:
     kube = FakeKubernetes()
     kube.put("voicesessions", operator_objects.session())

@@ -85,3 +85,25 @@ def test_kopf_copies_no_object_to_find_differences() -> None:
     storage = build_settings().persistence.diffbase_storage
     assert storage.build(body=body, extra_fields=["status"]) == {}
     assert storage.fetch(body=body) is None
+
+
+def test_changed_pool_pod_or_agent_enqueues_the_pool() -> None:
+    scene, front = Scene(), Key("default", "front")
+    scene.informer.on_update(ResourceKind.POOL, operator_objects.pool())
+    scene.informer.on_update(ResourceKind.POD, operator_objects.warm_pod())
+    scene.informer.on_update(ResourceKind.AGENT, operator_objects.agent())
+    assert scene.pools.keys == [front] * 3
+    assert scene.sessions.keys == []
+
+
+def test_pool_of_an_unlisted_namespace_is_ignored() -> None:
+    scene, raw = Scene(), operator_objects.pool()
+    raw["metadata"]["namespace"] = "team-b"
+    scene.informer.on_update(ResourceKind.POOL, raw)
+    assert scene.pools.keys == []
+
+
+def test_listed_pod_enqueues_the_pool() -> None:
+    scene = Scene()
+    scene.informer.on_listed(ResourceKind.POD, operator_objects.warm_pod())
+    assert scene.pools.keys == [Key("default", "front")]

@@ -8,7 +8,12 @@ from voicesession_common.api import constants
 from voicesession_common.errors import ConflictError, RetryableError, TerminalError
 from voicesession_operator.controller.cache import Cache, Key, ResourceKind
 from voicesession_operator.controller.pod_claims import PodClaims
-from voicesession_operator.controller.pool_reconciler import STATUS_SECONDS, PoolReconciler
+from voicesession_operator.controller.pool_reconciler import (
+    LONGEST_PAUSE_SECONDS,
+    PAUSE_SECONDS,
+    STATUS_SECONDS,
+    PoolReconciler,
+)
 from voicesession_operator.domain.observed import AgentPodState
 from voicesession_operator.domain.pool_plan import RETRY_SECONDS
 
@@ -109,6 +114,28 @@ async def test_claims_of_a_failed_status_write_are_counted_later() -> None:
     assert await scene.reconcile() is not None
     await scene.reconcile()
     assert scene.status()["hits"] == 1
+
+
+async def test_refill_waits_until_claims_pause() -> None:
+    scene = Scene()
+    scene.claims.tally(FRONT).arrivals.append(scene.now)
+    assert await scene.reconcile() == pytest.approx(PAUSE_SECONDS)
+    assert scene.created() == []
+    scene.now += PAUSE_SECONDS
+    await scene.reconcile()
+    assert len(scene.created()) == 2
+
+
+async def test_claims_without_a_pause_delay_the_refill_by_a_few_seconds() -> None:
+    scene = Scene()
+    for _ in range(int(LONGEST_PAUSE_SECONDS / 0.5)):
+        scene.claims.tally(FRONT).arrivals.append(scene.now)
+        await scene.reconcile()
+        assert scene.created() == []
+        scene.now += 0.5
+    scene.claims.tally(FRONT).arrivals.append(scene.now)
+    await scene.reconcile()
+    assert len(scene.created()) == 2
 
 
 async def test_pod_claimed_meanwhile_is_not_deleted() -> None:

@@ -168,3 +168,18 @@ async def test_first_list_puts_starts_and_deletions_before_other_sessions() -> N
     await scene.resync.resync()
     assert (scene.sessions.polls, scene.sessions.delayed) == ([live], [over])
     assert sorted(scene.sessions.keys) == sorted([start, live, over, gone])
+
+
+async def test_cluster_without_the_definition_of_pools_is_served() -> None:
+    scene = ResyncScene()
+    scene.kube.put("voicesessions", operator_objects.session())
+    scene.kube.errors["list voicepools"] = RetryableError("Status404", "no such kind")
+    assert await scene.enqueued_by_resync() == [HELLO]
+    assert value(UNREADABLE) == 0
+
+
+async def test_unreadable_pools_make_the_namespace_unreadable() -> None:
+    scene = ResyncScene()
+    scene.kube.errors["list voicepools"] = RetryableError("KubernetesUnavailable", "down")
+    assert not await scene.resync.resync()
+    assert value(UNREADABLE) == 1
