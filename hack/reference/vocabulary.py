@@ -12,7 +12,8 @@ API = ROOT / "common" / "voicesession_common" / "api"
 NAMES = ("_LABEL", "_ANNOTATION", "_ATTRIBUTE")
 WORDS = (
     ("SessionPhase", "Phases", "`status.phase` of a VoiceSession, for humans; programs read the conditions."),
-    ("ConditionType", "Conditions", "In `status.conditions` of both kinds."),
+    ("ConditionType", "Conditions", "In `status.conditions` of all kinds."),
+    ("PoolReason", "Reasons of pools", "Of the conditions and events of a VoicePool."),
     ("EndReason", "End reasons", "`status.endReason`, and the reason of Finished."),
     ("Action", "Actions", "`onLastHumanLeft.action`."),
     ("Cause", "Causes of a fresh agent", "`status.lastReset.cause`, and the cause in a pod's desired state."),

@@ -4,7 +4,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import ceil, inf
 from typing import Final
 
@@ -17,7 +17,7 @@ from voicesession_common.errors import ConflictError, ExternalError, NotFoundErr
 from voicesession_common.kube_client import PODS, KubernetesApi
 
 from voicesession_operator import metrics
-from voicesession_operator.controller.cache import Cache, Key, ResourceKind, agent_of
+from voicesession_operator.controller.cache import Cache, Key, ResourceKind, agent_of, uid_of
 from voicesession_operator.controller.pod_claims import PodClaims, Tally, is_ready
 from voicesession_operator.controller.pod_watcher import to_pod
 from voicesession_operator.controller.ports import EventSink, PodProblems
@@ -25,15 +25,24 @@ from voicesession_operator.controller.status_writer import NotWritten, write_sta
 from voicesession_operator.domain.observed import Config
 from voicesession_operator.domain.pod_manifest import build_warm_pod
 from voicesession_operator.domain.pool_plan import RETRY_SECONDS, ObservedPool, PoolPlan, PoolPod, plan_pool
-from voicesession_operator.domain.pool_size import SHORT_SECONDS, Recommendations, held_pods, hold, needed_pods
+from voicesession_operator.domain.pool_size import (
+    LONGEST_PAUSE_SECONDS,
+    SHORT_SECONDS,
+    Recommendations,
+    held_pods,
+    hold,
+    needed_pods,
+)
 
 log = logging.getLogger(__name__)
 
 PAUSE_SECONDS: Final = 1.0
 """Pause between a claim and the refill: in that time the agent of the claimed pod joins its room, which a model that
 loads beside it would delay."""
-LONGEST_PAUSE_SECONDS: Final = 3.0
-"""Longest pause while claims follow each other."""
+REFILLS: Final = 20
+"""Latest refills that the estimate of the refill time uses."""
+REFILL_SHARE: Final = 0.9
+MOST_REFILL_SECONDS: Final = 600.0
 LOOK_SECONDS: Final = 10.0
 """Time between two looks at the arrivals; a claim causes one at once."""
 STATUS_SECONDS: Final = 2.0
@@ -48,6 +57,10 @@ class _Memory:
     refused: str = ""
     """The API server's words for the last refused pod."""
     refused_at: float = 0.0
+    since: float = 0.0
+    """Start of this leader's care for the pool, Unix seconds."""
+    refills: dict[str, float] = field(default_factory=dict)
+    """Seconds of the latest refills by UID of the pod; the oldest first."""
     recommendations: Recommendations = ()
     paused_since: float | None = None
     """Start of the pause before the next refill; None if no refill waits."""
@@ -93,7 +106,7 @@ class PoolReconciler:
         self._memories.pop(key, None)
 
     async def _reconcile_pool(self, key: Key, raw: JsonObject) -> float | None:
-        pool, memory = VoicePool.parse(raw), self._memories.setdefault(key, _Memory())
+        pool, memory = VoicePool.parse(raw), self._memories.setdefault(key, _Memory(since=self._clock()))
         agent = self._cache.get(ResourceKind.AGENT, agent_of(raw))
         manifest = None if agent is None else build_warm_pod(pool, VoiceAgent.parse(agent), self._config)
         observed = await self._observe(pool, memory, manifest)
@@ -115,7 +128,7 @@ class PoolReconciler:
         if memory.refused and self._clock() - memory.refused_at >= RETRY_SECONDS:
             memory.refused = ""
         tally, now = self._claims.tally(Key(pool.namespace, pool.name)), self._clock()
-        refill_seconds = max((_refill_seconds(raw) for raw in raw_pods), default=0)
+        refill_seconds = _refill_seconds(memory, raw_pods) or pool.status.refill_seconds
         return ObservedPool(
             template_hash="" if manifest is None else manifest["metadata"]["labels"][TEMPLATE_HASH_LABEL],
             pods=tuple(pods),
@@ -123,7 +136,7 @@ class PoolReconciler:
             claimed=sum(map(_is_claimed, self._cache.pods_from_pool(pool.namespace, pool.name))),
             hits=tally.hits,
             misses=tally.misses,
-            arrivals_per_minute=sum(now - SHORT_SECONDS < at for at in tally.arrivals),
+            arrivals_per_minute=sum(now - SHORT_SECONDS < at <= now for at in tally.arrivals),
             refill_seconds=refill_seconds,
             refused=memory.refused,
         )
@@ -205,7 +218,7 @@ def _needed(pool: VoicePool, memory: _Memory, tally: Tally, refill_seconds: int,
         return pool.minimum if pool.replicas is None else pool.replicas
     # A new leader has seen no arrivals, so the number of the last one counts for a while.
     known = memory.recommendations or ((now, pool.status.desired),)
-    needed = needed_pods(tally.arrivals, refill_seconds or pool.status.refill_seconds, now)
+    needed = needed_pods(tally.arrivals, refill_seconds, now)
     memory.recommendations = hold(known, needed, now)
     return held_pods(memory.recommendations)
 
@@ -230,9 +243,26 @@ def _differ_in_numbers_only(new: PoolStatus, old: PoolStatus) -> bool:
     )
 
 
-def _refill_seconds(pod: JsonObject) -> int:
-    """Return the seconds from the pod's creation until it was ready; 0 if it is not."""
-    conditions = (pod.get("status") or {}).get("conditions") or ()
-    times = (c.get("lastTransitionTime") for c in conditions if c["type"] == "Ready" and c["status"] == "True")
-    ready_at, created_at = from_rfc3339(next(times, None)), from_rfc3339(pod["metadata"].get("creationTimestamp"))
-    return 0 if ready_at is None or created_at is None else max(ceil(ready_at - created_at), 0)
+def _refill_seconds(memory: _Memory, pods: list[JsonObject]) -> int:
+    """Return an estimate of the seconds that a pod needs on its node until it is warm; 0 before the first one.
+
+    Each pod counts once, when it is first ready: a later time of its condition is that of an interruption.
+    """
+    for pod in pods:
+        uid, seconds = uid_of(pod), _warm_up_seconds(pod, memory.since)
+        if seconds is not None and uid not in memory.refills:
+            memory.refills[uid] = seconds
+    memory.refills = dict(list(memory.refills.items())[-REFILLS:])
+    ordered = sorted(memory.refills.values())
+    return ceil(ordered[ceil(REFILL_SHARE * len(ordered)) - 1]) if ordered else 0
+
+
+def _warm_up_seconds(pod: JsonObject, since: float) -> float | None:
+    """Return the seconds from a node for the pod until it was ready; None if it is not, or is older than `since`."""
+    conditions = {c["type"]: c for c in (pod.get("status") or {}).get("conditions") or () if c["status"] == "True"}
+    times = [from_rfc3339(conditions.get(kind, {}).get("lastTransitionTime")) for kind in ("PodScheduled", "Ready")]
+    created_at = from_rfc3339(pod["metadata"].get("creationTimestamp"))
+    scheduled_at, ready_at = times
+    if scheduled_at is None or ready_at is None or created_at is None or created_at < since - 1.0:
+        return None
+    return min(max(ready_at - scheduled_at, 1.0), MOST_REFILL_SECONDS)

@@ -180,7 +180,7 @@ def _status(pool: VoicePool, observed: ObservedPool, pods: _Sorted, desired: int
         hits=pool.status.hits + observed.hits,
         misses=pool.status.misses + observed.misses,
         arrivals_per_minute=observed.arrivals_per_minute,
-        refill_seconds=observed.refill_seconds or pool.status.refill_seconds,
+        refill_seconds=observed.refill_seconds,
         selector=f"{constants.POOL_LABEL}={pool.name},!{constants.SESSION_UID_LABEL}",
     )
 
@@ -244,14 +244,17 @@ def _scaling_limited(pool: VoicePool, observed: ObservedPool, pods: _Sorted, sta
 
 def _events(old: PoolStatus, new: PoolStatus) -> tuple[Event, ...]:
     """Return a warning for each new problem."""
-    found = []
-    for kind in (ConditionType.PROGRESSING, ConditionType.SCALING_LIMITED):
-        before, after = find_condition(old.conditions, kind), find_condition(new.conditions, kind)
-        is_problem = after is not None and (after.reason == PoolReason.UNSCHEDULABLE or after.status == "False")
-        is_problem = is_problem and not (kind is ConditionType.SCALING_LIMITED and after.status == "False")  # type: ignore[union-attr]
-        if after is not None and is_problem and (before is None or before.reason != after.reason):
-            found.append(Event("Warning", str(after.reason), after.message))
-    return tuple(found)
+    changed = [(find_condition(old.conditions, after.type), after) for after in new.conditions if _is_problem(after)]
+    return tuple(
+        Event("Warning", str(after.reason), after.message)
+        for before, after in changed
+        if before is None or before.reason != after.reason
+    )
+
+
+def _is_problem(condition: Condition) -> bool:
+    is_stopped = condition.type == ConditionType.PROGRESSING and condition.status == "False"
+    return is_stopped or condition.reason == PoolReason.UNSCHEDULABLE
 
 
 def _requeue_after(pods: _Sorted, problem: str, now: float) -> float | None:

@@ -5,7 +5,7 @@ from math import exp
 from typing import Final
 
 CONFIDENCE: Final = 0.999
-"""Share of the refill times in which the arrivals need no more pods than there are."""
+"""Share of the sessions that find a warm pod."""
 SHORT_SECONDS: Final = 60.0
 """Window of the quick estimate, for ramps and bursts."""
 LONG_SECONDS: Final = 600.0
@@ -14,6 +14,8 @@ HOLD_SECONDS: Final = 300.0
 """Time for which the highest recommendation counts, the same as the HPA's stabilization window for scaling down."""
 FIRST_REFILL_SECONDS: Final = 10.0
 """Refill time until one was observed: the embedded engines need 5 to 10 s."""
+LONGEST_PAUSE_SECONDS: Final = 3.0
+"""Longest pause between a claim and its refill."""
 MOST_MEAN: Final = 700.0
 """Largest mean of the exact sum: exp(-mean) is 0 in floating point above 745."""
 
@@ -22,19 +24,20 @@ Recommendations = tuple[tuple[float, int], ...]
 
 
 def required_warm(arrivals_per_second: float, refill_seconds: float, confidence: float = CONFIDENCE) -> int:
-    """Return the smallest number of pods that suffice for the arrivals of one refill time, with this probability.
+    """Return the smallest number of pods with which a session finds one that is warm, with this probability.
 
-    The arrivals of a refill time are a Poisson variable. A mean above MOST_MEAN counts as MOST_MEAN.
+    It does if fewer sessions than there are pods arrived in one refill time before, which is a Poisson variable. A
+    mean above MOST_MEAN counts as MOST_MEAN.
     """
     mean = min(max(arrivals_per_second * refill_seconds, 0.0), MOST_MEAN)
     if mean == 0.0:
         return 0
-    pods, term = 0, exp(-mean)
+    pods, term = 1, exp(-mean)
     total = term
     while total < confidence:
-        pods += 1
         term *= mean / pods
         total += term
+        pods += 1
     return pods
 
 
@@ -51,8 +54,9 @@ def _rate(arrivals: Sequence[float], now: float, seconds: float) -> float:
 
 
 def needed_pods(arrivals: Sequence[float], refill_seconds: float, now: float) -> int:
-    """Return the number of pods that the arrivals need now."""
-    return required_warm(arrival_rate(arrivals, now), refill_seconds or FIRST_REFILL_SECONDS)
+    """Return the number of pods that the arrivals need now. `refill_seconds` is 0 before the first refill."""
+    seconds = refill_seconds or FIRST_REFILL_SECONDS
+    return required_warm(arrival_rate(arrivals, now), seconds + LONGEST_PAUSE_SECONDS)
 
 
 def hold(recommendations: Recommendations, needed: int, now: float) -> Recommendations:

@@ -5,17 +5,14 @@ from typing import Any
 import pytest
 from voicesession_common import JsonObject
 from voicesession_common.api import constants
+from voicesession_common.api.timestamps import to_rfc3339
 from voicesession_common.errors import ConflictError, RetryableError, TerminalError
 from voicesession_operator.controller.cache import Cache, Key, ResourceKind
 from voicesession_operator.controller.pod_claims import PodClaims
-from voicesession_operator.controller.pool_reconciler import (
-    LONGEST_PAUSE_SECONDS,
-    PAUSE_SECONDS,
-    STATUS_SECONDS,
-    PoolReconciler,
-)
+from voicesession_operator.controller.pool_reconciler import PAUSE_SECONDS, STATUS_SECONDS, PoolReconciler
 from voicesession_operator.domain.observed import AgentPodState
 from voicesession_operator.domain.pool_plan import RETRY_SECONDS
+from voicesession_operator.domain.pool_size import LONG_SECONDS, LONGEST_PAUSE_SECONDS, needed_pods
 
 from tests.support import operator_objects
 from tests.support.builders import CONFIG, T0
@@ -204,3 +201,46 @@ async def test_deleted_pool_is_forgotten() -> None:
     scene.cache.remove(ResourceKind.POOL, scene.kube.objects["voicepools", "front"])
     assert await scene.reconcile() is None
     assert scene.claims.tally(FRONT).hits == 0
+
+
+def ready_conditions(scheduled_at: float, ready_at: float) -> list[JsonObject]:
+    times = {"PodScheduled": scheduled_at, "Ready": ready_at}
+    return [{"type": kind, "status": "True", "lastTransitionTime": to_rfc3339(at)} for kind, at in times.items()]
+
+
+async def test_refill_time_starts_on_the_node_and_counts_once() -> None:
+    scene = Scene(min=1)
+    await scene.reconcile()
+    scene.change_pods(phase="Running", podIP="10.0.1.1", conditions=ready_conditions(T0 + 50, T0 + 56))
+    scene.now += STATUS_SECONDS
+    await scene.reconcile()
+    assert scene.status()["refillSeconds"] == 6
+    scene.change_pods(conditions=ready_conditions(T0 + 50, T0 + 3600))
+    scene.now += STATUS_SECONDS
+    await scene.reconcile()
+    assert scene.status()["refillSeconds"] == 6
+
+
+async def test_pod_of_an_earlier_leader_does_not_change_the_refill_time() -> None:
+    scene = Scene(min=1)
+    raw = operator_objects.warm_pod(age=3600)
+    raw["status"]["conditions"] = ready_conditions(T0 - 3600, T0 - 1)
+    scene.put(ResourceKind.POD, "pods", raw)
+    await scene.reconcile()
+    assert (scene.status()["warm"], scene.status()["refillSeconds"]) == (1, 0)
+
+
+async def test_pool_follows_the_arrivals() -> None:
+    scene = Scene()
+    raw = operator_objects.pool(warm={"min": 0, "max": 9}, autoscaling={"mode": "Arrivals"})
+    scene.put(ResourceKind.POOL, "voicepools", raw)
+    await scene.reconcile()
+    assert scene.status()["desired"] == 0
+    scene.claims.tally(FRONT).arrivals.extend([scene.now] * 3)
+    scene.now += 1
+    await scene.reconcile()
+    assert scene.status()["desired"] == needed_pods([T0] * 3, 0, T0 + 1) > 1
+    assert scene.status()["arrivalsPerMinute"] == 3
+    scene.now += LONG_SECONDS
+    await scene.reconcile()
+    assert scene.status()["desired"] == 0
