@@ -4,6 +4,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from voicesession_operator.domain.pods import STEADY_SECONDS
+
 from tests.bench.environment import BenchEnvironment, bench_environment
 from tests.bench.figures import Section, Table, distribution, percentile
 from tests.support.cluster import manifests, operator_pods
@@ -134,12 +136,14 @@ def _end(env: BenchEnvironment, names: list[str]) -> None:
 
 
 def _losses(env: BenchEnvironment, count: int) -> list[float]:
+    """Delete pods that have been in the room for STEADY_SECONDS; earlier ones would be replaced after a backoff."""
     _warm_up(env, 2)
     session = env.scenario.start_session("lost", max_replacements=100, reconnect_grace=300)
     env.scenario.join_human("lost")
     found = []
     for _ in range(count):
         until(lambda: _is_warm(env, 2), "2 warm pods", LONGEST)
+        time.sleep(STEADY_SECONDS)
         lost, begin = env.scenario.session("lost").pod, time.time()
         env.kube.delete("pod", lost, env.scenario.namespace, "--wait=false")
         until(_has_other_pod(env, lost), "another pod", LONGEST, poll=0.02)

@@ -44,7 +44,7 @@ REFILLS: Final = 20
 REFILL_SHARE: Final = 0.9
 MOST_REFILL_SECONDS: Final = 600.0
 LOOK_SECONDS: Final = 10.0
-"""Time between two looks at the arrivals; a claim causes one at once."""
+"""Time between two looks at the arrivals, which time alone makes fewer; a claim causes one at once."""
 STATUS_SECONDS: Final = 2.0
 """Shortest time between two writes of a status in which only numbers have changed: a claim must not cost a write."""
 
@@ -116,7 +116,8 @@ class PoolReconciler:
         is_refused = manifest is not None and not await self._create(key, memory, manifest, count)
         await asyncio.gather(*(self._delete(pool, pod) for pod in planned.delete))
         wait = await self._store(key, raw, pool, planned, observed)
-        look = None if pool.mode == AutoscalingMode.DISABLED else LOOK_SECONDS
+        is_moving = pool.mode != AutoscalingMode.DISABLED or observed.arrivals_per_minute
+        look = LOOK_SECONDS if is_moving else None
         # The refusal of this pass is not in its status yet.
         retry = 0.0 if is_refused else _retry_after(memory, self._clock())
         waits = (planned.requeue_after, wait, look, retry, pause or None)
