@@ -166,6 +166,7 @@ def _live_status(session: VoiceSession, pod: str) -> Status:
         room_sid=f"RM_{room}",
         room_url=PUBLIC_URL,
         agent_pod=pod,
+        pod_ordinal=0,
         agent_identity=agent_identity(AGENT),
         agent_epoch=1,
         humans=1,

@@ -5,7 +5,7 @@ from enum import StrEnum
 from typing import Final
 
 from voicesession_common import JsonObject
-from voicesession_common.api.constants import AGENTS, GROUP, SESSIONS, VERSION
+from voicesession_common.api.constants import AGENTS, GROUP, POOLS, SESSIONS, VERSION
 from voicesession_common.api.timestamps import from_rfc3339
 
 from voicesession_cli.output import format_duration
@@ -59,7 +59,9 @@ RULES: Final[tuple[Rule, ...]] = (
     (GROUP, SESSIONS, "status", ("patch",)),
     (GROUP, AGENTS, "", ("get", "list", "watch", "patch")),
     (GROUP, AGENTS, "status", ("patch",)),
-    ("", "pods", "", ("get", "list", "watch", "create", "delete")),
+    (GROUP, POOLS, "", ("get", "list", "watch")),
+    (GROUP, POOLS, "status", ("patch",)),
+    ("", "pods", "", ("get", "list", "watch", "create", "patch", "delete")),
     ("", "events", "", ("create",)),
 )
 """Permissions of the operator in the namespaces of sessions; a test compares them with the chart."""
