@@ -44,7 +44,7 @@ def skipped(check: str, message: str) -> CheckResult:
     return CheckResult(check, CheckState.SKIPPED, message)
 
 
-DEFINITIONS: Final = (f"{SESSIONS}.{GROUP}", f"{AGENTS}.{GROUP}")
+DEFINITIONS: Final = (f"{SESSIONS}.{GROUP}", f"{AGENTS}.{GROUP}", f"{POOLS}.{GROUP}")
 APPLY_CRDS: Final = "kubectl apply --server-side --force-conflicts -f charts/voicesession/crds"
 UPGRADE: Final = "run `helm upgrade` with your values again"
 LEASE_EXPIRED_SECONDS: Final = 60
