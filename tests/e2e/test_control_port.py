@@ -25,7 +25,7 @@ BODIES = {
 """Invalid bodies and the reasons of the refusal."""
 FIELDS: dict[str, list[object]] = {
     "epoch": [-1, "two", 1.5, True],
-    "end": ["yes", 1],
+    "capture": ["yes", 1],
     "idleSeconds": ["soon", -1],
     "cause": [5, []],
     "token": [""],
