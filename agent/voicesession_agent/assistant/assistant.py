@@ -88,7 +88,7 @@ def make_session(models: dict[str, Any], spec: AgentSpec) -> "AgentSession[None]
 
 async def run(
     ctx: JobContext,
-    services: "JobServices",
+    services: JobServices,
     spec: AgentSpec,
     new_session: Callable[[dict[str, Any], AgentSpec], "AgentSession[None]"] = make_session,
     start_seconds: float = START_SECONDS,

@@ -95,11 +95,12 @@ class ProviderWatch:
         """Yield the chunks of an answer, and the spoken lines where they are due.
 
         `label` is livekit-agents' label of the model. An error of the model is replaced by the apology, if there is
-        one; the model has reported it to the session before.
+        one; the model has reported it to the session before. After a part of an answer, the apology is a sentence of
+        its own.
         """
         head: list[Chunk] = []
         first = asyncio.create_task(_read_until_response(chunks, head))
-        is_slow = False
+        is_slow = has_begun = False
         try:
             if not await _is_done(first, self._wait_seconds):
                 is_slow = True
@@ -112,6 +113,7 @@ class ProviderWatch:
                 yield self._lines.apology
                 return
             self._health.provider_succeeded("llm")
+            has_begun = True
             for chunk in head:
                 yield chunk
             async for chunk in chunks:
@@ -120,7 +122,8 @@ class ProviderWatch:
             if not self._lines.apology:
                 raise
             is_slow = False
-            yield self._lines.apology
+            for chunk in self._late_apology() if has_begun else [self._lines.apology]:
+                yield chunk
         finally:
             if is_slow and not first.done():  # the human lost patience and spoke
                 self._health.provider_failed("llm", label, NO_ANSWER)
@@ -144,6 +147,10 @@ class ProviderWatch:
     def _wait_prompt(self) -> list[Chunk]:
         """Return the wait prompt; a sentinel lets the voice speak it at once."""
         return [f"{self._lines.wait} ", FlushSentinel()] if self._lines.wait else []
+
+    def _late_apology(self) -> list[Chunk]:
+        """Return the apology after a part of an answer; the sentinel ends the part, which may be half a word."""
+        return [" ", FlushSentinel(), self._lines.apology]
 
     def _on_user_state_changed(self, event: Any) -> None:
         self._has_human_spoken = self._has_human_spoken or event.new_state == "speaking"

@@ -161,7 +161,9 @@ class JobShutdown:
     async def _leave(self) -> None:
         try:
             await asyncio.wait_for(self._ctx.room.disconnect(), LEAVE_SECONDS)
-        except TimeoutError:
+        except Exception as error:
+            # The process ends soon, and its connection with it: the clean-up must not wait for a fault of the client.
+            log.warning("leaving failed", extra={"event": "leave_failed", "reason": type(error).__name__})
             self._reporter.report_disconnected(rtc.DisconnectReason.CLIENT_INITIATED)
         await self._end_background()
         self._shut_down("dismissed")

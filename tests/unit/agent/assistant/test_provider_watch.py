@@ -127,8 +127,9 @@ async def test_answer_interrupted_at_once_is_no_failure(scene: WatchScene) -> No
 
 
 @pytest.mark.parametrize("chunks", [(), ("Blue",)])
-async def test_error_is_replaced_by_apology(scene: WatchScene, chunks: tuple[str, ...]) -> None:
-    assert await scene.texts(scene.watch(), model(*chunks, then=refusal(500))) == [*chunks, ENGLISH.apology]
+async def test_error_is_replaced_by_separate_apology(scene: WatchScene, chunks: tuple[str, ...]) -> None:
+    begun = [*chunks, " ", "|"] if chunks else []
+    assert await scene.texts(scene.watch(), model(*chunks, then=refusal(500))) == [*begun, ENGLISH.apology]
 
 
 async def test_empty_answer_is_failure_but_not_after_tool(scene: WatchScene) -> None:
