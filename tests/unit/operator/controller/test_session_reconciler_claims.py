@@ -58,8 +58,9 @@ async def test_session_without_a_warm_pod_starts_cold() -> None:
     assert world.kube.writes == ["create pods", "patch voicesessions"]
 
 
-async def test_lost_pod_is_replaced_by_warm_pod() -> None:
-    world = world_with_warm_pods(2)
+async def world_after_loss(warm_pods: int) -> ReconcilerWorld:
+    """Return a world a minute after the session has lost its claimed pod."""
+    world = world_with_warm_pods(warm_pods)
     await world.reconcile()
     world.rooms.rooms[ROOM].append(agent_participant())
     world.pods.states["front-uid-0"] = bound()
@@ -67,21 +68,19 @@ async def test_lost_pod_is_replaced_by_warm_pod() -> None:
     world.cache.remove(ResourceKind.POD, world.kube.objects.pop(("pods", "front-0")))
     world.rooms.rooms[ROOM].clear()
     world.now += 60
+    return world
+
+
+async def test_lost_pod_is_replaced_by_warm_pod() -> None:
+    world = await world_after_loss(warm_pods=2)
     await world.reconcile()
     status = world.session()["status"]
     assert (status["agent"]["pod"], status["agent"]["podOrdinal"], status["replacements"]) == ("front-1", 1, 1)
 
 
 async def test_lost_warm_pod_is_noticed_by_the_next_leader() -> None:
-    world = world_with_warm_pods(1)
-    await world.reconcile()
-    world.rooms.rooms[ROOM].append(agent_participant())
-    world.pods.states["front-uid-0"] = bound()
-    await world.reconcile()
-    world.cache.remove(ResourceKind.POD, world.kube.objects.pop(("pods", "front-0")))
-    world.rooms.rooms[ROOM].clear()
+    world = await world_after_loss(warm_pods=1)
     world.replace_reconciler()
-    world.now += 60
     await world.reconcile()
     assert world.session()["status"]["replacements"] == 1
     assert world.pod()["metadata"]["annotations"][constants.ORDINAL_ANNOTATION] == "1"
