@@ -37,6 +37,8 @@ class TerminalError(ExternalError):
     """A retry cannot help."""
 
 
+NO_SUCH_KIND: Final = "Status404"
+"""Reason of the API server's plain 404, without a `Status`, for a kind without a CRD. A proxy's 404 has it too."""
 HTTP_NOT_FOUND: Final = 404
 HTTP_CONFLICT: Final = 409
 HTTP_FORBIDDEN: Final = 403

@@ -15,7 +15,14 @@ from typing import Final
 
 from voicesession_common import JsonObject
 from voicesession_common.api.constants import POD_SELECTOR
-from voicesession_common.errors import ConflictError, ExternalError, NotFoundError, RetryableError, TerminalError
+from voicesession_common.errors import (
+    NO_SUCH_KIND,
+    ConflictError,
+    ExternalError,
+    NotFoundError,
+    RetryableError,
+    TerminalError,
+)
 from voicesession_common.json_logging import configure
 from voicesession_common.kube_client import (
     ALL_NAMESPACES,
@@ -39,8 +46,6 @@ SETTLE_SECONDS: Final = 5.0
 """Time for the operator's queue of deleted sessions, about 200 a second; it also finishes that queue at its end."""
 CONCURRENT_DELETIONS: Final = 16
 POLL_SECONDS: Final = 0.5
-NO_SUCH_KIND: Final = "Status404"
-"""Reason of the API server's plain 404 for a kind without a CRD. The deletion of a CRD deletes its objects too."""
 
 
 async def delete_all(
@@ -91,6 +96,8 @@ async def _count_remaining(kube: KubernetesApi, readable: set[str]) -> int:
 
 async def _delete_all(kube: KubernetesApi, kind: Resource, namespace: str) -> int:
     """Delete every listed object, several at a time. Return the number of listed objects, 0 without the CRD.
+
+    The deletion of a CRD deletes its objects too.
 
     The list of pods that follows shows that the 404 was the API server's: a proxy's would refuse that list too.
     """

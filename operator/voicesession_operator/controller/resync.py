@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Final
 
 from voicesession_common.api.constants import POD_SELECTOR
-from voicesession_common.errors import ExternalError, RetryableError
+from voicesession_common.errors import NO_SUCH_KIND, ExternalError, RetryableError
 from voicesession_common.kube_client import (
     AGENTS,
     ALL_NAMESPACES,
@@ -52,8 +52,6 @@ LISTED: Final = (
     (ResourceKind.POOL, POOLS, ""),
     (ResourceKind.SESSION, SESSIONS, ""),
 )
-NO_SUCH_KIND: Final = "Status404"
-"""Reason of the API server's plain 404 for a kind without a CRD, as after an upgrade that did not apply the CRDs."""
 
 
 class Resync:
@@ -171,6 +169,7 @@ class Resync:
             try:
                 await self._compare(kind, namespace, self._kube.pages(resource, namespace, selector))
             except RetryableError as error:
+                # An upgrade that did not apply the CRDs has no pools.
                 if kind is not ResourceKind.POOL or error.reason != NO_SUCH_KIND:
                     raise
 

@@ -94,7 +94,7 @@ def plan_pool(pool: VoicePool, observed: ObservedPool, now: float) -> PoolPlan:
     problem = _problem(pods, observed, now)
     create = _missing(pool, pods, desired, problem, now)
     delete = () if pool.deleting else (*_expired(pods, now), *_surplus(pods, desired))
-    status = _status(pool, observed, pods, desired, now)
+    status = _status(pool, observed, pods, desired)
     status = replace(status, conditions=_conditions(pool, observed, pods, status, problem, now))
     events = _events(pool.status, status)
     return PoolPlan(status, 0 if pool.deleting else create, delete, events, _requeue_after(pods, problem, now))
@@ -167,7 +167,7 @@ def _surplus(pods: _Sorted, desired: int) -> tuple[PoolPod, ...]:
     return (*kept[desired:], *waiting[1:], *unready, *ready[:spare])
 
 
-def _status(pool: VoicePool, observed: ObservedPool, pods: _Sorted, desired: int, now: float) -> PoolStatus:
+def _status(pool: VoicePool, observed: ObservedPool, pods: _Sorted, desired: int) -> PoolStatus:
     return replace(
         pool.status,
         observed_generation=pool.generation,
