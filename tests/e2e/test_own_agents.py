@@ -6,6 +6,8 @@ import pytest
 
 from tests.support.cluster.manifests import FAULTY_AGENT_IMAGE, Json, agent, session
 from tests.support.cluster.scenario import Scenario
+from tests.support.observability import pod_log
+from tests.support.participants.typing_participant import TypingParticipant
 from tests.support.polling import until
 
 pytestmark = pytest.mark.cluster
@@ -70,6 +72,26 @@ def test_job_has_metadata_and_room_has_none(scenario: Scenario) -> None:
         "home": "/app",
         "readable": True,
     }
+
+
+@pytest.mark.slow
+def test_agents_hand_over_in_writing_and_end_call_by_tool(scenario: Scenario, agent_66: Json) -> None:
+    model = agent_66["spec"]["llm"]["baseURL"]
+    apply(scenario, own_agent(scenario, "starter_restaurant:server", STARTER_LLM=model))
+    scenario.kube.wait("voicesession/call", "condition=Ready", scenario.namespace, 120)
+    call = scenario.session("call")
+    with pod_log.followed(scenario.kube, call.pod, scenario.namespace) as log:
+        alice = TypingParticipant(scenario.livekit, call, "alice")
+        try:
+            alice.wait_for_text("Welcome to the restaurant.", ANSWER_SECONDS)
+            alice.type("Use the reserve table tool.")
+            alice.wait_for_text("I am the waiter of table 7.", ANSWER_SECONDS)
+            alice.type("Use the end call tool.")
+            assert scenario.wait_until_finished("call", ANSWER_SECONDS).end_reason == "AgentEnded"
+        finally:
+            alice.leave()
+    assert "restaurant: bill of table 7" in log.result()
+    assert "restaurant: True report" in log.result()
 
 
 @pytest.mark.slow
