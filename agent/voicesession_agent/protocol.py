@@ -66,6 +66,26 @@ def parse_history(raw: Any) -> tuple[Message, ...]:
 
 
 @dataclass(frozen=True)
+class Conversation:
+    """A conversation for the job or pod that continues it: the people it has greeted, and its newest messages."""
+
+    greeted: frozenset[str] = frozenset()
+    history: tuple[Message, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the conversation as JSON."""
+        return {"greeted": sorted(self.greeted), "history": [message.to_json() for message in self.history]}
+
+    @classmethod
+    def from_json(cls, raw: dict[str, Any]) -> Self:
+        """Parse a conversation. Raise KeyError, TypeError or ValueError for a missing or malformed field."""
+        greeted = raw["greeted"]
+        if not isinstance(greeted, list) or not all(isinstance(identity, str) for identity in greeted):
+            raise TypeError("greeted is a list of texts")
+        return cls(frozenset(greeted), parse_history(raw["history"]))
+
+
+@dataclass(frozen=True)
 class JobFacts:
     """The supervisor's answer to `GET /job`.
 

@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from voicesession_agent.health.diagnosis import Diagnosis, Problem
 from voicesession_agent.memory.backend import MemoryAddress, MemoryPhase, MemoryStatus
 from voicesession_agent.metrics import Metrics
+from voicesession_agent.protocol import Message
 from voicesession_agent.supervisor.control_auth import Verifier
 from voicesession_agent.supervisor.control_server import ControlServer, StateChanges
 from voicesession_agent.supervisor.desired_state import DesiredState
@@ -84,6 +85,25 @@ async def test_desired_state_reaches_the_pod(pod: Pod, operator: AgentPodClient)
     after = await operator.state("127.0.0.1", "pod-1")
     assert after is not None
     assert after.session_uid == "u1"
+
+
+async def test_conversation_goes_from_pod_to_replacement(pod: Pod, operator: AgentPodClient) -> None:
+    assert await operator.conversation("127.0.0.1", "pod-1") is None
+    given = {"greeted": ["alice"], "history": [["user", "Hi."], ["assistant", "Hello."]]}
+    await operator.put_state("127.0.0.1", "pod-1", DESIRED | {"conversation": given})
+    assert pod.state.greeted == {"alice"}
+    assert pod.state.history == (Message("user", "Hi."), Message("assistant", "Hello."))
+    assert await operator.conversation("127.0.0.1", "pod-1") == given
+    assert await operator.conversation("127.0.0.1", "pod-0") is None
+    await operator.put_state("127.0.0.1", "pod-1", DESIRED | {"epoch": 1})
+    assert await operator.conversation("127.0.0.1", "pod-1") is None
+
+
+async def test_conversation_of_later_desired_state_is_ignored(pod: Pod, operator: AgentPodClient) -> None:
+    await operator.put_state("127.0.0.1", "pod-1", DESIRED)
+    late = {"greeted": ["bob"], "history": [["user", "Late."]]}
+    await operator.put_state("127.0.0.1", "pod-1", DESIRED | {"conversation": late})
+    assert (pod.state.greeted, pod.state.history) == (set(), ())
 
 
 async def test_request_with_another_key_is_refused(pod: Pod) -> None:

@@ -6,6 +6,7 @@ from typing import Any, cast
 
 import pytest
 from voicesession_agent.memory.backend import MemoryAddress
+from voicesession_agent.protocol import HISTORY_BYTES, Conversation, Message
 from voicesession_agent.supervisor.control_server import MAX_BODY_BYTES
 from voicesession_agent.supervisor.desired_state import parse
 from voicesession_agent.tracing import read_traceparent
@@ -19,12 +20,14 @@ from voicesession_operator.controller.executor import Addresses, Executor
 from voicesession_operator.controller.observation import RoomDirectory
 from voicesession_operator.controller.ports import AgentPods, LiveKitRooms, WarmPods
 from voicesession_operator.controller.session_traces import OFF, SessionTraces
-from voicesession_operator.domain.actions import SetPodState
+from voicesession_operator.domain.actions import PodAddress, SetPodState
 
 from tests.support.builders import T0, agent, session
 from tests.support.fakes.span_exporter import RecordedSpans
 
 LETTA = "http://letta:8283"
+ENDING = PodAddress("10.0.0.9", "\x01")
+"""Its answer repeats the UID, of which JSON makes six characters."""
 
 
 class FakeTokens:
@@ -39,6 +42,9 @@ class RecordingPods:
     def __init__(self) -> None:
         self.bodies: list[bytes] = []
 
+    async def conversation(self, ip: str, pod_uid: str) -> JsonObject:
+        return {"greeted": [ip], "history": [["user", pod_uid * HISTORY_BYTES]]}
+
     async def put_state(self, ip: str, pod_uid: str, desired: JsonObject) -> None:
         self.bodies.append(json.dumps(desired).encode())
 
@@ -51,6 +57,7 @@ async def sent(
     metadata: str = "",
     scope: str = "Agent",
     user: str = "",
+    continues: PodAddress | None = None,
 ) -> bytes:
     """Return the body that the executor sends."""
     pods = RecordingPods()
@@ -83,6 +90,7 @@ async def sent(
         room_sid="RM_1",
         room_metadata=metadata,
         agent_metadata=metadata,
+        continues=continues,
     )
     voice_agent = replace(agent(memory={"letta": {"capture": True, "scope": scope}}), letta_agent_id="agent-shared")
     failure = await executor.execute(session().user(user).build(), voice_agent, action)
@@ -113,9 +121,17 @@ async def test_job_gets_metadata_of_agent_and_room() -> None:
 
 async def test_longest_metadata_fits_into_body_of_control_port() -> None:
     emoji = "\N{HEADPHONE}" * METADATA_CHARACTERS
-    body = await sent(LETTA, "agent-1", metadata=emoji)
+    body = await sent(LETTA, "agent-1", metadata=emoji, continues=ENDING)
     assert len(body) < MAX_BODY_BYTES
     assert parse(body).agent_metadata == emoji
+    assert parse(body).conversation.history == (Message("user", "\x01" * HISTORY_BYTES),)
+
+
+async def test_agent_parses_conversation_of_ending_pod() -> None:
+    desired = parse(await sent("", "", continues=ENDING))
+    assert desired.conversation.greeted == {"10.0.0.9"}
+    assert "10.0.0.9" not in repr(desired)
+    assert parse(await sent("", "")).conversation == Conversation()
 
 
 async def test_agent_reads_epoch_of_the_operators_token() -> None:

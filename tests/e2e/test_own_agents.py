@@ -83,7 +83,7 @@ def test_agents_hand_over_in_writing_and_end_call_by_tool(scenario: Scenario, ag
     with pod_log.followed(scenario.kube, call.pod, scenario.namespace) as log:
         alice = TypingParticipant(scenario.livekit, call, "alice")
         try:
-            alice.wait_for_text("Welcome to the restaurant.", ANSWER_SECONDS)
+            wait_for_log(scenario, "restaurant: open for alice")
             alice.type("Use the reserve table tool.")
             alice.wait_for_text("I am the waiter of table 7.", ANSWER_SECONDS)
             alice.type("Use the end call tool.")

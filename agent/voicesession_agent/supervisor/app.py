@@ -38,7 +38,11 @@ from voicesession_agent.tracing import AgentTracing
 FLUSH_SECONDS: Final = 2.0
 """Time to send the last turns, as long as a busy Letta takes. Without waiting turns it takes no time."""
 SHUTDOWN_SECONDS: Final = 0.5
-"""Time for everything else. The pod's grace period is 10 s longer than the time of the shutdown callbacks."""
+"""Time for everything else. With HANDOVER_SECONDS and the time of the shutdown callbacks it fits into the pod's grace
+period."""
+HANDOVER_SECONDS: Final = 20.0
+"""Time in which the replacement of an ending pod joins the room: 1 s with a warm pod, and 5 s with a cold one on idle
+cores, several times that on busy ones."""
 log = logging.getLogger(__name__)
 
 
@@ -117,11 +121,26 @@ class SupervisorApp:
         stop = asyncio.create_task(self._stop.wait())
         await asyncio.wait((stop, *parts), return_when=asyncio.FIRST_COMPLETED)
         code = 0 if stop.done() else 1
+        if stop.done():
+            await self._hand_over()
         for part in parts:
             if part.done() and code:
                 _log_failure(part)
         await _cancel([stop, memory, parts[0]])
         return code
+
+    async def _hand_over(self) -> None:
+        """Stay in a conversation until the agent of the pod's replacement joins, for HANDOVER_SECONDS at most.
+
+        LiveKit then disconnects this pod's job, because both have the same identity.
+        """
+        if not self._state.is_in_conversation:
+            return
+        log.info("waits for a replacement", extra={"event": "hands_over", "limit": HANDOVER_SECONDS})
+        with suppress(TimeoutError):
+            async with asyncio.timeout(HANDOVER_SECONDS):
+                while self._state.is_in_conversation:
+                    await self._changes.wait_for_change(self._changes.tag(), HANDOVER_SECONDS)
 
     def _watch(self, memory_sync: MemorySync) -> None:
         ok = (MemoryPhase.NONE, MemoryPhase.OK)

@@ -1,4 +1,4 @@
-"""Authentication at the control port: the operator's short-lived Ed25519 JWTs for one pod, method and body."""
+"""Authentication at the control port: the operator's short-lived Ed25519 JWTs for one pod, method, path and body."""
 
 import hashlib
 import hmac
@@ -14,6 +14,8 @@ LEEWAY_SECONDS: Final = 60
 """Accepted difference between the clocks of two nodes, in both directions."""
 MAX_LIFETIME_SECONDS: Final = 60
 """Twice the lifetime of the operator's tokens; bounds how long a jti must be remembered."""
+STATE_PATH: Final = "/v1/state"
+"""Path of a token without the claim `htu`, as earlier operators sign it."""
 MAX_REMEMBERED: Final = 4096
 """Tokens remembered at once: more than 40 requests per second for the lifetime of a token and the leeway."""
 
@@ -28,6 +30,7 @@ class RefusalReason(StrEnum):
     EXPIRED = "expired"
     LIFETIME = "lifetime"
     METHOD = "method"
+    PATH = "path"
     BODY = "body"
     REPLAYED = "replayed"
     BUSY = "busy"
@@ -58,7 +61,7 @@ class Verifier:
         self._max_remembered = max_remembered
         self._seen: dict[str, float] = {}
 
-    def check(self, authorization: str | None, method: str, body: bytes) -> None:
+    def check(self, authorization: str | None, method: str, path: str, body: bytes) -> None:
         """Raise RefusedError unless `authorization` is `Bearer <JWT>` made for exactly this request."""
         claims = self._claims(authorization)
         now = self._clock()
@@ -68,6 +71,8 @@ class Verifier:
             raise RefusedError(RefusalReason.LIFETIME)
         if claims.get("htm") != method:
             raise RefusedError(RefusalReason.METHOD)
+        if claims.get("htu", STATE_PATH) != path:
+            raise RefusedError(RefusalReason.PATH)
         if not hmac.compare_digest(str(claims.get("sha256")), hashlib.sha256(body).hexdigest()):
             raise RefusedError(RefusalReason.BODY)
         self._remember(str(claims["jti"]), claims["exp"] + LEEWAY_SECONDS, now)

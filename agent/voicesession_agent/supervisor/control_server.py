@@ -58,8 +58,9 @@ class StateChanges:
                 await self._changed.wait()
 
 
-MAX_BODY_BYTES: Final = 512 << 10
-"""The metadata of room and agent have up to 16,384 characters each, and JSON may use 12 bytes for one."""
+MAX_BODY_BYTES: Final = 768 << 10
+"""The metadata of room and agent have up to 16,384 characters each, and JSON may use 12 bytes for one. A conversation
+has up to HISTORY_BYTES, of which JSON may make 12 times as many."""
 READ_SECONDS: Final = 5.0
 """Time to receive a body, which arrives in milliseconds; the sender is known only afterwards."""
 IDLE_SECONDS: Final = 20.0
@@ -73,7 +74,7 @@ log = logging.getLogger(__name__)
 
 
 class ControlServer:
-    """Public GET /healthz and /readyz; signed GET and PUT /v1/state for the operator."""
+    """Public GET /healthz and /readyz; signed GET and PUT /v1/state, and GET /v1/conversation, for the operator."""
 
     def __init__(
         self,
@@ -99,6 +100,7 @@ class ControlServer:
                 web.get("/readyz", self._readyz),
                 web.get("/v1/state", self._get),
                 web.put("/v1/state", self._put),
+                web.get("/v1/conversation", self._get_conversation),
             ]
         )
         return app
@@ -133,12 +135,19 @@ class ControlServer:
         self._changes.notify()
         return web.json_response(self._state.render())
 
+    async def _get_conversation(self, request: web.Request) -> web.Response:
+        """Return the conversation of the current epoch, for the pod that continues it."""
+        refusal = await self._authenticate(request)
+        if refusal is not None:
+            return refusal
+        return web.json_response({"podUID": self._state.pod_uid, **self._state.conversation.to_json()})
+
     async def _authenticate(self, request: web.Request) -> web.Response | None:
         """Return the response to a request that the operator did not sign, or did not send in time, otherwise None."""
         try:
             async with asyncio.timeout(self._read_seconds):
                 body = await request.read()
-            self._verifier.check(request.headers.get("Authorization"), request.method, body)
+            self._verifier.check(request.headers.get("Authorization"), request.method, request.path, body)
         except TimeoutError:
             return _error_response(408, "too slow")
         except RefusedError as refused:

@@ -7,6 +7,7 @@ from typing import Any, Final
 import jwt
 
 from voicesession_agent.memory.backend import DEFAULT_LABEL, MemoryAddress
+from voicesession_agent.protocol import Conversation
 from voicesession_agent.supervisor.job_pool import JobLaunch
 
 EPOCH_ATTRIBUTE: Final = "voicesession.epoch"
@@ -55,6 +56,8 @@ class DesiredState:
     """Token for LiveKit's API in this room; empty from an operator that sends none."""
     prewarm: bool = True
     """Keep a process prepared for the next job."""
+    conversation: Conversation = field(default=Conversation(), repr=False)
+    """The conversation that this pod continues; only its first desired state can have one."""
 
     def job_launch(self, number: int) -> JobLaunch:
         """Return the parameters of the pod's job with this number."""
@@ -103,6 +106,7 @@ def parse(body: bytes) -> DesiredState:
         token_epoch=_token_epoch(claims),
         admin_token=_text(raw, "adminToken", required=False),
         prewarm=_field(raw, "prewarm", bool, default=True),
+        conversation=_conversation(raw),
     )
 
 
@@ -127,6 +131,14 @@ def _token_epoch(claims: dict[str, Any]) -> str:
 def _memory(raw: dict[str, Any]) -> MemoryAddress:
     """Return the address. A Secret often has a line break at the end of its key, which no HTTP header may have."""
     return MemoryAddress(_text(raw, "baseURL"), _text(raw, "agentID"), _text(raw, "apiKey", required=False).strip())
+
+
+def _conversation(raw: dict[str, Any]) -> Conversation:
+    given = raw.get("conversation")
+    try:
+        return Conversation() if given is None else Conversation.from_json(given)
+    except (KeyError, TypeError, ValueError) as error:
+        raise MalformedError("conversation is malformed") from error
 
 
 def _epoch(raw: dict[str, Any]) -> int:

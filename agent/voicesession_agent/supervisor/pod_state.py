@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from voicesession_agent.health.diagnosis import Diagnosis
 from voicesession_agent.memory.backend import MemoryStatus
-from voicesession_agent.protocol import Message
+from voicesession_agent.protocol import Conversation, Message
 from voicesession_agent.supervisor.desired_state import DesiredState
 from voicesession_agent.supervisor.reset import Outcome, Reset
 
@@ -95,7 +95,7 @@ class PodState:
     last_human_left: HumanLeft | None = None
     greeted: set[str] = field(default_factory=set)
     history: tuple[Message, ...] = field(default=(), repr=False)
-    """The newest messages of this epoch, for the next job of it; never logged, and not part of the control port."""
+    """The newest messages of this epoch, for the next job or pod; never logged, and no part of the state's JSON."""
     memory_status: Callable[[], MemoryStatus] = MemoryStatus
     capture_status: Callable[[], CaptureStatus] = CaptureStatus
     prepare_trouble: str = ""
@@ -141,6 +141,16 @@ class PodState:
         return self.desired is not None and self.desired.prewarm
 
     @property
+    def conversation(self) -> Conversation:
+        """Return the conversation of this epoch, which another pod can continue."""
+        return Conversation(frozenset(self.greeted), self.history)
+
+    @property
+    def is_in_conversation(self) -> bool:
+        """Return True while the job is in the room with a human."""
+        return self.job is JobPhase.JOINED and bool(self.humans) and not self.has_ended
+
+    @property
     def desired_epoch(self) -> int:
         return self.desired.epoch if self.desired else 0
 
@@ -156,6 +166,7 @@ class PodState:
             return False
         if before is None:
             self.bound_at = now
+            self.greeted, self.history = set(desired.conversation.greeted), desired.conversation.history
         self.desired = desired
         if before is None or desired.epoch == before.epoch or self.ended:
             return False

@@ -40,6 +40,8 @@ class Reason(StrEnum):
     """AgentJoined is False: the pod is starting."""
     JOINED = "Joined"
     """AgentJoined: the agent is in the room."""
+    HANDING_OVER = "HandingOver"
+    """AgentJoined: the agent is in the room, but its pod is ending, and another pod takes over the conversation."""
     JOB_DIED = "JobDied"
     """AgentJoined is False: the agent's job died, and its pod starts another one."""
     POD_LOST = "PodLost"

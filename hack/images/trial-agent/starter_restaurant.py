@@ -24,10 +24,6 @@ class Reception(Agent):
     def __init__(self) -> None:
         super().__init__(instructions="Receive the guests.")
 
-    async def on_enter(self) -> None:
-        """Greet."""
-        self.session.say("Welcome to the restaurant.")
-
     @function_tool
     async def reserve_table(self, context: RunContext[Visit]) -> Agent:
         """Reserve a table."""
@@ -61,8 +57,11 @@ async def restaurant(ctx: JobContext) -> None:
         print(f"restaurant: bill of table {session.userdata.table}", flush=True)
 
     ctx.add_shutdown_callback(close_bill)
+    await ctx.connect()
+    guest = await ctx.wait_for_participant()
     options = RoomOptions(audio_input=False, audio_output=False)
     await session.start(Reception(), room=ctx.room, room_options=options)
+    print(f"restaurant: open for {guest.identity}", flush=True)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Client of the agent pods' control ports: read a pod's state and send its desired state."""
+"""Client of the agent pods' control ports: read a pod's state and conversation, and send its desired state."""
 
 import hashlib
 import json
@@ -35,6 +35,11 @@ ANSWER_BYTES: Final = 256 * 1024
 TAG_CHARACTERS: Final = 128
 TEXT_CHARACTERS: Final = 1024
 """Longest text taken from a state; a status condition keeps no more."""
+STATE_PATH: Final = "/v1/state"
+CONVERSATION_PATH: Final = "/v1/conversation"
+SPEAKERS: Final = ("user", "assistant")
+MESSAGES: Final = 40
+"""Longest history that is taken from a conversation; a pod of the agent image keeps no more."""
 MAX_TIME: Final = 1e11
 """Unix seconds in the year 5138; a later time, an infinite one or a negative one is no time."""
 MAX_COUNT: Final = 2**31 - 1
@@ -83,6 +88,14 @@ class AgentPodClient:
             return None
         return to_pod_state(answer) if status == OK and answer.get("podUID") == pod_uid else None
 
+    async def conversation(self, ip: str, pod_uid: str) -> JsonObject | None:
+        """Return the conversation that the pod's replacement continues; None if the pod reports none."""
+        try:
+            status, answer = await self._request("GET", ip, pod_uid, b"", CONVERSATION_PATH)
+        except (aiohttp.ClientError, TimeoutError, OSError):
+            return None
+        return to_conversation(answer) if status == OK and answer.get("podUID") == pod_uid else None
+
     async def wait_for_change(self, ip: str, pod_uid: str, tag: str) -> PodNews:
         """Return the pod's state and its entity tag as soon as that differs from `tag`, or after `wait_seconds`.
 
@@ -93,7 +106,7 @@ class AgentPodClient:
         limit = self._wait_limit if tag else self._first_limit
         try:
             async with self._waits.get(
-                self._url(ip), headers=headers, allow_redirects=False, timeout=limit
+                _url(ip, self._port, STATE_PATH), headers=headers, allow_redirects=False, timeout=limit
             ) as response:
                 body = await _read(response)
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
@@ -120,12 +133,14 @@ class AgentPodClient:
             raise kind("ControlPortRefused", f"the agent pod refuses its desired state: {reason}")
         return to_pod_state(answer) if answer.get("podUID") == pod_uid else None
 
-    async def _request(self, method: str, ip: str, pod_uid: str, body: bytes) -> tuple[int, JsonObject]:
+    async def _request(
+        self, method: str, ip: str, pod_uid: str, body: bytes, path: str = STATE_PATH
+    ) -> tuple[int, JsonObject]:
         started, outcome = time.monotonic(), "unreachable"
-        headers = self._headers(method, pod_uid, body)
+        headers = self._headers(method, pod_uid, body, path)
         try:
             async with self._http.request(
-                method, self._url(ip), data=body, headers=headers, allow_redirects=False
+                method, _url(ip, self._port, path), data=body, headers=headers, allow_redirects=False
             ) as response:
                 answer = json.loads(await _read(response))
                 outcome = "ok" if response.status == OK else "refused"
@@ -135,7 +150,7 @@ class AgentPodClient:
         finally:
             metrics.CONTROL_REQUEST_SECONDS.labels(method, outcome).observe(time.monotonic() - started)
 
-    def _headers(self, method: str, pod_uid: str, body: bytes) -> dict[str, str]:
+    def _headers(self, method: str, pod_uid: str, body: bytes, path: str = STATE_PATH) -> dict[str, str]:
         now = int(self._clock())
         claims = {
             "aud": pod_uid,
@@ -143,15 +158,12 @@ class AgentPodClient:
             "exp": now + TOKEN_SECONDS,
             "jti": uuid.uuid4().hex,
             "htm": method,
+            "htu": path,
             "sha256": hashlib.sha256(body).hexdigest(),
         }
         token = jwt.encode(claims, self._key, algorithm="EdDSA")
         # A compressed answer could be thousands of times longer than its transfer.
         return {"Authorization": f"Bearer {token}", "Content-Type": "application/json", "Accept-Encoding": "identity"}
-
-    def _url(self, ip: str) -> str:
-        host = f"[{ip}]" if ":" in ip else ip
-        return f"http://{host}:{self._port}/v1/state"
 
 
 def load_private_key(pem: str) -> Ed25519PrivateKey:
@@ -178,6 +190,11 @@ def _keepalive_socket(address: aiohttp.AddrInfoType) -> socket.socket:
     made.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, KEEPALIVE_INTERVAL_SECONDS)
     made.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, KEEPALIVE_PROBES)
     return made
+
+
+def _url(ip: str, port: int, path: str) -> str:
+    host = f"[{ip}]" if ":" in ip else ip
+    return f"http://{host}:{port}{path}"
 
 
 def _to_own_state(body: bytes, pod_uid: str) -> AgentPodState:
@@ -235,6 +252,22 @@ def to_pod_state(answer: JsonObject) -> AgentPodState:
         problem=_text(answer.get("trouble")),
         timings=_to_timings(_object(answer.get("timings"))),
     )
+
+
+def to_conversation(answer: JsonObject) -> JsonObject | None:
+    """Return the well-formed parts of a conversation, as a desired state has them; None if there are none."""
+    given = answer.get("history")
+    history = [item for item in given if _is_message(item)][-MESSAGES:] if isinstance(given, list) else []
+    greeted = [identity for identity in _texts(answer.get("greeted")) if identity]
+    return {"greeted": greeted, "history": history} if greeted or history else None
+
+
+def _is_message(item: object) -> bool:
+    """Return True for [speaker, text] in characters that UTF-8 can encode."""
+    match item:
+        case [str(role), str(text)] if role in SPEAKERS:
+            return text == text.encode(errors="replace").decode()
+    return False
 
 
 def _to_timings(values: JsonObject) -> Timings:

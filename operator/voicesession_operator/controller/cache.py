@@ -1,5 +1,6 @@
 """Cache of watched objects by key: the highest resourceVersion wins, and deleted objects stay deleted."""
 
+import sys
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from enum import StrEnum
@@ -233,7 +234,9 @@ def _slim_pod(raw: JsonObject) -> JsonObject:
     for kind in CONTAINER_STATUSES:
         containers = status.get(kind) or ()
         kept[kind] = [{"name": each.get("name", ""), "state": each.get("state") or {}} for each in containers]
-    return {"metadata": {name: meta[name] for name in POD_METADATA if name in meta}, "status": kept}
+    metadata = {name: meta[name] for name in POD_METADATA if name in meta}
+    node = (raw.get("spec") or {}).get("nodeName", "")
+    return {"metadata": metadata, "spec": {"nodeName": sys.intern(node)}, "status": kept}
 
 
 def _slim_resource(raw: JsonObject) -> JsonObject:

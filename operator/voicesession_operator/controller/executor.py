@@ -78,8 +78,7 @@ class Executor:
                 case DeletePod():
                     await self._delete_pod(session, action)
                 case SetPodState():
-                    body = self._desired_state_body(session, agent, action)
-                    await self._pods.put_state(action.pod_ip, action.pod_uid, body)
+                    await self._set_pod_state(session, agent, action)
                 case DeleteSession():
                     await _ignore_missing(
                         lambda: self._kube.delete(SESSIONS, session.namespace, session.name, action.uid)
@@ -116,6 +115,12 @@ class Executor:
         if answer is None and known is not None and uid_of(known) == action.uid:
             # The watch has missed the deletion, and the replacement waits for it.
             self._cache.remove(ResourceKind.POD, known)
+
+    async def _set_pod_state(self, session: VoiceSession, agent: VoiceAgent | None, action: SetPodState) -> None:
+        body = self._desired_state_body(session, agent, action)
+        if action.continues is not None:
+            body["conversation"] = await self._pods.conversation(*action.continues)
+        await self._pods.put_state(action.pod_ip, action.pod_uid, body)
 
     def _desired_state_body(self, session: VoiceSession, agent: VoiceAgent | None, action: SetPodState) -> JsonObject:
         token = self._rooms.agent_token(

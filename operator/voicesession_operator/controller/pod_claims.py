@@ -65,7 +65,8 @@ class PodClaims:
             return None
         started, template = time.monotonic(), manifest["metadata"]["labels"][TEMPLATE_HASH_LABEL]
         tried = set[tuple[str, str]]()
-        while len(tried) < TRIES and (found := self._candidate(pools, template, tried)) is not None:
+        avoided = self._ending_nodes(session)
+        while len(tried) < TRIES and (found := self._candidate(pools, template, tried, avoided)) is not None:
             pool, pod = found
             tried.add(_version(pod))
             claimed = await self._take(pod, manifest)
@@ -92,16 +93,23 @@ class PodClaims:
         """Forget a pool that is gone."""
         self._tallies.pop(pool, None)
 
-    def _candidate(self, pools: list[Key], template: str, tried: set[tuple[str, str]]) -> tuple[Key, JsonObject] | None:
-        """Return the oldest warm pod with this template, and its pool."""
+    def _candidate(
+        self, pools: list[Key], template: str, tried: set[tuple[str, str]], avoided: set[str]
+    ) -> tuple[Key, JsonObject] | None:
+        """Return the oldest warm pod with this template, and its pool. Pods on the avoided nodes come last."""
         found = [
-            (pod["metadata"]["creationTimestamp"], pod["metadata"]["name"], pool, pod)
+            (_node(pod) in avoided, pod["metadata"]["creationTimestamp"], pod["metadata"]["name"], pool, pod)
             for pool in pools
             for pod in self._pods(pool)
             if is_warm(pod, template) and uid_of(pod) not in self._reserved and _version(pod) not in tried
         ]
-        oldest = min(found, key=lambda item: item[:2], default=None)
-        return None if oldest is None else oldest[2:]
+        oldest = min(found, key=lambda item: item[:3], default=None)
+        return None if oldest is None else oldest[3:]
+
+    def _ending_nodes(self, session: VoiceSession) -> set[str]:
+        """Return the nodes on which pods of the session end: their warm pods may be next."""
+        pods = self._cache.pods_of(session.namespace, session.uid)
+        return {_node(pod) for pod in pods if "deletionTimestamp" in pod["metadata"]}
 
     def _pods(self, pool: Key) -> list[JsonObject]:
         raw = self._cache.get(ResourceKind.POOL, pool)
@@ -167,6 +175,10 @@ def is_ready(pod: JsonObject) -> bool:
     """Return whether the pod's readiness probe passes: its models are loaded, and a process waits for a job."""
     conditions = (pod.get("status") or {}).get("conditions") or ()
     return any(c["type"] == "Ready" and c["status"] == "True" for c in conditions)
+
+
+def _node(pod: JsonObject) -> str:
+    return str((pod.get("spec") or {}).get("nodeName", ""))
 
 
 def _version(pod: JsonObject) -> tuple[str, str]:

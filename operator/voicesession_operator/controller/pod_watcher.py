@@ -129,6 +129,10 @@ class PodWatcher:
         finally:
             poll.waiting -= 1
 
+    async def conversation(self, ip: str, pod_uid: str) -> JsonObject | None:
+        """Return the conversation of a pod for its replacement; None if the pod reports none."""
+        return await self._pods.conversation(ip, pod_uid)
+
     async def put_state(self, ip: str, pod_uid: str, desired: JsonObject) -> None:
         """Send the desired state, and keep the state that the pod answers. Raise RetryableError or TerminalError."""
         answer, poll = await self._pods.put_state(ip, pod_uid, desired), self._polls.get(pod_uid)

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from math import inf
+from typing import NamedTuple
 
 from voicesession_common import JsonObject
 from voicesession_common.api.reasons import Cause, EndReason
@@ -40,6 +41,13 @@ class DeletePod:
     uid: str
 
 
+class PodAddress(NamedTuple):
+    """Address of a pod's control port."""
+
+    ip: str
+    uid: str
+
+
 @dataclass(frozen=True)
 class SetPodState:
     """Send the desired state to the pod's control port (`PUT /v1/state`); the executor adds token and memory URL."""
@@ -66,6 +74,8 @@ class SetPodState:
     room_sid: str = ""
     room_metadata: str = ""
     agent_metadata: str = field(default="", repr=False)
+    continues: PodAddress | None = None
+    """The ending pod whose conversation this one continues."""
 
 
 @dataclass(frozen=True)

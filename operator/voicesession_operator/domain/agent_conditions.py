@@ -11,6 +11,7 @@ from voicesession_common.api.reasons import ConditionType, Reason
 from voicesession_common.api.voicesession import Absence, Status, VoiceSession
 
 from voicesession_operator.domain.actions import CreatePod, SetPodState
+from voicesession_operator.domain.handover import HANDING_OVER, is_handing_over
 from voicesession_operator.domain.observed import AgentPod, AgentPodState, Observed, Room, RoomUnknown
 from voicesession_operator.domain.pods import SessionPods, count_replacements, with_last_problem
 from voicesession_operator.domain.reset import mark_reset_replaced, resetting_condition
@@ -99,6 +100,9 @@ def _next_pod(status: Status, pods: SessionPods) -> str:
 
 def _joined_condition(session: VoiceSession, status: Status, observed: Observed, pods: SessionPods) -> Condition:
     pod = pods.serving
+    if not status.is_resetting and is_handing_over(session.status, observed, pods):
+        joined = pod is not None and observed.agent_in_room(pod, status.agent_identity)
+        return JOINED if joined else HANDING_OVER
     if pod is None:
         return _after_problem(session, _without_pod(session, observed, pods))
     if isinstance(observed.room, RoomUnknown) and _was_joined(session.status, pod):
@@ -158,7 +162,9 @@ def _is_joined(session: VoiceSession, status: Status, observed: Observed, pods: 
 def _was_joined(status: Status, pod: AgentPod) -> bool:
     """Return True if this pod's agent was in the room when LiveKit last answered; Unknown only follows True."""
     stored = find_condition(status.conditions, ConditionType.AGENT_JOINED)
-    return stored is not None and stored.status in ("True", "Unknown") and status.agent_pod == pod.name
+    if stored is None or stored.reason == Reason.HANDING_OVER:
+        return False
+    return stored.status in ("True", "Unknown") and status.agent_pod == pod.name
 
 
 def _is_absent(status: Status, identity: str, observed: Observed, pod: AgentPod) -> bool:

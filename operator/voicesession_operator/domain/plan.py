@@ -23,6 +23,7 @@ from voicesession_operator.domain.deadlines import (
 from voicesession_operator.domain.desired_state import desired_pod_states
 from voicesession_operator.domain.escalation import agent_overdue, escalations
 from voicesession_operator.domain.events import events_between
+from voicesession_operator.domain.handover import is_own_agent_joined
 from voicesession_operator.domain.humans import observe_humans
 from voicesession_operator.domain.lifecycle import (
     derive_phase,
@@ -89,7 +90,8 @@ def plan(session: VoiceSession, observed: Observed, now: float, config: Config) 
 
 def _is_steady(session: VoiceSession, observed: Observed, made: Plan, config: Config) -> bool:
     """Return True for a live session without a change in progress: only a deadline changes the plan then."""
-    is_changing = made.actions or made.events or observed.failures or made.status.absence or made.status.next_pod
+    is_moving = made.status.absence or made.status.next_pod or not is_own_agent_joined(made.status)
+    is_changing = made.actions or made.events or observed.failures or is_moving
     if is_changing or made.status != session.status or made.requeue_after != config.poll_seconds:
         return False
     return is_condition_true(made.status.conditions, ConditionType.READY)

@@ -19,6 +19,8 @@ SHUTDOWN_SECONDS: Final = 10
 """Built-in value of `pod.shutdownSeconds`."""
 TERMINATION_MARGIN_SECONDS: Final = 10
 """Time to leave the room, end the agent's background work and send the last turns to Letta."""
+HANDOVER_SECONDS: Final = 20
+"""Time in which an ending pod stays in its conversation, until the agent of its replacement joins."""
 OPERATOR_FIELDS: Final = frozenset({"pod", "onLastHumanLeft", "limits", "memory"})
 """Fields of a VoiceAgent's spec that only the operator uses."""
 DEFINITION: Final = "VOICESESSION_AGENT"
@@ -107,7 +109,7 @@ def _pod_spec(agent: VoiceAgent, config: Config) -> JsonObject:
         "restartPolicy": "Never",
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
-        "terminationGracePeriodSeconds": _shutdown_seconds(agent) + TERMINATION_MARGIN_SECONDS,
+        "terminationGracePeriodSeconds": _grace_seconds(agent),
         "securityContext": {
             "runAsNonRoot": True,
             "runAsUser": USER_ID,
@@ -157,6 +159,10 @@ def _container(agent: VoiceAgent, config: Config) -> JsonObject:
 
 def _shutdown_seconds(agent: VoiceAgent) -> int:
     return int(agent.spec.get("pod", {}).get("shutdownSeconds", SHUTDOWN_SECONDS))
+
+
+def _grace_seconds(agent: VoiceAgent) -> int:
+    return HANDOVER_SECONDS + _shutdown_seconds(agent) + TERMINATION_MARGIN_SECONDS
 
 
 def _environment(agent: VoiceAgent, config: Config) -> list[JsonObject]:

@@ -5,12 +5,11 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Final, NamedTuple
 
-from voicesession_common.api.conditions import is_condition_true
 from voicesession_common.api.constants import EPOCH_ATTRIBUTE
-from voicesession_common.api.reasons import ConditionType
 from voicesession_common.api.timestamps import CLOCK_SKEW_SECONDS
 from voicesession_common.api.voicesession import Status, VoiceSession
 
+from voicesession_operator.domain.handover import is_own_agent_joined
 from voicesession_operator.domain.humans import connecting_humans, is_call_unanswered, present_humans
 from voicesession_operator.domain.observed import (
     AgentPodState,
@@ -58,7 +57,7 @@ def poll_interval(
     """Return the seconds until the next poll, or None if no change is expected."""
     intervals = []
     serving, successor = pods.serving, pods.successor
-    if serving is not None and serving.ip and not is_condition_true(status.conditions, ConditionType.AGENT_JOINED):
+    if serving is not None and serving.ip and not is_own_agent_joined(status):
         intervals.append(_serving_pod_interval(session, status, observed, observed.state_of(serving), now))
     if successor is not None and successor.ip:
         is_young = now - successor.created_at < session.limits.start_seconds

@@ -130,3 +130,16 @@ def test_job_epoch_is_set_at_start_and_phase_at_join(state: PodState) -> None:
 def test_long_problem_is_cut_in_the_report(state: PodState) -> None:
     state.prepare_trouble = "x" * 1_000_000
     assert len(state.render()["trouble"]) == 1024
+
+
+def test_conversation_lasts_while_job_and_human_are_in_room() -> None:
+    state = PodState("pod-1", process_started=1.0)
+    state.set_desired_state(DesiredState("u1", 1, "vs-1", "ws://x", "t"), 2.0, 2.0)
+    state.job_starts()
+    assert not state.is_in_conversation
+    state.job_joined("PA_1", 3.0, 3.0)
+    assert not state.is_in_conversation
+    state.set_humans(("alice",), 4.0)
+    assert state.is_in_conversation
+    state.job_exited()
+    assert not state.is_in_conversation

@@ -80,6 +80,19 @@ async def test_oldest_warm_pod_is_claimed_first() -> None:
     assert await scene.claim("late") is None
 
 
+async def test_warm_pod_on_node_of_ending_pod_is_claimed_last() -> None:
+    scene = Scene(pods=0)
+    ending = operator_objects.pod() | {"spec": {"nodeName": "drained"}}
+    ending["metadata"] |= {"deletionTimestamp": "2025-11-22T23:20:00Z"}
+    scene.add(ending)
+    for number, node in enumerate(("drained", "other", "drained")):
+        scene.add(operator_objects.warm_pod(number, age=60 - number) | {"spec": {"nodeName": node}})
+    session = VoiceSession.parse(operator_objects.session())
+    manifest = build_pod(session, VoiceAgent.parse(operator_objects.agent()), 1, CONFIG)
+    found = [await scene.claims.claim(session, manifest) or {} for _ in range(3)]
+    assert [pod["metadata"]["name"] for pod in found] == ["front-1", "front-0", "front-2"]
+
+
 async def test_claims_at_the_same_time_get_different_pods_without_a_conflict() -> None:
     scene = Scene(pods=5)
     found = await asyncio.gather(*(scene.claim(f"s{n}") for n in range(6)))

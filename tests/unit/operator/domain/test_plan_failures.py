@@ -222,9 +222,7 @@ def test_ended_pod_is_deleted() -> None:
 
 
 def test_replacement_is_counted_and_emits_event() -> None:
-    found = decide(
-        ready_session(), empty_cluster().pods(pod(0, deleting=True), pod(1)).room(agent_participant()), T0 + 50
-    )
+    found = decide(ready_session(), empty_cluster().pods(pod(0, deleting=True), pod(1)).room(), T0 + 50)
     status = found.status
     assert (status.replacements, status.agent_pod, status.agent_epoch) == (1, pod(1).name, 2)
     assert status_and_reason(status, "Ready")[0] == "False"

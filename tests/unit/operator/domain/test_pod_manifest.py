@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 import pytest
-from voicesession_operator.domain.pod_manifest import build_pod
+from voicesession_operator.domain.pod_manifest import HANDOVER_SECONDS, TERMINATION_MARGIN_SECONDS, build_pod
 
 from tests.support.builders import CONFIG, UID, agent, session
 
@@ -45,7 +45,7 @@ def test_pod_satisfies_restricted_profile() -> None:
     assert inner["readOnlyRootFilesystem"] is True
     assert inner["allowPrivilegeEscalation"] is False
     assert (spec["automountServiceAccountToken"], spec["enableServiceLinks"]) == (False, False)
-    assert (spec["restartPolicy"], spec["terminationGracePeriodSeconds"]) == ("Never", 20)
+    assert (spec["restartPolicy"], spec["terminationGracePeriodSeconds"]) == ("Never", 40)
     assert spec["volumes"] == [{"name": "tmp", "emptyDir": {}}]
 
 
@@ -114,7 +114,7 @@ def test_image_defaults_come_from_config() -> None:
 def test_grace_period_leaves_time_after_shutdown_callbacks(given: dict[str, int], seconds: int) -> None:
     made = build_pod(session().build(), agent(pod=given), 0, CONFIG)
     assert environment(made)["VOICESESSION_SHUTDOWN_SECONDS"]["value"] == str(seconds)
-    assert made["spec"]["terminationGracePeriodSeconds"] == seconds + 10
+    assert made["spec"]["terminationGracePeriodSeconds"] == HANDOVER_SECONDS + seconds + TERMINATION_MARGIN_SECONDS
 
 
 EXTRAS = {
