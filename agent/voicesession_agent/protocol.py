@@ -25,6 +25,8 @@ def launch_of(job: str) -> int:
 HISTORY_MESSAGES: Final = 40
 HISTORY_BYTES: Final = 16 * 1024
 """UTF-8 bytes of all texts: more than a context of 6,000 tokens holds."""
+SUMMARY_CHARACTERS: Final = 2400
+"""Longest summary of the older part of a conversation: about 150 words are asked for."""
 SPEAKERS: Final = ("user", "assistant")
 
 
@@ -67,14 +69,19 @@ def parse_history(raw: Any) -> tuple[Message, ...]:
 
 @dataclass(frozen=True)
 class Conversation:
-    """A conversation for the job or pod that continues it: the people it has greeted, and its newest messages."""
+    """A conversation for the job or pod that continues it.
+
+    It has the greeted people, the newest messages, and the summary of earlier ones.
+    """
 
     greeted: frozenset[str] = frozenset()
     history: tuple[Message, ...] = ()
+    summary: str = field(default="", repr=False)
 
     def to_json(self) -> dict[str, Any]:
         """Return the conversation as JSON."""
-        return {"greeted": sorted(self.greeted), "history": [message.to_json() for message in self.history]}
+        history = [message.to_json() for message in self.history]
+        return {"greeted": sorted(self.greeted), "history": history, "summary": self.summary}
 
     @classmethod
     def from_json(cls, raw: dict[str, Any]) -> Self:
@@ -82,7 +89,7 @@ class Conversation:
         greeted = raw["greeted"]
         if not isinstance(greeted, list) or not all(isinstance(identity, str) for identity in greeted):
             raise TypeError("greeted is a list of texts")
-        return cls(frozenset(greeted), parse_history(raw["history"]))
+        return cls(frozenset(greeted), parse_history(raw["history"]), str(raw["summary"])[:SUMMARY_CHARACTERS])
 
 
 @dataclass(frozen=True)
@@ -91,7 +98,7 @@ class JobFacts:
 
     `memory_hash` changes exactly when `blocks` change. `remembers` is true while memory accepts writes, and `recalls`
     while earlier conversations can be searched. `history` has the newest messages of an earlier job of the same epoch,
-    which ended without a reset.
+    which ended without a reset, and `summary` the older part of that conversation.
     """
 
     greeted: frozenset[str]
@@ -103,6 +110,7 @@ class JobFacts:
     """Token for LiveKit's API in this room, as the operator sent it."""
     history: tuple[Message, ...] = ()
     recalls: bool = False
+    summary: str = field(default="", repr=False)
 
     def to_json(self) -> dict[str, Any]:
         """Return the facts as JSON; the limit of a block stays with the supervisor."""
@@ -111,6 +119,7 @@ class JobFacts:
             "idleSeconds": self.idle_seconds,
             "adminToken": self.admin_token,
             "history": [message.to_json() for message in self.history],
+            "summary": self.summary,
             "memory": {
                 "hash": self.memory_hash,
                 "blocks": [{"label": b.label, "value": b.value, "description": b.description} for b in self.blocks],
@@ -132,6 +141,7 @@ class JobFacts:
             admin_token=raw["adminToken"],
             history=parse_history(raw["history"]),
             recalls=memory["recalls"],
+            summary=str(raw["summary"]),
         )
 
 

@@ -89,9 +89,10 @@ async def test_desired_state_reaches_the_pod(pod: Pod, operator: AgentPodClient)
 
 async def test_conversation_goes_from_pod_to_replacement(pod: Pod, operator: AgentPodClient) -> None:
     assert await operator.conversation("127.0.0.1", "pod-1") is None
-    given = {"greeted": ["alice"], "history": [["user", "Hi."], ["assistant", "Hello."]]}
+    history = [["user", "Hi."], ["assistant", "Hello."]]
+    given = {"greeted": ["alice"], "history": history, "summary": "They met."}
     await operator.put_state("127.0.0.1", "pod-1", DESIRED | {"conversation": given})
-    assert pod.state.greeted == {"alice"}
+    assert (pod.state.greeted, pod.state.summary) == ({"alice"}, "They met.")
     assert pod.state.history == (Message("user", "Hi."), Message("assistant", "Hello."))
     assert await operator.conversation("127.0.0.1", "pod-1") == given
     assert await operator.conversation("127.0.0.1", "pod-0") is None
@@ -101,7 +102,7 @@ async def test_conversation_goes_from_pod_to_replacement(pod: Pod, operator: Age
 
 async def test_conversation_of_later_desired_state_is_ignored(pod: Pod, operator: AgentPodClient) -> None:
     await operator.put_state("127.0.0.1", "pod-1", DESIRED)
-    late = {"greeted": ["bob"], "history": [["user", "Late."]]}
+    late = {"greeted": ["bob"], "history": [["user", "Late."]], "summary": ""}
     await operator.put_state("127.0.0.1", "pod-1", DESIRED | {"conversation": late})
     assert (pod.state.greeted, pod.state.history) == (set(), ())
 

@@ -6,7 +6,7 @@ from typing import Any, cast
 
 import pytest
 from voicesession_agent.memory.backend import MemoryAddress
-from voicesession_agent.protocol import HISTORY_BYTES, Conversation, Message
+from voicesession_agent.protocol import HISTORY_BYTES, SUMMARY_CHARACTERS, Conversation, Message
 from voicesession_agent.supervisor.control_server import MAX_BODY_BYTES
 from voicesession_agent.supervisor.desired_state import parse
 from voicesession_agent.tracing import read_traceparent
@@ -43,7 +43,11 @@ class RecordingPods:
         self.bodies: list[bytes] = []
 
     async def conversation(self, ip: str, pod_uid: str) -> JsonObject:
-        return {"greeted": [ip], "history": [["user", pod_uid * HISTORY_BYTES]]}
+        return {
+            "greeted": [ip],
+            "history": [["user", pod_uid * HISTORY_BYTES]],
+            "summary": pod_uid * SUMMARY_CHARACTERS,
+        }
 
     async def put_state(self, ip: str, pod_uid: str, desired: JsonObject) -> None:
         self.bodies.append(json.dumps(desired).encode())

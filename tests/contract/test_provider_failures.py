@@ -84,7 +84,7 @@ class Conversation:
         idle = IdleMonitor(lambda: None, 0.0)
         facts = JobFacts(frozenset(), digest(()), (), history=history)
         people = People(anything[0], Audience(anything[0], self.session, subscribe_seconds=0.0), lambda: "")
-        window, spec = ContextWindow(lambda: self.model), AgentSpec(instructions="Be brief.")
+        window, spec = ContextWindow(lambda: self.model, lambda _: None), AgentSpec(instructions="Be brief.")
         self.assistant = Assistant(spec, anything[1], facts, idle, people, watch, window)
         self.heartbeats: asyncio.Task[None] | None = None
 

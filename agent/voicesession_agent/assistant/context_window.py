@@ -7,6 +7,8 @@ from typing import Any, Final
 
 from livekit.agents import APIConnectOptions, llm
 
+from voicesession_agent.protocol import SUMMARY_CHARACTERS
+
 log = logging.getLogger(__name__)
 
 CONTEXT_TOKENS: Final = 6000
@@ -22,7 +24,8 @@ UNSUMMARIZED_TOKENS: Final = 3500
 RECENT_TOKENS: Final = 1200
 """Newest part of the conversation that a summary leaves word for word."""
 SUMMARY_SECONDS: Final = 30.0
-SUMMARY_CHARACTERS: Final = 2400
+MAX_STOPS: Final = 2
+"""Answers in a row that stop a summary. The next one runs beside the answers: a fast conversation needs one too."""
 LINE_CHARACTERS: Final = 2000
 """Longest part of one message that is summarized."""
 SUMMARY_PROMPT: Final = (
@@ -37,27 +40,39 @@ class ContextWindow:
     """The part of the conversation that the model sees: the instructions, a summary, and the newest items.
 
     `make_model` creates the model that writes summaries: errors of the session's own would end turns. A summary is
-    written between two turns, so that it delays no answer. Without one, the oldest items are left out.
+    written between two turns, so that it delays no answer. Without one, the oldest items are left out. `report` gets
+    each summary, and `summary` is that of the conversation which this job continues.
     """
 
-    def __init__(self, make_model: Callable[[], llm.LLM[Any]], seconds: float = SUMMARY_SECONDS) -> None:
+    def __init__(
+        self,
+        make_model: Callable[[], llm.LLM[Any]],
+        report: Callable[[str], None],
+        summary: str = "",
+        seconds: float = SUMMARY_SECONDS,
+    ) -> None:
         self._make_model = make_model
+        self._report = report
         self._seconds = seconds
         self._model: llm.LLM[Any] | None = None
-        self._summary = ""
+        self._summary = summary
         self._last_id = ""
-        """ID of the newest item in the summary."""
+        """ID of the newest item in the summary; empty if the summary is older than all items."""
         self._task: asyncio.Task[None] | None = None
+        self._stops = 0
 
     def shorten(self, context: llm.ChatContext) -> llm.ChatContext:
-        """Return the context for an answer. A summary that is being written stops: the answer has the model alone."""
-        self._stop()
+        """Return the context for an answer. A summary that is being written stops, MAX_STOPS times in a row at most."""
+        if self._is_writing() and self._stops < MAX_STOPS:
+            self._stops += 1
+            self._stop()
         index = self._last_index(context)
         if index is None:
             return truncate(context)
         instructions = [item for item in context.items[: index + 1] if _is_instruction(item)]
         text = f"{SUMMARY_NOTICE}\n{self._summary}"
-        summary = llm.ChatMessage(role="assistant", content=[text], created_at=context.items[index].created_at)
+        created_at = context.items[max(index, 0)].created_at
+        summary = llm.ChatMessage(role="assistant", content=[text], created_at=created_at)
         newest = llm.ChatContext([*instructions, *context.items[index + 1 :]])
         items = truncate(newest, reserved=_tokens(summary)).items
         return llm.ChatContext([*items[: len(instructions)], summary, *items[len(instructions) :]])
@@ -67,8 +82,7 @@ class ContextWindow:
         index = self._last_index(context)
         items = context.items if index is None else context.items[index + 1 :]
         older = _older_part([item for item in items if not _is_instruction(item)])
-        if older:
-            self._stop()
+        if older and not self._is_writing():
             self._task = asyncio.create_task(self._update(older))
 
     async def close(self) -> None:
@@ -79,12 +93,20 @@ class ContextWindow:
         if self._model is not None:
             await self._model.aclose()
 
+    def _is_writing(self) -> bool:
+        return self._task is not None and not self._task.done() and not self._task.cancelling()
+
     def _stop(self) -> None:
         if self._task is not None:
             self._task.cancel()
 
     def _last_index(self, context: llm.ChatContext) -> int | None:
-        return context.index_by_id(self._last_id) if self._summary else None
+        """Return the index of the newest item in the summary, or of an item before all that are not in it."""
+        if not self._summary:
+            return None
+        if self._last_id:
+            return context.index_by_id(self._last_id)
+        return next((n for n, item in enumerate(context.items) if not _is_instruction(item)), len(context.items)) - 1
 
     async def _update(self, older: list[llm.ChatItem]) -> None:
         try:
@@ -95,7 +117,8 @@ class ContextWindow:
             log.warning("the conversation cannot be summarized", extra=reason)
             return
         if summary:
-            self._summary, self._last_id = summary, older[-1].id
+            self._summary, self._last_id, self._stops = summary, older[-1].id, 0
+            self._report(summary)
             log.info("the conversation is summarized", extra={"event": "summarized", "turns": len(older)})
 
     async def _write(self, older: list[llm.ChatItem]) -> str:

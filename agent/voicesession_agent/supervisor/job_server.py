@@ -12,7 +12,7 @@ from voicesession_agent.memory.backend import MemoryBackendError, Turn, digest
 from voicesession_agent.memory.sync import MemorySync
 from voicesession_agent.memory.turn_queue import DropReason
 from voicesession_agent.metrics import Metrics
-from voicesession_agent.protocol import JobFacts, parse_history
+from voicesession_agent.protocol import SUMMARY_CHARACTERS, JobFacts, Message, parse_history
 from voicesession_agent.supervisor.control_server import StateChanges
 from voicesession_agent.supervisor.job_run import ExitCause
 from voicesession_agent.supervisor.pod_state import HumanLeft
@@ -102,9 +102,9 @@ class Reports:
                 return self._agent_ended
             case "greeted":
                 return lambda: self._state.greeted.add(str(report["identity"]))
-            case "history":
-                messages = parse_history(report["messages"])
-                return lambda: setattr(self._state, "history", messages)
+            case "history" | "summary":
+                kept = _conversation_part(kind, report)
+                return lambda: setattr(self._state, kind, kept)
         raise UnknownReportError
 
     def _observe_latency(self, launch: int, report: dict[str, Any]) -> None:
@@ -217,6 +217,7 @@ class JobServer:
             idle_seconds=state.desired.idle_seconds if state.desired else 0,
             admin_token=state.desired.admin_token if state.desired else "",
             history=state.history,
+            summary=state.summary,
         )
         return web.json_response(facts.to_json())
 
@@ -259,6 +260,11 @@ class JobServer:
             raise web.HTTPBadRequest from error
         self._changes.notify()
         return web.json_response({})
+
+
+def _conversation_part(kind: str, report: dict[str, Any]) -> tuple[Message, ...] | str:
+    """Return the history or the summary of a report, within its limits."""
+    return parse_history(report["messages"]) if kind == "history" else str(report["text"])[:SUMMARY_CHARACTERS]
 
 
 async def _answer_memory(call: Awaitable[Any]) -> web.Response:

@@ -96,6 +96,8 @@ class PodState:
     greeted: set[str] = field(default_factory=set)
     history: tuple[Message, ...] = field(default=(), repr=False)
     """The newest messages of this epoch, for the next job or pod; never logged, and no part of the state's JSON."""
+    summary: str = field(default="", repr=False)
+    """Summary of the older messages of this epoch, treated like `history`."""
     memory_status: Callable[[], MemoryStatus] = MemoryStatus
     capture_status: Callable[[], CaptureStatus] = CaptureStatus
     prepare_trouble: str = ""
@@ -143,7 +145,7 @@ class PodState:
     @property
     def conversation(self) -> Conversation:
         """Return the conversation of this epoch, which another pod can continue."""
-        return Conversation(frozenset(self.greeted), self.history)
+        return Conversation(frozenset(self.greeted), self.history, self.summary)
 
     @property
     def is_in_conversation(self) -> bool:
@@ -166,12 +168,16 @@ class PodState:
             return False
         if before is None:
             self.bound_at = now
-            self.greeted, self.history = set(desired.conversation.greeted), desired.conversation.history
+            self._continue(desired.conversation)
         self.desired = desired
         if before is None or desired.epoch == before.epoch or self.ended:
             return False
         self._start_reset(desired, timer)
         return True
+
+    def _continue(self, conversation: Conversation) -> None:
+        self.greeted = set(conversation.greeted)
+        self.history, self.summary = conversation.history, conversation.summary
 
     def _start_reset(self, desired: DesiredState, timer: float) -> None:
         """Start a reset. A job that has not joined can serve the new epoch, unless it knows people or words."""
@@ -183,7 +189,7 @@ class PodState:
             self.dismiss()
         self.greeted.clear()
         self.ended_epoch = 0
-        self.history = ()
+        self.history, self.summary = (), ""
         self.last_human_left = self.active_at = None
 
     def dismiss(self) -> None:

@@ -17,6 +17,7 @@ from voicesession_common.api.constants import CONTROL_PORT
 from voicesession_common.errors import RetryableError, TerminalError
 
 from voicesession_operator import metrics
+from voicesession_operator.clients.conversation import to_conversation
 from voicesession_operator.domain.observed import AgentPodState, PodNews, Timings
 
 REQUEST_SECONDS: Final = 1.0
@@ -37,9 +38,6 @@ TEXT_CHARACTERS: Final = 1024
 """Longest text taken from a state; a status condition keeps no more."""
 STATE_PATH: Final = "/v1/state"
 CONVERSATION_PATH: Final = "/v1/conversation"
-SPEAKERS: Final = ("user", "assistant")
-MESSAGES: Final = 40
-"""Longest history that is taken from a conversation; a pod of the agent image keeps no more."""
 MAX_TIME: Final = 1e11
 """Unix seconds in the year 5138; a later time, an infinite one or a negative one is no time."""
 MAX_COUNT: Final = 2**31 - 1
@@ -252,22 +250,6 @@ def to_pod_state(answer: JsonObject) -> AgentPodState:
         problem=_text(answer.get("trouble")),
         timings=_to_timings(_object(answer.get("timings"))),
     )
-
-
-def to_conversation(answer: JsonObject) -> JsonObject | None:
-    """Return the well-formed parts of a conversation, as a desired state has them; None if there are none."""
-    given = answer.get("history")
-    history = [item for item in given if _is_message(item)][-MESSAGES:] if isinstance(given, list) else []
-    greeted = [identity for identity in _texts(answer.get("greeted")) if identity]
-    return {"greeted": greeted, "history": history} if greeted or history else None
-
-
-def _is_message(item: object) -> bool:
-    """Return True for [speaker, text] in characters that UTF-8 can encode."""
-    match item:
-        case [str(role), str(text)] if role in SPEAKERS:
-            return text == text.encode(errors="replace").decode()
-    return False
 
 
 def _to_timings(values: JsonObject) -> Timings:

@@ -25,12 +25,14 @@ def test_job_id_encodes_launch_number() -> None:
 def test_job_facts_survive_json_without_limits_of_blocks() -> None:
     block = Block("human", "Likes blue.", "The human.", limit=5000)
     history = (Message("user", "Hello."), Message("assistant", "Hi."))
-    facts = JobFacts(frozenset({"b", "a"}), "hash-1", (block,), True, 30.0, history=history, recalls=True)
+    facts = JobFacts(
+        frozenset({"b", "a"}), "hash-1", (block,), True, 30.0, history=history, recalls=True, summary="Old."
+    )
     raw = json.loads(json.dumps(facts.to_json()))
     assert raw["greeted"] == ["a", "b"]
     shown = Block("human", "Likes blue.", "The human.")
     assert JobFacts.from_json(raw) == JobFacts(
-        facts.greeted, "hash-1", (shown,), True, 30.0, history=history, recalls=True
+        facts.greeted, "hash-1", (shown,), True, 30.0, history=history, recalls=True, summary="Old."
     )
 
 

@@ -10,6 +10,7 @@ from voicesession_agent.assistant.context_window import (
     BYTES_PER_TOKEN,
     CONTEXT_TOKENS,
     LEAST_TOKENS,
+    MAX_STOPS,
     SUMMARY_CHARACTERS,
     SUMMARY_NOTICE,
     UNSUMMARIZED_TOKENS,
@@ -119,7 +120,7 @@ def model() -> SummaryModel:
 @pytest.fixture
 def window(model: SummaryModel, caplog: pytest.LogCaptureFixture) -> ContextWindow:
     caplog.set_level(logging.INFO)
-    return ContextWindow(lambda: model)
+    return ContextWindow(lambda: model, lambda _: None)
 
 
 async def summarize(window: ContextWindow, context: llm.ChatContext, caplog: pytest.LogCaptureFixture) -> list[str]:
@@ -189,6 +190,34 @@ async def test_answer_stops_unfinished_summary(
     assert len(model.requests) == 2
 
 
+async def test_fast_conversation_gets_summary(
+    window: ContextWindow, model: SummaryModel, caplog: pytest.LogCaptureFixture
+) -> None:
+    context = conversation(TURNS)
+    model.may_answer.clear()
+    for number in range(MAX_STOPS + 1):
+        window.summarize(context)
+        await until(lambda: len(model.requests) == number + 1)  # noqa: B023
+        window.shorten(context)
+    window.summarize(context)
+    model.may_answer.set()
+    await until(lambda: "is summarized" in caplog.text)
+    assert len(model.requests) == MAX_STOPS + 1
+
+
+async def test_job_continues_with_summary_of_earlier_job(model: SummaryModel, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    reports: list[str] = []
+    window = ContextWindow(lambda: model, reports.append, "They met.")
+    short = conversation(3)
+    assert texts(window.shorten(short))[:3] == ["Be brief.", f"{SUMMARY_NOTICE}\nThey met.", texts(short)[1]]
+    context = conversation(TURNS)
+    seen = await summarize(window, context, caplog)
+    assert seen[1] == f"{SUMMARY_NOTICE}\nThey talk about numbers."
+    assert model.requests[0].startswith("summary: They met.\n")
+    assert reports == ["They talk about numbers."]
+
+
 @pytest.mark.parametrize("error", [APIStatusError("no", status_code=400), RuntimeError("no")])
 async def test_failed_summary_leaves_truncated_context(
     window: ContextWindow, model: SummaryModel, error: Exception, caplog: pytest.LogCaptureFixture
@@ -203,7 +232,7 @@ async def test_failed_summary_leaves_truncated_context(
 
 
 async def test_slow_model_leaves_truncated_context(model: SummaryModel, caplog: pytest.LogCaptureFixture) -> None:
-    window = ContextWindow(lambda: model, seconds=0.01)
+    window = ContextWindow(lambda: model, lambda _: None, seconds=0.01)
     model.may_answer.clear()
     window.summarize(conversation(TURNS))
     await until(lambda: "cannot be summarized" in caplog.text)
@@ -236,4 +265,4 @@ async def test_close_stops_summary_and_closes_model(window: ContextWindow, model
     await until(lambda: len(model.requests) == 1)
     await window.close()
     assert model.closed
-    await ContextWindow(lambda: model).close()
+    await ContextWindow(lambda: model, lambda _: None).close()

@@ -13,7 +13,7 @@ from voicesession_agent.job.supervisor_client import MemoryFaultError, Superviso
 from voicesession_agent.memory.backend import Block, MemoryAddress, MemoryPhase, RejectedError, Remark, Turn
 from voicesession_agent.memory.sync import MemorySync
 from voicesession_agent.memory.turn_queue import DropReason
-from voicesession_agent.protocol import Dismissal, Message
+from voicesession_agent.protocol import SUMMARY_CHARACTERS, Dismissal, Message
 from voicesession_agent.supervisor.control_server import StateChanges
 from voicesession_agent.supervisor.desired_state import DesiredState
 from voicesession_agent.supervisor.job_server import JobServer
@@ -200,6 +200,8 @@ async def test_next_job_gets_history_of_earlier_job(pod: Pod) -> None:
     await pod.link.report("history", messages=[["user", "Hello."], ["assistant", "Hi."]])
     facts = await pod.link.job_facts()
     assert facts.history == (Message("user", "Hello."), Message("assistant", "Hi."))
+    await pod.link.report("summary", text="They met. " * SUMMARY_CHARACTERS)
+    assert (await pod.link.job_facts()).summary == ("They met. " * SUMMARY_CHARACTERS)[:SUMMARY_CHARACTERS]
 
 
 async def test_malformed_history_is_refused(pod: Pod) -> None:

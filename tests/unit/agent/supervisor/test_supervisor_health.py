@@ -164,7 +164,7 @@ async def test_history_ends_with_reset(world: SupervisorWorld) -> None:
     await world.supervisor.set_desired_state(desired(epoch=2, cause="Requested"))
     await world.report(1, "history", messages=MESSAGES)
     await world.joined(2)
-    assert world.state.history == ()
+    assert (world.state.history, world.state.summary) == ((), "")
 
 
 async def test_starting_job_with_history_does_not_serve_reset(world: SupervisorWorld) -> None:

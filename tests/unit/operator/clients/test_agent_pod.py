@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import given
 from hypothesis import strategies as st
 from voicesession_common.errors import ExternalError, RetryableError, TerminalError
-from voicesession_operator.clients.agent_pod import ANSWER_BYTES, AgentPodClient, to_conversation, to_pod_state
+from voicesession_operator.clients.agent_pod import ANSWER_BYTES, AgentPodClient, to_pod_state
 from voicesession_operator.domain.observed import AgentPodState, Timings
 
 from tests.support.http_server import Handler, serving
@@ -211,12 +211,3 @@ def test_to_pod_state_shortens_texts() -> None:
 @given(st.dictionaries(st.sampled_from(FIELDS), JSON))
 def test_to_pod_state_accepts_any_json(answer: dict[str, Any]) -> None:
     assert isinstance(to_pod_state(answer), AgentPodState)
-
-
-def test_malformed_parts_of_conversation_are_left_out() -> None:
-    message = ["user", "Hi."]
-    malformed = [["system", "Obey."], ["user"], ["user", 1], ["user", "\ud800"], "user", None]
-    found = to_conversation({"greeted": ["alice", 7], "history": [*malformed, message]})
-    assert found == {"greeted": ["alice"], "history": [message]}
-    assert to_conversation({"history": [message] * 50}) == {"greeted": [], "history": [message] * 40}
-    assert to_conversation({"history": "Hi."}) is None
