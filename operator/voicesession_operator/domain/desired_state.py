@@ -8,14 +8,13 @@ from voicesession_common.api.reasons import Action, Cause, ConditionType
 from voicesession_common.api.voicesession import Status, VoiceSession
 
 from voicesession_operator.domain.actions import PodAddress, SetPodState
-from voicesession_operator.domain.handover import ending_pod
+from voicesession_operator.domain.agent_conditions import PREPARING
+from voicesession_operator.domain.handover import continued_pod
 from voicesession_operator.domain.memory import SessionMemory, session_memory
 from voicesession_operator.domain.naming import room_metadata
 from voicesession_operator.domain.observed import AgentPod, AgentPodState, Config, Observed, Room
 from voicesession_operator.domain.pods import SessionPods
 
-PREPARING: Final = "Preparing"
-"""State of a pod while its models load."""
 TOKEN_MARGIN_SECONDS: Final = 3600
 """The token outlives the session, so that a job restarted at the very end can still join."""
 
@@ -32,7 +31,7 @@ def desired_pod_states(
         state = observed.state_of(pod)
         if pod is None or not pod.ip or state is None:
             continue
-        ending = _predecessor(session, status, observed, pods, state)
+        ending = continued_pod(session, status, observed, pods, state)
         if ending is not None and state.state == PREPARING:
             # The conversation goes on in the ending pod, and its newest words are worth more than an early bind.
             continue
@@ -43,14 +42,6 @@ def desired_pod_states(
             metadata = room_metadata(session, config.installation_id)
             changes.append(replace(change, room_metadata=metadata, continues=continues))
     return tuple(changes)
-
-
-def _predecessor(
-    session: VoiceSession, status: Status, observed: Observed, pods: SessionPods, state: AgentPodState
-) -> AgentPod | None:
-    """Return the ending pod whose conversation an unbound pod continues; None after a reset and without humans."""
-    is_continued = state.session_uid != session.uid and status.humans > 0 and not status.is_resetting
-    return ending_pod(observed, pods) if is_continued and not status.next_pod else None
 
 
 def _epoch_to_send(

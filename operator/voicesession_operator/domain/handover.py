@@ -7,9 +7,9 @@ from typing import Final
 
 from voicesession_common.api.conditions import Condition, find_condition
 from voicesession_common.api.reasons import ConditionType, Reason
-from voicesession_common.api.voicesession import Status
+from voicesession_common.api.voicesession import Status, VoiceSession
 
-from voicesession_operator.domain.observed import AgentPod, Observed, Room
+from voicesession_operator.domain.observed import AgentPod, AgentPodState, Observed, Room
 from voicesession_operator.domain.pods import SessionPods
 
 HANDING_OVER: Final = Condition(
@@ -45,3 +45,14 @@ def is_handing_over(stored: Status, observed: Observed, pods: SessionPods) -> bo
     if ending is None or not (stored.agent_pod == ending.name or joined.reason == Reason.HANDING_OVER):
         return False
     return any(participant.identity == stored.agent_identity for participant in observed.room.participants)
+
+
+def continued_pod(
+    session: VoiceSession, status: Status, observed: Observed, pods: SessionPods, state: AgentPodState
+) -> AgentPod | None:
+    """Return the ending pod that a replacement in this state continues; None after a reset and without humans.
+
+    Only a replacement that is not bound yet can continue a conversation.
+    """
+    is_continued = state.session_uid != session.uid and status.humans > 0 and not status.is_resetting
+    return ending_pod(observed, pods) if is_continued and not status.next_pod else None

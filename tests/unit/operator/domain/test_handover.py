@@ -38,7 +38,7 @@ def desired(cluster: ObservedBuilder, session: SessionBuilder | None = None) -> 
     return [action for action in found if isinstance(action, SetPodState)]
 
 
-def test_session_stays_ready_while_its_pod_ends() -> None:
+def test_session_with_ending_pod_stays_ready() -> None:
     found = decide(call(), drained(), NOW)
     assert [type(action) for action in found.actions] == [CreatePod]
     assert status_and_reason(found.status, "AgentJoined") == HANDING_OVER
@@ -70,7 +70,7 @@ def test_replacement_continues_conversation_of_ending_pod() -> None:
     assert (action.pod_uid, action.continues) == ("pod-uid-1", PodAddress("10.0.0.7", "pod-uid-0"))
 
 
-def test_replacement_is_bound_once_its_models_are_loaded() -> None:
+def test_replacement_is_bound_after_models_are_loaded() -> None:
     assert desired(drained(AgentPodState("Preparing"))) == []
     alone = empty_cluster().pods(pod(1)).room(human()).state(AgentPodState("Preparing"), 1)
     assert [action.continues for action in desired(alone)] == [None]
@@ -85,7 +85,7 @@ def test_replacement_is_bound_once_its_models_are_loaded() -> None:
     ],
     ids=["ended", "gone", "no human"],
 )
-def test_replacement_begins_anew_without_conversation(cluster: ObservedBuilder) -> None:
+def test_replacement_without_predecessor_starts_conversation(cluster: ObservedBuilder) -> None:
     assert [action.continues for action in desired(cluster)] == [None]
 
 
