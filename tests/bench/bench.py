@@ -9,7 +9,9 @@ from collections.abc import Callable
 from tests.bench import (
     concurrent_sessions,
     crashes,
+    drained_node,
     figures,
+    footprint,
     leader_failures,
     long_conversation,
     page_clicks,
@@ -44,6 +46,8 @@ BENCHES: dict[str, tuple[Callable[[int], Section], int]] = {
     "conversation": (long_conversation.run, 60),
     "healing": (recovery.run, 1),
     "warm": (warm_sessions.run, 50),
+    "drain": (drained_node.run, 5),
+    "footprint": (footprint.run, 60),
     "scale": (scale.run, 5000),
 }
 

@@ -1,7 +1,7 @@
 """Warm starts: claims and Ready one by one, at a rate, in a burst, with real models, and after the loss of a pod."""
 
 import time
-from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from voicesession_operator.domain.pods import STEADY_SECONDS
@@ -9,6 +9,7 @@ from voicesession_operator.domain.pods import STEADY_SECONDS
 from tests.bench.environment import BenchEnvironment, bench_environment
 from tests.bench.figures import Section, Table, distribution, percentile
 from tests.support.cluster import manifests, operator_pods
+from tests.support.observability.room_sampler import RoomSampler
 from tests.support.polling import until
 
 LONGEST = 300
@@ -22,6 +23,15 @@ ASKED_READY = {50: 0.250, 99: 0.700}
 ASKED_BURST, ASKED_LOSS = 3.0, 1.5
 
 QUOTA = {"apiVersion": "v1", "kind": "ResourceQuota", "spec": {"hard": {"count/pods": "0"}}}
+
+
+@dataclass(frozen=True)
+class Losses:
+    """Seconds from the deletion of a pod until the agent of the next one is in the room, and without any agent."""
+
+    joined: list[float]
+    gaps: list[float]
+
 
 Times = dict[str, tuple[float, float]]
 """Seconds from apply until the claim, and until Ready, by session."""
@@ -44,6 +54,7 @@ def run(rounds: int) -> Section:
     ready |= {f"{RATE} a second for {RATE_SECONDS} s": [at for _, at in rated.values()]}
     ready |= {f"{BURST} at once": [at for _, at in burst.values()]}
     ready |= {"one by one, embedded engines": real}
+    rows = {"until the next agent is in the room": lost.joined, "longest time without an agent": lost.gaps}
     table = Table("API server", ["what", "figure"])
     table.rows = [
         ["writes of the operator per session one by one, with refill, end and the pool's status", f"{writes:.1f}"]
@@ -51,7 +62,7 @@ def run(rounds: int) -> Section:
     tables = [
         distribution("Apply -> pod claimed, in s", claims),
         distribution("Apply -> Ready, in s", ready),
-        distribution("Pod deleted in a call -> Ready with another pod, in s", {"a warm pod waits": lost}),
+        distribution("Pod deleted in a call, a warm one waits, in s", rows),
         table,
     ]
     return Section("warm", "16. Warm", tables, [NOTE], _misses(claims, ready, burst, lost))
@@ -64,9 +75,7 @@ NOTE = (
 )
 
 
-def _misses(
-    claims: dict[str, list[float]], ready: dict[str, list[float]], burst: Times, lost: list[float]
-) -> list[str]:
+def _misses(claims: dict[str, list[float]], ready: dict[str, list[float]], burst: Times, lost: Losses) -> list[str]:
     found = [
         f"claim one by one: p{percent} {percentile(claims['one by one'], percent):.3f} s, asked {asked:.3f}"
         for percent, asked in ASKED_CLAIM.items()
@@ -79,7 +88,7 @@ def _misses(
     ]
     slowest = max(at for _, at in burst.values())
     found += [f"burst: the last of {BURST} Ready after {slowest:.1f} s"] if slowest > ASKED_BURST else []
-    late = percentile(lost, 99)
+    late = percentile(lost.joined, 99)
     return found + ([f"lost pod: p99 {late:.2f} s, asked {ASKED_LOSS}"] if late > ASKED_LOSS else [])
 
 
@@ -135,30 +144,26 @@ def _end(env: BenchEnvironment, names: list[str]) -> None:
     until(lambda: not env.scenario.livekit.rooms(env.scenario.namespace), "no rooms", LONGEST)
 
 
-def _losses(env: BenchEnvironment, count: int) -> list[float]:
+def _losses(env: BenchEnvironment, count: int) -> Losses:
     """Delete pods that have been in the room for STEADY_SECONDS; earlier ones would be replaced after a backoff."""
     _warm_up(env, 2)
     session = env.scenario.start_session("lost", max_replacements=100, reconnect_grace=300)
     env.scenario.join_human("lost")
-    found = []
+    found = Losses([], [])
     for _ in range(count):
         until(lambda: _is_warm(env, 2), "2 warm pods", LONGEST)
         time.sleep(STEADY_SECONDS)
-        lost, begin = env.scenario.session("lost").pod, time.time()
-        env.kube.delete("pod", lost, env.scenario.namespace, "--wait=false")
-        until(_has_other_pod(env, lost), "another pod", LONGEST, poll=0.02)
-        found.append(time.time() - begin)
+        lost, old = env.scenario.session("lost").pod, env.scenario.agent_sid(session)
+        with RoomSampler(env.scenario.livekit, session.room, session.identity) as agents:
+            begin = time.time()
+            env.kube.delete("pod", lost, env.scenario.namespace, "--wait=false")
+            joined_at = agents.wait_for_new_sid(frozenset({old}), begin, LONGEST)
+            found.joined.append(joined_at - begin)
+            found.gaps.append(agents.longest_gap(begin, joined_at))
+        until(lambda: env.scenario.session("lost").pod != lost, "another pod", LONGEST)  # noqa: B023
     assert env.scenario.session("lost").room == session.room
-    env.print_progress(f"{count} pods lost, the slowest replaced after {max(found):.2f} s")
+    env.print_progress(f"{count} pods lost, the slowest replaced after {max(found.joined):.2f} s")
     return found
-
-
-def _has_other_pod(env: BenchEnvironment, lost: str) -> Callable[[], bool]:
-    def check() -> bool:
-        found = env.scenario.session("lost")
-        return found.is_true("Ready") and found.pod not in ("", lost)
-
-    return check
 
 
 def _real(env: BenchEnvironment, count: int) -> list[float]:

@@ -28,8 +28,12 @@ class Sample:
 class RoomSampler:
     """Samples one identity (the agent's) in one room, in a thread, while the block runs."""
 
-    def __init__(self, livekit: LiveKit, room: str, identity: str, period: float = PERIOD_SECONDS) -> None:
+    def __init__(
+        self, livekit: LiveKit, room: str, identity: str, period: float = PERIOD_SECONDS, *, speaking: bool = False
+    ) -> None:
+        """`speaking` leaves out a participant without a published track."""
         self._livekit, self._room, self._identity, self._period = livekit, room, identity, period
+        self._speaking = speaking
         self._samples: list[Sample] = []
         self._stop = threading.Event()
         self._thread = threading.Thread(target=lambda: asyncio.run(self._sample()), daemon=True)
@@ -83,7 +87,8 @@ class RoomSampler:
                 except (api.TwirpError, OSError, TimeoutError):
                     found = None
                 if found is not None:
-                    self._append({p.sid for p in found if p.identity == self._identity and p.state == ACTIVE})
+                    active = (p for p in found if p.identity == self._identity and p.state == ACTIVE)
+                    self._append({p.sid for p in active if p.tracks or not self._speaking})
                 await asyncio.sleep(max(0.0, self._period - (time.monotonic() - start)))
 
     def _append(self, sids: set[str]) -> None:
