@@ -135,6 +135,8 @@ class PoolReason(StrEnum):
     """ScalingLimited: `warm.max` is less than the arrivals need."""
     UNSCHEDULABLE = "Unschedulable"
     """ScalingLimited: no node has room for another pod; the pool creates none until there is."""
+    GIVES_ROOM = "GivesRoom"
+    """ScalingLimited: sessions of the namespace wait for room on a node; the pool deletes pods and creates none."""
 
 
 class EndReason(StrEnum):

@@ -96,6 +96,8 @@ class Cache:
         self._pools_by_agent: defaultdict[Key, set[Key]] = defaultdict(set)
         self._by_pool: defaultdict[Key, set[Key]] = defaultdict(set)
         """Pods by namespace and value of POOL_LABEL, also after a session has claimed them."""
+        self._without_room: defaultdict[str, set[Key]] = defaultdict(set)
+        """Pods that wait for room on a node, by namespace."""
         self._by_room: dict[str, Key] = {}
         self._deleted_sessions: defaultdict[Key, dict[str, JsonObject]] = defaultdict(dict)
 
@@ -146,6 +148,14 @@ class Cache:
         pods = self._objects[ResourceKind.POD]
         return [pods[key] for key in sorted(self._by_pool.get(Key(namespace, label), ()))]
 
+    def sessions_without_room(self, namespace: str) -> int:
+        """Return the number of sessions' pods that wait for room on a node."""
+        return len(self._without_room.get(namespace, ()))
+
+    def pools_in(self, namespace: str) -> list[Key]:
+        """Return the pools of a namespace."""
+        return [key for key in self._objects[ResourceKind.POOL] if key.namespace == namespace]
+
     def pools_of(self, agent: Key) -> list[Key]:
         """Return the pools with an agentRef to this VoiceAgent."""
         return sorted(self._pools_by_agent.get(agent, ()))
@@ -174,6 +184,8 @@ class Cache:
             self._by_owner[Key(key.namespace, session_uid_of(raw))].add(key)
             if pool := pool_label_of(raw):
                 self._by_pool[Key(key.namespace, pool)].add(key)
+            if waits_for_room(raw):
+                self._without_room[key.namespace].add(key)
         elif kind is ResourceKind.POOL:
             self._pools_by_agent[agent_of(raw)].add(key)
         elif kind is ResourceKind.SESSION:
@@ -187,6 +199,7 @@ class Cache:
         if kind is ResourceKind.POD:
             _discard(self._by_owner, Key(key.namespace, session_uid_of(raw)), key)
             _discard(self._by_pool, Key(key.namespace, pool_label_of(raw)), key)
+            _discard(self._without_room, key.namespace, key)
         elif kind is ResourceKind.POOL:
             _discard(self._pools_by_agent, agent_of(raw), key)
         elif kind is ResourceKind.SESSION:
@@ -212,6 +225,17 @@ def session_key_of(pod: JsonObject) -> Key | None:
 def pool_label_of(pod: JsonObject) -> str:
     """Return the label with the pod's pool; empty for a pod that no pool created."""
     return str(pod["metadata"].get("labels", {}).get(constants.POOL_LABEL, ""))
+
+
+def waits_for_room(pod: JsonObject) -> bool:
+    """Return True for the pod of a session that no node has enough CPU, memory or another resource for."""
+    meta = pod["metadata"]
+    if constants.SESSION_UID_LABEL not in meta.get("labels", {}) or "deletionTimestamp" in meta:
+        return False
+    conditions = (pod.get("status") or {}).get("conditions") or ()
+    unscheduled = (c for c in conditions if c["type"] == "PodScheduled" and c["status"] == "False")
+    # kube-scheduler: "0/3 nodes are available: 3 Insufficient memory. …"
+    return any("Insufficient" in c.get("message", "") for c in unscheduled)
 
 
 def agent_of(referrer: JsonObject) -> Key:

@@ -27,6 +27,7 @@ from voicesession_operator.controller.cache import (
     pool_label_of,
     session_key_of,
     uid_of,
+    waits_for_room,
 )
 from voicesession_operator.controller.workqueue import WorkQueue
 
@@ -145,9 +146,12 @@ class Informer:
             self._enqueue(kind, raw)
 
     def _enqueue_pool_of(self, pod: JsonObject) -> None:
-        pool = pool_label_of(pod)
+        """Enqueue the pod's pool, or all of its namespace while a session's pod waits for room that they could give."""
+        namespace, pool = key_of(pod).namespace, pool_label_of(pod)
         if pool:
-            self._pools.add(Key(key_of(pod).namespace, pool))
+            self._pools.add(Key(namespace, pool))
+        for key in self._cache.pools_in(namespace) if waits_for_room(pod) else ():
+            self._pools.add(key)
 
     def _enqueue(self, kind: ResourceKind, raw: JsonObject) -> None:
         if kind is ResourceKind.SESSION:

@@ -62,6 +62,8 @@ class _Memory:
     refills: dict[str, float] = field(default_factory=dict)
     """Seconds of the latest refills by UID of the pod; the oldest first."""
     recommendations: Recommendations = ()
+    given_at: float = -inf
+    """Time when pods were last deleted for sessions without room."""
     paused_since: float | None = None
     """Start of the pause before the next refill; None if no refill waits."""
 
@@ -114,6 +116,7 @@ class PoolReconciler:
         pause = self._pause(key, memory) if planned.create else 0.0
         count = 0 if pause else planned.create
         is_refused = manifest is not None and not await self._create(key, memory, manifest, count)
+        memory.given_at = self._clock() if planned.gives_room else memory.given_at
         await asyncio.gather(*(self._delete(pool, pod) for pod in planned.delete))
         wait = await self._store(key, raw, pool, planned, observed)
         is_moving = pool.mode != AutoscalingMode.DISABLED or observed.arrivals_per_minute
@@ -139,6 +142,8 @@ class PoolReconciler:
             misses=tally.misses,
             arrivals_per_minute=sum(now - SHORT_SECONDS < at <= now for at in tally.arrivals),
             refill_seconds=refill_seconds,
+            without_room=self._cache.sessions_without_room(pool.namespace),
+            given_at=memory.given_at,
             refused=memory.refused,
         )
 

@@ -1,7 +1,7 @@
 """The plan of a VoicePool: a pure function of the pool, its pods, its desired size and the time."""
 
 from dataclasses import dataclass, replace
-from math import ceil
+from math import ceil, inf
 from typing import Final
 
 from voicesession_common.api import constants
@@ -20,6 +20,8 @@ RETRY_SECONDS: Final = 30.0
 WARM_SECONDS: Final = 300.0
 """Time for a pod to get warm, the pull of its image included; a pod that needs more counts as a problem."""
 PROBLEM_POLL_SECONDS: Final = 5.0
+GIVE_SECONDS: Final = 15.0
+"""Time between two deletions for sessions without room: a pod ends, and the scheduler tries again."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +58,10 @@ class ObservedPool:
     misses: int = 0
     arrivals_per_minute: int = 0
     refill_seconds: int = 0
+    without_room: int = 0
+    """Number of sessions in the namespace with a pod that waits for room on a node."""
+    given_at: float = -inf
+    """Time when the pool last deleted pods for such sessions."""
     refused: str = ""
     """The API server's reason and message for the last refused pod; empty after an accepted one."""
 
@@ -68,6 +74,8 @@ class PoolPlan:
     create: int = 0
     """Number of pods to create."""
     delete: tuple[PoolPod, ...] = ()
+    gives_room: bool = False
+    """Some of the deleted pods leave their room to sessions."""
     events: tuple[Event, ...] = ()
     requeue_after: float | None = None
     """Seconds until time alone changes the plan."""
@@ -92,12 +100,15 @@ def plan_pool(pool: VoicePool, observed: ObservedPool, now: float) -> PoolPlan:
     desired = desired_replicas(pool, observed) if observed.template_hash else 0
     pods = _sort(observed)
     problem = _problem(pods, observed, now)
-    create = _missing(pool, pods, desired, problem, now)
-    delete = () if pool.deleting else (*_expired(pods, now), *_surplus(pods, desired))
+    create = 0 if pool.deleting or observed.without_room else _missing(pool, pods, desired, problem, now)
+    given = _given_up(observed, pods, now)
+    delete = () if pool.deleting else _unique((*given, *_expired(pods, now), *_surplus(pods, desired)))
     status = _status(pool, observed, pods, desired)
     status = replace(status, conditions=_conditions(pool, observed, pods, status, problem, now))
     events = _events(pool.status, status)
-    return PoolPlan(status, 0 if pool.deleting else create, delete, events, _requeue_after(pods, problem, now))
+    waits = [_requeue_after(pods, problem, now), PROBLEM_POLL_SECONDS if observed.without_room else None]
+    requeue_after = min((seconds for seconds in waits if seconds is not None), default=None)
+    return PoolPlan(status, create, delete, bool(given), events, requeue_after)
 
 
 def desired_replicas(pool: VoicePool, observed: ObservedPool) -> int:
@@ -167,6 +178,24 @@ def _surplus(pods: _Sorted, desired: int) -> tuple[PoolPod, ...]:
     return (*kept[desired:], *waiting[1:], *unready, *ready[:spare])
 
 
+def _given_up(observed: ObservedPool, pods: _Sorted, now: float) -> tuple[PoolPod, ...]:
+    """Return the pods that leave their room to sessions: a call is worth more than a warm pod.
+
+    Pods that wait for room themselves compete with the sessions, so all of them go. Of the others, the youngest go
+    first, one for each session.
+    """
+    if not observed.without_room or now - observed.given_at < GIVE_SECONDS:
+        return ()
+    youngest_first = (*reversed(pods.stale), *reversed(pods.warming), *reversed(pods.warm))
+    waiting = tuple(pod for pod in youngest_first if pod.unschedulable)
+    placed = tuple(pod for pod in youngest_first if not pod.unschedulable)
+    return (*waiting, *placed[: observed.without_room])
+
+
+def _unique(pods: tuple[PoolPod, ...]) -> tuple[PoolPod, ...]:
+    return tuple({pod.uid: pod for pod in pods}.values())
+
+
 def _status(pool: VoicePool, observed: ObservedPool, pods: _Sorted, desired: int) -> PoolStatus:
     return replace(
         pool.status,
@@ -231,6 +260,9 @@ def _progressing(pool: VoicePool, observed: ObservedPool, pods: _Sorted, status:
 
 def _scaling_limited(pool: VoicePool, observed: ObservedPool, pods: _Sorted, status: PoolStatus) -> Condition:
     kind = ConditionType.SCALING_LIMITED
+    if observed.without_room:
+        message = f"The pool makes room for sessions whose pods fit on no node: {observed.without_room}"
+        return Condition(kind, "True", PoolReason.GIVES_ROOM, message)
     blocked = next((pod for pod in pods.warming if pod.unschedulable), None)
     if blocked is not None:
         return Condition(kind, "True", PoolReason.UNSCHEDULABLE, blocked.problem)
@@ -254,7 +286,7 @@ def _events(old: PoolStatus, new: PoolStatus) -> tuple[Event, ...]:
 
 def _is_problem(condition: Condition) -> bool:
     is_stopped = condition.type == ConditionType.PROGRESSING and condition.status == "False"
-    return is_stopped or condition.reason == PoolReason.UNSCHEDULABLE
+    return is_stopped or condition.reason in (PoolReason.UNSCHEDULABLE, PoolReason.GIVES_ROOM)
 
 
 def _requeue_after(pods: _Sorted, problem: str, now: float) -> float | None:

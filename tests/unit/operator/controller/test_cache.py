@@ -133,3 +133,19 @@ def test_valid_forget_requests_are_kept_up_to_a_limit() -> None:
     cache.upsert(ResourceKind.AGENT, agent)
     (stored,) = cache.all(ResourceKind.AGENT)
     assert stored["metadata"]["annotations"] == dict(sorted(users.items())[:16])
+
+
+def unscheduled(message: str, version: int = 1) -> JsonObject:
+    condition = {"type": "PodScheduled", "status": "False", "message": message}
+    return operator_objects.pod(version=version, conditions=[condition])
+
+
+def test_sessions_without_room_are_counted_by_namespace() -> None:
+    cache = Cache()
+    cache.upsert(ResourceKind.POD, unscheduled("0/1 nodes are available: 1 Insufficient memory."))
+    assert (cache.sessions_without_room("default"), cache.sessions_without_room("other")) == (1, 0)
+    cache.upsert(ResourceKind.POD, unscheduled("0/1 nodes are available: 1 node(s) were unschedulable.", version=2))
+    assert cache.sessions_without_room("default") == 0
+    cache.upsert(ResourceKind.POD, unscheduled("0/1 nodes are available: 1 Insufficient cpu.", version=3))
+    cache.remove(ResourceKind.POD, operator_objects.pod())
+    assert cache.sessions_without_room("default") == 0

@@ -244,3 +244,18 @@ async def test_pool_follows_the_arrivals() -> None:
     scene.now += LONG_SECONDS
     await scene.reconcile()
     assert scene.status()["desired"] == 0
+
+
+async def test_pool_gives_room_once_for_session_that_waits() -> None:
+    scene = Scene(min=2)
+    await scene.reconcile()
+    scene.warm_up()
+    await scene.reconcile()
+    condition = {"type": "PodScheduled", "status": "False", "message": "0/1 nodes: 1 Insufficient memory."}
+    scene.put(ResourceKind.POD, "pods", operator_objects.pod(conditions=[condition]))
+    for _ in range(3):
+        await scene.reconcile()
+    ending = [raw for raw in scene.created() if "deletionTimestamp" in raw["metadata"]]
+    assert len(ending) == 1
+    assert constants.POOL_LABEL in ending[0]["metadata"]["labels"]
+    assert scene.condition("ScalingLimited")[:2] == ("True", "GivesRoom")

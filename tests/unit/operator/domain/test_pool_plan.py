@@ -10,6 +10,7 @@ from voicesession_common.api.conditions import Condition, find_condition
 from voicesession_common.api.reasons import ConditionType, PoolReason
 from voicesession_common.api.voicepool import PoolStatus, VoicePool
 from voicesession_operator.domain.pool_plan import (
+    GIVE_SECONDS,
     LEAST_WARMING,
     RETRY_SECONDS,
     WARM_SECONDS,
@@ -223,3 +224,31 @@ def test_pool_converges_after_a_change_of_the_template(size: int, starts_full: b
             pods.append(pod(number, ready=False))
     assert [found.template_hash for found in pods] == ["new"] * size
     assert plan(pool(size), *pods).create == 0
+
+
+def test_pool_gives_youngest_pods_to_sessions_without_room() -> None:
+    pods = [pod(n, created_at=T0 + n) for n in range(4)]
+    planned = plan(pool(4), *pods, without_room=1)
+    assert (names(planned), planned.create, planned.gives_room) == (["front-3"], 0, True)
+    assert reason(planned, ConditionType.SCALING_LIMITED) == ("True", PoolReason.GIVES_ROOM)
+    assert [event.reason for event in planned.events if event.reason == PoolReason.GIVES_ROOM]
+    assert planned.requeue_after is not None
+
+
+def test_pods_without_room_do_not_compete_with_sessions() -> None:
+    waiting = pod(1, created_at=T0 + 1, ready=False, unschedulable=True, problem="Unschedulable: 0/1 nodes")
+    planned = plan(pool(3), pod(0), waiting, without_room=1)
+    assert names(planned) == ["front-1", "front-0"]
+
+
+def test_pool_gives_again_after_a_pause() -> None:
+    pods = (pod(0), pod(1))
+    early = plan(pool(2), *pods, without_room=2, given_at=T0, now=T0 + GIVE_SECONDS - 1)
+    late = plan(pool(2), *pods, without_room=2, given_at=T0, now=T0 + GIVE_SECONDS)
+    assert (names(early), early.create, early.gives_room) == ([], 0, False)
+    assert names(late) == ["front-1", "front-0"]
+
+
+def test_pool_fills_again_once_sessions_have_room() -> None:
+    planned = plan(pool(2), pod(0), given_at=T0)
+    assert (planned.create, planned.delete) == (1, ())
