@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 
 from tests.bench import (
+    claims_under_kills,
     concurrent_sessions,
     crashes,
     drained_node,
@@ -46,6 +47,7 @@ BENCHES: dict[str, tuple[Callable[[int], Section], int]] = {
     "conversation": (long_conversation.run, 60),
     "healing": (recovery.run, 1),
     "warm": (warm_sessions.run, 50),
+    "kills": (claims_under_kills.run, 20),
     "drain": (drained_node.run, 5),
     "footprint": (footprint.run, 60),
     "scale": (scale.run, 5000),

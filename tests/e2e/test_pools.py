@@ -139,6 +139,31 @@ def test_pool_beyond_a_quota_reports_cause(scenario: Scenario) -> None:
     assert len(scenario.kube.all("pods", scenario.namespace, UNCLAIMED)) == 1
 
 
+def test_pool_gives_room_to_session_that_fits_on_no_node(scenario: Scenario) -> None:
+    for name in ("fake", "other"):
+        document = fake_agent(name, scenario.namespace)
+        document["spec"]["pod"]["resources"] = {"requests": {"memory": most_of_a_node(scenario)}}
+        scenario.kube.apply(document)
+    apply_pool(scenario, warm={"min": 1})
+    wait_until_warm(scenario, 1)
+
+    scenario.start_session("call", "other")
+
+    until(lambda: condition(scenario, "ScalingLimited")["reason"] == "Unschedulable", "no room", WARM_SECONDS)
+    assert status(scenario)["warm"] == 0
+    events = scenario.kube.events(scenario.namespace, "front")
+    assert any(event["reason"] == "GivesRoom" for event in events)
+    scenario.kube.delete("voicesession", "call", scenario.namespace)
+    wait_until_warm(scenario, 1)
+
+
+def most_of_a_node(scenario: Scenario) -> str:
+    """Return 60 % of the memory of the largest node, so that two such pods do not fit."""
+    found = [node["status"]["allocatable"]["memory"] for node in scenario.kube.all("nodes")]
+    assert all(memory.endswith("Ki") for memory in found), found
+    return f"{max(int(memory[:-2]) for memory in found) * 6 // 10}Ki"
+
+
 def test_bounds_in_the_wrong_order_are_refused(scenario: Scenario) -> None:
     with pytest.raises(KubectlError, match="max must be at least min"):
         apply_pool(scenario, warm={"min": 3, "max": 2})
