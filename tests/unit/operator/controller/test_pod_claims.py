@@ -1,9 +1,10 @@
 """Claims of warm pods by sessions."""
 
 import asyncio
+from random import Random
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from voicesession_common import JsonObject
 from voicesession_common.api import constants
@@ -124,6 +125,22 @@ def test_pod_has_a_single_owner_with_any_order_of_claims(orders: list[tuple[int,
 
     asyncio.run(run())
     assert len(owners) == min(pods, len(orders))
+
+
+@settings(max_examples=5, deadline=None)
+@given(st.randoms(use_true_random=False))
+def test_thousand_claims_of_two_hundred_pods_never_share_one(order: Random) -> None:
+    """Let three leaders claim at once, each with its own, often outdated view of the pods."""
+    first = Scene(pods=200)
+    leaders = [first, *(Scene(pods=200, kube=first.kube) for _ in range(2))]
+    turns = [order.randrange(3) for _ in range(1000)]
+
+    async def run() -> list[JsonObject | None]:
+        return await asyncio.gather(*(leaders[leader].claim(f"s{turn}") for turn, leader in enumerate(turns)))
+
+    pods = [pod["metadata"]["name"] for pod in asyncio.run(run()) if pod is not None]
+    assert len(pods) == len(set(pods))
+    assert sum(first.owner(number) != FRONT.name for number in range(200)) == len(pods)
 
 
 async def test_changed_pod_is_read_again_and_claimed() -> None:
