@@ -8,6 +8,8 @@ from typing import Final
 from voicesession_common import JsonObject
 from voicesession_common.api.constants import (
     AT_ANNOTATION,
+    CLAIMED_AT_ANNOTATION,
+    POOL_LABEL,
     SESSION_UID_LABEL,
 )
 from voicesession_common.api.timestamps import from_rfc3339, to_rfc3339
@@ -22,6 +24,10 @@ DatedStep = tuple[str | None, str, str]
 """A timestamp or None, the step, and a detail."""
 STEP_OF_REASON: Final = {"HumanJoined": "human in", "HumanLeft": "human out", "ResetComplete": "reset complete"}
 """Names of ordinary steps; all other events appear under their reason."""
+
+
+CREATED: Final = "pod created"
+CLAIMED: Final = "pod claimed"
 
 
 @dataclass(frozen=True)
@@ -52,6 +58,9 @@ def timeline(session: JsonObject, pods: Iterable[JsonObject], events: Iterable[J
     for text, step, detail in dated:
         if (at := from_rfc3339(text)) is not None:
             entries.setdefault((at, step), TimelineEntry(at, step, detail))
+    for at in [at for at, step in entries if step == CLAIMED]:
+        # The status has the time of the claim as that of the pod.
+        entries.pop((at, CREATED), None)
     return sorted(entries.values(), key=lambda entry: entry.at)
 
 
@@ -73,7 +82,7 @@ def _status_steps(status: JsonObject) -> list[DatedStep]:
     start = status.get("start") or {}
     return [
         (status.get("startedAt"), "started", "by the operator"),
-        (start.get("podCreatedAt"), "pod created", ""),
+        (start.get("podCreatedAt"), CREATED, ""),
         (start.get("boundAt"), "bound", ""),
         (start.get("joinedAt"), "joined", ""),
         (status.get("readyAt"), "ready", "the agent is in the room"),
@@ -94,10 +103,13 @@ def _reset_steps(name: str, reset: JsonObject) -> Iterator[DatedStep]:
 
 def _pod_steps(pod: JsonObject) -> list[DatedStep]:
     meta, status = pod["metadata"], pod.get("status") or {}
+    claimed_at = (meta.get("annotations") or {}).get(CLAIMED_AT_ANNOTATION)
+    if claimed_at:
+        return [(claimed_at, CLAIMED, f"{meta['name']} of the pool {meta.get('labels', {}).get(POOL_LABEL, '')}")]
     ready = [c for c in status.get("conditions") or () if c["type"] == "Ready" and c["status"] == "True"]
     states = [c.get("state", {}).get("running") or {} for c in status.get("containerStatuses") or ()]
     return [
-        (meta["creationTimestamp"], "pod created", meta["name"]),
+        (meta["creationTimestamp"], CREATED, meta["name"]),
         *((state.get("startedAt"), "pod running", meta["name"]) for state in states),
         *((c["lastTransitionTime"], "pod ready", meta["name"]) for c in ready),
     ]

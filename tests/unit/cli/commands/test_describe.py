@@ -50,6 +50,24 @@ def test_timeline_of_deleted_pod_comes_from_status() -> None:
     assert steps == [("created", 0), ("pod created", 1), ("bound", 3.25)]
 
 
+def test_timeline_begins_with_session_that_claims_older_pod() -> None:
+    claimed_at = "2026-01-01T10:00:00.120Z"
+    metadata: dict[str, Any] = {"name": "front-x", "creationTimestamp": "2026-01-01T09:00:00Z"}
+    metadata |= {
+        "annotations": {"voicesession.dev/claimed-at": claimed_at},
+        "labels": {"voicesession.dev/pool": "front"},
+    }
+    ready = {"type": "Ready", "status": "True", "lastTransitionTime": "2026-01-01T09:00:05Z"}
+    pod: dict[str, Any] = {"metadata": metadata, "status": {"conditions": [ready]}}
+    start = {"podCreatedAt": claimed_at, "boundAt": "2026-01-01T10:00:00.200Z"}
+    entries = timeline(session(start=start), [pod], [])
+    assert [(entry.step, entry.detail) for entry in entries] == [
+        ("created", ""),
+        ("pod claimed", "front-x of the pool front"),
+        ("bound", ""),
+    ]
+
+
 def test_event_without_annotations_counts_at_start_of_second() -> None:
     old = {"metadata": {}, "involvedObject": {"uid": "uid-hello"}, "reason": "Recycled", "lastTimestamp": CREATED}
     created = from_rfc3339(CREATED)
