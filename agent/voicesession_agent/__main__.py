@@ -8,7 +8,7 @@ import sys
 
 from voicesession_agent.json_logging import configure_logging
 from voicesession_agent.settings import AgentSettings, AgentSettingsError
-from voicesession_agent.supervisor import job_pool as jobs
+from voicesession_agent.supervisor import fork_server
 
 
 def main() -> None:
@@ -17,13 +17,14 @@ def main() -> None:
         settings = AgentSettings.load()
     except AgentSettingsError as error:
         sys.exit(json.dumps({"level": "error", "message": str(error)}))
-    configure_logging(settings.log_level, settings.agent.entrypoint)
     settings.export()
-    modules = jobs.preload_modules(settings.agent)
+    modules = fork_server.preload_modules(settings.agent)
     if not settings.trouble:
-        jobs.start_forkserver(modules)
+        fork_server.start(modules)
+    configure_logging(settings.log_level, settings.agent.entrypoint)
 
-    from voicesession_agent.supervisor.app import SupervisorApp  # noqa: PLC0415 - imports aiohttp while the fork server works
+    from voicesession_agent.supervisor import job_pool as jobs  # noqa: PLC0415 - not before the fork server
+    from voicesession_agent.supervisor.app import SupervisorApp  # noqa: PLC0415
 
     new_server = functools.partial(jobs.new_server, shutdown_seconds=settings.shutdown_seconds)
     pool = jobs.LiveKitJobs(settings.agent, modules, settings.livekit_url, new_server)

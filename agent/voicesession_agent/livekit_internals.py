@@ -1,9 +1,9 @@
 """Every private name of livekit-agents that this package uses; no other module uses one.
 
 The names were read in livekit-agents VERSION. tests/contract/test_livekit_internals.py compares each of them with the
-installed package, so that an upgrade fails there first. The supervisor imports this module before its control port
-answers, so livekit-agents is imported only inside the functions that run in a job. The contract test also covers the
-methods of providers (`_run`, `_recognize_impl`) and the public `Room.connect`.
+installed package, so that an upgrade fails there first. The fork server's module imports this one before it imports
+livekit-agents, so livekit-agents is imported only inside functions. The contract test also covers the methods of
+providers (`_run`, `_recognize_impl`) and the public `Room.connect`.
 """
 
 import asyncio

@@ -139,7 +139,7 @@ def test_pool_beyond_a_quota_reports_cause(scenario: Scenario) -> None:
     assert len(scenario.kube.all("pods", scenario.namespace, UNCLAIMED)) == 1
 
 
-def test_pool_gives_room_to_session_that_fits_on_no_node(scenario: Scenario) -> None:
+def test_pool_gives_room_to_session_without_node(scenario: Scenario) -> None:
     for name in ("fake", "other"):
         document = fake_agent(name, scenario.namespace)
         document["spec"]["pod"]["resources"] = {"requests": {"memory": most_of_a_node(scenario)}}

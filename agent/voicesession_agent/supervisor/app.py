@@ -1,7 +1,6 @@
 """Composition root of the agent pod: constructs state, control port, jobs and memory, and shuts them down in order."""
 
 import asyncio
-import importlib
 import logging
 import signal
 import time
@@ -107,8 +106,6 @@ class SupervisorApp:
         log.info("listening", extra={"event": "listening", "port": self._settings.control_port, "at": time.time()})
         settings = self._settings
         await asyncio.to_thread(self._tracing.connect, settings.otlp_endpoint, settings.pod_uid, settings.agent.name)
-        # Imported in the background: neither the first signed request nor the start should wait for it.
-        await asyncio.to_thread(importlib.import_module, "voicesession_agent.supervisor.control_auth")
         return [control, jobs, metrics]
 
     async def _run_until_stopped(self, supervisor: Supervisor, memory_sync: MemorySync) -> int:

@@ -1,17 +1,20 @@
 """Agent jobs: processes of livekit-agents' AgentServer, which is not registered and gets its rooms from here."""
 
 import asyncio
-import importlib
 import logging
 import math
-import multiprocessing
 import signal
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from multiprocessing import forkserver
 from typing import Any, Final, Protocol
 
+from livekit.agents import AgentServer
+from livekit.agents.job import JobAcceptArguments, RunningJobInfo
+from livekit.protocol import agent, models
+
 from voicesession_agent import livekit_internals
+from voicesession_agent.job import main as job_main
+from voicesession_agent.protocol import job_id, launch_of
 from voicesession_agent.settings import AgentSpec
 from voicesession_agent.supervisor import job_programs
 
@@ -22,7 +25,6 @@ RETRY_SECONDS: Final = 1.0
 """Delay after the first process that could not be prepared; it doubles with each further one."""
 LONGEST_RETRY_SECONDS: Final = 30.0
 """Half of the default startSeconds, so that a session tries a few times before its start deadline."""
-EMBEDDED: Final = ("moonshine", "pico")
 ProcessEnd = Callable[[int, str], None]
 """Called with a number of the process and the reason of its end."""
 log = logging.getLogger(__name__)
@@ -81,36 +83,11 @@ class JobPool(Protocol):
         """Stop jobs and processes within a few seconds."""
 
 
-def preload_modules(agent: AgentSpec) -> list[str]:
-    """Return the modules that the fork server imports for all jobs, without a user's module: it may start threads."""
-    modules = ["livekit.agents", "anyio._backends._asyncio", "voicesession_agent.job.main"]
-    if agent.entrypoint:
-        return modules
-    modules += ["voicesession_agent.assistant.assistant", "numpy.fft", "jiter"]
-    providers = {agent.stt.name, agent.llm.name, agent.tts.name}
-    if "openai" in providers:
-        modules.append("livekit.plugins.openai")
-    return modules + [f"voicesession_agent.speech.{name}" for name in EMBEDDED if name in providers]
-
-
-def start_forkserver(modules: Sequence[str]) -> None:
-    """Start the jobs' imports in the fork server now, parallel to the imports of this process.
-
-    AgentServer starts the fork server only after its own imports, and keeps one that is running.
-    """
-    multiprocessing.set_forkserver_preload([*modules, *livekit_internals.WARM_UP_MODULES])
-    forkserver.ensure_running()
-
-
 def new_server(modules: Sequence[str], shutdown_seconds: float) -> Any:
     """Return an AgentServer whose fork server imports `modules`, and which keeps one process prepared.
 
     `shutdown_seconds` limits the `on_session_end` of an agent's author.
     """
-    from livekit.agents import AgentServer  # noqa: PLC0415 - seconds of imports, after the control port answers
-
-    from voicesession_agent.job import main as job  # noqa: PLC0415
-
     server = AgentServer(
         num_idle_processes=1,
         load_fnc=_no_load,
@@ -120,10 +97,10 @@ def new_server(modules: Sequence[str], shutdown_seconds: float) -> Any:
         session_end_timeout=shutdown_seconds,
         host="127.0.0.1",
         port=0,
-        setup_fnc=job.prewarm,
+        setup_fnc=job_main.prewarm,
         preload_modules=list(modules),
     )
-    server.rtc_session(job.entrypoint, on_session_end=job.on_session_end)
+    server.rtc_session(job_main.entrypoint, on_session_end=job_main.on_session_end)
     return server
 
 
@@ -153,10 +130,11 @@ class LiveKitJobs:
         self._lost = 0
         """Number of processes that ended without a job, since the last job."""
         self._retry: asyncio.TimerHandle | None = None
+        self._returned = 0
+        """Launch number of the latest job that `launch` has returned."""
 
     async def run(self, process_lost: Callable[[int, str], None], job_failed: Callable[[int, str], None]) -> None:
         self._process_lost, self._job_failed = process_lost, job_failed
-        await asyncio.to_thread(importlib.import_module, "livekit.agents")
         self._server = self._new_server(self._modules)
         livekit_internals.ignore_job_status(self._server)
         running = asyncio.create_task(self._server.run(unregistered=True))
@@ -176,6 +154,7 @@ class LiveKitJobs:
         self._lost = 0
         for process in self._pool.processes:
             if process.running_job is info:
+                self._returned = parameters.launch
                 return LiveKitJob(process)
         raise RuntimeError("the job's process is gone already")
 
@@ -193,15 +172,18 @@ class LiveKitJobs:
             self._inference.start(runners)
 
     def _on_process_closed(self, process: Any) -> None:
-        from voicesession_agent.protocol import launch_of  # noqa: PLC0415 - not before the fork server starts
-
         if self._is_closing:
             return
         if process.running_job is None:
             self._on_process_lost(process)
-        elif process.exitcode and not process.killed and process.exitcode != -signal.SIGKILL:
+            return
+        launch = launch_of(process.running_job.job.id)
+        if launch > self._returned and process.pid is not None:
+            # Nobody else knows the process of this job.
+            job_programs.end_programs(process.pid)
+        if process.exitcode and not process.killed and process.exitcode != -signal.SIGKILL:
             reason = livekit_internals.describe_exit(process, PREPARE_SECONDS)
-            self._job_failed(launch_of(process.running_job.job.id), f"the agent's job failed: {reason}")
+            self._job_failed(launch, f"the agent's job failed: {reason}")
 
     def _on_process_lost(self, process: Any) -> None:
         """Delay the next process after one that ended without a job; the pool itself would start it at once."""
@@ -234,11 +216,6 @@ class LiveKitJobs:
 
     def _info(self, parameters: JobLaunch) -> Any:
         """Return the job info as `AgentServer.simulate_job` does, with an id that identifies the process."""
-        from livekit.agents.job import JobAcceptArguments, RunningJobInfo  # noqa: PLC0415 - as above
-        from livekit.protocol import agent, models  # noqa: PLC0415 - as above
-
-        from voicesession_agent.protocol import job_id  # noqa: PLC0415 - not before the fork server starts
-
         job = agent.Job(
             id=job_id(parameters.launch),
             room=models.Room(name=parameters.room, sid=parameters.room_sid, metadata=parameters.room_metadata),

@@ -16,6 +16,7 @@ from livekit.agents import AgentServer, JobContext, JobProcess
 from voicesession_agent.livekit_internals import process_pool
 from voicesession_agent.protocol import job_id
 from voicesession_agent.settings import AgentSpec
+from voicesession_agent.supervisor import job_programs
 from voicesession_agent.supervisor.job_pool import JobLaunch, LiveKitJobs
 
 AGENT = AgentSpec(name="agent-66", display_name="Agent_66")
@@ -226,3 +227,21 @@ async def test_failed_preparation_is_repeated_after_delay_or_for_job(tmp_path: P
         job.kill()
         await asyncio.wait_for(job.ended(), DEADLINE)
     assert jobs.lost == ["the agent cannot be prepared: its process exited with code 0"]
+
+
+async def test_programs_of_job_without_handle_end(
+    jobs: BareJobs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ended: list[int] = []
+    monkeypatch.setattr(job_programs, "end_programs", ended.append)
+    assert await prepared(jobs)
+    with monkeypatch.context() as without:
+        without.setattr(type(process_pool(jobs.server)), "processes", property(lambda _: []))
+        with pytest.raises(RuntimeError, match="gone already"):
+            await jobs.launch(JobLaunch(1, "vs-1", "", "token-1", "agent"))
+    pid = int((await noted(tmp_path / job_id(1))).split()[0])
+    os.kill(pid, signal.SIGKILL)
+    async with asyncio.timeout(DEADLINE):
+        while not ended:  # noqa: ASYNC110 - the pool has no event
+            await asyncio.sleep(0.01)
+    assert ended == [pid]

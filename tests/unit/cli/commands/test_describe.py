@@ -50,7 +50,7 @@ def test_timeline_of_deleted_pod_comes_from_status() -> None:
     assert steps == [("created", 0), ("pod created", 1), ("bound", 3.25)]
 
 
-def test_timeline_begins_with_session_that_claims_older_pod() -> None:
+def test_timeline_with_claimed_pod_begins_with_session() -> None:
     claimed_at = "2026-01-01T10:00:00.120Z"
     metadata: dict[str, Any] = {"name": "front-x", "creationTimestamp": "2026-01-01T09:00:00Z"}
     metadata |= {

@@ -246,7 +246,7 @@ async def test_pool_follows_the_arrivals() -> None:
     assert scene.status()["desired"] == 0
 
 
-async def test_pool_gives_room_once_for_session_that_waits() -> None:
+async def test_pool_gives_room_once_for_waiting_session() -> None:
     scene = Scene(min=2)
     await scene.reconcile()
     scene.warm_up()
