@@ -9,7 +9,7 @@ providers (`_run`, `_recognize_impl`) and the public `Room.connect`.
 import asyncio
 import importlib
 import logging
-import signal
+from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import reduce
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from livekit import rtc
-    from livekit.agents import AgentServer, llm
+    from livekit.agents import AgentServer, AgentSession, llm
     from livekit.agents.ipc.inference_proc_executor import InferenceProcExecutor
     from livekit.agents.ipc.job_proc_executor import ProcJobExecutor
     from livekit.agents.ipc.proc_pool import ProcPool
@@ -59,19 +59,6 @@ def kill_process(executor: "ProcJobExecutor") -> None:
     executor._kill_sent = True
     with suppress(ValueError):  # already joined and closed
         executor._proc.kill()
-
-
-def describe_exit(executor: "ProcJobExecutor", limit: float) -> str:
-    """Return the reason of a process's end for the author of the VoiceAgent; it had `limit` seconds to answer."""
-    code = executor.exitcode
-    if executor.killed:
-        return f"its process did not answer within {limit:g} s"
-    if code is None:
-        return "its process did not start"
-    if code >= 0:
-        return f"its process exited with code {code}"
-    hint = "; pod.resources may limit its memory too much" if code == -signal.SIGKILL else ""
-    return f"its process was killed by signal {-code}{hint}"
 
 
 def registered_entrypoint(server: "AgentServer") -> Any:
@@ -218,6 +205,15 @@ def replace_instructions(context: "llm.ChatContext", instructions: str) -> None:
     from livekit.agents.voice.generation import update_instructions  # noqa: PLC0415 - only jobs import livekit-agents
 
     update_instructions(context, instructions=instructions, add_if_missing=True)
+
+
+def forget_old_events(session: "AgentSession[Any]", count: int) -> None:
+    """Keep only the newest events of a started session in `AgentSession._recorded_events`.
+
+    Each event keeps the objects of its turn alive, about 100 KiB in a spoken conversation. Only the session's report
+    uses the events.
+    """
+    session._recorded_events = deque(session._recorded_events, maxlen=count)  # type: ignore[assignment]
 
 
 def keep_sessions_open(room: "rtc.Room") -> None:

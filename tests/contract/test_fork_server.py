@@ -46,8 +46,8 @@ def test_jobs_are_forked_with_imported_modules(tmp_path: pytest.TempPathFactory,
         [sys.executable, script, fault], capture_output=True, text=True, timeout=SECONDS, check=False
     )
     assert ended.returncode == 0, ended.stderr
-    told = json.loads(ended.stdout)
-    own, others = told["found"][:2], told["found"][2:]
-    assert own == [{"parent": told["server"], "imported": True, "handlers": 0, "code": 0}] * 2
+    printed = json.loads(ended.stdout)
+    own, others = printed["found"][:2], printed["found"][2:]
+    assert own == [{"parent": printed["server"], "imported": True, "handlers": 0, "code": 0}] * 2
     assert [(one["imported"], one["code"]) for one in others] == [(True, 0)] * len(others)
-    assert all(one["parent"] != told["server"] for one in others)
+    assert all(one["parent"] != printed["server"] for one in others)

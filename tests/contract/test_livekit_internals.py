@@ -18,7 +18,6 @@ from multiprocessing.connection import wait as wait_for_exit
 from pathlib import Path
 from types import CodeType, FunctionType
 from typing import Any, get_args
-from unittest.mock import create_autospec
 
 import pytest
 from livekit import rtc
@@ -163,22 +162,6 @@ async def test_kill_process_marks_executor_as_killed() -> None:
     livekit_internals.kill_process(executor)
 
 
-@pytest.mark.parametrize(
-    ("exitcode", "killed", "reason"),
-    [
-        (-signal.SIGKILL, True, "its process did not answer within 120 s"),
-        (None, False, "its process did not start"),
-        (3, False, "its process exited with code 3"),
-        (-signal.SIGSEGV, False, "its process was killed by signal 11"),
-        (-signal.SIGKILL, False, "its process was killed by signal 9; pod.resources may limit its memory too much"),
-    ],
-)
-def test_describe_exit_names_code_or_signal(exitcode: int | None, killed: bool, reason: str) -> None:
-    executor = create_autospec(ProcJobExecutor, instance=True)
-    executor.exitcode, executor.killed = exitcode, killed
-    assert livekit_internals.describe_exit(executor, 120.0) == reason
-
-
 def test_warm_up_modules_equal_modules_of_server() -> None:
     assert all(find_spec(name) for name in livekit_internals.WARM_UP_MODULES)
     own = [value for value in constants(AgentServer.run) if str(value).startswith("livekit.agents.")]
@@ -296,3 +279,12 @@ def test_events_of_session_have_the_read_fields() -> None:
     assert "item" in ConversationItemAddedEvent.model_fields
     assert {"speaking", "listening"} <= set(get_args(AgentStateChangedEvent.model_fields["new_state"].annotation))
     assert "speaking" in get_args(UserStateChangedEvent.model_fields["new_state"].annotation)
+
+
+async def test_only_newest_events_of_session_are_kept() -> None:
+    session: AgentSession[None] = AgentSession()
+    livekit_internals.forget_old_events(session, 2)
+    for number in range(3):
+        session.emit("error", ErrorEvent(error=RuntimeError(str(number)), source="llm"))
+    kept = [str(event.error) for event in session._recorded_events if isinstance(event, ErrorEvent)]
+    assert kept == ["1", "2"]

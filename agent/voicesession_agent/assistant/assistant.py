@@ -35,7 +35,7 @@ from voicesession_agent.assistant.turn_recorder import EchoDetector, HistoryReco
 from voicesession_agent.job.room_reporter import RoomReporter
 from voicesession_agent.job.shutdown import JobServices
 from voicesession_agent.job.supervisor_client import SupervisorClient
-from voicesession_agent.livekit_internals import replace_instructions
+from voicesession_agent.livekit_internals import forget_old_events, replace_instructions
 from voicesession_agent.protocol import JobFacts, Message
 from voicesession_agent.settings import AgentSpec
 from voicesession_agent.speech import providers
@@ -48,6 +48,8 @@ CLOSE_WAIT_SECONDS: Final = 0.1
 START_SECONDS: Final = 30.0
 """Time limit of the session's start, which takes less than 1 s; a session that never starts hears nothing."""
 LLM_OPTIONS: Final = APIConnectOptions(max_retry=1, retry_interval=0.5, timeout=ATTEMPT_SECONDS)
+KEPT_EVENTS: Final = 100
+"""Newest events that the session keeps; nothing of the assistant reads them."""
 MODELS: Final = "voicesession.models"
 ROOM_OPTIONS: Final = room_io.RoomOptions(close_on_disconnect=False, participant_identity=NOBODY, text_input=False)
 """Only SpeakerSelector links participants: RoomIO would link the first one, also an observer. TextInput takes the text
@@ -121,6 +123,7 @@ async def run(
     services.health.watch_speech(session, lambda: idle.has_prompted)
     async with asyncio.timeout(start_seconds):
         await session.start(assistant, room=ctx.room, room_options=ROOM_OPTIONS)
+    forget_old_events(session, KEPT_EVENTS)
     for step in (text_input.close, idle.close, selector.close, audience.close, window.close):
         services.shutdown.before_session_closes(step)
     services.health.watch_playback(session)

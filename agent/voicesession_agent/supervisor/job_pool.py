@@ -182,7 +182,7 @@ class LiveKitJobs:
             # Nobody else knows the process of this job.
             job_programs.end_programs(process.pid)
         if process.exitcode and not process.killed and process.exitcode != -signal.SIGKILL:
-            reason = livekit_internals.describe_exit(process, PREPARE_SECONDS)
+            reason = describe_exit(process, PREPARE_SECONDS)
             self._job_failed(launch, f"the agent's job failed: {reason}")
 
     def _on_process_lost(self, process: Any) -> None:
@@ -194,7 +194,7 @@ class LiveKitJobs:
         self._lost += 1
         extra = {"event": "process_lost", "pid": process.pid, "exitcode": process.exitcode, "delay": delay}
         log.warning("a process ended before it had a job", extra=extra)
-        reason = livekit_internals.describe_exit(process, PREPARE_SECONDS)
+        reason = describe_exit(process, PREPARE_SECONDS)
         self._process_lost(process.pid or 0, f"the agent cannot be prepared: {reason}")
 
     def _prepare_later(self) -> float:
@@ -272,3 +272,16 @@ class LiveKitJob:
 def _no_load() -> float:
     """Return no load: a pod runs one job, and the node's load must not remove the prewarmed job."""
     return 0.0
+
+
+def describe_exit(executor: Any, limit: float) -> str:
+    """Return the reason of a process's end for the author of the VoiceAgent; it had `limit` seconds to answer."""
+    code = executor.exitcode
+    if executor.killed:
+        return f"its process did not answer within {limit:g} s"
+    if code is None:
+        return "its process did not start"
+    if code >= 0:
+        return f"its process exited with code {code}"
+    hint = "; pod.resources may limit its memory too much" if code == -signal.SIGKILL else ""
+    return f"its process was killed by signal {-code}{hint}"

@@ -10,14 +10,16 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from functools import partial
 from pathlib import Path
+from unittest.mock import create_autospec
 
 import pytest
 from livekit.agents import AgentServer, JobContext, JobProcess
+from livekit.agents.ipc.job_proc_executor import ProcJobExecutor
 from voicesession_agent.livekit_internals import process_pool
 from voicesession_agent.protocol import job_id
 from voicesession_agent.settings import AgentSpec
 from voicesession_agent.supervisor import job_programs
-from voicesession_agent.supervisor.job_pool import JobLaunch, LiveKitJobs
+from voicesession_agent.supervisor.job_pool import JobLaunch, LiveKitJobs, describe_exit
 
 AGENT = AgentSpec(name="agent-66", display_name="Agent_66")
 DEADLINE = 60.0
@@ -245,3 +247,19 @@ async def test_programs_of_job_without_handle_end(
         while not ended:  # noqa: ASYNC110 - the pool has no event
             await asyncio.sleep(0.01)
     assert ended == [pid]
+
+
+@pytest.mark.parametrize(
+    ("exitcode", "killed", "reason"),
+    [
+        (-signal.SIGKILL, True, "its process did not answer within 120 s"),
+        (None, False, "its process did not start"),
+        (3, False, "its process exited with code 3"),
+        (-signal.SIGSEGV, False, "its process was killed by signal 11"),
+        (-signal.SIGKILL, False, "its process was killed by signal 9; pod.resources may limit its memory too much"),
+    ],
+)
+def test_describe_exit_names_code_or_signal(exitcode: int | None, killed: bool, reason: str) -> None:
+    executor = create_autospec(ProcJobExecutor, instance=True)
+    executor.exitcode, executor.killed = exitcode, killed
+    assert describe_exit(executor, 120.0) == reason
