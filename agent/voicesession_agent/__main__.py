@@ -4,6 +4,7 @@ import asyncio
 import functools
 import json
 import os
+import signal
 import sys
 
 from voicesession_agent.json_logging import configure_logging
@@ -18,6 +19,8 @@ def main() -> None:
     except AgentSettingsError as error:
         sys.exit(json.dumps({"level": "error", "message": str(error)}))
     settings.export()
+    # The kernel ignores a signal to PID 1 that has no handler, so a pod that is deleted during the imports would stay.
+    signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
     modules = fork_server.preload_modules(settings.agent)
     if not settings.trouble:
         fork_server.start(modules)

@@ -8,6 +8,7 @@ import gc
 import importlib
 import multiprocessing
 import os
+import signal
 import socket
 from collections.abc import Sequence
 from contextlib import suppress
@@ -79,6 +80,7 @@ def _serve(listener: int, alive: int) -> NoReturn:
     """Fork jobs until all processes that may ask for one have ended."""
     code = 1
     try:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
         forkserver.main(listener, alive, [])
     except SystemExit:
         code = 0
