@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import time
+from contextlib import suppress
 from typing import Any
 
 from aiohttp import web
@@ -17,6 +18,8 @@ from voicesession_agent.supervisor.desired_state import MalformedError, parse
 from voicesession_agent.supervisor.pod_state import HumanLeft, JobPhase, OtherSessionError, PodState
 
 REJOIN_SECONDS = 1.0
+HANDOVER_SECONDS = 20.0
+POLL_SECONDS = 0.05
 ROLE = "voicesession.role"
 
 
@@ -69,6 +72,13 @@ class FakeAgent:
                 self.state.job_exited()
             elif self._joins and not (self._room.isconnected() and self.state.accepts(self.state.launches)):
                 await self._join()
+
+    async def hand_over(self) -> None:
+        """Stay with a human until the agent of the replacement has joined, as a real pod does."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(HANDOVER_SECONDS):
+                while self.state.is_in_conversation:
+                    await asyncio.sleep(POLL_SECONDS)
 
     async def leave(self) -> None:
         """Leave the room."""
@@ -129,7 +139,7 @@ class FakeAgent:
 
     async def _answer(self, request: web.Request, body: bytes) -> web.Response:
         try:
-            self._verifier.check(request.headers.get("Authorization"), request.method, body)
+            self._verifier.check(request.headers.get("Authorization"), request.method, request.path, body)
             if request.method == "PUT":
                 self.state.set_desired_state(parse(body), time.time(), time.monotonic())
                 self._changed.set()
@@ -158,6 +168,7 @@ async def main() -> None:
         await web.TCPSite(runner, "0.0.0.0", int(os.environ[name])).start()  # noqa: S104  inside a pod
     running = loop.create_task(agent.run())
     await agent.stopping.wait()
+    await agent.hand_over()
     running.cancel()
     await agent.leave()
     for runner in runners:
