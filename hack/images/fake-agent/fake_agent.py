@@ -77,7 +77,7 @@ class FakeAgent:
         """Stay with a human until the agent of the replacement has joined, as a real pod does."""
         with suppress(TimeoutError):
             async with asyncio.timeout(HANDOVER_SECONDS):
-                while self.state.is_in_conversation:
+                while self.state.is_in_conversation:  # noqa: ASYNC110 - the state has no event
                     await asyncio.sleep(POLL_SECONDS)
 
     async def leave(self) -> None:
