@@ -132,6 +132,7 @@ class AgentSettings:
         if not self.agent.entrypoint:
             end_of_turn = self.agent.turn_detection == "v1-mini"
             env.setdefault("LIVEKIT_AGENTS_PRELOAD_LOCAL_INFERENCE", "1" if end_of_turn else "0")
+            env.setdefault("LIVEKIT_AGENTS_LOOP_BLOCK_WARN_MS", "0")  # for authors; it wakes a job 100 times a second
 
 
 def use_room_token(token: str, env: MutableMapping[str, str] = os.environ) -> None:

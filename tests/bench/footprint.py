@@ -33,6 +33,8 @@ def run(rounds: int) -> Section:
             session = env.scenario.start_session("call", "agent-66")
             env.scenario.join_human("call")
             found = _survey(env, session.pod)
+            env.kube.delete("voicesession", "call", env.scenario.namespace)
+            env.scenario.wait_until_empty()
         rows.append(_row(f"one job in the room (Teardown), {name}", found, BEFORE.get(name.split()[0])))
         misses += _missed(f"one job with {name}", found, asked)
     with bench_environment("footprint-idle") as env:

@@ -37,6 +37,7 @@ from livekit.agents import (
 from livekit.agents.ipc.job_proc_executor import ProcJobExecutor
 from livekit.agents.ipc.proc_pool import ProcPool
 from livekit.agents.job import JobAcceptArguments, RunningJobInfo
+from livekit.agents.telemetry.loop_monitor import LoopMonitorThresholds
 from livekit.agents.testing import fake_job_context
 from livekit.agents.voice.events import AgentStateChangedEvent, UserStateChangedEvent
 from voicesession_agent import livekit_internals
@@ -173,6 +174,12 @@ def test_warm_up_reads_preload_variable_of_settings() -> None:
     assert spec is not None
     assert spec.origin is not None
     assert '"LIVEKIT_AGENTS_PRELOAD_LOCAL_INFERENCE"' in Path(spec.origin).read_text()
+
+
+def test_monitor_of_blocked_loops_can_be_turned_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert LoopMonitorThresholds.from_env() is not None
+    monkeypatch.setenv("LIVEKIT_AGENTS_LOOP_BLOCK_WARN_MS", "0")
+    assert LoopMonitorThresholds.from_env() is None
 
 
 def test_registered_entrypoint_is_function_given_to_server() -> None:

@@ -115,12 +115,13 @@ def test_export_sets_variables_of_jobs() -> None:
     assert exported["VOICESESSION_JOB_SOCKET"] == "/run/s"
     assert exported["LIVEKIT_URL"] == "ws://livekit"
     assert exported["LIVEKIT_AGENTS_PRELOAD_LOCAL_INFERENCE"] == "0"
+    assert exported["LIVEKIT_AGENTS_LOOP_BLOCK_WARN_MS"] == "0"
 
 
 def test_export_with_entrypoint_keeps_default_preloading() -> None:
     exported: dict[str, str] = {}
     AgentSettings.from_env(env({"entrypoint": "m:f"})).export(exported)
-    assert "LIVEKIT_AGENTS_PRELOAD_LOCAL_INFERENCE" not in exported
+    assert not any(name.startswith("LIVEKIT_AGENTS_") for name in exported)
 
 
 @pytest.mark.parametrize(
