@@ -16,6 +16,7 @@ from tests.support.participants.typing_participant import TypingParticipant
 MODEL = "scripted-8k"
 """The scripted model with a context of 8,000 tokens: it refuses a longer request, as hosted models do."""
 FACT, QUESTION, WORD = "My favorite color is blue", "What is my favorite color", "blue"
+TELLS = 3
 SENTENCE = "Test one"
 TURN_SECONDS = 12.0
 """Pace of the turns, like that of a slow talk."""
@@ -82,7 +83,7 @@ def _talk(
     talk, begin = Talk([], [], []), time.time()
     alice.join()
     alice.wait_for_agent()
-    alice.say(FACT, WORD)
+    _tell(alice)
     for number in range(1, int(seconds / TURN_SECONDS) + 1):
         if number % TYPED_EVERY == 0:
             _type(bob, number)
@@ -94,6 +95,15 @@ def _talk(
         _print(env, talk, number)
         alice.wait(max(begin + number * TURN_SECONDS - time.time(), 0.0))
     return talk
+
+
+def _tell(alice: Speaker) -> None:
+    """Say the fact until the agent knows it: the recognizer may mishear it."""
+    for _ in range(TELLS):
+        alice.say(FACT, WORD)
+        if alice.say(QUESTION, WORD).is_expected:
+            return
+    raise AssertionError(f"the agent heard {FACT!r} {TELLS} times and does not know it")
 
 
 def _type(bob: TypingParticipant, number: int) -> None:
