@@ -16,7 +16,7 @@ from tests.support.participants.typing_participant import TypingParticipant
 MODEL = "scripted-8k"
 """The scripted model with a context of 8,000 tokens: it refuses a longer request, as hosted models do."""
 FACT, QUESTION, WORD = "My favorite color is blue", "What is my favorite color", "blue"
-TELLS = 3
+MOST_REPEATS = 3
 SENTENCE = "Test one"
 TURN_SECONDS = 12.0
 """Pace of the turns, like that of a slow talk."""
@@ -83,7 +83,7 @@ def _talk(
     talk, begin = Talk([], [], []), time.time()
     alice.join()
     alice.wait_for_agent()
-    _tell(alice)
+    _state_fact(alice)
     for number in range(1, int(seconds / TURN_SECONDS) + 1):
         if number % TYPED_EVERY == 0:
             _type(bob, number)
@@ -97,13 +97,13 @@ def _talk(
     return talk
 
 
-def _tell(alice: Speaker) -> None:
+def _state_fact(alice: Speaker) -> None:
     """Say the fact until the agent knows it: the recognizer may mishear it."""
-    for _ in range(TELLS):
+    for _ in range(MOST_REPEATS):
         alice.say(FACT, WORD)
         if alice.say(QUESTION, WORD).is_expected:
             return
-    raise AssertionError(f"the agent heard {FACT!r} {TELLS} times and does not know it")
+    raise AssertionError(f"the agent heard {FACT!r} {MOST_REPEATS} times and does not know it")
 
 
 def _type(bob: TypingParticipant, number: int) -> None:
