@@ -19,7 +19,7 @@ def run(rounds: int) -> Section:
     with bench_environment("kills") as env:
         env.kube.apply(manifests.pool(POOL, env.scenario.namespace, warm={"min": CLAIMS, "max": CLAIMS}))
         for number in range(rounds):
-            until(lambda: _is_warm(env), f"{CLAIMS} warm pods", LONGEST)
+            env.wait_until_warm(POOL, CLAIMS, LONGEST)
             found = _round(env, [f"r{number}-{n}" for n in range(CLAIMS)], ready)
             doubled, lost, leaked = doubled + found[0], lost + found[1], leaked + found[2]
             env.print_progress(f"{number + 1}/{rounds}: the last Ready after {max(ready[-CLAIMS:]):.1f} s")
@@ -44,7 +44,7 @@ def _round(env: BenchEnvironment, names: list[str], ready: list[float]) -> tuple
     for name in names:
         env.kube.wait(f"voicesession/{name}", "condition=Ready", env.scenario.namespace, LONGEST)
         ready.append(env.timeline.at(name, "Ready", 1) - applied[name])
-    until(lambda: _is_warm(env), f"{CLAIMS} warm pods", LONGEST)
+    env.wait_until_warm(POOL, CLAIMS, LONGEST)
     sessions = [env.scenario.session(name) for name in names]
     serving = [session.pod for session in sessions]
     lost = sum(env.scenario.agent_sid(session) == "" for session in sessions)
@@ -59,8 +59,3 @@ def _claimed(env: BenchEnvironment) -> set[str]:
     """Return the agent pods that are not warm pods of the pool; deleted ones may still be ending."""
     every, warm = (env.kube.all("pods", env.scenario.namespace, selector) for selector in (AGENT_PODS, UNCLAIMED))
     return {pod["metadata"]["name"] for pod in every} - {pod["metadata"]["name"] for pod in warm}
-
-
-def _is_warm(env: BenchEnvironment) -> bool:
-    status = (env.kube.get("voicepool", POOL, env.scenario.namespace) or {}).get("status", {})
-    return bool((status.get("warm"), status.get("warming")) == (CLAIMS, 0))

@@ -15,7 +15,6 @@ from tests.support.cluster import manifests
 from tests.support.cluster.kubectl import Session
 from tests.support.observability.room_sampler import RoomSampler
 from tests.support.participants.typing_participant import TypingParticipant
-from tests.support.polling import until
 
 LONGEST = 300
 ANSWER_SECONDS = 60
@@ -96,12 +95,7 @@ def _drain(env: BenchEnvironment, worker: str, sessions: list[Session]) -> tuple
 
 def _warm_up(env: BenchEnvironment, count: int) -> None:
     env.kube.apply(manifests.pool(POOL, env.scenario.namespace, "agent-66", warm={"min": count, "max": count}))
-
-    def is_warm() -> bool:
-        found = (env.kube.get("voicepool", POOL, env.scenario.namespace) or {}).get("status", {})
-        return bool(found.get("warm") == count)
-
-    until(is_warm, f"{count} warm pods", LONGEST)
+    env.wait_until_warm(POOL, count, LONGEST)
     env.print_progress(f"{count} warm pods on the other node")
 
 

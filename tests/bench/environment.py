@@ -11,6 +11,7 @@ from tests.support.cluster import manifests, operator_pods, rooms
 from tests.support.cluster.kubectl import Json, Kube
 from tests.support.cluster.manifests import copy_of
 from tests.support.cluster.scenario import Scenario
+from tests.support.polling import until
 
 
 @dataclass
@@ -32,6 +33,15 @@ class BenchEnvironment:
         )
         self.kube.apply(copied)
         return copied
+
+    def wait_until_warm(self, pool: str, count: int, seconds: float) -> None:
+        """Wait until the pool has so many warm pods, and none that is starting."""
+
+        def is_warm() -> bool:
+            status = (self.kube.get("voicepool", pool, self.scenario.namespace) or {}).get("status", {})
+            return bool((status.get("warm"), status.get("warming")) == (count, 0))
+
+        until(is_warm, f"{count} warm pods", seconds)
 
     def print_progress(self, text: str) -> None:
         """Print a line of progress."""

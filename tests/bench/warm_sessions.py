@@ -2,7 +2,6 @@
 
 import time
 from dataclasses import dataclass
-from typing import Any
 
 from voicesession_operator.domain.pods import STEADY_SECONDS
 
@@ -96,12 +95,7 @@ def _warm_up(env: BenchEnvironment, count: int, agent: str = "fake") -> None:
     """Let the pool have so many warm pods, and the machine come to rest."""
     bounds = {"min": count, "max": count}
     env.kube.apply(manifests.pool(POOL, env.scenario.namespace, agent, warm=bounds))
-    until(lambda: _is_warm(env, count), f"{count} warm pods", LONGEST)
-
-
-def _is_warm(env: BenchEnvironment, count: int) -> bool:
-    status: dict[str, Any] = (env.kube.get("voicepool", POOL, env.scenario.namespace) or {}).get("status", {})
-    return (status.get("warm"), status.get("warming")) == (count, 0)
+    env.wait_until_warm(POOL, count, LONGEST)
 
 
 def _one_by_one(env: BenchEnvironment, rounds: int) -> tuple[Times, float]:
@@ -111,7 +105,7 @@ def _one_by_one(env: BenchEnvironment, rounds: int) -> tuple[Times, float]:
     for number in range(rounds):
         times |= _start(env, [f"s{number}"], 0.0)
         _end(env, [f"s{number}"])
-        until(lambda: _is_warm(env, 2), "2 warm pods", LONGEST)
+        env.wait_until_warm(POOL, 2, LONGEST)
     env.print_progress(f"{rounds} starts one by one")
     return times, (_writes(env) - before) / rounds
 
@@ -151,7 +145,7 @@ def _losses(env: BenchEnvironment, count: int) -> Losses:
     env.scenario.join_human("lost")
     found = Losses([], [])
     for _ in range(count):
-        until(lambda: _is_warm(env, 2), "2 warm pods", LONGEST)
+        env.wait_until_warm(POOL, 2, LONGEST)
         time.sleep(STEADY_SECONDS)
         lost, old = env.scenario.session("lost").pod, env.scenario.agent_sid(session)
         with RoomSampler(env.scenario.livekit, session.room, session.identity) as agents:

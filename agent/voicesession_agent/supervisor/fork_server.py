@@ -4,7 +4,6 @@ multiprocessing would start another interpreter for it, which imports everything
 uses private names of multiprocessing; tests/contract/test_fork_server.py runs it with the installed Python.
 """
 
-import gc
 import importlib
 import multiprocessing
 import os
@@ -37,15 +36,14 @@ def start(modules: Sequence[str]) -> None:
     """Import the modules, and fork the fork server of multiprocessing.
 
     Must be called before this process has threads, an event loop, and handlers of signals or of logs: jobs inherit its
-    state. If the fork server ends, multiprocessing starts one of its own, which imports the same modules.
+    state. The last of the warm-up modules freezes all objects, because a collection would write into the shared pages.
+    If the fork server ends, multiprocessing starts one of its own, which imports the same modules.
     """
     names = [*modules, *livekit_internals.WARM_UP_MODULES]
     multiprocessing.set_forkserver_preload(names)
     for name in names:
         with suppress(ImportError):  # a job that needs the module reports the error
             importlib.import_module(name)
-    # A collection would write into the shared pages of all objects.
-    gc.freeze()
     _fork_resource_tracker()
     address = connection.arbitrary_address("AF_UNIX")  # type: ignore[attr-defined]
     listener = socket.socket(socket.AF_UNIX)

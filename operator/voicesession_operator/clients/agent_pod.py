@@ -80,19 +80,13 @@ class AgentPodClient:
 
     async def state(self, ip: str, pod_uid: str) -> AgentPodState | None:
         """Return the pod's state; None if it does not answer or its address now belongs to another pod."""
-        try:
-            status, answer = await self._request("GET", ip, pod_uid, b"")
-        except (aiohttp.ClientError, TimeoutError, OSError):
-            return None
-        return to_pod_state(answer) if status == OK and answer.get("podUID") == pod_uid else None
+        answer = await self._get(ip, pod_uid, STATE_PATH)
+        return None if answer is None else to_pod_state(answer)
 
     async def conversation(self, ip: str, pod_uid: str) -> JsonObject | None:
         """Return the conversation that the pod's replacement continues; None if the pod reports none."""
-        try:
-            status, answer = await self._request("GET", ip, pod_uid, b"", CONVERSATION_PATH)
-        except (aiohttp.ClientError, TimeoutError, OSError):
-            return None
-        return to_conversation(answer) if status == OK and answer.get("podUID") == pod_uid else None
+        answer = await self._get(ip, pod_uid, CONVERSATION_PATH)
+        return None if answer is None else to_conversation(answer)
 
     async def wait_for_change(self, ip: str, pod_uid: str, tag: str) -> PodNews:
         """Return the pod's state and its entity tag as soon as that differs from `tag`, or after `wait_seconds`.
@@ -130,6 +124,14 @@ class AgentPodClient:
             reason = answer.get("reason", status)
             raise kind("ControlPortRefused", f"the agent pod refuses its desired state: {reason}")
         return to_pod_state(answer) if answer.get("podUID") == pod_uid else None
+
+    async def _get(self, ip: str, pod_uid: str, path: str) -> JsonObject | None:
+        """Return the pod's answer; None if it does not answer or its address now belongs to another pod."""
+        try:
+            status, answer = await self._request("GET", ip, pod_uid, b"", path)
+        except (aiohttp.ClientError, TimeoutError, OSError):
+            return None
+        return answer if status == OK and answer.get("podUID") == pod_uid else None
 
     async def _request(
         self, method: str, ip: str, pod_uid: str, body: bytes, path: str = STATE_PATH
